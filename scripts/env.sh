@@ -1,0 +1,31 @@
+# Sourced by the other scripts: the environment that scripts/setup made, as plain exports (sourcing colcon's own
+# set-up files takes longer than starting Python). Needs $root; SEG_NODE_DISTRO chooses jazzy (default) or kilted.
+distro=${SEG_NODE_DISTRO:-jazzy}
+env=$root/.env/$distro
+venv=$env/venv
+site=$(echo "$env"/install/lib/python3.*/site-packages)
+
+# One ROS 2 at a time: when another one is sourced, nothing of it is kept.
+case ":${AMENT_PREFIX_PATH:-$venv}:" in
+  *":$venv:"*) ;;
+  *) unset LD_LIBRARY_PATH PYTHONPATH ;;
+esac
+unset COLCON_PREFIX_PATH AMENT_CURRENT_PREFIX
+
+export VIRTUAL_ENV=$venv PATH=$venv/bin:$PATH
+export AMENT_PREFIX_PATH=$env/install:$venv CMAKE_PREFIX_PATH=$env/install:$venv
+export LD_LIBRARY_PATH=$env/install/lib:$venv/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+# The sources come first, so that edits and new files act at once; seg_node.msg is found in the install folder.
+export PYTHONPATH=$root:$site${PYTHONPATH:+:$PYTHONPATH}
+export ROS_DISTRO=$distro ROS_VERSION=2 ROS_PYTHON_VERSION=3
+export RMW_IMPLEMENTATION=${RMW_IMPLEMENTATION:-rmw_fastrtps_cpp}
+export ROS_AUTOMATIC_DISCOVERY_RANGE=${ROS_AUTOMATIC_DISCOVERY_RANGE:-LOCALHOST}
+export _ROS_WHEELS_BOOTSTRAP_COMPLETE=1 # LD_LIBRARY_PATH is set: Python need not start itself a second time
+# Some libraries in the wheels use libpython without naming it; C++ programs do not need them, so they are not linked.
+export LDFLAGS="-Wl,--as-needed"
+
+# Whole images in shared memory: Fast DDS 2 (Jazzy) reads the first name, Fast DDS 3 (Kilted) the second.
+export FASTRTPS_DEFAULT_PROFILES_FILE=${FASTRTPS_DEFAULT_PROFILES_FILE:-$root/config/fastdds_images.xml}
+export FASTDDS_DEFAULT_PROFILES_FILE=${FASTDDS_DEFAULT_PROFILES_FILE:-$root/config/fastdds_images.xml}
+# glibc would give each image's buffer back and fetch it again, page by page (docs/troubleshooting.md).
+export MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=1073741824 MALLOC_TOP_PAD_=67108864
