@@ -1,0 +1,136 @@
+"""Messages ↔ seg_node's types. One function per message; no ROS graph is needed here."""
+
+import array
+from collections.abc import Mapping
+
+import cv2
+import numpy as np
+from builtin_interfaces.msg import Time
+from numpy.typing import NDArray
+from sensor_msgs.msg import CompressedImage, Image, RegionOfInterest
+from std_msgs.msg import Header
+
+from seg_node.images import decode_compressed, decode_image
+from seg_node.masks import encode_mask
+from seg_node.msg import FrameTiming, InstanceMask, InstanceMaskArray, PanopticSegment, PanopticSegmentation
+from seg_node.types import Frame, LabelSet, MaskEncoding, Roi, Segmentation
+
+
+def stamp_to_ns(stamp: Time) -> int:
+    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
+
+
+def decode_frame(message: Image | CompressedImage) -> Frame:
+    """The message's picture, without a copy where the encoding allows.
+
+    Raises seg_node.images.ImageError when the message does not hold a picture.
+    """
+    if isinstance(message, CompressedImage):
+        pixels, channels = decode_compressed(message.data, message.format)
+    else:
+        pixels, channels = decode_image(
+            message.data,
+            message.height,
+            message.width,
+            message.encoding,
+            message.step,
+            bool(message.is_bigendian),
+        )
+    return Frame(pixels, channels, stamp_to_ns(message.header.stamp), message.header.frame_id)
+
+
+def to_header(frame: Frame) -> Header:
+    sec, nanosec = divmod(frame.stamp_ns, 1_000_000_000)
+    return Header(stamp=Time(sec=sec, nanosec=nanosec), frame_id=frame.frame_id)
+
+
+def to_instances(
+    frame: Frame, segmentation: Segmentation, labels: LabelSet, encoding: MaskEncoding
+) -> InstanceMaskArray:
+    height, width = segmentation.image_size
+    found = segmentation.instances
+    message = InstanceMaskArray(header=to_header(frame), height=height, width=width)
+    # One conversion to Python numbers for all instances: the setters want plain floats and ints.
+    columns = zip(
+        found.ids.tolist(),
+        found.class_ids.tolist(),
+        found.scores.tolist(),
+        found.boxes_xyxy.tolist(),
+        found.masks,
+        strict=True,
+    )
+    for instance_id, class_id, score, (x_min, y_min, x_max, y_max), mask in columns:
+        message.instances.append(
+            InstanceMask(
+                id=instance_id,
+                class_id=class_id,
+                class_name=labels.name(class_id),
+                score=score,
+                x_min=x_min,
+                y_min=y_min,
+                x_max=x_max,
+                y_max=y_max,
+                roi=to_roi(mask.roi),
+                area=mask.area,
+                encoding=encoding,
+                data=to_bytes(encode_mask(mask, encoding, segmentation.image_size)),
+            )
+        )
+    return message
+
+
+def to_panoptic(frame: Frame, segmentation: Segmentation, labels: LabelSet) -> PanopticSegmentation:
+    assert segmentation.panoptic is not None
+    return PanopticSegmentation(
+        header=to_header(frame),
+        segment_map=to_image(segmentation.panoptic.segment_map, "mono16", frame),
+        segments=[
+            PanopticSegment(
+                id=segment.id,
+                class_id=segment.class_id,
+                class_name=labels.name(segment.class_id),
+                is_thing=segment.is_thing,
+                score=float(segment.score),
+                area=segment.area,
+                roi=to_roi(segment.roi),
+                instance_id=segment.instance_id,
+            )
+            for segment in segmentation.panoptic.segments
+        ],
+    )
+
+
+def to_image(pixels: NDArray[np.uint8] | NDArray[np.uint16], encoding: str, frame: Frame) -> Image:
+    """pixels: (H, W) for mono8 and mono16, (H, W, 3) for bgr8."""
+    height, width = pixels.shape[:2]
+    little = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("<"))
+    return Image(
+        header=to_header(frame),
+        height=height,
+        width=width,
+        encoding=encoding,
+        is_bigendian=0,
+        step=little.strides[0],
+        data=to_bytes(little),
+    )
+
+
+def to_jpeg(pixels_bgr: NDArray[np.uint8], quality: int, frame: Frame) -> CompressedImage:
+    done, jpeg = cv2.imencode(".jpg", pixels_bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    assert done
+    return CompressedImage(header=to_header(frame), format="bgr8; jpeg compressed bgr8", data=to_bytes(jpeg))
+
+
+def to_timing(frame: Frame, milliseconds: Mapping[str, float]) -> FrameTiming:
+    return FrameTiming(header=to_header(frame), **{name: float(value) for name, value in milliseconds.items()})
+
+
+def to_roi(roi: Roi) -> RegionOfInterest:
+    return RegionOfInterest(x_offset=roi.x_offset, y_offset=roi.y_offset, height=roi.height, width=roi.width)
+
+
+def to_bytes(values: NDArray[np.generic]) -> "array.array[int]":
+    """The only kind of value that a uint8[] field takes without looking at every byte."""
+    data = array.array("B")
+    data.frombytes(np.ascontiguousarray(values).reshape(-1).view(np.uint8))
+    return data

@@ -1,0 +1,69 @@
+"""The annotated picture: drawn in its own thread, for subscribers only, never on a frame's way."""
+
+import threading
+from collections.abc import Callable
+
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from sensor_msgs.msg import CompressedImage, Image
+
+from seg_node.draw import draw_segmentation, to_bgr
+from seg_node.ros import convert
+from seg_node.ros.parameters import Options
+from seg_node.ros.slot import NewestSlot
+from seg_node.ros.topics import create_output, has_subscriber
+from seg_node.types import Frame, LabelSet, Segmentation
+
+WAIT_S = 0.2
+
+
+class DebugImage:
+    """Draws the newest result it was offered; while it draws, newer ones replace what waits."""
+
+    def __init__(self, node: Node, labels: LabelSet, on_fault: Callable[[str], None]) -> None:
+        """`on_fault(text)` is called when a picture could not be drawn or sent."""
+        self._labels = labels
+        self._on_fault = on_fault
+        self._raw = create_output(node, Image, "~/debug_image")
+        self._compressed = create_output(node, CompressedImage, "~/debug_image/compressed")
+        self._slot: NewestSlot[tuple[Frame, Segmentation, Options]] = NewestSlot()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="debug_image", daemon=True)
+        self._thread.start()
+
+    def publishers(self) -> tuple[Publisher, ...]:
+        return self._raw, self._compressed
+
+    def wanted(self) -> bool:
+        return has_subscriber(self._raw) or has_subscriber(self._compressed)
+
+    def offer(self, frame: Frame, segmentation: Segmentation, options: Options) -> None:
+        self._slot.put((frame, segmentation, options))
+
+    def close(self) -> None:
+        self._closing.set()
+        self._thread.join()
+
+    def _work(self) -> None:
+        while not self._closing.is_set():
+            offered = self._slot.take(WAIT_S)
+            if offered is None:
+                continue
+            try:
+                self._draw(*offered)
+            except Exception as error:  # one bad picture must not end the thread
+                self._on_fault(f"debug image: {error!r}")
+
+    def _draw(self, frame: Frame, segmentation: Segmentation, options: Options) -> None:
+        picture = draw_segmentation(
+            to_bgr(frame),
+            segmentation,
+            self._labels,
+            opacity=options.debug_opacity,
+            boxes=options.debug_boxes,
+            captions=options.debug_captions,
+        )
+        if has_subscriber(self._raw):
+            self._raw.publish(convert.to_image(picture, "bgr8", frame))
+        if has_subscriber(self._compressed):
+            self._compressed.publish(convert.to_jpeg(picture, options.debug_jpeg_quality, frame))

@@ -1,0 +1,118 @@
+"""What became of every frame: counted by reason, and told on /diagnostics."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+
+WARN_AGAIN_S = 30.0
+
+
+@dataclass
+class _Window:
+    """Counts since the last report."""
+
+    received: int = 0
+    processed: int = 0
+    bad: int = 0
+    lost: int = 0
+    milliseconds: Counter[str] = field(default_factory=Counter)
+    began: float = field(default_factory=time.monotonic)
+
+
+class FrameStatistics:
+    """Thread-safe counts of one camera's frames: received = processed + dropped by reason (+ in work)."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._received = 0
+        self._processed = 0
+        self._dropped: Counter[str] = Counter()
+        self._warned: Counter[str] = Counter()
+        self._told: dict[str, float] = {}
+        self._window = _Window()
+
+    def received(self) -> None:
+        with self._lock:
+            self._received += 1
+            self._window.received += 1
+
+    def processed(self, milliseconds: Mapping[str, float]) -> None:
+        """A frame's results were published; `milliseconds` by stage name."""
+        with self._lock:
+            self._processed += 1
+            self._window.processed += 1
+            self._window.milliseconds.update(milliseconds)
+
+    def dropped(self, reason: str, bad: bool = False) -> bool:
+        """A frame will give no result. `bad`: for a cause the user should mend, not by design.
+
+        Returns whether the reason should be logged now (the first time, then every 30 s).
+        """
+        with self._lock:
+            self._dropped[reason] += 1
+            self._window.bad += bad
+            return self._tell(reason)
+
+    def warned(self, reason: str, count: int = 1) -> bool:
+        """Something is wrong but no received frame was dropped for it. Returns as `dropped`."""
+        with self._lock:
+            self._warned[reason] += count
+            if reason == "lost_in_transport":
+                self._window.lost += count
+            return self._tell(reason)
+
+    def _tell(self, reason: str) -> bool:
+        now = time.monotonic()
+        if now - self._told.get(reason, -WARN_AGAIN_S) < WARN_AGAIN_S:
+            return False
+        self._told[reason] = now
+        return True
+
+    def status(self, name: str, device: str, model: str, problem: str | None) -> DiagnosticStatus:
+        """The report of the time since the last one. `problem`: an error that overrides all else."""
+        with self._lock:
+            window, self._window = self._window, _Window()
+            seconds = max(time.monotonic() - window.began, 1e-6)
+            values: dict[str, object] = {
+                "device": device,
+                "model": model,
+                "received": self._received,
+                "processed": self._processed,
+                "dropped": self._dropped.total(),
+                **{f"dropped.{reason}": count for reason, count in sorted(self._dropped.items())},
+                **{f"warned.{reason}": count for reason, count in sorted(self._warned.items())},
+                "input_rate_hz": f"{window.received / seconds:.2f}",
+                "output_rate_hz": f"{window.processed / seconds:.2f}",
+                **{
+                    stage: f"{total / window.processed:.2f}"
+                    for stage, total in window.milliseconds.items()
+                    if window.processed
+                },
+            }
+        level, message = _verdict(window, problem)
+        return DiagnosticStatus(
+            level=level,
+            name=name,
+            message=message,
+            hardware_id=device,
+            values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
+        )
+
+
+def _verdict(window: _Window, problem: str | None) -> tuple[bytes, str]:
+    if problem:
+        return DiagnosticStatus.ERROR, problem
+    if window.bad:
+        return DiagnosticStatus.WARN, f"{window.bad} frames dropped for a fault; see the counts and the log"
+    if window.lost > window.received:
+        return DiagnosticStatus.WARN, (
+            f"{window.lost} images lost in transport, {window.received} received: start the camera's process "
+            "with config/fastdds_images.xml"
+        )
+    if not window.received:
+        return DiagnosticStatus.WARN, "no image received"
+    return DiagnosticStatus.OK, f"{window.processed} of {window.received} frames processed"

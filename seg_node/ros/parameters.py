@@ -1,0 +1,232 @@
+"""The node's parameters: one table, from which declaration, validation, README and config check derive.
+
+`python -m seg_node.ros.parameters` prints the table as Markdown.
+"""
+
+import difflib
+from collections.abc import Callable
+from dataclasses import Field, dataclass, field, fields, replace
+from typing import Any
+
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from seg_node.types import LabelSet, SegmentOptions
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a parameter may be. `live`: acts on the next frame; otherwise read-only after the start."""
+
+    name: str
+    description: str
+    live: bool
+    limits: tuple[float, float] | None = None
+    choices: tuple[str, ...] = ()
+
+
+def _start(name: str, default: Any, description: str, choices: tuple[str, ...] = ()) -> Any:
+    return field(default=default, metadata={"rule": Rule(name, description, False, None, choices)})
+
+
+def _live(
+    name: str,
+    default: Any,
+    description: str,
+    limits: tuple[float, float] | None = None,
+    choices: tuple[str, ...] = (),
+) -> Any:
+    return field(default=default, metadata={"rule": Rule(name, description, True, limits, choices)})
+
+
+@dataclass(frozen=True)
+class Options:
+    """A snapshot of all parameters; the worker takes one per frame."""
+
+    model_family: str = _start(
+        "model.family",
+        "auto",
+        "Kind of model: auto (the embedded model when model.weights is empty, otherwise told from the file).",
+        ("auto", "embedded", "torchvision"),
+    )
+    model_weights: str = _start(
+        "model.weights",
+        "",
+        "Checkpoint file, or a name that `seg_node fetch-weights` has downloaded. Empty: the embedded model.",
+    )
+    model_config: str = _start("model.config", "", "YAML file with the numbers that the checkpoint lacks.")
+    device: str = _start(
+        "device", "auto", "auto (CUDA when there is one, otherwise the CPU), cpu, cuda or cuda:N."
+    )
+    image_transport: str = _start(
+        "image_transport",
+        "raw",
+        "raw subscribes to `image` (sensor_msgs/Image), compressed to `image`/compressed (CompressedImage).",
+        ("raw", "compressed"),
+    )
+    autostart: bool = _start("autostart", True, "Configure and activate at the start, without a manager.")
+    always_on: bool = _live("always_on", False, "Run the model even when no output has a subscriber.")
+    score_threshold: float = _live(
+        "score_threshold", 0.5, "Instances scored at or below it are left out.", (0.0, 1.0)
+    )
+    nms_threshold: float = _live(
+        "nms_threshold", 0.5, "Of two boxes of one class that overlap by more (IoU), the best stays.", (0.0, 1.0)
+    )
+    mask_threshold: float = _live(
+        "mask_threshold", 0.5, "A pixel belongs to the object from this probability on.", (0.0, 1.0)
+    )
+    max_instances: int = _live("max_instances", 100, "The best-scored ones are kept.", (1, 1000))
+    min_area: int = _live("min_area", 1, "Instances with fewer mask pixels are left out.", (0, 100_000_000))
+    classes: tuple[str, ...] = _live("classes", ("",), 'Names of the classes to keep; [""] keeps all.')
+    mask_encoding: str = _live(
+        "mask_encoding",
+        "mono8",
+        "Encoding of InstanceMask.data: mono8 (fastest), bits (8 times smaller) or rle (COCO).",
+        ("mono8", "bits", "rle"),
+    )
+    max_rate: float = _live("max_rate", 0.0, "Frames per second at most; 0: as fast as the model.", (0.0, 1000.0))
+    panoptic_score_threshold: float = _live(
+        "panoptic.score_threshold", 0.5, "Things scored below it stay out of the panoptic map.", (0.0, 1.0)
+    )
+    panoptic_overlap_threshold: float = _live(
+        "panoptic.overlap_threshold",
+        0.5,
+        "A thing of which a larger part is already taken by better ones stays out of the panoptic map.",
+        (0.0, 1.0),
+    )
+    panoptic_stuff_min_area: int = _live(
+        "panoptic.stuff_min_area", 4096, "Smaller stuff regions (pixels) become void.", (0, 100_000_000)
+    )
+    debug_opacity: float = _live("debug.opacity", 0.45, "Opacity of the masks in the debug image.", (0.0, 1.0))
+    debug_boxes: bool = _live("debug.boxes", True, "Draw boxes in the debug image.")
+    debug_captions: bool = _live("debug.captions", True, "Write names and scores in the debug image.")
+    debug_jpeg_quality: int = _live(
+        "debug.jpeg_quality", 80, "JPEG quality of the compressed debug image.", (1, 100)
+    )
+
+    def segment_options(self, labels: LabelSet) -> SegmentOptions:
+        """The model's share of the options. Raises ValueError when a class is unknown to the model."""
+        names = [name for name in self.classes if name]
+        return SegmentOptions(
+            score_threshold=self.score_threshold,
+            nms_threshold=self.nms_threshold,
+            mask_threshold=self.mask_threshold,
+            max_instances=self.max_instances,
+            min_area=self.min_area,
+            classes=labels.ids(names) if names else None,
+            panoptic_score_threshold=self.panoptic_score_threshold,
+            panoptic_overlap_threshold=self.panoptic_overlap_threshold,
+            panoptic_stuff_min_area=self.panoptic_stuff_min_area,
+        )
+
+
+def rule(option: "Field[Any]") -> Rule:
+    found: Rule = option.metadata["rule"]
+    return found
+
+
+def declare_parameters(node: Node, check: Callable[[Options], None]) -> Options:
+    """Declare the table on the node and return its values.
+
+    `check` raises ValueError to refuse a combination; it also guards every later change.
+    Raises rclpy's InvalidParameter…Exception when a value given at the start is refused.
+    """
+    _warn_of_unknown_overrides(node)
+    current = Options()
+
+    def validate(changes: list[Parameter]) -> SetParametersResult:
+        try:
+            check(with_changes(options_of(node), changes))
+        except ValueError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        return SetParametersResult(successful=True)
+
+    for option in fields(Options):
+        default = option.default
+        value = list(default) if isinstance(default, tuple) else default
+        parameter = node.declare_parameter(rule(option).name, value, _descriptor(option))
+        current = with_changes(current, [parameter])
+    check(current)
+    node.add_on_set_parameters_callback(validate)
+    return current
+
+
+def options_of(node: Node) -> Options:
+    return with_changes(Options(), [node.get_parameter(rule(option).name) for option in fields(Options)])
+
+
+def with_changes(options: Options, changes: list[Parameter]) -> Options:
+    """The options with changed parameters taken in; other nodes' parameters are passed over.
+
+    Raises ValueError that names the parameter, the value and what it must be.
+    """
+    by_name = {rule(option).name: option for option in fields(Options)}
+    values = {
+        by_name[change.name].name: _checked(by_name[change.name], change.value)
+        for change in changes
+        if change.name in by_name
+    }
+    return replace(options, **values)
+
+
+def _checked(option: "Field[Any]", value: Any) -> Any:
+    """The value in the option's own type."""
+    wanted = rule(option)
+    if isinstance(option.default, float) and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)  # YAML's `max_rate: 10` is meant as 10.0
+    if isinstance(option.default, tuple) and value is not None:
+        value = tuple(value)
+    if type(value) is not type(option.default):
+        expected = type(option.default).__name__
+        raise ValueError(f"{wanted.name} = {value!r}: must be a {expected}, such as {option.default!r}")
+    if wanted.limits and not wanted.limits[0] <= value <= wanted.limits[1]:
+        raise ValueError(f"{wanted.name} = {value}: must be from {wanted.limits[0]} to {wanted.limits[1]}")
+    if wanted.choices and value not in wanted.choices:
+        raise ValueError(f"{wanted.name} = {value!r}: must be one of {', '.join(wanted.choices)}")
+    return value
+
+
+def _descriptor(option: "Field[Any]") -> ParameterDescriptor:
+    wanted = rule(option)
+    choices = f"One of {', '.join(wanted.choices)}." if wanted.choices else ""
+    descriptor = ParameterDescriptor(
+        description=wanted.description, additional_constraints=choices, read_only=not wanted.live
+    )
+    if isinstance(option.default, float):
+        descriptor.dynamic_typing = True  # lets whole numbers through to _checked
+    if wanted.limits and isinstance(option.default, int):
+        low, high = wanted.limits
+        descriptor.integer_range = [IntegerRange(from_value=int(low), to_value=int(high), step=1)]
+    elif wanted.limits:
+        low, high = wanted.limits
+        descriptor.floating_point_range = [FloatingPointRange(from_value=low, to_value=high)]
+    return descriptor
+
+
+def _warn_of_unknown_overrides(node: Node) -> None:
+    """A misspelt name in a parameter file would otherwise be ignored in silence."""
+    known = [rule(option).name for option in fields(Options)]
+    for name in getattr(node, "_parameter_overrides", {}):
+        if name in known or name == "use_sim_time" or name.startswith("qos_overrides."):
+            continue
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        node.get_logger().warning(f"parameter {name} is not one of this node's and does nothing{hint}")
+
+
+def markdown_table() -> str:
+    """The README's parameter table."""
+    lines = ["| parameter | default | range | when | what it does |", "|---|---|---|---|---|"]
+    for option in fields(Options):
+        wanted = rule(option)
+        default = list(option.default) if isinstance(option.default, tuple) else option.default
+        shown = str(default).lower() if isinstance(default, bool) else repr(default).replace("'", '"')
+        limits = f"{wanted.limits[0]:g} … {wanted.limits[1]:g}" if wanted.limits else ", ".join(wanted.choices)
+        when = "live" if wanted.live else "start"
+        lines.append(f"| `{wanted.name}` | `{shown}` | {limits} | {when} | {wanted.description} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(markdown_table(), end="")
