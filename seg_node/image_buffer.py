@@ -1,0 +1,73 @@
+"""The bytes of a camera message as rows of pixels, and the error every refused image raises."""
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Reason = Literal[
+    "unknown_encoding",
+    "depth_image",
+    "empty_image",
+    "too_large",
+    "bad_size",
+    "wrong_step",
+    "truncated_data",
+    "corrupt_image",
+]
+
+MAX_PIXELS = 64_000_000  # 64 MP: more than any camera in the field; bounds what one message can allocate
+
+
+class ImageError(ValueError):
+    """An image that cannot be decoded. `reason` is the token counted in /diagnostics."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+def check_size(height: int, width: int) -> None:
+    """Raises ImageError empty_image or too_large unless there are 1 to MAX_PIXELS pixels."""
+    if height < 1 or width < 1:
+        raise ImageError(
+            "empty_image", f"image is {width}x{height} (width x height): it has no pixels; check the driver"
+        )
+    if height * width > MAX_PIXELS:
+        raise ImageError(
+            "too_large",
+            f"image is {width}x{height}, over {MAX_PIXELS // 10**6} megapixels; set a smaller resolution",
+        )
+
+
+def view_rows(
+    buffer: NDArray[np.uint8],
+    encoding: str,
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    step: int,
+    offset: int = 0,
+) -> NDArray[Any]:
+    """Rows that start `step` bytes apart, from byte `offset` on, as an array that shares the buffer's memory.
+
+    buffer: (N,) contiguous. shape: (H, W) or (H, W, C) of the result.
+    step: bytes from one row to the next. The last row's padding may be missing, more bytes may follow.
+    Raises ImageError wrong_step or truncated_data.
+    """
+    pixel_bytes = dtype.itemsize * (shape[2] if len(shape) == 3 else 1)
+    row_bytes = shape[1] * pixel_bytes
+    if step < row_bytes:
+        raise ImageError(
+            "wrong_step",
+            f"step is {step}, but a row of {shape[1]} pixels in encoding '{encoding}' is {row_bytes} bytes; "
+            "set the driver's step to the bytes of a whole row",
+        )
+    needed = offset + (shape[0] - 1) * step + row_bytes
+    if buffer.size < needed:
+        raise ImageError(
+            "truncated_data",
+            f"data has {buffer.size} bytes, but encoding '{encoding}' with step {step} needs {needed}; "
+            "check height, step and encoding in the driver",
+        )
+    strides = (step, pixel_bytes, dtype.itemsize)[: len(shape)]
+    return np.ndarray(shape, dtype, buffer, offset, strides)
