@@ -1,0 +1,148 @@
+"""The `seg_node` command. Each subcommand imports what it needs when it runs, so that help is instant."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from seg_node import __version__
+
+SEGMENT_HELP = """\
+Segments images, a video or a ROS bag with a model, without ROS.
+
+writes into DIR:
+  instances.json   COCO results: one entry an instance, best first within an image, images in input order
+                   (file_name, image_id, category_id, bbox, score, segmentation as compressed RLE);
+                   frames of a video or bag also have stamp_ns
+  panoptic.json, panoptic/*.png
+                   COCO panoptic format, where the model knows stuff classes
+  annotated/*      every image with its objects drawn, under its own name; for a video or bag one video.
+                   Drawn are instances scored over 0.5, or all with --score-threshold
+
+image_id is the number in a file name made of digits (000000000139.jpg: 139), else 1, 2, 3 …
+category_id is the class id of the model's checkpoint, as in the ROS messages.
+Images are turned upright as their EXIF orientation says, as cv2.imread and Detectron2 do; sizes and
+coordinates are those of the upright image.
+An image that cannot be read is named and left out; the exit status is then 1."""
+
+FETCH_HELP = """\
+Downloads published weights into $SEG_NODE_CACHE (default ~/.cache/seg_node) and checks their SHA-256.
+Nothing else in seg_node downloads: --weights NAME and the node's model.weights take them from there."""
+
+NODE_HELP = "run the ROS 2 node; takes ROS arguments (--ros-args -p name:=value …)"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one subcommand; returns the exit status: 0, 1 for a failure, 2 for wrong usage (by argparse)."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        if arguments[:1] == ["node"]:  # its arguments are ROS's, not argparse's
+            return _node(arguments[1:])
+        options = _parser().parse_args(arguments)
+        run: Callable[[argparse.Namespace], int] = options.run
+        return run(options)
+    except (ValueError, OSError, RuntimeError) as error:
+        print(f"seg_node: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="seg_node", description="Instance and panoptic segmentation of camera images."
+    )
+    parser.add_argument("--version", action="version", version=f"seg_node {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_segment(commands)
+    fetch = commands.add_parser(
+        "fetch-weights",
+        help="download published weights",
+        description=FETCH_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    choice = fetch.add_mutually_exclusive_group(required=True)
+    choice.add_argument("name", nargs="?", metavar="NAME", help="see --list")
+    choice.add_argument("--list", action="store_true", help="show the names, and which are here already")
+    fetch.set_defaults(run=_fetch_weights)
+    commands.add_parser("node", help=NODE_HELP)
+    return parser
+
+
+def _add_segment(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    segment = commands.add_parser(
+        "segment",
+        help="segment images, a video or a bag",
+        description=SEGMENT_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    segment.add_argument(
+        "inputs",
+        nargs="+",
+        metavar="INPUT",
+        help="images, folders or globs; or one video; or one bag (sqlite3, mcap)",
+    )
+    segment.add_argument("--model", default="auto", metavar="FAMILY", help="model family (default: auto)")
+    segment.add_argument(
+        "--weights", metavar="FILE", help="checkpoint file, or a name known to fetch-weights"
+    )
+    segment.add_argument(
+        "--config", metavar="FILE", help="the checkpoint's own config, where its family has one"
+    )
+    segment.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for the results")
+    segment.add_argument(
+        "--score-threshold",
+        type=float,
+        metavar="X",
+        help="leave out instances scored at or below X, 0 to 1 (default: that of the model's reference)",
+    )
+    segment.add_argument("--classes", metavar="NAMES", help='keep only these, as in "person,dining table"')
+    segment.add_argument("--device", default="auto", help="cpu, cuda, cuda:N or auto (default: auto)")
+    segment.add_argument("--topic", help="image topic of the bag (default: its only colour one)")
+    segment.set_defaults(run=_segment)
+
+
+def _segment(options: argparse.Namespace) -> int:
+    from seg_node.segment import segment
+
+    return segment(
+        options.inputs,
+        options.out,
+        family=options.model,
+        weights=options.weights,
+        config=options.config,
+        device=options.device,
+        score_threshold=options.score_threshold,
+        classes=[name.strip() for name in options.classes.split(",")] if options.classes else None,
+        topic=options.topic,
+    )
+
+
+def _fetch_weights(options: argparse.Namespace) -> int:
+    from seg_node.fetch import LICENCE_NOTE, WEIGHTS, cached_weights, fetch_weights
+
+    if options.name:
+        print(f"{options.name}: {fetch_weights(options.name)}\n{LICENCE_NOTE}")
+        return 0
+    for name, url in WEIGHTS.items():
+        try:
+            place = str(cached_weights(name))
+        except FileNotFoundError:
+            place = f"not here; {url}"
+        print(f"{name}: {place}")
+    return 0
+
+
+def _node(arguments: list[str]) -> int:
+    try:
+        from seg_node.ros.node import main as run_node
+    except ModuleNotFoundError as error:
+        raise RuntimeError(
+            f"ROS 2 is not in this environment ({error}): source it and the built workspace, or use "
+            "scripts/run seg_node node …"
+        ) from error
+    return run_node(arguments) or 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
