@@ -1,0 +1,106 @@
+"""Runs a model on a device: one frame in, its segmentation and the time of each step out."""
+
+import logging
+import time
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import torch
+
+from seg_node.models.model import SegmentationModel
+from seg_node.prepare import prepare_frames
+from seg_node.types import Frame, LabelSet, Segmentation, SegmentOptions
+
+logger = logging.getLogger(__name__)
+
+
+class OutOfMemory(RuntimeError):
+    """The device's memory did not suffice for one frame, even after its caches were freed."""
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of that name: "cpu", "cuda", "cuda:N", or "auto" (the first GPU, else the CPU).
+
+    Raises ValueError for another name, RuntimeError when the GPU asked for is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    if name == "cpu":
+        return torch.device("cpu")
+    kind, _, number = name.partition(":")
+    if kind != "cuda" or (":" in name and not number.isdecimal()):
+        raise ValueError(f"device {name!r} is not known; use auto, cpu, cuda or cuda:N")
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if int(number or 0) >= count:
+        raise RuntimeError(
+            f"device {name}: PyTorch {torch.__version__} finds {count} usable CUDA GPUs; check nvidia-smi "
+            "and that this PyTorch was built for CUDA, or choose cpu or auto"
+        )
+    return torch.device("cuda", int(number or 0))
+
+
+class Engine:
+    """One model on one device. For one thread at a time."""
+
+    def __init__(self, model: SegmentationModel, device: torch.device) -> None:
+        self._model = model
+        self._device = device
+        model.to(device)
+
+    @property
+    def labels(self) -> LabelSet:
+        return self._model.labels
+
+    @property
+    def default_options(self) -> SegmentOptions:
+        return self._model.default_options
+
+    @property
+    def device_name(self) -> str:
+        """For people: "cpu" or "cuda:0 (NVIDIA H100)"."""
+        if self._device.type == "cuda":
+            return f"{self._device} ({torch.cuda.get_device_name(self._device)})"
+        return str(self._device)
+
+    def warm_up(self, image_size: tuple[int, int]) -> None:
+        """Runs one grey image of the size, so that the first camera frame is not slower than the rest."""
+        grey = np.full((*image_size, 3), 128, np.uint8)
+        self.segment(Frame(grey, "bgr"), self.default_options)
+
+    def segment(self, frame: Frame, options: SegmentOptions) -> Segmentation:
+        """The objects of one frame; `stage_ms` has prepare, infer and assemble.
+
+        Raises OutOfMemory when a second try, with the device's caches freed, does not fit either.
+        """
+        try:
+            return self._segment(frame, options)
+        except torch.cuda.OutOfMemoryError:
+            logger.warning("%s is out of memory: its caches are freed for one more try", self._device)
+        torch.cuda.empty_cache()  # here, where the exception no longer holds the first try's tensors
+        try:
+            return self._segment(frame, options)
+        except torch.cuda.OutOfMemoryError as error:
+            height, width = frame.image_size
+            raise OutOfMemory(
+                f"{self._device} has too little memory for a frame of {width}x{height}; "
+                "end other programs that use it, or choose a smaller model"
+            ) from error
+
+    @torch.inference_mode()
+    def _segment(self, frame: Frame, options: SegmentOptions) -> Segmentation:
+        times = [self._now_ms()]
+        batch = prepare_frames([frame], self._model.input_spec, self._device)
+        times.append(self._now_ms())
+        (raw,) = self._model(batch, options)
+        times.append(self._now_ms())
+        segmentation = self._model.assemble(raw, frame.image_size, options)
+        times.append(self._now_ms())
+        stages = ("prepare", "infer", "assemble")
+        stage_ms = {stage: end - start for stage, (start, end) in zip(stages, pairwise(times), strict=True)}
+        return replace(segmentation, stage_ms=stage_ms)
+
+    def _now_ms(self) -> float:
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        return time.perf_counter() * 1000

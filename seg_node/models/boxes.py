@@ -1,0 +1,80 @@
+"""Arithmetic of anchors and boxes, (x_min, y_min, x_max, y_max) in network-input pixels.
+
+Each step is done in the order of torchvision's `anchor_utils.py`, `_utils.py: BoxCoder` and `poolers.py`,
+because another order rounds differently.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torchvision.ops import roi_align
+
+MAX_LOG_SCALE = math.log(1000 / 16)  # a box grows at most 62.5 times, so that exp() stays finite
+
+
+def cell_anchors(sizes: Sequence[float], ratios: Sequence[float], rounded: bool) -> Tensor:
+    """Anchors around (0, 0), one for each height/width ratio and size, ratio outermost: float (A, 4).
+
+    rounded: corners to whole pixels (torchvision) or as they come (Detectron2).
+    """
+    root = torch.sqrt(torch.tensor(ratios, dtype=torch.float32))
+    size = torch.tensor(sizes, dtype=torch.float32)
+    widths = ((1 / root)[:, None] * size[None, :]).flatten()
+    heights = (root[:, None] * size[None, :]).flatten()
+    anchors = torch.stack([-widths, -heights, widths, heights], dim=1) / 2
+    return anchors.round() if rounded else anchors
+
+
+def anchors_at(indices: Tensor, cells: Tensor, grid_width: int, stride: tuple[int, int]) -> Tensor:
+    """The anchors of the given places in a level's list, which runs over rows, columns, cells.
+
+    indices: int64 (K,). cells: (A, 4). stride: (vertical, horizontal) pixels. Returns (K, 4).
+    """
+    cell = indices % len(cells)
+    place = indices // len(cells)
+    x = place % grid_width * stride[1]
+    y = place // grid_width * stride[0]
+    return torch.stack((x, y, x, y), dim=1) + cells[cell]
+
+
+def decode_boxes(deltas: Tensor, references: Tensor, weights: tuple[float, float, float, float]) -> Tensor:
+    """Moves and scales the reference boxes (K, 4) by the predicted deltas (K, 4): dx, dy, dw, dh."""
+    widths = references[:, 2] - references[:, 0]
+    heights = references[:, 3] - references[:, 1]
+    x = references[:, 0] + 0.5 * widths
+    y = references[:, 1] + 0.5 * heights
+    dx, dy, dw, dh = (delta / weight for delta, weight in zip(deltas.unbind(1), weights, strict=True))
+    x = dx * widths + x
+    y = dy * heights + y
+    half_width = 0.5 * (torch.exp(dw.clamp(max=MAX_LOG_SCALE)) * widths)
+    half_height = 0.5 * (torch.exp(dh.clamp(max=MAX_LOG_SCALE)) * heights)
+    return torch.stack((x - half_width, y - half_height, x + half_width, y + half_height), dim=1)
+
+
+def pyramid_levels(boxes: Tensor, num_levels: int) -> Tensor:
+    """The pyramid level, 0 for stride 4, whose resolution suits each box (Lin et al. 2016, equation 1)."""
+    side = torch.sqrt((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]))
+    level = torch.floor(4 + torch.log2(side / 224) + 1e-6)
+    return level.clamp(2, 1 + num_levels).to(torch.int64) - 2
+
+
+def pool_regions(
+    features: Sequence[Tensor], boxes: Sequence[Tensor], size: int, sampling_ratio: int, aligned: bool
+) -> Tensor:
+    """RoIAlign on the pyramid level that suits each box.
+
+    features: maps (N, C, h, w) of stride 4, 8, …. boxes: (K, 4) for each of the N images.
+    Returns (ΣK, C, size, size) in the boxes' order.
+    """
+    image = torch.cat([torch.full_like(b[:, :1], i) for i, b in enumerate(boxes)])
+    regions = torch.cat([image, torch.cat(list(boxes))], dim=1)
+    levels = pyramid_levels(regions[:, 1:], len(features))
+    pooled = features[0].new_zeros((len(regions), features[0].shape[1], size, size))
+    for level, feature in enumerate(features):
+        here = torch.where(levels == level)[0]
+        pooled[here] = roi_align(
+            feature, regions[here], (size, size), 1 / (4 << level), sampling_ratio, aligned
+        )
+    return pooled

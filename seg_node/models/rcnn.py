@@ -1,0 +1,97 @@
+"""Mask R-CNN (He et al. 2017) on a feature pyramid: backbone → pyramid → proposals → box head → mask head."""
+
+from dataclasses import dataclass
+from functools import partial
+
+from torch import nn
+from torchvision.ops import FrozenBatchNorm2d
+
+from seg_node.models.backbones import FeaturePyramid, NormLayer, ResNet, ResNetSpec
+from seg_node.models.model import RawPrediction
+from seg_node.models.rcnn_settings import RCNNSettings
+from seg_node.models.roi_heads import BoxHead, MaskHead
+from seg_node.models.rpn import RegionProposals
+from seg_node.prepare import ModelInput
+from seg_node.types import SegmentOptions
+
+
+class MaskRCNN(nn.Module):
+    """The whole network: images in, boxes with classes and mask probabilities out."""
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        fpn: nn.Module,
+        rpn: RegionProposals,
+        box_head: BoxHead,
+        mask_head: MaskHead,
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.fpn = fpn
+        self.rpn = rpn
+        self.box_head = box_head
+        self.mask_head = mask_head
+
+    def forward(self, batch: ModelInput, options: SegmentOptions) -> list[RawPrediction]:
+        features = self.fpn(self.backbone(batch.pixels))
+        proposals = self.rpn(features, batch)
+        regions = features[:-1]  # the coarsest map only serves proposals
+        detections = self.box_head(regions, proposals, batch, options)
+        masks = self.mask_head(regions, detections)
+        return [
+            RawPrediction(found.boxes_xyxy, found.scores, found.class_ids, probs, size)
+            for found, probs, size in zip(detections, masks, batch.sizes, strict=True)
+        ]
+
+
+@dataclass(frozen=True)
+class RCNNSpec:
+    """Widths, depths and norms above the backbone: what a checkpoint's tensors tell.
+
+    stage_channels: the backbone's outputs, fine to coarse. num_classes counts the background.
+    *_norm: None where convolutions have a bias instead.
+    """
+
+    stage_channels: tuple[int, ...]
+    fpn_channels: int
+    rpn_convs: int
+    box_convs: tuple[int, ...]
+    box_fcs: tuple[int, ...]
+    mask_convs: tuple[int, ...]
+    mask_deconv: int
+    num_classes: int
+    fpn_norm: NormLayer | None = None
+    box_norm: NormLayer | None = None
+    mask_norm: NormLayer | None = None
+
+
+def build_mask_rcnn(backbone: nn.Module, spec: RCNNSpec, settings: RCNNSettings) -> MaskRCNN:
+    """The network around a backbone that gives maps of stride 4, 8, 16, 32; weights random."""
+    width, classes = spec.fpn_channels, spec.num_classes
+    return MaskRCNN(
+        backbone,
+        FeaturePyramid(spec.stage_channels, width, spec.fpn_norm),
+        RegionProposals(width, spec.rpn_convs, settings),
+        BoxHead(width, spec.box_convs, spec.box_fcs, classes, spec.box_norm, settings),
+        MaskHead(width, spec.mask_convs, spec.mask_deconv, classes, spec.mask_norm, settings),
+    ).eval()
+
+
+_RESNET50 = ResNetSpec(64, (3, 4, 6, 3), (64, 128, 256, 512), (256, 512, 1024, 2048))
+
+
+def mask_rcnn_r50_fpn(num_classes: int = 91) -> MaskRCNN:
+    """torchvision's `maskrcnn_resnet50_fpn`, weights random."""
+    backbone = ResNet(_RESNET50, partial(FrozenBatchNorm2d, eps=0.0))
+    spec = RCNNSpec(_RESNET50.out_channels, 256, 1, (), (1024, 1024), (256,) * 4, 256, num_classes)
+    return build_mask_rcnn(backbone, spec, RCNNSettings())
+
+
+def mask_rcnn_r50_fpn_v2(num_classes: int = 91) -> MaskRCNN:
+    """torchvision's `maskrcnn_resnet50_fpn_v2`, weights random."""
+    norm = nn.BatchNorm2d
+    spec = RCNNSpec(
+        _RESNET50.out_channels, 256, 2, (256,) * 4, (1024,), (256,) * 4, 256, num_classes, norm, norm, norm
+    )
+    return build_mask_rcnn(ResNet(_RESNET50, norm), spec, RCNNSettings())

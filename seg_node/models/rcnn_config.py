@@ -1,0 +1,88 @@
+"""A Mask R-CNN configuration (YAML or a checkpoint's metadata) → the dataclasses it is about.
+
+The keys are the arguments of torchvision's `MaskRCNN`, and those of what describes a checkpoint.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from seg_node.models.rcnn_settings import RCNNSettings
+from seg_node.prepare import InputSpec
+from seg_node.types import SegmentOptions
+
+TORCHVISION_OPTIONS = SegmentOptions(score_threshold=0.05)
+
+
+@dataclass(frozen=True)
+class RCNNConfig:
+    """frozen_bn_eps: see `load_torchvision_rcnn`. num_classes: what the weights must have, None for any."""
+
+    settings: RCNNSettings = field(default_factory=RCNNSettings)
+    input_spec: InputSpec = field(default_factory=InputSpec)
+    options: SegmentOptions = TORCHVISION_OPTIONS
+    frozen_bn_eps: float = 0.0
+    num_classes: int | None = None
+
+
+def _floats(value: Any) -> tuple[float, ...]:
+    return tuple(float(number) for number in value)
+
+
+def _three_floats(value: Any) -> tuple[float, float, float]:
+    first, second, third = _floats(value)
+    return first, second, third
+
+
+def _rows_of_floats(value: Any) -> tuple[tuple[float, ...], ...]:
+    return tuple(_floats(row) for row in value)
+
+
+def _threshold(value: Any) -> float:
+    return float(str(value).removeprefix(">="))
+
+
+# key → (field of RCNNConfig, field in it, conversion)
+_FIELDS: Mapping[str, tuple[str, str, Callable[[Any], Any]]] = {
+    "min_size": ("input_spec", "min_size", int),
+    "max_size": ("input_spec", "max_size", int),
+    "image_mean": ("input_spec", "mean", _three_floats),
+    "image_std": ("input_spec", "std", _three_floats),
+    "anchor_sizes": ("settings", "anchor_sizes", _rows_of_floats),
+    "anchor_ratios": ("settings", "anchor_ratios", _floats),
+    "rpn_pre_nms_top_n_test": ("settings", "proposals_per_level", int),
+    "rpn_post_nms_top_n_test": ("settings", "proposals", int),
+    "rpn_nms_thresh": ("settings", "proposal_nms_threshold", float),
+    "box_score_thresh": ("options", "score_threshold", float),
+    "box_nms_thresh": ("options", "nms_threshold", float),
+    "box_detections_per_img": ("options", "max_instances", int),
+    "mask_threshold": ("options", "mask_threshold", _threshold),
+}
+# known, and said better by the tensors
+_DESCRIPTIONS = frozenset({"model", "defaults", "thin"})
+
+
+def read_rcnn_config(content: Mapping[str, Any], source: str, base: RCNNConfig | None = None) -> RCNNConfig:
+    """The base configuration with what `content` changes.
+
+    source: names the file in errors.
+    Raises ValueError for a key that is not known or a value that does not fit it.
+    """
+    config = base or RCNNConfig()
+    known = {*_FIELDS, *_DESCRIPTIONS, "frozen_bn_eps", "num_classes"}
+    unknown = sorted(set(content) - known)
+    if unknown:
+        raise ValueError(f"{source}: key {unknown[0]!r} is not known; known: {', '.join(sorted(known))}")
+    try:
+        for key, value in content.items():
+            if key in _FIELDS:
+                part, name, convert = _FIELDS[key]
+                changed = replace(getattr(config, part), **{name: convert(value)})
+                config = replace(config, **{part: changed})
+        if content.get("frozen_bn_eps") is not None:
+            config = replace(config, frozen_bn_eps=float(content["frozen_bn_eps"]))
+        if content.get("num_classes") is not None:
+            config = replace(config, num_classes=int(content["num_classes"]))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{source}: {key}: {value!r} does not fit ({error})") from error
+    return config

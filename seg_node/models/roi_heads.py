@@ -1,0 +1,141 @@
+"""What Mask R-CNN does with each proposed region: class, refined box, mask (He et al. 2017).
+
+Source of the order of operations: torchvision `models/detection/roi_heads.py`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.ops import batched_nms, clip_boxes_to_image, remove_small_boxes
+
+from seg_node.models.backbones import NormLayer, conv_norm
+from seg_node.models.boxes import decode_boxes, pool_regions
+from seg_node.models.rcnn_settings import RCNNSettings
+from seg_node.prepare import ModelInput
+from seg_node.types import SegmentOptions
+
+
+@dataclass(frozen=True)
+class Detections:
+    """What the box head found in one image, best first: boxes (N, 4), scores (N,), class_ids int64 (N,)."""
+
+    boxes_xyxy: Tensor
+    scores: Tensor
+    class_ids: Tensor
+
+
+class BoxHead(nn.Module):
+    """Proposals → classified, refined boxes.
+
+    conv_channels: 3x3 convolutions with `norm` before the fully connected layers (none in the first
+    torchvision model). num_classes counts the background, class 0.
+    """
+
+    pool_size = 7
+
+    def __init__(
+        self,
+        in_channels: int,
+        conv_channels: Sequence[int],
+        fc_channels: Sequence[int],
+        num_classes: int,
+        norm: NormLayer | None,
+        settings: RCNNSettings,
+    ) -> None:
+        super().__init__()
+        widths = [in_channels, *conv_channels]
+        layers: list[nn.Module] = [conv_norm(a, b, 3, norm) for a, b in pairwise(widths)]
+        layers.append(nn.Flatten())
+        widths = [widths[-1] * self.pool_size**2, *fc_channels]
+        for a, b in pairwise(widths):
+            layers += [nn.Linear(a, b), nn.ReLU(inplace=True)]
+        self.layers = nn.Sequential(*layers)
+        self.cls_score = nn.Linear(widths[-1], num_classes)
+        self.bbox_pred = nn.Linear(widths[-1], num_classes * 4)
+        self.settings = settings
+
+    def head(self, features: Sequence[Tensor], proposals: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Class logits (R, classes) and deltas (R, classes·4) of all images' proposals, in their order."""
+        settings = self.settings
+        x = pool_regions(
+            features, proposals, self.pool_size, settings.roi_sampling_ratio, settings.roi_aligned
+        )
+        x = self.layers(x)
+        return self.cls_score(x), self.bbox_pred(x)
+
+    def forward(
+        self,
+        features: Sequence[Tensor],
+        proposals: Sequence[Tensor],
+        batch: ModelInput,
+        options: SegmentOptions,
+    ) -> list[Detections]:
+        logits, deltas = self.head(features, proposals)
+        counts = [len(boxes) for boxes in proposals]
+        per_image = zip(
+            proposals, logits.softmax(-1).split(counts), deltas.split(counts), batch.sizes, strict=True
+        )
+        return [self._select(*image, options) for image in per_image]
+
+    def _select(
+        self,
+        proposals: Tensor,
+        scores: Tensor,
+        deltas: Tensor,
+        size: tuple[int, int],
+        options: SegmentOptions,
+    ) -> Detections:
+        wanted = scores > options.score_threshold
+        wanted[:, 0] = False
+        if options.classes is not None:
+            known = torch.zeros(scores.shape[1], dtype=torch.bool)
+            known[[class_id for class_id in options.classes if 0 < class_id < len(known)]] = True
+            wanted &= known.to(wanted.device)
+        proposal, class_ids = torch.where(wanted)  # in the order (proposal, class)
+        boxes = decode_boxes(
+            deltas.unflatten(1, (-1, 4))[proposal, class_ids], proposals[proposal], self.settings.box_weights
+        )
+        boxes, scores = clip_boxes_to_image(boxes, size), scores[proposal, class_ids]
+        large = remove_small_boxes(boxes, self.settings.box_min_side)
+        boxes, scores, class_ids = boxes[large], scores[large], class_ids[large]
+        kept = batched_nms(boxes, scores, class_ids, options.nms_threshold)[: options.max_instances]
+        return Detections(boxes[kept], scores[kept], class_ids[kept])
+
+
+class MaskHead(nn.Module):
+    """Detections → for each the probability of being the object, on a 28x28 grid over its box."""
+
+    pool_size = 14
+
+    def __init__(
+        self,
+        in_channels: int,
+        conv_channels: Sequence[int],
+        deconv_channels: int,
+        num_classes: int,
+        norm: NormLayer | None,
+        settings: RCNNSettings,
+    ) -> None:
+        super().__init__()
+        widths = [in_channels, *conv_channels]
+        self.convs = nn.Sequential(*(conv_norm(a, b, 3, norm) for a, b in pairwise(widths)))
+        self.conv5_mask = nn.ConvTranspose2d(widths[-1], deconv_channels, 2, 2)
+        self.mask_fcn_logits = nn.Conv2d(deconv_channels, num_classes, 1)
+        self.settings = settings
+
+    def head(self, features: Sequence[Tensor], boxes: Sequence[Tensor]) -> Tensor:
+        """Logits (R, classes, 28, 28)."""
+        settings = self.settings
+        x = pool_regions(features, boxes, self.pool_size, settings.roi_sampling_ratio, settings.roi_aligned)
+        x = F.relu(self.conv5_mask(self.convs(x)), inplace=True)
+        return self.mask_fcn_logits(x)
+
+    def forward(self, features: Sequence[Tensor], detections: Sequence[Detections]) -> list[Tensor]:
+        logits = self.head(features, [d.boxes_xyxy for d in detections])
+        class_ids = torch.cat([d.class_ids for d in detections])
+        probs = logits[torch.arange(len(logits), device=logits.device), class_ids].sigmoid()
+        return list(probs.split([len(d.scores) for d in detections]))

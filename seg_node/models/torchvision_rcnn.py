@@ -1,0 +1,113 @@
+"""Mask R-CNN checkpoints with torchvision's names: `maskrcnn_resnet50_fpn`, `_v2`, and what was fine-tuned.
+
+All widths, depths and the class count are read off the tensors; the spellings of torchvision before and
+since 0.14 are both understood.
+"""
+
+import re
+from collections.abc import Mapping
+from functools import partial
+
+from torch import Tensor, nn
+from torchvision.ops import FrozenBatchNorm2d
+
+from seg_node.models.backbones import NormLayer, ResNet, count_numbered, read_resnet_spec
+from seg_node.models.checkpoint import Checkpoint, load_tensors
+from seg_node.models.rcnn import MaskRCNN, RCNNSpec, build_mask_rcnn
+from seg_node.models.rcnn_settings import RCNNSettings
+
+# torchvision before 0.14 → since
+_OLD_SPELLINGS = (
+    (r"^(backbone\.fpn\.(?:inner|layer)_blocks\.\d+)\.(weight|bias)$", r"\1.0.\2"),
+    (r"^rpn\.head\.conv\.(weight|bias)$", r"rpn.head.conv.0.0.\1"),
+    (r"^roi_heads\.box_head\.fc6\.", "roi_heads.box_head.1."),
+    (r"^roi_heads\.box_head\.fc7\.", "roi_heads.box_head.3."),
+    *((rf"^roi_heads\.mask_head\.mask_fcn{i + 1}\.", f"roi_heads.mask_head.{i}.0.") for i in range(4)),
+)
+# torchvision → our modules
+_PREFIXES = {
+    "backbone.body.": "backbone.",
+    "backbone.fpn.": "fpn.",
+    "rpn.head.": "rpn.",
+    "roi_heads.box_head.": "box_head.layers.",
+    "roi_heads.box_predictor.": "box_head.",
+    "roi_heads.mask_head.": "mask_head.convs.",
+    "roi_heads.mask_predictor.": "mask_head.",
+}
+
+
+def our_name(name: str) -> str:
+    """The network's name of a tensor that torchvision calls `name`."""
+    for pattern, replacement in _OLD_SPELLINGS:
+        name = re.sub(pattern, replacement, name)
+    for theirs, ours in _PREFIXES.items():
+        if name.startswith(theirs):
+            return ours + name[len(theirs) :]
+    return name
+
+
+def their_name(name: str) -> str:
+    """torchvision's name (since 0.14) of the network's tensor `name`."""
+    for theirs, ours in _PREFIXES.items():
+        if name.startswith(ours):
+            return theirs + name[len(ours) :]
+    return name
+
+
+def is_torchvision_rcnn(tensors: Mapping[str, Tensor]) -> bool:
+    """Whether these are a torchvision Mask R-CNN's tensors."""
+    return {"backbone.body.conv1.weight", "roi_heads.mask_predictor.mask_fcn_logits.weight"} <= set(tensors)
+
+
+def load_torchvision_rcnn(
+    checkpoint: Checkpoint, settings: RCNNSettings, frozen_bn_eps: float = 0.0
+) -> MaskRCNN:
+    """The checkpoint's network with its weights.
+
+    frozen_bn_eps: added to the variances of batch norms that were frozen in training (those saved without
+    `num_batches_tracked`). 0 for the published COCO weights and what was fine-tuned from them; 1e-5 for a
+    model trained from ImageNet weights only (torchvision `_utils.py: overwrite_eps`).
+    Raises ValueError that names the file, the tensor and the shape it should have.
+    """
+    tensors = {our_name(name): tensor for name, tensor in checkpoint.tensors.items()}
+    try:
+        resnet = read_resnet_spec(tensors, "backbone.")
+        spec = read_rcnn_spec(tensors, resnet.out_channels, frozen_bn_eps)
+    except KeyError as error:
+        raise ValueError(f"{checkpoint.path}: {their_name(error.args[0])} is missing") from error
+    norm = _read_norm(tensors, "backbone.bn1", frozen_bn_eps)
+    if norm is None:
+        raise ValueError(f"{checkpoint.path}: backbone.body.bn1.weight is missing")
+    network = build_mask_rcnn(ResNet(resnet, norm), spec, settings)
+    load_tensors(network, tensors, their_name, checkpoint.path)
+    return network
+
+
+def read_rcnn_spec(
+    tensors: Mapping[str, Tensor], stage_channels: tuple[int, ...], frozen_bn_eps: float
+) -> RCNNSpec:
+    """Everything above the backbone, from tensors with our names. Raises KeyError with a missing name."""
+    box_convs = count_numbered((n for n in tensors if tensors[n].ndim == 4), "box_head.layers.")
+    box_fcs = [n for n in tensors if re.fullmatch(r"box_head\.layers\.\d+\.weight", n)]
+    mask_convs = count_numbered(tensors, "mask_head.convs.")
+    return RCNNSpec(
+        stage_channels=stage_channels,
+        fpn_channels=tensors["fpn.layer_blocks.0.0.weight"].shape[0],
+        rpn_convs=count_numbered(tensors, "rpn.conv."),
+        box_convs=tuple(tensors[f"box_head.layers.{i}.0.weight"].shape[0] for i in range(box_convs)),
+        box_fcs=tuple(tensors[n].shape[0] for n in box_fcs),
+        mask_convs=tuple(tensors[f"mask_head.convs.{i}.0.weight"].shape[0] for i in range(mask_convs)),
+        mask_deconv=tensors["mask_head.conv5_mask.weight"].shape[1],
+        num_classes=tensors["box_head.cls_score.weight"].shape[0],
+        fpn_norm=_read_norm(tensors, "fpn.layer_blocks.0.1", frozen_bn_eps),
+        box_norm=_read_norm(tensors, "box_head.layers.0.1", frozen_bn_eps),
+        mask_norm=_read_norm(tensors, "mask_head.convs.0.1", frozen_bn_eps),
+    )
+
+
+def _read_norm(tensors: Mapping[str, Tensor], prefix: str, frozen_bn_eps: float) -> NormLayer | None:
+    if f"{prefix}.running_var" not in tensors:
+        return None
+    if f"{prefix}.num_batches_tracked" in tensors:
+        return nn.BatchNorm2d
+    return partial(FrozenBatchNorm2d, eps=frozen_bn_eps)
