@@ -3,7 +3,8 @@
 distro=${SEG_NODE_DISTRO:-jazzy}
 env=$root/.env/$distro
 venv=$env/venv
-site=$(echo "$env"/install/lib/python3.*/site-packages)
+site=$(echo "$venv"/lib/python3.*) # the environment's Python version
+site=$env/install/lib/${site##*/}/site-packages
 
 # One ROS 2 at a time: when another one is sourced, nothing of it is kept.
 case ":${AMENT_PREFIX_PATH:-$venv}:" in

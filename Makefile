@@ -1,0 +1,4 @@
+setup demo test check lint:
+	scripts/$@
+
+.PHONY: setup demo test check lint

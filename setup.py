@@ -1,0 +1,33 @@
+"""The part of seg_node without ROS 2: the models, the masks and the `seg_node` command. colcon uses CMakeLists.txt."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+here = Path(__file__).resolve().parent
+version = re.search(r'^__version__ = "(.+)"$', (here / "seg_node/__init__.py").read_text(), re.MULTILINE)
+
+setup(
+    name="seg_node",
+    version=version[1],
+    description="Instance and panoptic segmentation of camera images, for ROS 2 and without it",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=find_packages(include=["seg_node", "seg_node.*"]),
+    package_data={"seg_node": ["weights/*"]},
+    install_requires=[
+        "numpy>=1.26",
+        "opencv-python>=4.6",
+        "pillow",
+        "rosbags>=0.10",
+        "safetensors>=0.4",
+        "torch>=2.4",
+        "torchvision>=0.19",
+        "tqdm",
+    ],
+    extras_require={
+        "test": ["codespell", "hypothesis", "mypy", "pycocotools", "pytest", "pytest-timeout", "ruff"],
+    },
+    entry_points={"console_scripts": ["seg_node = seg_node.cli:main"]},
+)
