@@ -20,6 +20,7 @@ setup(
         "numpy>=1.26",
         "opencv-python>=4.6",
         "pillow",
+        "pyyaml",
         "rosbags>=0.10",
         "safetensors>=0.4",
         "torch>=2.4",
