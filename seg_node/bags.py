@@ -51,13 +51,12 @@ def describe_bag(path: str | Path, topic: str | None = None) -> BagTopic:
         }
         chosen = topic or _only_topic(reader, counts)
         if chosen is None or chosen not in counts:
-            listed = ", ".join(f"{name} ({count} images)" for name, count in counts.items()) or "none"
-            problem = (
-                f"no images on topic {topic}"
-                if topic
-                else "several image topics or none; name one with --topic"
-            )
-            raise ValueError(f"{path}: {problem}; image topics: {listed}")
+            listed = ", ".join(f"{name} ({count} images)" for name, count in counts.items())
+            if not counts:
+                raise ValueError(f"{path}: no images on any topic ({', '.join(reader.topics)})")
+            if topic:
+                raise ValueError(f"{path}: no images on topic {topic}; it has: {listed}")
+            raise ValueError(f"{path}: several image topics, choose one with --topic: {listed}")
         periods, seconds = counts[chosen] - 1, reader.duration / 1e9
         fps = periods / seconds if periods and seconds > 1e-3 else 30.0
         name = Path(path).absolute().name

@@ -5,6 +5,7 @@ Source of the formats: https://cocodataset.org/#format-results (instance and pan
 
 import re
 from collections.abc import Iterator, Sequence
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ def image_ids(names: Sequence[str]) -> list[int]:
     """
     numbers: dict[int, int] = {}
     for position, name in enumerate(names):
-        match = _NUMBERED.fullmatch(name.rpartition("/")[2].rpartition(".")[0])
+        match = _NUMBERED.fullmatch(PurePath(name).stem)
         if match and int(match[1]) not in numbers:
             numbers[int(match[1])] = position
     ids = {position: number for number, position in numbers.items()}

@@ -30,6 +30,7 @@ VIDEO_SUFFIXES = {".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpe
 
 OnError = Callable[[str, Exception], None]
 NamedFrames = Iterator[tuple[str, Frame]]
+Grabbed = tuple[NDArray[np.uint8], int]  # BGR pixels, arrival in ns
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ def read_video(path: str | Path) -> NamedFrames:
         time_ms = position_ms - start_ms if later else time_ms + period_ms
         yield (
             f"{Path(path).stem}_{index:06d}",
-            Frame(np.asarray(pixels, np.uint8), "bgr", round(time_ms * 1e6), "camera"),
+            Frame(pixels, "bgr", round(time_ms * 1e6), "camera"),
         )
     capture.release()
 
@@ -145,7 +146,7 @@ def read_camera(device: str | int, timeout_s: float = 5.0) -> NamedFrames:
 
     Raises RuntimeError when the camera cannot be opened or gives no frame for timeout_s seconds.
     """
-    newest: queue.Queue[tuple[NDArray[np.uint8], int] | None] = queue.Queue(maxsize=1)
+    newest: queue.Queue[Grabbed | None] = queue.Queue(maxsize=1)
     stop = threading.Event()
     # Drivers can block in open and read without limit, so both happen in a thread of their own.
     threading.Thread(target=_grab, args=(str(device), newest, stop), daemon=True).start()
@@ -166,18 +167,24 @@ def read_camera(device: str | int, timeout_s: float = 5.0) -> NamedFrames:
         stop.set()
 
 
-def _grab(
-    device: str, newest: "queue.Queue[tuple[NDArray[np.uint8], int] | None]", stop: threading.Event
-) -> None:
+def _grab(device: str, newest: "queue.Queue[Grabbed | None]", stop: threading.Event) -> None:
     """Keeps the camera's newest frame in the queue of one; None when the camera ends."""
-    capture = cv2.VideoCapture(int(device) if device.isdecimal() else device)
-    read = True
-    while read and not stop.is_set():
-        read, pixels = capture.read()
+
+    def replace(item: Grabbed | None) -> None:
         with suppress(queue.Empty):
             newest.get_nowait()
-        newest.put((np.asarray(pixels, np.uint8), time.time_ns()) if read else None)
-    capture.release()
+        newest.put(item)
+
+    capture = cv2.VideoCapture(int(device) if device.isdecimal() else device)
+    try:
+        while not stop.is_set():
+            read, pixels = capture.read()
+            if not read:
+                break
+            replace((pixels, time.time_ns()))
+    finally:
+        capture.release()
+        replace(None)
 
 
 def _open_video(path: str | Path) -> cv2.VideoCapture:

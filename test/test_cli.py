@@ -1,0 +1,69 @@
+"""The seg_node command: help, version, errors. What its subcommands do is tested beside their modules."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+
+import pytest
+
+from seg_node import __version__
+from seg_node.cli import main
+
+
+def run_cli(*arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "_ROS_WHEELS_BOOTSTRAP_COMPLETE": "1"}
+    command = [sys.executable, "-m", "seg_node.cli", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60)
+
+
+def test_help_imports_nothing_heavy() -> None:
+    start = time.monotonic()
+    result = run_cli("--help")
+    seconds = time.monotonic() - start
+    assert result.returncode == 0
+    assert all(command in result.stdout for command in ("segment", "fetch-weights", "node"))
+    assert seconds < 5, "help is meant to be instant"
+    code = (
+        "import sys, seg_node.cli\n"
+        "try: seg_node.cli.main(['segment', '--help'])\n"
+        "except SystemExit: pass\n"
+        "print([name for name in ('torch', 'cv2', 'numpy', 'rclpy', 'PIL') if name in sys.modules])"
+    )
+    listed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60).stdout
+    assert listed.splitlines()[-1] == "[]"
+
+
+def test_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["--version"])
+    assert capsys.readouterr().out == f"seg_node {__version__}\n"
+
+
+@pytest.mark.parametrize("arguments", [[], ["paint"], ["segment"], ["segment", "a.jpg"], ["fetch-weights"]])
+def test_wrong_usage_is_status_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+    assert "usage: seg_node" in capsys.readouterr().err
+
+
+def test_node_without_ros_says_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in [name for name in sys.modules if re.match(r"rclpy|seg_node\.ros", name)]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "rclpy", None)
+    assert main(["node", "--ros-args", "-p", "device:=cpu"]) == 1
+    error = capsys.readouterr().err
+    assert "ROS 2 is not in this environment" in error and "scripts/run" in error
+    assert "Traceback" not in error
+
+
+def test_node_hands_on_ros_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    received: list[list[str]] = []
+    fake = type(sys)("seg_node.ros.node")
+    monkeypatch.setattr(fake, "main", lambda argv: received.append(argv), raising=False)
+    monkeypatch.setitem(sys.modules, "seg_node.ros.node", fake)
+    assert main(["node", "--ros-args", "-r", "__node:=front", "-p", "x:=1"]) == 0
+    assert received == [["--ros-args", "-r", "__node:=front", "-p", "x:=1"]]

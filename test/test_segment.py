@@ -1,0 +1,341 @@
+"""`seg_node segment` end to end: a thin torchvision Mask R-CNN, and a model whose answers are known."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from pycocotools import mask as coco_mask
+from torchvision.models.detection import MaskRCNN
+from torchvision.models.detection.backbone_utils import BackboneWithFPN
+from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
+from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
+from torchvision.models.resnet import Bottleneck, ResNet
+from torchvision.ops import FrozenBatchNorm2d
+
+from seg_node import segment as segment_module
+from seg_node.cli import main
+from seg_node.types import (
+    Frame,
+    Instances,
+    LabelSet,
+    MaskCrop,
+    PanopticSegments,
+    Roi,
+    Segment,
+    Segmentation,
+    SegmentOptions,
+)
+
+LABELS = LabelSet({1: "person", 47: "cup"}, {149: "grass"})
+SIZE = (40, 64)
+
+
+def picture(grey: int = 100, size: tuple[int, int] = SIZE) -> Image.Image:
+    return Image.fromarray(np.full((*size, 3), grey, np.uint8))
+
+
+def found_in(frame: Frame) -> Instances:
+    """A person of score 0.9 and a cup of 0.3 in the upper left; nothing in a black picture."""
+    if frame.pixels.max() < 30:
+        return Instances.empty()
+    masks = (
+        MaskCrop(8, 4, np.eye(12, 20, dtype=bool) | (np.arange(20) > 5)),
+        MaskCrop(40, 20, np.ones((10, 5), bool)),
+    )
+    return Instances(
+        boxes_xyxy=np.array([(8, 4, 28, 16), (39.5, 20, 45.25, 30.75)], np.float32),
+        scores=np.array([0.9, 0.3], np.float32),
+        class_ids=np.array([1, 47], np.int32),
+        masks=masks,
+        ids=np.array([1, 2], np.uint32),
+    )
+
+
+class KnownEngine:
+    """In place of the engine: `found_in`, thresholds applied; grass below row 30 in the panoptic map."""
+
+    device_name = "cpu"
+
+    def __init__(self, model: "KnownModel", device: torch.device) -> None:
+        self._model = model
+
+    def segment(self, frame: Frame, options: SegmentOptions) -> Segmentation:
+        self._model.asked.append(options)
+        found = found_in(frame)
+        kept = [
+            index
+            for index in range(len(found))
+            if found.scores[index] > options.score_threshold
+            and (options.classes is None or found.class_ids[index] in options.classes)
+        ]
+        instances = Instances(
+            found.boxes_xyxy[kept],
+            found.scores[kept],
+            found.class_ids[kept],
+            tuple(found.masks[index] for index in kept),
+            found.ids[kept],
+        )
+        panoptic = None
+        if options.panoptic:
+            segment_map = np.zeros(frame.image_size, np.uint16)
+            segment_map[30:] = 300
+            roi = Roi(0, 30, frame.image_size[1], frame.image_size[0] - 30)
+            panoptic = PanopticSegments(
+                segment_map, (Segment(300, 149, False, 0.0, roi.width * roi.height, roi, 0),)
+            )
+        return Segmentation(frame.image_size, instances, panoptic, {"prepare": 1.0, "infer": 20.0})
+
+
+class KnownModel:
+    def __init__(self, labels: LabelSet) -> None:
+        self.labels = labels
+        self.default_options = SegmentOptions(score_threshold=0.25)
+        self.asked: list[SegmentOptions] = []
+
+
+@pytest.fixture
+def known_model(monkeypatch: pytest.MonkeyPatch) -> KnownModel:
+    model = KnownModel(LABELS)
+    monkeypatch.setattr(segment_module, "load_model", lambda family, weights, config: model)
+    monkeypatch.setattr(segment_module, "Engine", KnownEngine)
+    return model
+
+
+def read_json(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+def test_instances_and_panoptic_files_say_what_the_engine_said(
+    known_model: KnownModel, tmp_path: Path
+) -> None:
+    for name, grey in (("000000000139.png", 100), ("empty.png", 0), ("street.jpg", 200)):
+        picture(grey).save(tmp_path / name)
+    out = tmp_path / "deep" / "out"
+    assert main(["segment", str(tmp_path), "--out", str(out)]) == 0
+    results = read_json(out / "instances.json")
+    assert [(r["file_name"], r["image_id"], r["category_id"]) for r in results] == [
+        ("000000000139.png", 139, 1),
+        ("000000000139.png", 139, 47),
+        ("street.jpg", 2, 1),
+        ("street.jpg", 2, 47),
+    ]
+    assert results[1]["bbox"] == [39.5, 20, 5.75, 10.75]
+    assert set(results[0]) == {"file_name", "image_id", "category_id", "bbox", "score", "segmentation"}
+    for result, crop in zip(
+        results, found_in(Frame(np.full((*SIZE, 3), 99, np.uint8), "rgb")).masks * 2, strict=True
+    ):
+        mask = coco_mask.decode(result["segmentation"])
+        assert mask.shape == SIZE and mask.sum() == crop.area
+        rows, columns = crop.pixels.shape
+        inside = mask[crop.y_offset : crop.y_offset + rows, crop.x_offset : crop.x_offset + columns]
+        np.testing.assert_array_equal(inside, crop.pixels)
+
+    panoptic = read_json(out / "panoptic.json")
+    assert [annotation["image_id"] for annotation in panoptic["annotations"]] == [139, 1, 2]
+    assert panoptic["images"][2] == {"id": 2, "file_name": "street.jpg", "width": 64, "height": 40}
+    assert {category["name"]: category["isthing"] for category in panoptic["categories"]} == {
+        "person": 1,
+        "cup": 1,
+        "grass": 0,
+    }
+    for annotation in panoptic["annotations"]:
+        colours = np.asarray(Image.open(out / "panoptic" / annotation["file_name"])).astype(int)
+        segment_map = colours @ (1, 256, 65536)
+        assert (
+            set(np.unique(segment_map)) - {0} == {info["id"] for info in annotation["segments_info"]} == {300}
+        )
+        (info,) = annotation["segments_info"]
+        assert info["area"] == np.count_nonzero(segment_map == 300) == 640
+        assert (info["bbox"], info["category_id"], info["isthing"]) == ([0, 30, 64, 10], 149, 0)
+
+
+def changed_pixels(annotated: Path, original: Path) -> np.ndarray:
+    difference = cv2.absdiff(cv2.imread(str(annotated)), cv2.imread(str(original)))
+    return difference.max(axis=2) > 0
+
+
+def test_annotated_pictures_show_what_is_sure(known_model: KnownModel, tmp_path: Path) -> None:
+    known_model.labels = LabelSet(LABELS.things)
+    for name, grey in (("a.png", 100), ("b.png", 0)):
+        picture(grey).save(tmp_path / name)
+    person = found_in(Frame(np.full((*SIZE, 3), 99, np.uint8), "rgb")).masks[0]
+    for arguments, cup_is_drawn in ([], False), (["--score-threshold", "0.2"], True):
+        out = tmp_path / f"out{len(arguments)}"
+        assert main(["segment", str(tmp_path / "*.png"), "--out", str(out), *arguments]) == 0
+        assert len(read_json(out / "instances.json")) == 2, "drawing thins out the picture only"
+        changed = changed_pixels(out / "annotated/a.png", tmp_path / "a.png")
+        assert changed.shape == SIZE
+        assert changed[4:16, 8:28][person.pixels].mean() > 0.9
+        assert changed[22:28, 42:43].all() == cup_is_drawn
+        assert not changed_pixels(out / "annotated/b.png", tmp_path / "b.png").any()
+        assert not (out / "panoptic.json").exists(), "this model knows no stuff"
+    assert not any(options.panoptic for options in known_model.asked)
+
+
+def test_thresholds_and_classes_reach_the_model(known_model: KnownModel, tmp_path: Path) -> None:
+    image = tmp_path / "a.png"
+    picture().save(image)
+    command = ["segment", str(image), "--out", str(tmp_path / "out")]
+    assert main(command) == 0
+    assert main([*command, "--score-threshold", "0", "--classes", "cup, grass"]) == 0
+    defaults, asked = known_model.asked
+    assert defaults == replace(known_model.default_options, panoptic=True)
+    assert (asked.score_threshold, asked.classes) == (0, {47, 149})
+    assert [result["category_id"] for result in read_json(tmp_path / "out/instances.json")] == [47]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--classes", "unicorn"], "unknown class unicorn; this model knows: grass, person, cup"),
+        (["--score-threshold", "1.5"], "score threshold 1.5 is out of range"),
+        (["--device", "tpu"], "'tpu'"),
+    ],
+)
+def test_wrong_options_end_before_any_frame(
+    known_model: KnownModel,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+) -> None:
+    picture().save(tmp_path / "a.png")
+    assert main(["segment", str(tmp_path), "--out", str(tmp_path / "out"), *arguments]) == 1
+    assert message in capsys.readouterr().err
+    assert not known_model.asked
+
+
+def test_a_live_camera_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["segment", "/dev/video0", "--out", str(tmp_path)]) == 1
+    assert "/dev/video0: a camera has no end" in capsys.readouterr().err
+
+
+def test_unreadable_images_are_named_and_the_others_done(
+    known_model: KnownModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture().save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_text("not an image")
+    picture().save(tmp_path / "c.png")
+    assert main(["segment", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
+    output = capsys.readouterr()
+    table = {line.split()[0]: line.split(maxsplit=1)[1] for line in output.out.splitlines()}
+    assert table["images"] == "2  (1 could not be read: b.png)"
+    assert (table["instances"], table["person"], table["cup"]) == ("4", "2", "2")
+    assert table["median"] == "ms   prepare 1.0  infer 20.0  on cpu"
+    assert "left out b.png: " in output.err and "2/3" in output.err
+    ids = [result["image_id"] for result in read_json(tmp_path / "out/instances.json")]
+    assert ids == [1, 1, 3, 3], "ids count inputs, read or not"
+
+
+def test_a_run_without_a_single_readable_image_writes_empty_files(
+    known_model: KnownModel, tmp_path: Path
+) -> None:
+    (tmp_path / "b.png").write_text("not an image")
+    assert main(["segment", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
+    assert read_json(tmp_path / "out/instances.json") == []
+
+
+def test_images_of_one_stem_keep_separate_panoptic_maps(known_model: KnownModel, tmp_path: Path) -> None:
+    for name in ("a.jpg", "a.png"):
+        picture().save(tmp_path / name)
+    assert main(["segment", str(tmp_path), "--out", str(tmp_path / "out")]) == 0
+    files = [
+        annotation["file_name"] for annotation in read_json(tmp_path / "out/panoptic.json")["annotations"]
+    ]
+    assert files == ["a.png", "a.png.png"]
+    assert all((tmp_path / "out/panoptic" / file).is_file() for file in files)
+
+
+def test_a_video_becomes_an_annotated_video(known_model: KnownModel, tmp_path: Path) -> None:
+    height, width = SIZE
+    writer = cv2.VideoWriter(
+        str(tmp_path / "clip.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 12.5, (width, height)
+    )
+    for grey in (100, 0, 200):
+        writer.write(np.full((height, width, 3), grey, np.uint8))
+    writer.release()
+    assert main(["segment", str(tmp_path / "clip.avi"), "--out", str(tmp_path / "out")]) == 0
+    results = read_json(tmp_path / "out/instances.json")
+    assert [(r["file_name"], r["image_id"], r["stamp_ns"]) for r in results[::2]] == [
+        ("clip_000000", 1, 0),
+        ("clip_000002", 3, 160_000_000),
+    ]
+    assert sorted(file.name for file in (tmp_path / "out/panoptic").iterdir()) == [
+        f"clip_00000{index}.png" for index in range(3)
+    ]
+    video = cv2.VideoCapture(str(tmp_path / "out/annotated/clip.mp4"))
+    assert video.get(cv2.CAP_PROP_FPS) == pytest.approx(12.5)
+    frames = [video.read()[1] for _ in range(3)]
+    assert not video.read()[0]
+    assert frames[0].shape == (*SIZE, 3)
+    assert np.abs(frames[0][6:14, 18:26].astype(int) - 100).max() > 20, "the person is drawn"
+    assert np.abs(frames[0][:3].astype(int) - 100).mean() < 10
+
+
+def test_pictures_of_another_size_fit_into_the_video(tmp_path: Path) -> None:
+    video = segment_module.AnnotatedVideo(tmp_path / "v.mp4", 1 / 3)
+    for size in ((40, 64), (80, 32), (40, 64)):
+        video.write(np.full((*size, 3), 90, np.uint8))
+    video.close()
+    capture = cv2.VideoCapture(str(tmp_path / "v.mp4"))
+    assert [capture.read()[0] for _ in range(4)] == [True, True, True, False]
+
+
+@pytest.fixture(scope="module")
+def thin_mask_rcnn() -> MaskRCNN:
+    """torchvision's own Mask R-CNN with random weights, few channels and small inputs."""
+    torch.manual_seed(1)
+    body = ResNet(Bottleneck, [1, 1, 1, 1], width_per_group=4, norm_layer=FrozenBatchNorm2d)
+    stages = {f"layer{index}": str(index - 1) for index in range(1, 5)}
+    backbone = BackboneWithFPN(body, stages, [256, 512, 1024, 2048], 16)
+    model = MaskRCNN(
+        backbone,
+        min_size=128,
+        max_size=224,
+        box_head=TwoMLPHead(16 * 49, 32),
+        box_predictor=FastRCNNPredictor(32, 91),
+        mask_head=MaskRCNNHeads(16, (16, 16, 16, 16), 1),
+        mask_predictor=MaskRCNNPredictor(16, 16, 91),
+    )
+    with torch.no_grad():
+        model.roi_heads.box_predictor.cls_score.weight *= 40
+        model.roi_heads.mask_predictor.mask_fcn_logits.weight *= 40
+    return model.eval()
+
+
+def test_a_torchvision_checkpoint_gives_torchvisions_answer(thin_mask_rcnn: MaskRCNN, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    pixels = cv2.resize(
+        random.integers(0, 256, (6, 10, 3), np.uint8), (200, 120), interpolation=cv2.INTER_CUBIC
+    )
+    Image.fromarray(pixels).save(tmp_path / "7.png")
+    torch.save(thin_mask_rcnn.state_dict(), tmp_path / "thin.pth")
+    (tmp_path / "thin.yaml").write_text("min_size: 128\nmax_size: 224\nfrozen_bn_eps: 1.0e-5\n")
+    arguments = ["--model", "torchvision", "--weights", str(tmp_path / "thin.pth"), "--device", "cpu"]
+    arguments += ["--config", str(tmp_path / "thin.yaml"), "--out", str(tmp_path / "out")]
+    assert main(["segment", str(tmp_path / "7.png"), *arguments]) == 0
+
+    with torch.inference_mode():
+        (expected,) = thin_mask_rcnn([torch.from_numpy(pixels).permute(2, 0, 1) / 255])
+    results = read_json(tmp_path / "out/instances.json")
+    assert len(results) == len(expected["scores"]) > 5
+    assert [result["category_id"] for result in results] == expected["labels"].tolist()
+    assert {result["image_id"] for result in results} == {7}
+    for index, result in enumerate(results):
+        x, y, width, height = result["bbox"]
+        assert [x, y, x + width, y + height] == pytest.approx(expected["boxes"][index].tolist(), abs=1e-3)
+        assert result["score"] == pytest.approx(float(expected["scores"][index]), abs=1e-5)
+        mask, wanted = (
+            coco_mask.decode(result["segmentation"]) > 0,
+            expected["masks"][index, 0].numpy() >= 0.5,
+        )
+        assert mask.shape == wanted.shape == (120, 200)
+        assert (mask & wanted).sum() >= 0.999 * (mask | wanted).sum()
+    assert sum(coco_mask.area(result["segmentation"]) for result in results) > 100
+    assert cv2.imread(str(tmp_path / "out/annotated/7.png")).shape == (120, 200, 3)
