@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the ROS 2 prefix inside this virtual environment usable for builds. Run it with the environment's Python.
+"""Makes the ROS 2 prefix inside a virtual environment usable for builds. Run it with that environment's Python.
 
 The wheels carry paths of the machine that built them. Running twice changes nothing more.
 """
@@ -28,7 +28,7 @@ def main() -> None:
     prefix = Path(sys.prefix)
     lib = prefix / "lib"
 
-    # Private copies of libspdlog, libtinyxml2, lttng … in site-packages/ros_*.libs: one LD_LIBRARY_PATH entry is enough.
+    # The wheels' private copies of libspdlog, libtinyxml2 …: linked, one LD_LIBRARY_PATH entry is enough.
     for library in lib.glob("python3*/site-packages/ros_*.libs/*.so*"):
         link(lib / library.name, os.path.relpath(library, lib))
 

@@ -1,4 +1,4 @@
-"""The package as others take it: versions, declared dependencies, built messages, installed programs, C++ use."""
+"""The package as others take it: versions, declared dependencies, messages, installed programs, C++ use."""
 
 import ast
 import importlib.util
@@ -29,7 +29,7 @@ PYPI_NAMES = {"PIL": "pillow", "cv2": "opencv-python", "yaml": "pyyaml"}
 
 needs_build = pytest.mark.skipif(
     importlib.util.find_spec("seg_node.msg") is None,
-    reason="the messages are not built; scripts/setup builds them",
+    reason="messages not built; run scripts/setup",
 )
 
 
@@ -67,9 +67,8 @@ def test_version_is_the_same_in_package_xml_and_changelog():
 
 
 def test_setup_py_takes_the_version_from_the_package():
-    run = subprocess.run(
-        [sys.executable, "setup.py", "--version"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    command = [sys.executable, "setup.py", "--version"]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert run.stdout.split()[-1] == __version__
 
 
