@@ -1,4 +1,4 @@
-"""The part of seg_node without ROS 2: models, masks and the `seg_node` command. colcon uses CMakeLists.txt."""
+"""seg_node without ROS 2: the models, the masks and the `seg_node` command. colcon uses CMakeLists.txt."""
 
 import re
 from pathlib import Path

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the ROS 2 prefix inside a virtual environment usable for builds. Run it with that environment's Python.
+"""Makes the ROS 2 prefix inside a virtual environment usable for builds. Run it with the Python of that one.
 
 The wheels carry paths of the machine that built them. Running twice changes nothing more.
 """
