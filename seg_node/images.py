@@ -153,13 +153,16 @@ def _native(pixels: NDArray[Any]) -> NDArray[Any]:
 
 def _stretch(pixels: NDArray[Any]) -> NDArray[np.uint8]:
     """Least … greatest measured value to 0 … 255, a single value to 128, pixels without one to 0."""
+    pixels = _native(pixels)
     measured = np.isfinite(pixels) & (pixels != 0)
-    stretched = np.zeros(pixels.shape, np.uint8)
-    values = pixels[measured].astype(np.float64)
-    if values.size:
-        low, high = values.min(), values.max()
-        stretched[measured] = np.rint((values - low) * (255 / (high - low))) if high > low else 128
-    return stretched
+    low, high, _, _ = cv2.minMaxLoc(pixels, mask=measured.view(np.uint8))
+    if low == high:
+        return measured * np.uint8(128)
+    with np.errstate(invalid="ignore"):  # a signalling NaN is one more pixel without a measurement
+        scaled = np.subtract(pixels, low, dtype=np.float64)  # float32 would overflow on its greatest values
+    scaled *= 255 / (high - low)
+    scaled[~measured] = 0
+    return np.rint(scaled, out=scaled).astype(np.uint8)
 
 
 def _demosaic(mosaic: NDArray[Any], encoding: str) -> NDArray[np.uint8]:

@@ -49,7 +49,9 @@ def decode_yuv(
     else:
         y = view_rows(buffer, encoding, (height, width), byte, step)
         uv = view_rows(buffer, encoding, (height, width, 2), byte, 2 * step, offset=step * height)
-        bgr = cv2.transform(np.dstack((y, uv)), _BGR_FROM_YUV)
+        yuv = np.empty((height, width, 3), np.uint8)
+        cv2.mixChannels([y, uv], [yuv], [0, 0, 1, 1, 2, 2])
+        bgr = cv2.transform(yuv, _BGR_FROM_YUV)
     return np.asarray(bgr, np.uint8)
 
 
