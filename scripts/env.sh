@@ -25,8 +25,8 @@ export _ROS_WHEELS_BOOTSTRAP_COMPLETE=1 # LD_LIBRARY_PATH is set: Python need no
 # Some libraries in the wheels use libpython without naming it; C++ programs do not need them, so they are not linked.
 export LDFLAGS="-Wl,--as-needed"
 
-# Whole images in shared memory: Fast DDS 2 (Jazzy) reads the first name, Fast DDS 3 (Kilted) the second.
-export FASTRTPS_DEFAULT_PROFILES_FILE=${FASTRTPS_DEFAULT_PROFILES_FILE:-$root/config/fastdds_images.xml}
-export FASTDDS_DEFAULT_PROFILES_FILE=${FASTDDS_DEFAULT_PROFILES_FILE:-$root/config/fastdds_images.xml}
+# Whole images in shared memory. Fast DDS 2 knows only the first name, Fast DDS 3 warns when it is set.
+case $distro in jazzy) profiles=FASTRTPS_DEFAULT_PROFILES_FILE ;; *) profiles=FASTDDS_DEFAULT_PROFILES_FILE ;; esac
+export "$profiles=${!profiles:-$root/config/fastdds_images.xml}"
 # glibc would give each image's buffer back and fetch it again, page by page (docs/troubleshooting.md).
 export MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=1073741824 MALLOC_TOP_PAD_=67108864
