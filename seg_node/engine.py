@@ -87,6 +87,12 @@ class Engine:
                 "end other programs that use it, or choose a smaller model"
             ) from error
 
+    def close(self) -> None:
+        """Give the device's memory back. The engine cannot be used afterwards."""
+        del self._model
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+
     @torch.inference_mode()
     def _segment(self, frame: Frame, options: SegmentOptions) -> Segmentation:
         times = [self._now_ms()]
