@@ -1,6 +1,7 @@
 """The `seg_node` command. Each subcommand imports what it needs when it runs, so that help is instant."""
 
 import argparse
+import importlib
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -29,15 +30,20 @@ FETCH_HELP = """\
 Downloads published weights into $SEG_NODE_CACHE (default ~/.cache/seg_node) and checks their SHA-256.
 Nothing else in seg_node downloads: --weights NAME and the node's model.weights take them from there."""
 
-NODE_HELP = "run the ROS 2 node; takes ROS arguments (--ros-args -p name:=value …)"
+# Subcommands that need ROS 2 and read their own arguments: the module whose main(arguments) runs them, help.
+ROS_COMMANDS = {
+    "node": ("seg_node.ros.node", "run the ROS 2 node; takes ROS arguments (--ros-args -p name:=value …)"),
+    "play": ("seg_node.ros.play", "publish images, a video, a bag or a camera as a camera's ROS topic"),
+    "demo": ("seg_node.ros.demo.main", "run node, camera stream and recorder; writes pictures and numbers"),
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one subcommand; returns the exit status: 0, 1 for a failure, 2 for wrong usage (by argparse)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        if arguments[:1] == ["node"]:  # its arguments are ROS's, not argparse's
-            return _node(arguments[1:])
+        if arguments and arguments[0] in ROS_COMMANDS:
+            return _run_ros(arguments[0], arguments[1:])
         options = _parser().parse_args(arguments)
         run: Callable[[argparse.Namespace], int] = options.run
         return run(options)
@@ -65,7 +71,8 @@ def _parser() -> argparse.ArgumentParser:
     choice.add_argument("name", nargs="?", metavar="NAME", help="see --list")
     choice.add_argument("--list", action="store_true", help="show the names, and which are here already")
     fetch.set_defaults(run=_fetch_weights)
-    commands.add_parser("node", help=NODE_HELP)
+    for name, (_, text) in ROS_COMMANDS.items():
+        commands.add_parser(name, help=text)
     return parser
 
 
@@ -133,15 +140,16 @@ def _fetch_weights(options: argparse.Namespace) -> int:
     return 0
 
 
-def _node(arguments: list[str]) -> int:
+def _run_ros(command: str, arguments: list[str]) -> int:
     try:
-        from seg_node.ros.node import main as run_node
+        module = importlib.import_module(ROS_COMMANDS[command][0])
     except ModuleNotFoundError as error:
         raise RuntimeError(
             f"ROS 2 is not in this environment ({error}): source it and the built workspace, or use "
-            "scripts/run seg_node node …"
+            f"scripts/run seg_node {command} …"
         ) from error
-    return run_node(arguments) or 0
+    status: int = module.main(arguments) or 0
+    return status
 
 
 if __name__ == "__main__":
