@@ -1,0 +1,240 @@
+"""Runs the demo: node, camera and recorder are three processes that meet on ROS topics only."""
+
+import argparse
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import rclpy
+from ament_index_python.packages import get_package_share_directory
+from rclpy.signals import SignalHandlerOptions
+from tqdm import tqdm
+
+import seg_node
+from seg_node.ros.demo.accuracy import ground_truth_of
+from seg_node.ros.demo.output import write_output
+from seg_node.ros.demo.processes import Program
+from seg_node.ros.demo.recorder import Recorder
+from seg_node.ros.demo.report import read_player_log
+from seg_node.sources import Source, open_source
+
+NODE = "seg_node"
+TOPIC = "/camera/image_raw"
+START_TIMEOUT_S = 300.0
+# After the last image: the slowest frame on a weak CPU, and a report of the node (one a second).
+SETTLE_TIMEOUT_S = 60.0
+INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Returns the exit status; an interrupted run still writes its report.
+
+    Raises ValueError, FileNotFoundError or RuntimeError for what the user can mend.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.default_int_handler)
+    place = _source_place(options)
+    source = open_source([place], options.topic)  # what is wrong with it is told before anything starts
+    truth = ground_truth_of(Path(place)) if source.kind == "video" else None
+    options.out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="seg_node_demo_") as folder:
+        player_log = Path(folder) / "sent.csv"
+        with _recorder(Path(folder), truth is not None) as recorder:
+            is_complete = _stream(options, place, source, player_log, recorder)
+        sent = read_player_log(player_log)
+        write_output(options.out, Path(folder), place, arguments, recorder, sent, truth)
+    return 0 if is_complete else INTERRUPTED
+
+
+@contextmanager
+def _recorder(pictures: Path, keep_masks: bool) -> Iterator[Recorder]:
+    # Ctrl-C stays Python's: it ends the stream, and what was heard is still reported.
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+    recorder = Recorder(f"/{NODE}", pictures, keep_masks)
+    try:
+        yield recorder
+    finally:
+        recorder.destroy_node()
+        rclpy.try_shutdown()
+
+
+def _stream(
+    options: argparse.Namespace, place: str, source: Source, player_log: Path, recorder: Recorder
+) -> bool:
+    """Node up, images played, every one of them processed or dropped, both processes ended.
+
+    Gives False when the user ended it early.
+    """
+    environment = {**os.environ, **_image_transport(), "RCUTILS_COLORIZED_OUTPUT": "0"}
+    with ExitStack() as programs:
+        began = time.monotonic()
+        node = Program(_node_arguments(options), options.out / "node.log", environment)
+        programs.callback(node.stop)
+        print(f"node      starting, log in {node.log}", flush=True)
+        _wait_until_active(node, recorder)
+        seconds = time.monotonic() - began
+        _refuse_company(recorder)
+        arguments = _player_arguments(options, place, player_log)
+        player = Program(arguments, player_log.with_name("player.log"), environment)
+        programs.callback(player.stop)
+        recorder.hear_until(lambda: recorder.counts is not None and recorder.counts.device != "none", 5.0)
+        facts = f": {recorder.counts.model} on {recorder.counts.device}" if recorder.counts else ""
+        print(f"node      active after {seconds:.1f} s{facts}", flush=True)
+        total = min(filter(None, (options.frames, source.count)), default=None)
+        length = f"{total} images" if total else "images until Ctrl-C"
+        print(f"source    {source.name}: {length} on {TOPIC}", flush=True)
+        was_interrupted = _play(total, node, player, recorder)
+        _settle(recorder)
+    return not (was_interrupted and total)
+
+
+def _wait_until_active(node: Program, recorder: Recorder) -> None:
+    def is_active() -> bool:
+        if node.status is not None:
+            raise node.failure()
+        return _is_active(recorder)
+
+    if not recorder.hear_until(is_active, START_TIMEOUT_S):
+        raise RuntimeError(f"the node is not active after {START_TIMEOUT_S:g} s:\n{node.last_lines()}")
+
+
+def _play(total: int | None, node: Program, player: Program, recorder: Recorder) -> bool:
+    """Until the player ends; the first Ctrl-C ends it early, which gives True."""
+    with tqdm(total=total, unit="image", disable=None, leave=False) as bar:
+
+        def has_ended() -> bool:
+            if node.status is not None:
+                raise node.failure()
+            if recorder.counts:
+                bar.n = recorder.counts.received
+                bar.set_postfix_str(f"{recorder.processed()} processed")
+            return player.status is not None
+
+        try:
+            while not recorder.hear_until(has_ended, 1.0):
+                pass
+        except KeyboardInterrupt:
+            player.stop()
+            return True
+    if player.status:
+        raise player.failure()
+    return False
+
+
+def _settle(recorder: Recorder) -> None:
+    """Until the node reports that every image was processed or dropped, and all results were heard."""
+    reports = recorder.reports
+
+    def is_settled() -> bool:
+        counts = recorder.counts
+        if counts is None or recorder.reports == reports:
+            return False
+        return not counts.in_work and counts.processed == recorder.processed()
+
+    recorder.hear_until(is_settled, SETTLE_TIMEOUT_S)
+
+
+def _is_active(recorder: Recorder) -> bool:
+    """The node subscribes to the images (the last step of its activation), and its outputs were found."""
+    subscribers = recorder.get_subscriptions_info_by_topic(TOPIC)
+    return recorder.hears_node() and any(info.node_name == NODE for info in subscribers)
+
+
+def _refuse_company(recorder: Recorder) -> None:
+    """Two demos or cameras on the same topics would be one heap of images."""
+    for topic, allowed in ((TOPIC, 0), (f"/{NODE}/timing", 1)):
+        if recorder.count_publishers(topic) > allowed:
+            raise RuntimeError(
+                f"{topic} already has a publisher: stop the other demo, node or camera, or set ROS_DOMAIN_ID "
+                "to another number (0 to 101)"
+            )
+
+
+def _node_arguments(options: argparse.Namespace) -> list[str]:
+    parameters = {
+        "model.family": options.model,
+        "model.weights": options.weights,
+        "model.config": options.config,
+        "score_threshold": options.score_threshold,
+        # For the contact sheet: the default 80 shows blocks around thin outlines.
+        "debug.jpeg_quality": 92,
+    }
+    given = {name: value for name, value in parameters.items() if value is not None}
+    arguments = ["node", "--ros-args", "-r", f"__node:={NODE}", "-r", f"image:={TOPIC}"]
+    for name, value in given.items():
+        # Quoted: a file called 12 is a name, not a number.
+        arguments += ["-p", f'{name}:="{value}"' if isinstance(value, str) else f"{name}:={value}"]
+    return arguments
+
+
+def _player_arguments(options: argparse.Namespace, place: str, log: Path) -> list[str]:
+    given = {"--rate": options.rate, "--frames": options.frames, "--bag-topic": options.topic}
+    extra = [text for name, value in given.items() if value is not None for text in (name, str(value))]
+    return ["play", place, "--topic", TOPIC, "--log", str(log), *extra]
+
+
+def _source_place(options: argparse.Namespace) -> str:
+    for place in (options.video, options.images, options.bag, options.camera):
+        if place is not None:
+            return str(place)
+    video = _share_file("demo/tabletop.mp4")
+    if not video.is_file():
+        raise FileNotFoundError(
+            f"{video}: the demo's own video is not there; name a source, such as --video FILE"
+        )
+    return str(video)
+
+
+def _image_transport() -> dict[str, str]:
+    """Shared memory for whole images; Fast DDS 2 (Jazzy) reads the first name, 3 (Kilted) the second."""
+    profile = str(_share_file("config/fastdds_images.xml"))
+    names = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
+    return {name: os.environ.get(name) or profile for name in names}
+
+
+def _share_file(name: str) -> Path:
+    """A file of the package: in the checkout where seg_node runs from one, else as installed."""
+    checkout = Path(seg_node.__file__).resolve().parents[1]
+    if (checkout / "package.xml").is_file():
+        return checkout / name
+    return Path(get_package_share_directory("seg_node")) / name
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="scripts/demo",
+        description="Plays a camera stream to the real node and records what it says: annotated.mp4, "
+        "contact_sheet.png, results.json, node.log and a table.",
+    )
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--video", metavar="FILE", help="default: the project's own, demo/tabletop.mp4")
+    source.add_argument(
+        "--images", metavar="DIR", help="each image once, 2 a second unless --rate says otherwise"
+    )
+    source.add_argument("--bag", metavar="PATH", help="ROS bag, sqlite3 or mcap")
+    source.add_argument("--camera", metavar="DEVICE", help="such as /dev/video0; until Ctrl-C or --frames")
+    parser.add_argument("--topic", help="image topic of the bag (default: its only colour one)")
+    parser.add_argument("--weights", metavar="FILE", help="checkpoint (default: the embedded model)")
+    parser.add_argument(
+        "--model", metavar="FAMILY", help="family of the checkpoint (default: told from the file)"
+    )
+    parser.add_argument("--config", metavar="FILE", help="the checkpoint's config, where its family has one")
+    parser.add_argument(
+        "--score-threshold", type=float, metavar="X", help="leave out what scores at or below"
+    )
+    parser.add_argument("--rate", type=float, metavar="HZ", help="images a second (default: as recorded)")
+    parser.add_argument("--frames", type=int, metavar="N", help="stop after N images")
+    parser.add_argument("--out", type=Path, default=Path("demo_output"), metavar="DIR", help="%(default)s")
+    parser.add_argument("--distro", metavar="NAME", help="ROS 2 of scripts/setup: jazzy (default) or kilted")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,109 @@
+"""The demo's pictures: a contact sheet, and a video that lasts as long as the stream did."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+COLUMNS = 3
+CELL_WIDTH = 640
+CAPTION_HEIGHT = 34
+TITLE_HEIGHT = 52
+GAP = 8
+BACKGROUND, TEXT = (28, 28, 28), (235, 235, 235)
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An annotated frame: its JPEG file, its time in the stream, and the line to write below it."""
+
+    path: Path
+    stamp_ns: int
+    caption: str
+
+
+def spread(count: int, wanted: int) -> list[int]:
+    """At most `wanted` different indices below count, even, with the first and the last."""
+    if count <= wanted:
+        return list(range(count))
+    return [round(i * (count - 1) / (wanted - 1)) for i in range(wanted)]
+
+
+def contact_sheet(pictures: Sequence[Picture], title: str) -> NDArray[np.uint8]:
+    """All pictures in a grid under a title; the first one's shape is that of every cell. Gives BGR pixels."""
+    images = [_read(picture.path) for picture in pictures]
+    columns = min(COLUMNS, len(images))
+    rows = -(-len(images) // columns)
+    height, width = images[0].shape[:2]
+    cell_height = round(CELL_WIDTH * height / width)
+    step_x, step_y = CELL_WIDTH + GAP, cell_height + CAPTION_HEIGHT + GAP
+    sheet = np.full((TITLE_HEIGHT + rows * step_y, columns * step_x + GAP, 3), BACKGROUND, np.uint8)
+    _write(sheet, title, (GAP + 4, TITLE_HEIGHT - 18), 0.8)
+    for index, (image, picture) in enumerate(zip(images, pictures, strict=True)):
+        row, column = divmod(index, columns)
+        x, y = GAP + column * step_x, TITLE_HEIGHT + row * step_y
+        sheet[y : y + cell_height, x : x + CELL_WIDTH] = _fit(image, (cell_height, CELL_WIDTH))
+        _write(sheet, picture.caption, (x + 4, y + cell_height + CAPTION_HEIGHT - 11), 0.62)
+    return sheet
+
+
+def shown_frames(stamps_ns: Sequence[int], fps: float) -> list[int]:
+    """How many video frames each picture stays: until the next one's stamp, at least 1.
+
+    The last stays as long as its predecessor, a single one a second. The sum follows the clock.
+    """
+    starts = [(stamp - stamps_ns[0]) * fps / 1e9 for stamp in stamps_ns]
+    end = starts[-1] + (starts[-1] - starts[-2] if len(starts) > 1 else 1.0)
+    edges = [round(start) for start in [*starts, end]]
+    return [max(1, after - before) for before, after in itertools.pairwise(edges)]
+
+
+def write_video(path: Path, pictures: Sequence[Picture], fps: float) -> int:
+    """An MPEG-4 video in which every picture stays until the next one came. Gives its number of frames.
+
+    Raises RuntimeError when it cannot be written, or read back.
+    """
+    # Imported late: it brings torch, which takes seconds, and the demo needs it only at its end.
+    from seg_node.segment import AnnotatedVideo
+
+    counts = shown_frames([picture.stamp_ns for picture in pictures], fps)
+    video = AnnotatedVideo(path, fps)
+    for picture, count in zip(pictures, counts, strict=True):
+        image = _read(picture.path)
+        for _ in range(count):
+            video.write(image)
+    video.close()
+    readable = cv2.VideoCapture(str(path)).read()[0]
+    if not readable:
+        raise RuntimeError(f"{path}: OpenCV wrote this video but cannot read it back")
+    return sum(counts)
+
+
+def _read(path: Path) -> NDArray[np.uint8]:
+    image = cv2.imread(str(path))
+    assert image is not None, path
+    return image
+
+
+def _fit(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """The image as large as fits into (height, width), centred on the background."""
+    height, width = size
+    scale = min(height / image.shape[0], width / image.shape[1])
+    fitted = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+    small = cv2.resize(image, fitted, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    cell = np.full((height, width, 3), BACKGROUND, np.uint8)
+    y, x = (height - small.shape[0]) // 2, (width - small.shape[1]) // 2
+    cell[y : y + small.shape[0], x : x + small.shape[1]] = small
+    return cell
+
+
+def _write(sheet: NDArray[np.uint8], text: str, origin: tuple[int, int], size: float) -> None:
+    """One line, smaller where it would not fit into the sheet."""
+    width = cv2.getTextSize(text, FONT, size, 1)[0][0]
+    fitting = size * min(1.0, (sheet.shape[1] - 2 * GAP) / width) if width else size
+    cv2.putText(sheet, text, origin, FONT, fitting, TEXT, 1, cv2.LINE_AA)
