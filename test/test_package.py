@@ -24,7 +24,7 @@ ROSDEP_KEYS = {
     "tqdm": "python3-tqdm",
     "yaml": "python3-yaml",
 }
-WITHOUT_ROSDEP_KEY = {"safetensors"}
+WITHOUT_ROSDEP_KEY = {"pycocotools", "safetensors"}
 PYPI_NAMES = {"PIL": "pillow", "cv2": "opencv-python", "yaml": "pyyaml"}
 
 needs_build = pytest.mark.skipif(
