@@ -4,9 +4,13 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from seg_node.types import MaskCrop
+
+# OpenCV enlarges ten times faster than PyTorch, but not to the last bit: measured, they part by up to 5e-6
+_TOLERANCE = 1e-5
 
 
 def paste_masks(
@@ -18,34 +22,48 @@ def paste_masks(
     may reach beyond it.
     threshold: a pixel belongs to the object at or above it.
     An object without visible pixels gets a crop of (0, 0).
-    Source: torchvision `models/detection/roi_heads.py: paste_masks_in_image`, bit for bit.
+    Source: torchvision `models/detection/roi_heads.py: paste_masks_in_image`, the same pixels.
     """
     grid = mask_probs.shape[-1]
-    padded = F.pad(mask_probs, (1, 1, 1, 1))[:, None, None]  # (N, 1, 1, M+2, M+2)
+    padded = F.pad(mask_probs, (1, 1, 1, 1)).numpy()  # (N, M+2, M+2)
     corners = _enlarge(boxes_xyxy, (grid + 2) / grid).to(torch.int64).tolist()
     return [_paste(probs, box, image_size, threshold) for probs, box in zip(padded, corners, strict=True)]
 
 
 def _enlarge(boxes: Tensor, factor: float) -> Tensor:
-    half_width = (boxes[:, 2] - boxes[:, 0]) * 0.5
-    half_height = (boxes[:, 3] - boxes[:, 1]) * 0.5
+    half_width = (boxes[:, 2] - boxes[:, 0]) * 0.5 * factor
+    half_height = (boxes[:, 3] - boxes[:, 1]) * 0.5 * factor
     x = (boxes[:, 2] + boxes[:, 0]) * 0.5
     y = (boxes[:, 3] + boxes[:, 1]) * 0.5
-    half_width, half_height = half_width * factor, half_height * factor
     return torch.stack((x - half_width, y - half_height, x + half_width, y + half_height), dim=1)
 
 
-def _paste(probs: Tensor, box: list[int], image_size: tuple[int, int], threshold: float) -> MaskCrop:
+def _paste(
+    probs: NDArray[np.float32], box: list[int], image_size: tuple[int, int], threshold: float
+) -> MaskCrop:
     """box: corners in whole pixels, the last column and row included."""
     x_min, y_min, x_max, y_max = box
-    size = max(y_max - y_min + 1, 1), max(x_max - x_min + 1, 1)
     top, bottom = max(y_min, 0), min(y_max + 1, image_size[0])
     left, right = max(x_min, 0), min(x_max + 1, image_size[1])
     if top >= bottom or left >= right:
         return MaskCrop(0, 0, np.zeros((0, 0), np.bool_))
-    scaled = F.interpolate(probs, size=size, mode="bilinear", align_corners=False)[0, 0]
-    mask = (scaled[top - y_min : bottom - y_min, left - x_min : right - x_min] >= threshold).numpy()
+    visible = slice(top - y_min, bottom - y_min), slice(left - x_min, right - x_min)
+    mask = _enlarged_mask(probs, (y_max - y_min + 1, x_max - x_min + 1), visible, threshold)
     x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
     if width == 0:
         return MaskCrop(0, 0, np.zeros((0, 0), np.bool_))
     return MaskCrop(left + x, top + y, mask[y : y + height, x : x + width])
+
+
+def _enlarged_mask(
+    probs: NDArray[np.float32], size: tuple[int, int], visible: tuple[slice, slice], threshold: float
+) -> NDArray[np.bool_]:
+    """The visible part of the bilinear enlargement of `probs` to (height, width), thresholded."""
+    enlarged = cv2.resize(probs, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)[visible]
+    mask = enlarged >= threshold + _TOLERANCE
+    if np.count_nonzero(enlarged >= threshold - _TOLERANCE) == np.count_nonzero(mask):
+        return mask
+    exact = F.interpolate(
+        torch.from_numpy(probs)[None, None], size=size, mode="bilinear", align_corners=False
+    )
+    return exact[0, 0].numpy()[visible] >= threshold

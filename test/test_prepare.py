@@ -1,0 +1,96 @@
+"""Frames become the same input tensor, to the last bit, as torchvision's own transform makes."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torchvision.models.detection.transform import GeneralizedRCNNTransform
+
+from seg_node.prepare import InputSpec, prepare_frames
+from seg_node.types import Channels, Frame
+
+CPU = torch.device("cpu")
+SPEC = InputSpec(min_size=96, max_size=160)
+
+
+def random_image(height: int, width: int) -> NDArray[np.uint8]:
+    return np.random.default_rng(height + width).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def torchvision_input(
+    rgb_images: list[NDArray[np.uint8]], spec: InputSpec
+) -> tuple[torch.Tensor, list[tuple[int, int]]]:
+    transform = GeneralizedRCNNTransform(spec.min_size, spec.max_size, list(spec.mean), list(spec.std)).eval()
+    images, _ = transform([torch.from_numpy(i).permute(2, 0, 1).contiguous() / 255 for i in rgb_images])
+    return images.tensors, images.image_sizes
+
+
+@pytest.mark.parametrize(
+    "size", [(96, 160), (100, 100), (240, 120), (97, 301), (385, 512), (11, 17), (1, 1), (3, 200), (480, 640)]
+)
+def test_input_is_that_of_torchvision_bit_for_bit(size: tuple[int, int]) -> None:
+    rgb = random_image(*size)
+    expected, sizes = torchvision_input([rgb], SPEC)
+    batch = prepare_frames([Frame(rgb, "rgb")], SPEC, CPU)
+    assert batch.sizes == tuple(sizes)
+    assert torch.equal(batch.pixels, expected)
+    assert batch.pixels.is_contiguous()
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"), [((720, 1280), (749, 1333)), ((512, 385), (1063, 799)), ((600, 240), (1333, 533))]
+)
+def test_sizes_are_rounded_down(size: tuple[int, int], expected: tuple[int, int]) -> None:
+    assert InputSpec().resized(size) == expected
+
+
+@pytest.mark.parametrize(
+    ("channels", "code"),
+    [
+        ("rgb", None),
+        ("bgr", cv2.COLOR_RGB2BGR),
+        ("rgba", cv2.COLOR_RGB2RGBA),
+        ("bgra", cv2.COLOR_RGB2BGRA),
+    ],
+)
+@pytest.mark.parametrize("wanted", ["rgb", "bgr"])
+def test_channels_reach_the_model_in_its_order(channels: Channels, code: int | None, wanted: str) -> None:
+    rgb = random_image(70, 90)
+    spec = InputSpec(wanted, mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6), min_size=64, max_size=100)  # type: ignore[arg-type]
+    expected, _ = torchvision_input([rgb if wanted == "rgb" else rgb[..., ::-1].copy()], spec)
+    pixels = rgb if code is None else cv2.cvtColor(rgb, code)
+    assert torch.equal(prepare_frames([Frame(pixels, channels)], spec, CPU).pixels, expected)
+
+
+def test_a_grey_image_is_the_same_in_each_channel() -> None:
+    grey = random_image(50, 80)[..., 0]
+    expected, _ = torchvision_input([np.repeat(grey[..., None], 3, axis=2)], SPEC)
+    assert torch.equal(prepare_frames([Frame(grey, "mono")], SPEC, CPU).pixels, expected)
+
+
+def test_padded_rows_flipped_and_read_only_images_are_read_as_they_look() -> None:
+    rgb = random_image(60, 80)
+    expected, _ = torchvision_input([rgb], SPEC)
+    padded_rows = np.zeros((60, 100, 3), np.uint8)
+    padded_rows[:, :80] = rgb
+    upside_down = rgb[::-1].copy()
+    read_only = rgb.copy()
+    read_only.flags.writeable = False
+    for pixels in (padded_rows[:, :80], upside_down[::-1], read_only):
+        assert torch.equal(prepare_frames([Frame(pixels, "rgb")], SPEC, CPU).pixels, expected)
+    assert np.array_equal(rgb, random_image(60, 80))
+
+
+def test_a_batch_is_padded_to_its_largest_image() -> None:
+    images = [random_image(60, 80), random_image(90, 40)]
+    expected, sizes = torchvision_input(images, SPEC)
+    batch = prepare_frames([Frame(image, "rgb") for image in images], SPEC, CPU)
+    assert batch.pixels.shape == (2, 3, 160, 128)
+    assert batch.sizes == tuple(sizes)
+    assert torch.equal(batch.pixels, expected)
+
+
+def test_a_frame_without_pixels_is_refused() -> None:
+    with pytest.raises(ValueError, match="0 rows and 5 columns"):
+        prepare_frames([Frame(np.zeros((0, 5, 3), np.uint8), "bgr")], SPEC, CPU)
