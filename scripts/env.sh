@@ -7,10 +7,7 @@ site=$(echo "$venv"/lib/python3.*) # the environment's Python version
 site=$env/install/lib/${site##*/}/site-packages
 
 # One ROS 2 at a time: when another one is sourced, nothing of it is kept.
-case ":${AMENT_PREFIX_PATH:-$venv}:" in
-  *":$venv:"*) ;;
-  *) unset LD_LIBRARY_PATH PYTHONPATH ;;
-esac
+[[ :${AMENT_PREFIX_PATH:-$venv}: == *:$venv:* ]] || unset LD_LIBRARY_PATH PYTHONPATH
 unset COLCON_PREFIX_PATH AMENT_CURRENT_PREFIX
 
 export VIRTUAL_ENV=$venv PATH=$venv/bin:$PATH
