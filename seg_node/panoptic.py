@@ -58,7 +58,8 @@ def class_map(
     best-scored instance.
     """
     if panoptic is not None:
-        class_of = np.full(len(panoptic.segments) + 1, UNLABELLED, np.uint8)
+        last_id = max((segment.id for segment in panoptic.segments), default=0)
+        class_of = np.full(last_id + 1, UNLABELLED, np.uint8)
         for segment in panoptic.segments:
             class_of[segment.id] = _class_value(segment.class_id)
         return np.take(class_of, panoptic.segment_map)

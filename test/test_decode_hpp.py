@@ -100,9 +100,12 @@ def test_python_decodes_what_cpp_encoded(answers, encoding):
         ("rle", Roi(0, 0, 12, 10), b"\x00\xff", "not COCO"),
         ("rle", Roi(0, 0, 12, 10), b"hhhhhhhhhhhh3", "not COCO"),
         ("rle", Roi(0, 0, 12, 10), b"h", "not COCO"),
+        ("rle", Roi(0, 0, 12, 10), b"h3h", "not COCO"),
         ("rle", Roi(0, 0, 12, 10), b"h2", "do not cover the image 12x10"),
         ("rle", Roi(0, 0, 12, 10), b"OO", "do not cover the image 12x10"),
-        # 50 pixels off, 1 on, 69 off: the pixel at column 5, row 0, just above, left and right of these.
+        # 51 pixels off, 1 on, 68 off: the pixel at column 5, row 1, just below; then the one at row 0, just
+        # above, left and right.
+        ("rle", Roi(0, 0, 12, 1), b"c11T2", "object pixels outside roi 12x1 at (0, 0)"),
         ("rle", Roi(0, 1, 12, 9), b"b11U2", "object pixels outside roi 12x9 at (0, 1)"),
         ("rle", Roi(6, 0, 6, 10), b"b11U2", "object pixels outside roi 6x10 at (6, 0)"),
         ("rle", Roi(0, 0, 5, 10), b"b11U2", "object pixels outside roi 5x10 at (0, 0)"),

@@ -124,6 +124,14 @@ def test_a_small_scene_is_fused_as_by_hand():
         Segment(3, 187, False, 0.0, 7, Roi(0, 0, 6, 3), 0),
     )
 
+    options = replace(OPTIONS, panoptic_stuff_min_area=3)
+    kept = fuse_panoptic(instances, semantic, (4, 6), LABELS, options)
+    assert kept.segment_map[3].tolist() == [0, 0, 0, 3, 3, 3]
+    assert kept.segments[2:] == (
+        Segment(3, 118, False, 0.0, 3, Roi(3, 3, 3, 1), 0),
+        Segment(4, 187, False, 0.0, 7, Roi(0, 0, 6, 3), 0),
+    )
+
 
 def test_without_stuff_all_but_things_is_void():
     mask = np.zeros((5, 8), bool)
