@@ -2,8 +2,13 @@
 
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable
-from launch.conditions import LaunchConfigurationNotEquals
-from launch.substitutions import EnvironmentVariable, LaunchConfiguration, PathJoinSubstitution
+from launch.conditions import IfCondition
+from launch.substitutions import (
+    EnvironmentVariable,
+    LaunchConfiguration,
+    NotEqualsSubstitution,
+    PathJoinSubstitution,
+)
 from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
 
@@ -37,8 +42,8 @@ def generate_launch_description() -> LaunchDescription:
             description="Fast DDS profile with shared memory for images; `none` leaves the environment alone.",
         ),
     ]
-    uses_profile = LaunchConfigurationNotEquals("fastdds_profile", "none")
     profile = LaunchConfiguration("fastdds_profile")
+    uses_profile = IfCondition(NotEqualsSubstitution(profile, "none"))
     node = Node(
         package="seg_node",
         executable="node",

@@ -35,7 +35,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Roi:
-    """Half-open integer rectangle: columns x_offset … x_offset+width−1, rows likewise."""
+    """Half-open integer rectangle: columns x_offset … x_offset+width-1, rows likewise."""
 
     x_offset: int = 0
     y_offset: int = 0

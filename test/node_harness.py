@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,9 @@ class NodeProcess:
         for name, value in remaps.items():
             command += ["-r", f"{name}:={value}"]
         with self._log_path.open("w") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+            # One thread: the tests' models are tiny, and the machine is shared with the test itself.
+            environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+            self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
 
     @property
     def log(self) -> str:
@@ -87,10 +89,8 @@ class Probe:
         self._thread.start()
 
     def _spin(self) -> None:
-        try:
+        with suppress(ExternalShutdownException):
             self._executor.spin()
-        except ExternalShutdownException:
-            pass
 
     def close(self) -> None:
         rclpy.shutdown(context=self._context)
@@ -110,7 +110,9 @@ class Probe:
         wait_until(lambda: publisher.get_subscription_count() > 0, 20, f"a subscriber of {topic}")
         return publisher
 
-    def call(self, service_type: type[Any], name: str, request: Any, timeout_s: float = 60.0) -> tuple[Any, float]:
+    def call(
+        self, service_type: type[Any], name: str, request: Any, timeout_s: float = 60.0
+    ) -> tuple[Any, float]:
         """The answer and the seconds it took."""
         client = self.node.create_client(service_type, name)
         assert client.wait_for_service(20), name
@@ -150,8 +152,3 @@ def wait_until(condition: Callable[[], bool], timeout_s: float, what: str) -> No
     while not condition():
         assert time.monotonic() < end, f"timed out after {timeout_s} s waiting for {what}"
         time.sleep(0.01)
-
-
-def unused_domain() -> str:
-    """Tests of several checkouts on one machine do not hear each other."""
-    return str(os.getpid() % 100 + 1)

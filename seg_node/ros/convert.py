@@ -122,7 +122,9 @@ def to_jpeg(pixels_bgr: NDArray[np.uint8], quality: int, frame: Frame) -> Compre
 
 
 def to_timing(frame: Frame, milliseconds: Mapping[str, float]) -> FrameTiming:
-    return FrameTiming(header=to_header(frame), **{name: float(value) for name, value in milliseconds.items()})
+    return FrameTiming(
+        header=to_header(frame), **{name: float(value) for name, value in milliseconds.items()}
+    )
 
 
 def to_roi(roi: Roi) -> RegionOfInterest:
@@ -132,5 +134,5 @@ def to_roi(roi: Roi) -> RegionOfInterest:
 def to_bytes(values: NDArray[np.generic]) -> "array.array[int]":
     """The only kind of value that a uint8[] field takes without looking at every byte."""
     data = array.array("B")
-    data.frombytes(np.ascontiguousarray(values).reshape(-1).view(np.uint8))
+    data.frombytes(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
     return data

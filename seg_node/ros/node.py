@@ -85,7 +85,9 @@ class SegNode(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         options = self._options
         try:
-            model = load_model(options.model_family, options.model_weights or None, options.model_config or None)
+            model = load_model(
+                options.model_family, options.model_weights or None, options.model_config or None
+            )
             options.segment_options(model.labels)
             engine = Engine(model, choose_device(options.device))
             engine.warm_up(WARM_UP_SIZE)
@@ -95,7 +97,7 @@ class SegNode(LifecycleNode):
         self._engine = engine
         self._outputs = Outputs(self, model.labels, self._on_output_fault)
         classes = ", ".join(model.labels.things.values())
-        self.get_logger().info(f"model {engine.model_name} on {engine.device_name}, classes: {classes}")
+        self.get_logger().info(f"{self._model_name()} on {engine.device_name}, classes: {classes}")
         return TransitionCallbackReturn.SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -164,14 +166,18 @@ class SegNode(LifecycleNode):
             self._statistics.dropped("replaced_by_newer")
 
     def _in_order(self, stamp_ns: int) -> bool:
-        """Refuse a frame older than its predecessor; after a jump back (a looped bag) the next one is served."""
+        """Refuse a frame older than its predecessor; after a jump back (a looped bag) the next is served."""
         last, self._last_stamp_ns = self._last_stamp_ns, stamp_ns
         if stamp_ns == 0:
             if self._statistics.warned("zero_stamp"):
-                self.get_logger().warning("image stamp is zero: results carry it too; let the camera driver set it")
+                self.get_logger().warning(
+                    "image stamp is zero: results carry it too; let the camera driver set it"
+                )
             return True
         if stamp_ns < last:
-            self._drop("stamp_backwards", f"image stamp {stamp_ns} ns is older than the one before ({last} ns)")
+            self._drop(
+                "stamp_backwards", f"image stamp {stamp_ns} ns is older than the one before ({last} ns)"
+            )
             return False
         return True
 
@@ -247,10 +253,13 @@ class SegNode(LifecycleNode):
     def _report(self) -> None:
         name = f"{self.get_fully_qualified_name()}: frames"
         device = self._engine.device_name if self._engine else "none"
-        model = self._engine.model_name if self._engine else "none"
-        message = DiagnosticArray(status=[self._statistics.status(name, device, model, self._problem())])
+        status = self._statistics.status(name, device, self._model_name(), self._problem())
+        message = DiagnosticArray(status=[status])
         message.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(message)
+
+    def _model_name(self) -> str:
+        return f"{self._options.model_family} model {self._options.model_weights or 'embedded'}"
 
     def _problem(self) -> str | None:
         if self._engine is None:
@@ -273,7 +282,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:
-        if node.autostart and not node.start():
+        if not node.autostart:
+            node.get_logger().info("autostart is false: waiting to be configured")
+        elif not node.start():
             return 1
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):

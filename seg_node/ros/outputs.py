@@ -16,6 +16,7 @@ from seg_node.ros.parameters import Options
 from seg_node.ros.topics import create_output, has_subscriber
 from seg_node.types import Frame, LabelSet, Segmentation
 
+
 @dataclass(frozen=True)
 class Result:
     """One processed frame on its way out, with the milliseconds of the steps before publishing."""

@@ -12,7 +12,7 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from seg_node.types import LabelSet, SegmentOptions
+from seg_node.types import LabelSet, MaskEncoding, SegmentOptions
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ def _live(
     default: Any,
     description: str,
     limits: tuple[float, float] | None = None,
+    *,
     choices: tuple[str, ...] = (),
 ) -> Any:
     return field(default=default, metadata={"rule": Rule(name, description, True, limits, choices)})
@@ -71,7 +72,10 @@ class Options:
         "score_threshold", 0.5, "Instances scored at or below it are left out.", (0.0, 1.0)
     )
     nms_threshold: float = _live(
-        "nms_threshold", 0.5, "Of two boxes of one class that overlap by more (IoU), the best stays.", (0.0, 1.0)
+        "nms_threshold",
+        0.5,
+        "Of two boxes of one class that overlap by more (IoU), the best stays.",
+        (0.0, 1.0),
     )
     mask_threshold: float = _live(
         "mask_threshold", 0.5, "A pixel belongs to the object from this probability on.", (0.0, 1.0)
@@ -79,13 +83,15 @@ class Options:
     max_instances: int = _live("max_instances", 100, "The best-scored ones are kept.", (1, 1000))
     min_area: int = _live("min_area", 1, "Instances with fewer mask pixels are left out.", (0, 100_000_000))
     classes: tuple[str, ...] = _live("classes", ("",), 'Names of the classes to keep; [""] keeps all.')
-    mask_encoding: str = _live(
+    mask_encoding: MaskEncoding = _live(
         "mask_encoding",
         "mono8",
         "Encoding of InstanceMask.data: mono8 (fastest), bits (8 times smaller) or rle (COCO).",
-        ("mono8", "bits", "rle"),
+        choices=("mono8", "bits", "rle"),
     )
-    max_rate: float = _live("max_rate", 0.0, "Frames per second at most; 0: as fast as the model.", (0.0, 1000.0))
+    max_rate: float = _live(
+        "max_rate", 0.0, "Frames per second at most; 0: as fast as the model.", (0.0, 1000.0)
+    )
     panoptic_score_threshold: float = _live(
         "panoptic.score_threshold", 0.5, "Things scored below it stay out of the panoptic map.", (0.0, 1.0)
     )
@@ -98,7 +104,9 @@ class Options:
     panoptic_stuff_min_area: int = _live(
         "panoptic.stuff_min_area", 4096, "Smaller stuff regions (pixels) become void.", (0, 100_000_000)
     )
-    debug_opacity: float = _live("debug.opacity", 0.45, "Opacity of the masks in the debug image.", (0.0, 1.0))
+    debug_opacity: float = _live(
+        "debug.opacity", 0.45, "Opacity of the masks in the debug image.", (0.0, 1.0)
+    )
     debug_boxes: bool = _live("debug.boxes", True, "Draw boxes in the debug image.")
     debug_captions: bool = _live("debug.captions", True, "Write names and scores in the debug image.")
     debug_jpeg_quality: int = _live(
@@ -173,13 +181,14 @@ def with_changes(options: Options, changes: list[Parameter]) -> Options:
 def _checked(option: "Field[Any]", value: Any) -> Any:
     """The value in the option's own type."""
     wanted = rule(option)
-    if isinstance(option.default, float) and isinstance(value, int) and not isinstance(value, bool):
+    default: Any = option.default
+    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)  # YAML's `max_rate: 10` is meant as 10.0
-    if isinstance(option.default, tuple) and value is not None:
+    if isinstance(default, tuple) and value is not None:
         value = tuple(value)
-    if type(value) is not type(option.default):
-        expected = type(option.default).__name__
-        raise ValueError(f"{wanted.name} = {value!r}: must be a {expected}, such as {option.default!r}")
+    if type(value) is not type(default):
+        expected = type(default).__name__
+        raise ValueError(f"{wanted.name} = {value!r}: must be of type {expected}, such as {default!r}")
     if wanted.limits and not wanted.limits[0] <= value <= wanted.limits[1]:
         raise ValueError(f"{wanted.name} = {value}: must be from {wanted.limits[0]} to {wanted.limits[1]}")
     if wanted.choices and value not in wanted.choices:
@@ -222,7 +231,9 @@ def markdown_table() -> str:
         wanted = rule(option)
         default = list(option.default) if isinstance(option.default, tuple) else option.default
         shown = str(default).lower() if isinstance(default, bool) else repr(default).replace("'", '"')
-        limits = f"{wanted.limits[0]:g} … {wanted.limits[1]:g}" if wanted.limits else ", ".join(wanted.choices)
+        limits = (
+            f"{wanted.limits[0]:g} … {wanted.limits[1]:g}" if wanted.limits else ", ".join(wanted.choices)
+        )
         when = "live" if wanted.live else "start"
         lines.append(f"| `{wanted.name}` | `{shown}` | {limits} | {when} | {wanted.description} |")
     return "\n".join(lines) + "\n"

@@ -7,6 +7,7 @@ its node does not spin.
 import argparse
 import itertools
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -15,10 +16,10 @@ from typing import TextIO
 
 import cv2
 import rclpy
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
 from sensor_msgs.msg import CompressedImage, Image
 
@@ -53,12 +54,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     source = open_source(options.source, options.bag_topic, _tell_left_out)
     _check(options, source)
     memory.keep_large_buffers()
-    rclpy.init(args=arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
     node = rclpy.create_node("player", start_parameter_services=False)
     try:
         _play(node, source, options)
-    except ExternalShutdownException:
-        return 1
+    except KeyboardInterrupt:
+        pass  # the usual way to end a live camera or --loop
     finally:
         node.destroy_node()
         rclpy.try_shutdown()
