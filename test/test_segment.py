@@ -34,6 +34,11 @@ from seg_node.types import (
 
 LABELS = LabelSet({1: "person", 47: "cup"}, {149: "grass"})
 SIZE = (40, 64)
+IMAGE_TYPE, HEADER_TYPE, TIME_TYPE = (
+    "sensor_msgs/msg/Image",
+    "std_msgs/msg/Header",
+    "builtin_interfaces/msg/Time",
+)
 
 
 def picture(grey: int = 100, size: tuple[int, int] = SIZE) -> Image.Image:
@@ -339,3 +344,26 @@ def test_a_torchvision_checkpoint_gives_torchvisions_answer(thin_mask_rcnn: Mask
         assert (mask & wanted).sum() >= 0.999 * (mask | wanted).sum()
     assert sum(coco_mask.area(result["segmentation"]) for result in results) > 100
     assert cv2.imread(str(tmp_path / "out/annotated/7.png")).shape == (120, 200, 3)
+
+
+def test_a_bags_results_carry_its_stamps(known_model: KnownModel, tmp_path: Path) -> None:
+    rosbag2 = pytest.importorskip("rosbags.rosbag2", reason="rosbags is not installed")
+    from rosbags.typesys import Stores, get_typestore
+
+    store = get_typestore(Stores.ROS2_JAZZY)
+    image, header, time = (store.types[name] for name in (IMAGE_TYPE, HEADER_TYPE, TIME_TYPE))
+    with rosbag2.Writer(tmp_path / "run", version=9, storage_plugin=rosbag2.StoragePlugin.MCAP) as writer:
+        connection = writer.add_connection("/camera/image_raw", IMAGE_TYPE, typestore=store)
+        for index, encoding in enumerate(("bgr8", "no_such", "rgb8")):
+            data = np.full(40 * 64 * 3, 100, np.uint8)
+            message = image(header(time(50, index), "optical"), 40, 64, encoding, 0, 64 * 3, data)
+            writer.write(connection, index * 10**8, store.serialize_cdr(message, IMAGE_TYPE))
+    assert main(["segment", str(tmp_path / "run"), "--out", str(tmp_path / "out")]) == 1, "one frame is bad"
+    results = read_json(tmp_path / "out/instances.json")
+    assert [(r["file_name"], r["stamp_ns"]) for r in results[::2]] == [
+        ("run_000000", 50 * 10**9),
+        ("run_000002", 50 * 10**9 + 2),
+    ]
+    video = cv2.VideoCapture(str(tmp_path / "out/annotated/run.mp4"))
+    assert video.get(cv2.CAP_PROP_FPS) == pytest.approx(10)
+    assert [video.read()[0] for _ in range(3)] == [True, True, False]
