@@ -58,7 +58,7 @@ def shown_frames(stamps_ns: Sequence[int], fps: float) -> list[int]:
     The last stays as long as its predecessor, a single one a second. The sum follows the clock.
     """
     starts = [(stamp - stamps_ns[0]) * fps / 1e9 for stamp in stamps_ns]
-    end = starts[-1] + (starts[-1] - starts[-2] if len(starts) > 1 else 1.0)
+    end = starts[-1] + (starts[-1] - starts[-2] if len(starts) > 1 else fps)
     edges = [round(start) for start in [*starts, end]]
     return [max(1, after - before) for before, after in itertools.pairwise(edges)]
 
