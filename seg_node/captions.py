@@ -1,4 +1,4 @@
-"""Short texts on a picture: readable on any background, inside the image, apart from each other if possible."""
+"""Captions on a picture: black on a filled rectangle, inside the image, side by side where there is room."""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from seg_node.palette import Bgr, text_colour
+from seg_node.palette import Bgr
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _SHORTENED = ".."
@@ -110,5 +110,4 @@ def _write(picture: NDArray[np.uint8], spot: _Placed, style: _Style) -> None:
     area = picture[spot.y : spot.y + spot.height, spot.x : spot.x + spot.width]
     area[:] = spot.background
     letters_at = (style.padding, style.measure(spot.text)[2])
-    colour = text_colour(spot.background)
-    cv2.putText(area, spot.text, letters_at, _FONT, style.scale, colour, style.thickness, cv2.LINE_AA)
+    cv2.putText(area, spot.text, letters_at, _FONT, style.scale, (0, 0, 0), style.thickness, cv2.LINE_AA)

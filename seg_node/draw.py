@@ -46,7 +46,7 @@ def draw_segmentation(
         _tint_stuff(picture, segmentation.panoptic, opacity)
         texts += _stuff_captions(segmentation.panoptic, labels)
     for mask, colour in zip(reversed(instances.masks), reversed(colours), strict=True):
-        _tint_object(picture, mask, colour, opacity, line_width)
+        _tint(picture, mask, colour, opacity, line_width)
     if boxes:
         for box_xyxy, colour in zip(instances.boxes_xyxy[::-1], reversed(colours), strict=True):
             _draw_box(picture, box_xyxy, colour, line_width)
@@ -55,20 +55,23 @@ def draw_segmentation(
     return picture
 
 
-def _tint_object(
-    picture: NDArray[np.uint8], crop: MaskCrop, colour: Bgr, opacity: float, line_width: int
+def _tint(
+    picture: NDArray[np.uint8], crop: MaskCrop, colour: Bgr, opacity: float, line_width: int = 0
 ) -> None:
+    """Blend the colour over the crop's pixels; a line of it runs inside their border."""
     height, width = crop.pixels.shape
     if crop.pixels.size == 0:
         return
     region = picture[crop.y_offset : crop.y_offset + height, crop.x_offset : crop.x_offset + width]
     mask = crop.pixels.view(np.uint8)
-    full_colour = np.full_like(region, colour)
+    # Row by row: numpy fills with a colour 40 times slower.
+    full_colour = np.repeat(np.full((1, width, 3), colour, np.uint8), height, axis=0)
     cv2.copyTo(cv2.addWeighted(region, 1 - opacity, full_colour, opacity, 0), mask, region)
-    # The outline lies inside the mask, also along the crop's border, so that nothing outside is touched.
-    kernel = np.ones((3, 3), np.uint8)
-    inside = cv2.erode(mask, kernel, iterations=line_width, borderType=cv2.BORDER_CONSTANT, borderValue=0)
-    cv2.copyTo(full_colour, cv2.subtract(mask, inside), region)
+    if line_width:
+        # The crop's border counts as the object's, so that no pixel outside the mask is touched.
+        border = {"borderType": cv2.BORDER_CONSTANT, "borderValue": 0}
+        inside = cv2.erode(mask, np.ones((3, 3), np.uint8), iterations=line_width, **border)
+        cv2.copyTo(full_colour, cv2.subtract(mask, inside), region)
 
 
 def _draw_box(
@@ -98,18 +101,12 @@ def _object_captions(instances: Instances, colours: list[Bgr], labels: LabelSet)
 
 
 def _tint_stuff(picture: NDArray[np.uint8], panoptic: PanopticSegments, opacity: float) -> None:
-    stuff = [segment for segment in panoptic.segments if not segment.is_thing]
-    if not stuff:
-        return
-    last_id = max(segment.id for segment in panoptic.segments)
-    colour_of = np.zeros((last_id + 1, 3), np.uint8)
-    is_stuff = np.zeros(last_id + 1, np.uint8)
-    for segment in stuff:
-        colour_of[segment.id] = stuff_colour(segment.class_id)
-        is_stuff[segment.id] = 1
-    colours = np.take(colour_of, panoptic.segment_map, axis=0)
-    tinted = cv2.addWeighted(picture, 1 - opacity, colours, opacity, 0)
-    cv2.copyTo(tinted, np.take(is_stuff, panoptic.segment_map), picture)
+    for segment in panoptic.segments:
+        if not segment.is_thing:
+            x, y = segment.roi.x_offset, segment.roi.y_offset
+            rows, columns = slice(y, y + segment.roi.height), slice(x, x + segment.roi.width)
+            crop = MaskCrop(x, y, panoptic.segment_map[rows, columns] == segment.id)
+            _tint(picture, crop, stuff_colour(segment.class_id), opacity)
 
 
 def _stuff_captions(panoptic: PanopticSegments, labels: LabelSet) -> list[Caption]:

@@ -1,4 +1,7 @@
-"""Colours for drawing. The same id has the same colour in every frame and every run."""
+"""Colours for drawing. The same id has the same colour in every frame and every run.
+
+All are light enough (Oklab lightness from 0.62) for black text to read well on them.
+"""
 
 import math
 
@@ -15,12 +18,6 @@ def object_colour(instance_id: int) -> Bgr:
 def stuff_colour(class_id: int) -> Bgr:
     """A muted colour, so that objects stand out from it."""
     return _oklch_to_bgr(0.62, 0.06, class_id * _GOLDEN_RATIO)
-
-
-def text_colour(background: Bgr) -> Bgr:
-    """Black or white, whichever reads better on the background (luma of ITU-R BT.601)."""
-    blue, green, red = background
-    return (0, 0, 0) if 0.114 * blue + 0.587 * green + 0.299 * red > 120 else (255, 255, 255)
 
 
 def _oklch_to_bgr(lightness: float, chroma: float, turns: float) -> Bgr:
