@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from seg_node.video import AnnotatedVideo
+
 COLUMNS = 3
 CELL_WIDTH = 640
 CAPTION_HEIGHT = 34
@@ -68,9 +70,6 @@ def write_video(path: Path, pictures: Sequence[Picture], fps: float) -> int:
 
     Raises RuntimeError when it cannot be written, or read back.
     """
-    # Imported late: it brings torch, which takes seconds, and the demo needs it only at its end.
-    from seg_node.segment import AnnotatedVideo
-
     counts = shown_frames([picture.stamp_ns for picture in pictures], fps)
     video = AnnotatedVideo(path, fps)
     for picture, count in zip(pictures, counts, strict=True):

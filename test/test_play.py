@@ -1,0 +1,198 @@
+"""seg_node play: the player as a process of its own, heard over DDS."""
+
+import itertools
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+pytest.importorskip("rclpy", reason="ROS 2 is not in this environment")
+
+from node_harness import wait_until
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CompressedImage, Image
+
+from seg_node.ros.convert import decode_frame, stamp_to_ns
+from seg_node.ros.demo.report import read_player_log
+from seg_node.ros.play import due_time, main, step_s, to_message
+from seg_node.types import Frame
+
+if TYPE_CHECKING:
+    from node_harness import Probe
+
+TOPIC = "/test_play/image"
+# (2, 3, 3), every value different: no two channels, rows or columns can be mixed up unseen.
+PIXELS = np.arange(10, 28, dtype=np.uint8).reshape(2, 3, 3)
+
+
+@contextmanager
+def playing(*arguments: str | Path) -> "Iterator[subprocess.Popen[str]]":
+    command = [sys.executable, "-m", "seg_node.cli", "play", *map(str, arguments)]
+    player = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        yield player
+    finally:
+        player.kill()
+        player.wait()
+
+
+def hear(probe: "Probe", kind: type[Any] = Image, topic: str = TOPIC) -> list[Any]:
+    """A list that grows with every message, as a camera's subscriber hears it."""
+    heard: list[Any] = []
+    qos = QoSProfile(depth=50, reliability=ReliabilityPolicy.BEST_EFFORT)
+    probe.node.create_subscription(kind, topic, heard.append, qos)
+    return heard
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Five PNG images of rising height; pixel values are those of `expected`."""
+    for index in range(5):
+        cv2.imwrite(str(tmp_path / f"{index}.png"), cv2.cvtColor(expected(index), cv2.COLOR_RGB2BGR))
+    return tmp_path
+
+
+def expected(index: int) -> NDArray[np.uint8]:
+    return np.random.default_rng(index).integers(0, 256, (8 + index, 12, 3), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("last_due", "step", "now", "due"),
+    [
+        (0.0, 0.0, 7.0, 7.0),
+        (7.0, 0.1, 7.02, 7.1),
+        (7.0, 0.1, 7.1, 7.1),
+        (7.0, 0.1, 7.5, 7.5),
+        (7.5, 0.1, 7.5, 7.6),
+    ],
+)
+def test_a_late_frame_moves_those_that_follow(last_due: float, step: float, now: float, due: float) -> None:
+    assert due_time(last_due, step, now) == pytest.approx(due)
+
+
+@pytest.mark.parametrize(
+    ("last_ms", "now_ms", "rate", "seconds"),
+    [
+        (None, 5000, None, 0.0),
+        (None, 5000, 4.0, 0.0),
+        (5000, 5040, None, 0.04),
+        (5000, 5040, 4.0, 0.25),
+        (5000, 5000, None, 0.5),  # stamps stand still
+        (5000, 4000, None, 0.5),  # a new round
+        (5000, 65000, None, 0.5),  # a hole in the recording
+        (5000, 7000, None, 2.0),
+    ],
+)
+def test_steps_follow_rate_or_recording(
+    last_ms: int | None, now_ms: int, rate: float | None, seconds: float
+) -> None:
+    last_ns = None if last_ms is None else last_ms * 10**6
+    assert step_s(last_ns, now_ms * 10**6, rate, 0.5) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "data"),
+    [
+        (None, PIXELS),
+        ("rgb8", PIXELS),
+        ("bgr8", PIXELS[..., ::-1]),
+        ("rgba8", np.dstack([PIXELS, np.full((2, 3), 255)])),
+        ("bgra8", np.dstack([PIXELS[..., ::-1], np.full((2, 3), 255)])),
+    ],
+)
+def test_pixels_get_the_encoding_asked_for(encoding: str | None, data: NDArray[np.uint8]) -> None:
+    message = to_message(Frame(PIXELS, "rgb"), encoding, compressed=False)
+    assert message.encoding == (encoding or "rgb8")
+    assert (message.height, message.width, message.step) == (2, 3, data.shape[2] * 3)
+    assert bytes(message.data) == data.astype(np.uint8).tobytes()
+
+
+def test_mono8_is_the_luminance() -> None:
+    message = to_message(Frame(PIXELS, "rgb"), "mono8", compressed=False)
+    luminance = PIXELS.astype(float) @ [0.299, 0.587, 0.114]  # ITU-R BT.601
+    assert np.abs(np.frombuffer(message.data, np.uint8).reshape(2, 3) - luminance).max() <= 0.51
+
+
+def test_a_mono_frame_stays_mono8() -> None:
+    message = to_message(Frame(PIXELS[..., 0], "mono"), None, compressed=False)
+    assert (message.encoding, bytes(message.data)) == ("mono8", PIXELS[..., 0].tobytes())
+
+
+def test_images_come_in_order_at_their_rate_with_stamps_of_now(folder: Path, probe: "Probe") -> None:
+    log = folder / "sent.csv"
+    heard = hear(probe)
+    began = time.time_ns()
+    with playing(folder, "--topic", TOPIC, "--rate", "20", "--log", log) as player:
+        assert player.wait(60) == 0, player.communicate()[0]
+    wait_until(lambda: len(heard) == 5, 5, "5 images")
+    for index, message in enumerate(heard):
+        assert message.encoding == "rgb8"
+        assert message.header.frame_id == "camera_optical_frame"
+        assert np.array_equal(decode_frame(message).pixels, expected(index))
+    stamps = [stamp_to_ns(message.header.stamp) for message in heard]
+    assert began < stamps[0] and stamps[-1] < time.time_ns()
+    # 50 ms apart; a busy machine may send one late, and then no burst follows.
+    assert all(later - earlier > 25e6 for earlier, later in itertools.pairwise(stamps))
+    sent = read_player_log(log)
+    assert [(image.index, image.stamp_ns, image.name) for image in sent] == [
+        (index, stamp, f"{index}.png") for index, stamp in enumerate(stamps)
+    ]
+
+
+def test_a_looped_bag_keeps_stamps_and_frame(tmp_path: Path, probe: "Probe") -> None:
+    pytest.importorskip("rosbags", reason="rosbags is not installed")
+    import test_bags
+
+    bag = test_bags.write_bag(tmp_path / "run", {"/camera": [test_bags.image(index) for index in range(3)]})
+    heard = hear(probe)
+    with playing(bag, "--topic", TOPIC, "--keep-stamps", "--loop", "--frames", "5", "--rate", "50") as player:
+        assert player.wait(60) == 0, player.communicate()[0]
+    wait_until(lambda: len(heard) == 5, 5, "5 images")
+    assert [message.header.stamp.sec for message in heard] == [100, 101, 102, 100, 101]
+    assert {message.header.frame_id for message in heard} == {"optical_frame"}
+    assert np.array_equal(decode_frame(heard[0]).pixels, test_bags.PIXELS)
+
+
+def test_compressed_images_go_to_the_twin_topic_until_ctrl_c(folder: Path, probe: "Probe") -> None:
+    heard = hear(probe, CompressedImage, f"{TOPIC}/compressed")
+    arguments = ("--topic", TOPIC, "--compressed", "--loop", "--rate", "50", "--frame-id", "front")
+    with playing(folder / "4.png", *arguments) as player:
+        wait_until(lambda: len(heard) > 1, 60, "two images")
+        player.send_signal(signal.SIGINT)
+        assert player.wait(10) == 0
+        assert "Traceback" not in player.communicate()[0]
+    assert "jpeg" in heard[0].format and heard[0].header.frame_id == "front"
+    assert decode_frame(heard[0]).pixels.shape == (12, 12, 3)
+
+
+def test_without_a_subscriber_it_gives_up_and_names_the_topic(folder: Path) -> None:
+    with playing(folder, "--topic", "/nobody/here", "--wait", "0.2") as player:
+        output = player.communicate(timeout=60)[0]
+    assert player.returncode == 1
+    assert "/nobody/here" in output and "Traceback" not in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--rate", "0"], "--rate is 0"),
+        (["--keep-stamps"], "only bags have stamps"),
+    ],
+)
+def test_arguments_that_cannot_work_are_refused(folder: Path, arguments: list[str], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        main([str(folder), *arguments])
+
+
+def test_a_missing_source_is_named() -> None:
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        main(["/nowhere/at_all"])
