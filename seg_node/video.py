@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 class AnnotatedVideo:
     """An mp4 that begins with its first picture; pictures of another size are scaled to the first's.
 
-    MPEG-4 part 2, the only mp4 codec that OpenCV's wheel writes in real time (it has no H.264; VP9 takes 100 ms
+    MPEG-4 part 2: of the codecs that mp4 takes, OpenCV's wheel has no H.264, and VP9 takes it 100 ms
     a frame): VLC, mpv, Totem and ffmpeg play it, browsers do not.
     """
 

@@ -121,7 +121,8 @@ def _play(total: int | None, node: Program, player: Program, recorder: Recorder)
             while not recorder.hear_until(has_ended, 1.0):
                 pass
         except KeyboardInterrupt:
-            player.stop()
+            player.interrupt()
+            recorder.hear_until(has_ended, SETTLE_TIMEOUT_S)
             return True
     if player.status:
         raise player.failure()
@@ -134,9 +135,10 @@ def _settle(recorder: Recorder) -> None:
 
     def is_settled() -> bool:
         counts = recorder.counts
-        if counts is None or recorder.reports == reports:
+        if counts is None or counts.in_work or recorder.reports == reports:
             return False
-        return not counts.in_work and counts.processed == recorder.processed()
+        # What has not been heard two reports later was lost on the way.
+        return counts.processed == recorder.processed() or recorder.reports > reports + 2
 
     recorder.hear_until(is_settled, SETTLE_TIMEOUT_S)
 

@@ -41,7 +41,12 @@ class Program:
 
     def last_lines(self) -> str:
         lines = self.log.read_text(errors="replace").splitlines()
-        return "\n".join(f"    {line}" for line in lines[-LAST_LINES:]) + f"\n    (all of it: {self.log})"
+        return "\n".join(f"    {line}" for line in lines[-LAST_LINES:])
+
+    def interrupt(self) -> None:
+        """What Ctrl-C does; the process may take its time."""
+        if self.status is None:
+            self._process.send_signal(signal.SIGINT)
 
     def stop(self) -> int:
         """End it as Ctrl-C would, by force if that does not help. Gives the exit status."""
