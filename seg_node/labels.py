@@ -1,6 +1,7 @@
 """Class names of the data sets that published checkpoints were trained on."""
 
 import logging
+from collections.abc import Sequence
 
 from seg_node.types import LabelSet
 
@@ -24,11 +25,17 @@ _COCO_IDS = tuple(i for i in range(1, 91) if i not in _COCO_IDS_LEFT_OUT)
 COCO_THINGS = LabelSet(things=dict(zip(_COCO_IDS, _COCO_NAMES, strict=True)))
 
 
-def labels_for(num_classes: int) -> LabelSet:
-    """Names for a checkpoint that brings none: COCO's for its 91 classes, else numbers (with a warning).
+def labels_for(num_classes: int, names: Sequence[str] = ()) -> LabelSet:
+    """The classes 1, 2, … of a checkpoint by the given names.
 
+    Without names COCO's, if there are 91 classes, else numbers (with a warning).
     num_classes: with the background, class 0.
+    Raises ValueError when the names are not as many as the classes.
     """
+    if names and len(names) != num_classes - 1:
+        raise ValueError(f"{len(names)} class names for {num_classes - 1} classes")
+    if names:
+        return LabelSet(things=dict(enumerate(names, start=1)))
     if num_classes == 91:
         return COCO_THINGS
     logger.warning(

@@ -1,5 +1,6 @@
 """The same answers as torchvision's own Mask R-CNN, in the same process, with random but lively weights."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -12,14 +13,19 @@ import pytest
 import torch
 import yaml
 from numpy.typing import NDArray
+from safetensors.torch import save_file
+from thin_torchvision import light_maskrcnn, make_lively
 from torch import Tensor, nn
 from torchvision.models.detection import maskrcnn_resnet50_fpn_v2
-from torchvision.models.detection.backbone_utils import BackboneWithFPN, _resnet_fpn_extractor
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.backbone_utils import _resnet_fpn_extractor
 from torchvision.models.detection.mask_rcnn import MaskRCNN
-from torchvision.models.resnet import resnet18, resnet50
-from torchvision.ops import FrozenBatchNorm2d
+from torchvision.models.resnet import resnet50
+from torchvision.ops import FeaturePyramidNetwork, FrozenBatchNorm2d
+from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from seg_node.engine import Engine
+from seg_node.models.efficientnet_lite import OUT_CHANNELS, EfficientNetLite0
 from seg_node.models.load import load_model
 from seg_node.types import Frame, Instances, MaskCrop
 
@@ -41,28 +47,6 @@ def v1(**options: Any) -> nn.Module:
 
 def v2(**options: Any) -> nn.Module:
     return maskrcnn_resnet50_fpn_v2(weights=None, weights_backbone=None, **options)
-
-
-def light(norm: Callable[[int], nn.Module], **options: Any) -> nn.Module:
-    """v1's heads on a ResNet-18 and a narrow pyramid."""
-    body = resnet18(weights=None, norm_layer=norm)
-    layers = {f"layer{i + 1}": str(i) for i in range(4)}
-    return MaskRCNN(BackboneWithFPN(body, layers, [64, 128, 256, 512], 32), **options)
-
-
-def make_lively(model: nn.Module, seed: int) -> None:
-    """Random weights of which tens of detections survive."""
-    random = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for name, tensor in model.state_dict().items():
-            if name.endswith("running_var"):
-                tensor.uniform_(0.5, 2, generator=random)
-            elif name.endswith(("running_mean", "bias")):
-                tensor.uniform_(-0.2, 0.2, generator=random)
-            elif tensor.ndim == 1:
-                tensor.uniform_(0.5, 1, generator=random)
-            elif tensor.ndim > 1:
-                tensor.normal_(0, (2 / tensor[0].numel()) ** 0.5, generator=random)
 
 
 def photograph(height: int, width: int) -> Frame:
@@ -123,7 +107,7 @@ def test_full_size_models_agree_with_torchvision(build: Callable[..., nn.Module]
 
 @pytest.fixture(scope="module")
 def light_pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[nn.Module, Engine]:
-    theirs = light(FROZEN, num_classes=91, **SMALL)
+    theirs = light_maskrcnn(FROZEN, num_classes=91, **SMALL)
     make_lively(theirs, 1)
     return theirs, load_ours(theirs, tmp_path_factory.mktemp("light"), **SMALL)
 
@@ -173,7 +157,7 @@ def test_thresholds_mean_what_they_mean_in_torchvision(
 
 
 def test_batch_norms_that_were_not_frozen_are_computed_as_such(tmp_path: Path) -> None:
-    theirs = light(nn.BatchNorm2d, num_classes=4, **SMALL)
+    theirs = light_maskrcnn(nn.BatchNorm2d, num_classes=4, **SMALL)
     make_lively(theirs, 2)
     frame = photograph(120, 160)
     expected = ask_torchvision(theirs, frame)
@@ -181,8 +165,41 @@ def test_batch_norms_that_were_not_frozen_are_computed_as_such(tmp_path: Path) -
     assert_equal(ask_ours(load_ours(theirs, tmp_path, **SMALL), frame), expected, frame.image_size)
 
 
+class LiteBackbone(nn.Module):
+    """EfficientNet-Lite in the place of torchvision's ResNet."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.out_channels = 32
+        self.body = EfficientNetLite0(norm=True)
+        self.fpn = FeaturePyramidNetwork(list(OUT_CHANNELS), 32, LastLevelMaxPool())
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        return self.fpn({str(i): feature for i, feature in enumerate(self.body(x))})
+
+
+def test_light_backbone_and_the_settings_in_its_file_agree_with_torchvision(tmp_path: Path) -> None:
+    anchors = AnchorGenerator(((10,), (20,), (40,), (80,), (120,)), ((0.4, 1.0, 2.5),) * 5)
+    options = {**SMALL, "image_mean": [0.4, 0.5, 0.6], "image_std": [0.5, 0.4, 0.3], "box_score_thresh": 0.1}
+    theirs = MaskRCNN(LiteBackbone(), num_classes=4, rpn_anchor_generator=anchors, **options)
+    make_lively(theirs, 4)
+    metadata = {
+        **options,
+        "anchor_sizes": [[10], [20], [40], [80], [120]],
+        "anchor_ratios": [0.4, 1, 2.5],
+        "class_names": ["mug", "bowl", "box"],
+    }
+    save_file(theirs.state_dict(), tmp_path / "light.safetensors", {"config": json.dumps(metadata)})
+    ours = Engine(load_model("auto", tmp_path / "light.safetensors"), CPU)
+    assert ours.labels.things == {1: "mug", 2: "bowl", 3: "box"}
+    frame = photograph(180, 140)
+    expected = ask_torchvision(theirs, frame)
+    assert len(expected["scores"]) > 5
+    assert_equal(ask_ours(ours, frame), expected, frame.image_size)
+
+
 def test_frozen_bn_eps_is_an_option(tmp_path: Path) -> None:
-    theirs = light(partial(FrozenBatchNorm2d, eps=0.1), num_classes=4, **SMALL)
+    theirs = light_maskrcnn(partial(FrozenBatchNorm2d, eps=0.1), num_classes=4, **SMALL)
     make_lively(theirs, 3)
     frame = photograph(120, 160)
     ours = load_ours(theirs, tmp_path, **SMALL, frozen_bn_eps=0.1)

@@ -1,6 +1,5 @@
 """Checkpoint files → named tensors → a network's parameters. Nothing in a file is executed."""
 
-import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,9 +34,10 @@ def read_checkpoint(path: Path) -> Checkpoint:
         return _read_safetensors(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except Exception as error:  # a damaged file can make torch raise anything
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ValueError(
-            f"{path}: not a plain PyTorch checkpoint ({str(error).splitlines()[0]}); "
+            f"{path}: not a plain PyTorch checkpoint ({reason}); "
             "save the tensors alone with torch.save(model.state_dict(), FILE)"
         ) from error
     return Checkpoint(path, _find_tensors(content, path))

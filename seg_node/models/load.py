@@ -1,5 +1,6 @@
 """Weights file → the model it holds, whatever software wrote it."""
 
+import json
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ from seg_node.models.torchvision_rcnn import is_torchvision_rcnn, load_torchvisi
 
 logger = logging.getLogger(__name__)
 
+_METADATA_KEY = "config"
 EMBEDDED_WEIGHTS = Path(__file__).parents[1] / "weights" / "embedded.safetensors"
 
 
@@ -34,11 +36,11 @@ def load_model(
     """
     if family not in (*FAMILIES, "auto"):
         raise ValueError(f"model family {family!r} is not known; known: auto, {', '.join(FAMILIES)}")
-    checkpoint = read_checkpoint(_find_weights(family, weights))
     content = _read_config(Path(config)) if config else {}
+    checkpoint = read_checkpoint(_find_weights(family, weights))
     if family == "auto":
         family = _recognise(checkpoint)
-        logger.info("%s: taken for a checkpoint of family %s", checkpoint.path, family)
+        logger.info("%s: taken for a checkpoint of the %s family", checkpoint.path, family)
     return FAMILIES[family](checkpoint, content, str(config))
 
 
@@ -47,7 +49,9 @@ def _find_weights(family: str, weights: str | Path | None) -> Path:
         if family not in ("embedded", "auto"):
             raise ValueError(f"model family {family!r} needs a weights file or the name of a published model")
         if not EMBEDDED_WEIGHTS.is_file():
-            raise FileNotFoundError(f"{EMBEDDED_WEIGHTS}: the embedded model's weights are not installed")
+            raise FileNotFoundError(
+                f"{EMBEDDED_WEIGHTS}: the embedded model is missing from this installation"
+            )
         return EMBEDDED_WEIGHTS
     path = Path(weights).expanduser()
     if path.is_file() or path.suffix or len(path.parts) > 1:
@@ -56,6 +60,8 @@ def _find_weights(family: str, weights: str | Path | None) -> Path:
 
 
 def _recognise(checkpoint: Checkpoint) -> str:
+    if _METADATA_KEY in checkpoint.metadata:
+        return "embedded"
     if is_torchvision_rcnn(checkpoint.tensors):
         return "torchvision"
     some = ", ".join(list(checkpoint.tensors)[:3])
@@ -76,18 +82,28 @@ def _read_config(path: Path) -> Mapping[str, Any]:
     return content
 
 
-def _load_torchvision(checkpoint: Checkpoint, content: Mapping[str, Any], source: str) -> SegmentationModel:
-    config = read_rcnn_config(content, source)
+def _load_rcnn(checkpoint: Checkpoint, content: Mapping[str, Any], source: str) -> SegmentationModel:
+    """Mask R-CNN with torchvision's names; its own metadata first, then the configuration."""
+    config = read_rcnn_config(_read_metadata(checkpoint), str(checkpoint.path))
+    config = read_rcnn_config(content, source, config)
     network = load_torchvision_rcnn(checkpoint, config.settings, config.frozen_bn_eps)
     num_classes = network.box_head.cls_score.out_features
     if config.num_classes not in (None, num_classes):
         raise ValueError(f"{checkpoint.path}: {num_classes} classes, but {source} says {config.num_classes}")
-    return RCNNModel(network, labels_for(num_classes), config.input_spec, config.options)
+    try:
+        labels = labels_for(num_classes, config.class_names)
+    except ValueError as error:
+        raise ValueError(f"{checkpoint.path}: {error}") from error
+    return RCNNModel(network, labels, config.input_spec, config.options)
 
 
-def _load_embedded(checkpoint: Checkpoint, content: Mapping[str, Any], source: str) -> SegmentationModel:
-    raise FileNotFoundError(f"{checkpoint.path}: the embedded model's weights are not installed")
+def _read_metadata(checkpoint: Checkpoint) -> Mapping[str, Any]:
+    """The configuration, JSON with the keys of `rcnn_config`, that a file of our own training carries."""
+    try:
+        return dict(json.loads(checkpoint.metadata.get(_METADATA_KEY, "{}")))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{checkpoint.path}: its metadata {_METADATA_KEY!r} is damaged: {error}") from error
 
 
 Loader = Callable[[Checkpoint, Mapping[str, Any], str], SegmentationModel]
-FAMILIES: Mapping[str, Loader] = {"torchvision": _load_torchvision, "embedded": _load_embedded}
+FAMILIES: Mapping[str, Loader] = {"embedded": _load_rcnn, "torchvision": _load_rcnn}

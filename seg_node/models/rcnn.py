@@ -67,7 +67,13 @@ class RCNNSpec:
 
 
 def build_mask_rcnn(backbone: nn.Module, spec: RCNNSpec, settings: RCNNSettings) -> MaskRCNN:
-    """The network around a backbone that gives maps of stride 4, 8, 16, 32; weights random."""
+    """The network around a backbone that gives maps of stride 4, 8, 16, 32; weights random.
+
+    Raises ValueError when the anchors are not for as many levels as the pyramid has.
+    """
+    levels = len(spec.stage_channels) + 1
+    if len(settings.anchor_sizes) != levels:
+        raise ValueError(f"anchor_sizes has {len(settings.anchor_sizes)} rows, the pyramid {levels} levels")
     width, classes = spec.fpn_channels, spec.num_classes
     return MaskRCNN(
         backbone,

@@ -16,13 +16,19 @@ TORCHVISION_OPTIONS = SegmentOptions(score_threshold=0.05)
 
 @dataclass(frozen=True)
 class RCNNConfig:
-    """frozen_bn_eps: see `load_torchvision_rcnn`. num_classes: what the weights must have, None for any."""
+    """What a configuration may say.
+
+    frozen_bn_eps: see `load_torchvision_rcnn`.
+    num_classes: what the weights must have, with the background; None for any.
+    class_names: of the classes 1, 2, …; empty when it has none.
+    """
 
     settings: RCNNSettings = field(default_factory=RCNNSettings)
     input_spec: InputSpec = field(default_factory=InputSpec)
     options: SegmentOptions = TORCHVISION_OPTIONS
     frozen_bn_eps: float = 0.0
     num_classes: int | None = None
+    class_names: tuple[str, ...] = ()
 
 
 def _floats(value: Any) -> tuple[float, ...]:
@@ -42,6 +48,12 @@ def _threshold(value: Any) -> float:
     return float(str(value).removeprefix(">="))
 
 
+def _names(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise TypeError("expected a list of names")
+    return tuple(str(name) for name in value)
+
+
 # key → (field of RCNNConfig, field in it, conversion)
 _FIELDS: Mapping[str, tuple[str, str, Callable[[Any], Any]]] = {
     "min_size": ("input_spec", "min_size", int),
@@ -58,6 +70,11 @@ _FIELDS: Mapping[str, tuple[str, str, Callable[[Any], Any]]] = {
     "box_detections_per_img": ("options", "max_instances", int),
     "mask_threshold": ("options", "mask_threshold", _threshold),
 }
+_OWN_FIELDS: Mapping[str, Callable[[Any], Any]] = {
+    "frozen_bn_eps": float,
+    "num_classes": int,
+    "class_names": _names,
+}
 # known, and said better by the tensors
 _DESCRIPTIONS = frozenset({"model", "defaults", "thin"})
 
@@ -69,8 +86,8 @@ def read_rcnn_config(content: Mapping[str, Any], source: str, base: RCNNConfig |
     Raises ValueError for a key that is not known or a value that does not fit it.
     """
     config = base or RCNNConfig()
-    known = {*_FIELDS, *_DESCRIPTIONS, "frozen_bn_eps", "num_classes"}
-    unknown = sorted(set(content) - known)
+    known = {*_FIELDS, *_OWN_FIELDS, *_DESCRIPTIONS}
+    unknown = [key for key in content if key not in known]
     if unknown:
         raise ValueError(f"{source}: key {unknown[0]!r} is not known; known: {', '.join(sorted(known))}")
     try:
@@ -79,10 +96,8 @@ def read_rcnn_config(content: Mapping[str, Any], source: str, base: RCNNConfig |
                 part, name, convert = _FIELDS[key]
                 changed = replace(getattr(config, part), **{name: convert(value)})
                 config = replace(config, **{part: changed})
-        if content.get("frozen_bn_eps") is not None:
-            config = replace(config, frozen_bn_eps=float(content["frozen_bn_eps"]))
-        if content.get("num_classes") is not None:
-            config = replace(config, num_classes=int(content["num_classes"]))
+            elif key in _OWN_FIELDS and value is not None:
+                config = replace(config, **{key: _OWN_FIELDS[key](value)})
     except (TypeError, ValueError) as error:
         raise ValueError(f"{source}: {key}: {value!r} does not fit ({error})") from error
     return config

@@ -8,12 +8,14 @@ import re
 from collections.abc import Mapping
 from functools import partial
 
+import torch
 from torch import Tensor, nn
 from torchvision.ops import FrozenBatchNorm2d
 
 from seg_node.models.backbones import NormLayer, ResNet, count_numbered, read_resnet_spec
 from seg_node.models.checkpoint import Checkpoint, load_tensors
-from seg_node.models.rcnn import MaskRCNN, RCNNSpec, build_mask_rcnn
+from seg_node.models.efficientnet_lite import OUT_CHANNELS, EfficientNetLite0
+from seg_node.models.rcnn import MaskRCNN, RCNNSpec, build_mask_rcnn, mask_rcnn_r50_fpn
 from seg_node.models.rcnn_settings import RCNNSettings
 
 # torchvision before 0.14 → since
@@ -34,6 +36,8 @@ _PREFIXES = {
     "roi_heads.mask_head.": "mask_head.convs.",
     "roi_heads.mask_predictor.": "mask_head.",
 }
+
+_BOX_FC = re.compile(r"box_head\.layers\.\d+\.weight")
 
 
 def our_name(name: str) -> str:
@@ -56,7 +60,7 @@ def their_name(name: str) -> str:
 
 def is_torchvision_rcnn(tensors: Mapping[str, Tensor]) -> bool:
     """Whether these are a torchvision Mask R-CNN's tensors."""
-    return {"backbone.body.conv1.weight", "roi_heads.mask_predictor.mask_fcn_logits.weight"} <= set(tensors)
+    return {"backbone.body.conv1.weight", "roi_heads.mask_predictor.conv5_mask.weight"} <= set(tensors)
 
 
 def load_torchvision_rcnn(
@@ -71,43 +75,62 @@ def load_torchvision_rcnn(
     """
     tensors = {our_name(name): tensor for name, tensor in checkpoint.tensors.items()}
     try:
-        resnet = read_resnet_spec(tensors, "backbone.")
-        spec = read_rcnn_spec(tensors, resnet.out_channels, frozen_bn_eps)
+        backbone, stage_channels = _build_backbone(tensors, frozen_bn_eps)
+        network = build_mask_rcnn(backbone, read_rcnn_spec(tensors, stage_channels, frozen_bn_eps), settings)
     except KeyError as error:
-        raise ValueError(f"{checkpoint.path}: {their_name(error.args[0])} is missing") from error
-    norm = _read_norm(tensors, "backbone.bn1", frozen_bn_eps)
-    if norm is None:
-        raise ValueError(f"{checkpoint.path}: backbone.body.bn1.weight is missing")
-    network = build_mask_rcnn(ResNet(resnet, norm), spec, settings)
+        name = error.args[0]
+        with torch.device("meta"):
+            shape = tuple(mask_rcnn_r50_fpn().state_dict()[name].shape)
+        raise ValueError(
+            f"{checkpoint.path}: {their_name(name)} is missing; in maskrcnn_resnet50_fpn its shape is {shape}"
+        ) from error
+    except (ValueError, IndexError, ArithmeticError) as error:
+        raise ValueError(f"{checkpoint.path}: not a Mask R-CNN of torchvision's kind: {error}") from error
     load_tensors(network, tensors, their_name, checkpoint.path)
     return network
+
+
+def _build_backbone(tensors: Mapping[str, Tensor], frozen_bn_eps: float) -> tuple[nn.Module, tuple[int, ...]]:
+    """The body, and the widths of its outputs."""
+    if "backbone.stem.conv.weight" in tensors:
+        return EfficientNetLite0(norm="backbone.stem.bn.weight" in tensors), OUT_CHANNELS
+    spec = read_resnet_spec(tensors, "backbone.")
+    return ResNet(spec, _norm(tensors, "backbone.bn1", frozen_bn_eps)), spec.out_channels
 
 
 def read_rcnn_spec(
     tensors: Mapping[str, Tensor], stage_channels: tuple[int, ...], frozen_bn_eps: float
 ) -> RCNNSpec:
     """Everything above the backbone, from tensors with our names. Raises KeyError with a missing name."""
-    box_convs = count_numbered((n for n in tensors if tensors[n].ndim == 4), "box_head.layers.")
-    box_fcs = [n for n in tensors if re.fullmatch(r"box_head\.layers\.\d+\.weight", n)]
-    mask_convs = count_numbered(tensors, "mask_head.convs.")
+    box_convs = count_numbered((name for name in tensors if tensors[name].ndim == 4), "box_head.layers.")
+    mask_convs = _count_at_least_one(tensors, "mask_head.convs.")
     return RCNNSpec(
         stage_channels=stage_channels,
         fpn_channels=tensors["fpn.layer_blocks.0.0.weight"].shape[0],
-        rpn_convs=count_numbered(tensors, "rpn.conv."),
+        rpn_convs=_count_at_least_one(tensors, "rpn.conv."),
         box_convs=tuple(tensors[f"box_head.layers.{i}.0.weight"].shape[0] for i in range(box_convs)),
-        box_fcs=tuple(tensors[n].shape[0] for n in box_fcs),
+        box_fcs=tuple(tensors[name].shape[0] for name in tensors if _BOX_FC.fullmatch(name)),
         mask_convs=tuple(tensors[f"mask_head.convs.{i}.0.weight"].shape[0] for i in range(mask_convs)),
         mask_deconv=tensors["mask_head.conv5_mask.weight"].shape[1],
         num_classes=tensors["box_head.cls_score.weight"].shape[0],
-        fpn_norm=_read_norm(tensors, "fpn.layer_blocks.0.1", frozen_bn_eps),
-        box_norm=_read_norm(tensors, "box_head.layers.0.1", frozen_bn_eps),
-        mask_norm=_read_norm(tensors, "mask_head.convs.0.1", frozen_bn_eps),
+        fpn_norm=_norm_or_none(tensors, "fpn.layer_blocks.0.1", frozen_bn_eps),
+        box_norm=_norm_or_none(tensors, "box_head.layers.0.1", frozen_bn_eps),
+        mask_norm=_norm_or_none(tensors, "mask_head.convs.0.1", frozen_bn_eps),
     )
 
 
-def _read_norm(tensors: Mapping[str, Tensor], prefix: str, frozen_bn_eps: float) -> NormLayer | None:
-    if f"{prefix}.running_var" not in tensors:
-        return None
+def _count_at_least_one(tensors: Mapping[str, Tensor], prefix: str) -> int:
+    count = count_numbered(tensors, prefix)
+    if count == 0:
+        raise KeyError(f"{prefix}0.0.weight")
+    return count
+
+
+def _norm_or_none(tensors: Mapping[str, Tensor], prefix: str, frozen_bn_eps: float) -> NormLayer | None:
+    return _norm(tensors, prefix, frozen_bn_eps) if f"{prefix}.running_var" in tensors else None
+
+
+def _norm(tensors: Mapping[str, Tensor], prefix: str, frozen_bn_eps: float) -> NormLayer:
     if f"{prefix}.num_batches_tracked" in tensors:
         return nn.BatchNorm2d
     return partial(FrozenBatchNorm2d, eps=frozen_bn_eps)
