@@ -96,9 +96,10 @@ def assert_equal(ours: Instances, theirs: dict[str, Tensor], image_size: tuple[i
 
 @pytest.mark.parametrize("build", [v1, v2])
 def test_full_size_models_agree_with_torchvision(build: Callable[..., nn.Module], tmp_path: Path) -> None:
-    theirs = build(num_classes=6, **SMALL)
+    options = {**SMALL, "box_detections_per_img": 20}
+    theirs = build(num_classes=6, **options)
     make_lively(theirs, 0)
-    ours = load_ours(theirs, tmp_path, **SMALL)
+    ours = load_ours(theirs, tmp_path, **options)
     for frame in (photograph(150, 190), photograph(201, 120)):
         expected = ask_torchvision(theirs, frame)
         assert len(expected["scores"]) > 5
