@@ -34,6 +34,8 @@ JPEG_QUALITY = 90
 LONGEST_GAP_S = 10.0
 # Best effort has no acknowledgement: the last images need the process a little longer.
 LINGER_S = 0.5
+# A subscriber that we have found needs a moment more to find us.
+MATCH_S = 0.2
 
 FROM_BGR = {
     "bgr8": None,
@@ -161,6 +163,7 @@ def _wait_for_subscriber(publisher: Publisher, timeout_s: float) -> None:
                 "this its image topic? (--wait 0 does not wait)"
             )
         time.sleep(0.02)
+    time.sleep(MATCH_S)
 
 
 def _tell_left_out(name: str, error: Exception) -> None:

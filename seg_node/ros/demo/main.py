@@ -112,14 +112,12 @@ def _play(total: int | None, node: Program, player: Program, recorder: Recorder)
         def has_ended() -> bool:
             if node.status is not None:
                 raise node.failure()
-            if recorder.counts:
-                bar.n = recorder.counts.received
-                bar.set_postfix_str(f"{recorder.processed()} processed")
             return player.status is not None
 
         try:
-            while not recorder.hear_until(has_ended, 1.0):
-                pass
+            while not recorder.hear_until(has_ended, 0.5):
+                bar.n = recorder.counts.received if recorder.counts else 0
+                bar.set_postfix_str(f"{recorder.processed()} processed")
         except KeyboardInterrupt:
             player.interrupt()
             recorder.hear_until(has_ended, SETTLE_TIMEOUT_S)

@@ -115,7 +115,7 @@ def table(summary: Summary) -> str:
         ("", f"{counts.received} received = {counts.processed} processed + {dropped} dropped{rest}"),
         *(("", f"{count} dropped: {reason}") for reason, count in sorted(counts.dropped.items())),
         *(("", f"{count} warned: {reason}") for reason, count in sorted(counts.warned.items())),
-        *([("", f"{missed} published but not received")] if missed else []),
+        *([("", f"{missed} published but not received: best effort, overtaken in DDS or lost")] if missed else []),
         *(
             [("", f"results of {summary.frames} of {counts.processed} processed frames heard here")]
             if summary.frames != counts.processed
