@@ -106,21 +106,8 @@ def objects_seen(frames: Iterable[FrameRecord]) -> tuple[ObjectsSeen, ...]:
 
 def table(summary: Summary) -> str:
     """For the terminal."""
-    counts = summary.counts
-    dropped = sum(counts.dropped.values())
-    rest = f" + {counts.in_work} in work" if counts.in_work else ""
-    missed = summary.published - counts.received
     rows = [
-        ("frames", f"{summary.published} published, {counts.received} received by the node"),
-        ("", f"{counts.received} received = {counts.processed} processed + {dropped} dropped{rest}"),
-        *(("", f"{count} dropped: {reason}") for reason, count in sorted(counts.dropped.items())),
-        *(("", f"{count} warned: {reason}") for reason, count in sorted(counts.warned.items())),
-        *([("", f"{missed} published but not received: best effort, overtaken in DDS or lost")] if missed else []),
-        *(
-            [("", f"results of {summary.frames} of {counts.processed} processed frames heard here")]
-            if summary.frames != counts.processed
-            else []
-        ),
+        *_frame_rows(summary),
         ("latency", "   ".join(f"{name} {value:g} ms" for name, value in summary.age_ms.items())),
         ("", "from an image's stamp until its results are out"),
         ("stages", "   ".join(f"{name} {value:g}" for name, value in summary.stage_ms.items())),
@@ -130,6 +117,25 @@ def table(summary: Summary) -> str:
     if summary.accuracy is not None:
         rows.append(("accuracy", "   ".join(f"{name} {value:g}" for name, value in summary.accuracy.items())))
     return "\n".join(f"{title:<10}{text}" for title, text in rows)
+
+
+def _frame_rows(summary: Summary) -> list[tuple[str, str]]:
+    """Where every image went: published → received → processed or dropped → heard."""
+    counts = summary.counts
+    dropped = sum(counts.dropped.values())
+    rest = f" + {counts.in_work} in work" if counts.in_work else ""
+    lines = [
+        f"{summary.published} published, {counts.received} received by the node",
+        f"{counts.received} received = {counts.processed} processed + {dropped} dropped{rest}",
+        *(f"{count} dropped: {reason}" for reason, count in sorted(counts.dropped.items())),
+        *(f"{count} warned: {reason}" for reason, count in sorted(counts.warned.items())),
+    ]
+    missed = summary.published - counts.received
+    if missed > 0:
+        lines.append(f"{missed} published but not received: best effort, overtaken in DDS or lost")
+    if summary.frames != counts.processed:
+        lines.append(f"results of {summary.frames} of {counts.processed} processed frames heard here")
+    return [("" if index else "frames", line) for index, line in enumerate(lines)]
 
 
 def _object_rows(summary: Summary) -> list[tuple[str, str]]:
@@ -143,7 +149,7 @@ def _object_rows(summary: Summary) -> list[tuple[str, str]]:
     more = len(summary.objects) - SHOWN_CLASSES
     if more > 0:
         lines.append(f"and {more} more classes (results.json)")
-    return list(zip(["objects", *[""] * (len(lines) - 1)], lines, strict=True))
+    return [("" if index else "objects", line) for index, line in enumerate(lines)]
 
 
 def run_facts(source: str, arguments: Sequence[str], counts: Counts) -> dict[str, Any]:
