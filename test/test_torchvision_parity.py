@@ -27,6 +27,7 @@ from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 from seg_node.engine import Engine
 from seg_node.models.efficientnet_lite import OUT_CHANNELS, EfficientNetLite0
 from seg_node.models.load import load_model
+from seg_node.prepare import prepare_frames
 from seg_node.types import Frame, Instances, MaskCrop
 
 SHARED_IMAGES = Path(__file__).resolve().parents[2] / "shared/fixtures/images"
@@ -122,6 +123,20 @@ def test_images_of_any_shape_agree_with_torchvision(
     expected = ask_torchvision(theirs, frame)
     assert len(expected["scores"]) > 5
     assert_equal(ask_ours(ours, frame), expected, size)
+
+
+def test_batch_of_several_images_agrees_with_torchvision(light_pair: tuple[nn.Module, Engine]) -> None:
+    theirs, ours = light_pair
+    frames = [photograph(120, 160), photograph(150, 100), photograph(120, 160)]
+    model, options = ours._model, ours.default_options
+    with torch.inference_mode():
+        expected = theirs(
+            [torch.from_numpy(f.pixels[..., ::-1].copy()).permute(2, 0, 1) / 255 for f in frames]
+        )
+        raw = model(prepare_frames(frames, model.input_spec, CPU), options)
+    for frame, one, answer in zip(frames, raw, expected, strict=True):
+        found = model.assemble(one, frame.image_size, options).instances
+        assert_equal(found, answer, frame.image_size)
 
 
 @pytest.mark.skipif(not SHARED_IMAGES.exists(), reason="../shared is absent")

@@ -35,27 +35,27 @@ class RegionProposals(nn.Module):
         return [self.cls_logits(x) for x in hidden], [self.bbox_pred(x) for x in hidden]
 
     def forward(self, features: Sequence[Tensor], batch: ModelInput) -> list[Tensor]:
-        height, width = batch.pixels.shape[-2:]
-        boxes, logits, levels = [], [], []
-        for level, (level_logits, deltas) in enumerate(zip(*self.head(features), strict=True)):
-            rows, columns = level_logits.shape[-2:]
-            flat = level_logits.permute(0, 2, 3, 1).flatten(1)  # (N, h·w·A)
-            deltas = deltas.unflatten(1, (-1, 4)).permute(0, 3, 4, 1, 2).flatten(1, 3)  # (N, h·w·A, 4)
-            best, indices = flat.topk(min(self.settings.proposals_per_level, flat.shape[1]), dim=1)
-            cells = self.get_buffer(f"cells{level}")
-            stride = (height // rows, width // columns)
-            boxes.append(
-                torch.stack(
-                    [
-                        decode_boxes(d[i], anchors_at(i, cells, columns, stride), (1, 1, 1, 1))
-                        for d, i in zip(deltas, indices, strict=True)
-                    ]
-                )
-            )
-            logits.append(best)
-            levels.append(torch.full_like(indices[0], level))
-        candidates = zip(torch.cat(boxes, 1), torch.cat(logits, 1).sigmoid(), batch.sizes, strict=True)
-        return [self._suppress(b, s, torch.cat(levels), size) for b, s, size in candidates]
+        maps = zip(*self.head(features), strict=True)
+        candidates = [
+            self._candidates(level, *pair, batch.pixels.shape[-2:]) for level, pair in enumerate(maps)
+        ]
+        boxes, logits, levels = (torch.cat(parts, dim=1) for parts in zip(*candidates, strict=True))
+        images = zip(boxes, logits.sigmoid(), levels, batch.sizes, strict=True)
+        return [self._suppress(*image) for image in images]
+
+    def _candidates(
+        self, level: int, logits: Tensor, deltas: Tensor, padded_size: Sequence[int]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The level's best anchors, moved and scaled: boxes (N, K, 4), logits (N, K), the level (N, K)."""
+        rows, columns = logits.shape[-2:]
+        stride = padded_size[0] // rows, padded_size[1] // columns
+        logits = logits.permute(0, 2, 3, 1).flatten(1)  # (N, h·w·A)
+        deltas = deltas.permute(0, 2, 3, 1).reshape(*logits.shape, 4)
+        best, indices = logits.topk(min(self.settings.proposals_per_level, logits.shape[1]), dim=1)
+        anchors = anchors_at(indices.flatten(), self.get_buffer(f"cells{level}"), columns, stride)
+        chosen = deltas.gather(1, indices[..., None].expand(-1, -1, 4)).flatten(0, 1)  # (N·K, 4)
+        boxes = decode_boxes(chosen, anchors, (1.0, 1.0, 1.0, 1.0)).unflatten(0, indices.shape)
+        return boxes, best, torch.full_like(indices, level)
 
     def _suppress(self, boxes: Tensor, scores: Tensor, levels: Tensor, size: tuple[int, int]) -> Tensor:
         boxes = clip_boxes_to_image(boxes, size)

@@ -36,8 +36,7 @@ _PREFIXES = {
     "roi_heads.mask_head.": "mask_head.convs.",
     "roi_heads.mask_predictor.": "mask_head.",
 }
-
-_BOX_FC = re.compile(r"box_head\.layers\.\d+\.weight")
+_BOX_FC = re.compile(r"box_head\.layers\.(\d+)\.weight")
 
 
 def our_name(name: str) -> str:
@@ -78,16 +77,20 @@ def load_torchvision_rcnn(
         backbone, stage_channels = _build_backbone(tensors, frozen_bn_eps)
         network = build_mask_rcnn(backbone, read_rcnn_spec(tensors, stage_channels, frozen_bn_eps), settings)
     except KeyError as error:
-        name = error.args[0]
-        with torch.device("meta"):
-            shape = tuple(mask_rcnn_r50_fpn().state_dict()[name].shape)
-        raise ValueError(
-            f"{checkpoint.path}: {their_name(name)} is missing; in maskrcnn_resnet50_fpn its shape is {shape}"
-        ) from error
+        raise ValueError(f"{checkpoint.path}: {_describe_missing(error.args[0])}") from error
     except (ValueError, IndexError, ArithmeticError) as error:
         raise ValueError(f"{checkpoint.path}: not a Mask R-CNN of torchvision's kind: {error}") from error
     load_tensors(network, tensors, their_name, checkpoint.path)
     return network
+
+
+def _describe_missing(name: str) -> str:
+    with torch.device("meta"):
+        published = mask_rcnn_r50_fpn().state_dict()
+    shape = (
+        f"; in maskrcnn_resnet50_fpn its shape is {tuple(published[name].shape)}" if name in published else ""
+    )
+    return f"{their_name(name)} is missing{shape}"
 
 
 def _build_backbone(tensors: Mapping[str, Tensor], frozen_bn_eps: float) -> tuple[nn.Module, tuple[int, ...]]:
@@ -109,7 +112,7 @@ def read_rcnn_spec(
         fpn_channels=tensors["fpn.layer_blocks.0.0.weight"].shape[0],
         rpn_convs=_count_at_least_one(tensors, "rpn.conv."),
         box_convs=tuple(tensors[f"box_head.layers.{i}.0.weight"].shape[0] for i in range(box_convs)),
-        box_fcs=tuple(tensors[name].shape[0] for name in tensors if _BOX_FC.fullmatch(name)),
+        box_fcs=_read_box_fcs(tensors),
         mask_convs=tuple(tensors[f"mask_head.convs.{i}.0.weight"].shape[0] for i in range(mask_convs)),
         mask_deconv=tensors["mask_head.conv5_mask.weight"].shape[1],
         num_classes=tensors["box_head.cls_score.weight"].shape[0],
@@ -117,6 +120,12 @@ def read_rcnn_spec(
         box_norm=_norm_or_none(tensors, "box_head.layers.0.1", frozen_bn_eps),
         mask_norm=_norm_or_none(tensors, "mask_head.convs.0.1", frozen_bn_eps),
     )
+
+
+def _read_box_fcs(tensors: Mapping[str, Tensor]) -> tuple[int, ...]:
+    """Widths of the fully connected layers, whose numbers have gaps for the layers without weights."""
+    numbers = sorted(int(match[1]) for match in map(_BOX_FC.fullmatch, tensors) if match)
+    return tuple(tensors[f"box_head.layers.{number}.weight"].shape[0] for number in numbers)
 
 
 def _count_at_least_one(tensors: Mapping[str, Tensor], prefix: str) -> int:
