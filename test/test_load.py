@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from seg_node.engine import Engine
+from seg_node.models import load
 from seg_node.models.load import load_model
 from seg_node.models.model import SegmentationModel
 from seg_node.models.rcnn import MaskRCNN, mask_rcnn_r50_fpn, mask_rcnn_r50_fpn_v2
@@ -231,6 +232,15 @@ def test_every_configuration_key_reaches_the_model(
     assert (options.score_threshold, options.nms_threshold, options.max_instances) == (0.14, 0.15, 16)
     assert options.mask_threshold == 0.17
     assert model.network.backbone.bn1.eps == 0.18
+
+
+def test_embedded_model_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load, "EMBEDDED_WEIGHTS", tmp_path / "embedded.safetensors")
+    for family in ("auto", "embedded"):
+        with pytest.raises(
+            FileNotFoundError, match=r"embedded\.safetensors: .* missing from this installation"
+        ):
+            load_model(family)
 
 
 def test_damaged_metadata_is_refused(tensors: Tensors, tmp_path: Path) -> None:
