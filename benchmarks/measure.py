@@ -1,0 +1,136 @@
+"""Runs the real node between a camera process and a subscriber process and notes what every frame cost."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import rclpy
+from fixed_model import fixed_model
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import Image
+
+from seg_node.prepare import InputSpec
+from seg_node.ros.convert import stamp_to_ns
+from seg_node.ros.node import SegNode
+
+TRAFFIC = Path(__file__).with_name("traffic.py")
+TIMEOUT_S = 20.0  # for the processes to find each other
+LAST_RESULT_S = 0.5
+
+# The node's own work on a frame. Preparing the network's input is told apart: model timings often hold it.
+STEPS = ("take", "wait", "decode", "assemble", "publish")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One measurement: image size, objects in the image, and what is asked of the node.
+
+    input: whose size and colours the network wants, "torchvision" or "embedded".
+    """
+
+    height: int
+    width: int
+    instances: int
+    encoding: str = "mono8"
+    panoptic: bool = False
+    input: str = "torchvision"
+
+
+@dataclass(frozen=True)
+class Costs:
+    """milliseconds: of each frame by step. sizes: bytes of a serialized message by topic."""
+
+    milliseconds: list[dict[str, float]]
+    sizes: dict[str, int]
+
+
+class MeasuredNode(SegNode):
+    """The node as it is; it only notes when each image came and what the executor's thread spent on it."""
+
+    def __init__(self, encoding: str) -> None:
+        super().__init__(parameter_overrides=[Parameter("mask_encoding", value=encoding)])
+        self.received_ms: dict[int, dict[str, float]] = {}  # by stamp in nanoseconds
+        self._thread_s = time.thread_time()
+
+    def _on_image(self, message: Image) -> None:
+        stamp_ns = stamp_to_ns(message.header.stamp)
+        transport_ms = (self.get_clock().now().nanoseconds - stamp_ns) / 1e6
+        super()._on_image(message)
+        before, self._thread_s = self._thread_s, time.thread_time()
+        self.received_ms[stamp_ns] = {"transport": transport_ms, "take": (self._thread_s - before) * 1e3}
+
+
+def measure(cell: Cell, spec: InputSpec, frames: int, warm_up: int, rate_hz: float) -> Costs:
+    """The costs of `frames` frames (fewer where newer ones replaced them) after `warm_up` others.
+
+    Raises RuntimeError when the processes do not find each other or many results are missing.
+    """
+    topics = ["instances", "panoptic"] if cell.panoptic else ["instances"]
+    model = fixed_model(cell.instances, spec)
+    rclpy.init()
+    with patch("seg_node.ros.node.load_model", return_value=model):
+        node = MeasuredNode(cell.encoding)
+        if not node.start():
+            raise RuntimeError("the node did not start; see its log above")
+    try:
+        with (
+            process("subscriber", *topics) as subscriber,
+            process("camera", cell.height, cell.width, rate_hz),
+        ):
+            _receive(node, topics, warm_up + frames, rate_hz)
+            subscriber.terminate()
+            heard = json.loads(subscriber.communicate(timeout=TIMEOUT_S)[0])
+    finally:
+        node.destroy_node()
+        rclpy.shutdown()
+    return _join(node.received_ms, heard, warm_up)
+
+
+@contextmanager
+def process(*arguments: object) -> Iterator["subprocess.Popen[str]"]:
+    """benchmarks/traffic.py in the role that the arguments say."""
+    command = [sys.executable, str(TRAFFIC), *map(str, arguments)]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        yield running
+    finally:
+        running.terminate()
+        running.wait(TIMEOUT_S)
+
+
+def _receive(node: MeasuredNode, topics: list[str], count: int, rate_hz: float) -> None:
+    """Let the node work until `count` images came that had a subscriber."""
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    outputs = [node.resolve_topic_name(f"~/{topic}") for topic in (*topics, "timing")]
+    end = time.monotonic() + TIMEOUT_S
+    while not (node.received_ms and all(map(node.count_subscribers, outputs))):
+        executor.spin_once(timeout_sec=0.1)
+        if time.monotonic() > end:
+            raise RuntimeError(f"no image or no subscriber within {TIMEOUT_S} s")
+    node.received_ms.clear()
+    end = time.monotonic() + TIMEOUT_S + 2 * count / rate_hz
+    while len(node.received_ms) < count:
+        executor.spin_once(timeout_sec=0.1)
+        if time.monotonic() > end:
+            raise RuntimeError(f"only {len(node.received_ms)} of {count} images came at {rate_hz} Hz")
+    time.sleep(LAST_RESULT_S)
+    executor.shutdown()
+
+
+def _join(received_ms: dict[int, dict[str, float]], heard: dict[str, Any], warm_up: int) -> Costs:
+    results = {int(stamp): steps for stamp, steps in heard["timing"].items()}
+    rows = [{**ms, **results[stamp]} for stamp, ms in received_ms.items() if stamp in results][warm_up:]
+    if len(rows) + warm_up < 0.8 * len(received_ms):
+        raise RuntimeError(f"{len(received_ms)} images gave {len(rows)} results; is the machine overloaded?")
+    for row in rows:
+        row["node"] = sum(row[step] for step in STEPS)
+    return Costs(rows, {topic: sizes[-1] for topic, sizes in heard["bytes"].items()})

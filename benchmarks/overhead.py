@@ -1,0 +1,120 @@
+"""What a frame costs beyond the model: milliseconds and bytes of each step of the real node, on the CPU.
+
+    scripts/run python benchmarks/overhead.py --out DIR
+
+writes DIR/overhead.json, overhead.csv (every frame) and overhead.png, and prints the tables of
+benchmarks/README.md, which says what is timed and what is not.
+"""
+
+import argparse
+import csv
+import json
+import os
+import platform
+import sys
+from dataclasses import asdict
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rclpy
+import torch
+from chart import draw_chart
+from measure import Cell, Costs, measure
+from tables import markdown
+
+from seg_node.models.load import EMBEDDED_WEIGHTS, load_model
+from seg_node.prepare import InputSpec
+from seg_node.ros import memory
+
+SIZES = ((480, 640), (720, 1280), (1080, 1920))
+COUNTS = (0, 20, 100)
+RATE_HZ = 10.0  # low enough for the slowest cell to keep up, so that no frame waits for another one
+
+
+def all_cells(specs: dict[str, InputSpec]) -> list[Cell]:
+    everywhere = [(*size, count) for size in SIZES for count in COUNTS]
+    return [
+        *(Cell(*place) for place in everywhere),
+        *(Cell(*place, panoptic=True) for place in everywhere),
+        *(Cell(*place, encoding=encoding) for encoding in ("bits", "rle") for place in everywhere),
+        *(Cell(*size, 20, input=name) for name in specs if name != "torchvision" for size in SIZES),
+    ]
+
+
+def summary(cell: Cell, costs: Costs) -> dict[str, Any]:
+    """The cell with p50 and p95 of every step's milliseconds, and the bytes."""
+    percentiles = {
+        step: np.percentile([row[step] for row in costs.milliseconds], (50, 95)).round(3).tolist()
+        for step in costs.milliseconds[0]
+    }
+    load = round(os.getloadavg()[0], 1)
+    frames = len(costs.milliseconds)
+    return {**asdict(cell), "load": load, "frames": frames, "ms": percentiles, "bytes": costs.sizes}
+
+
+def conditions(specs: dict[str, InputSpec], frames: int, warm_up: int) -> dict[str, Any]:
+    """What one needs to know to compare the figures with others."""
+    cpus = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    packages = ("torch", "torchvision", "numpy", "opencv-python")
+    return {
+        "date": date.today().isoformat(),
+        "cpu": f"{len(cpus)} x {cpus[0].partition(':')[2].strip()}",
+        "niceness": os.nice(0),
+        "torch_threads": torch.get_num_threads(),
+        "ros": f"{os.environ['ROS_DISTRO']}, {rclpy.get_rmw_implementation_identifier()}",
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
+        "frames": frames,
+        "warm_up": warm_up,
+        "rate_hz": RATE_HZ,
+        "inputs": {name: asdict(spec) for name, spec in specs.items()},
+    }
+
+
+def run(
+    cells: list[Cell], specs: dict[str, InputSpec], frames: int, warm_up: int, out: Path
+) -> dict[str, Any]:
+    """Measure the cells one after the other; every frame goes to overhead.csv."""
+    results = []
+    with (out / "overhead.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        for number, cell in enumerate(cells):
+            print(f"{number + 1}/{len(cells)} {cell}", file=sys.stderr)
+            costs = measure(cell, specs[cell.input], frames, warm_up, RATE_HZ)
+            if number == 0:
+                writer.writerow([*asdict(cell), *costs.milliseconds[0]])
+            for row in costs.milliseconds:
+                writer.writerow([*asdict(cell).values(), *(round(ms, 4) for ms in row.values())])
+            results.append(summary(cell, costs))
+    return {"conditions": conditions(specs, frames, warm_up), "cells": results}
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="folder for the results")
+    parser.add_argument("--frames", type=int, default=100, help="measured in each cell (100)")
+    parser.add_argument("--warm-up", type=int, default=20, help="frames before them (20)")
+    parser.add_argument("--quick", action="store_true", help="one small cell: does the benchmark still run?")
+    return parser.parse_args()
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    frames, warm_up = (8, 2) if arguments.quick else (arguments.frames, arguments.warm_up)
+    specs = {"torchvision": InputSpec()}
+    if EMBEDDED_WEIGHTS.exists():
+        specs["embedded"] = load_model("embedded").input_spec
+    cells = [Cell(480, 640, 20, panoptic=True)] if arguments.quick else all_cells(specs)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    os.environ["ROS_DOMAIN_ID"] = str(os.getpid() % 100 + 1)  # alone, whatever else runs on this machine
+    memory.keep_large_buffers()
+    report = run(cells, specs, frames, warm_up, arguments.out)
+    (arguments.out / "overhead.json").write_text(json.dumps(report, indent=1) + "\n")
+    draw_chart(report, arguments.out / "overhead.png")
+    print(markdown(report))
+
+
+if __name__ == "__main__":
+    main()
