@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -11,8 +11,11 @@ if TYPE_CHECKING:
     from node_harness import Probe
 
 # Tests of several checkouts on one machine must not hear each other.
-os.environ["ROS_DOMAIN_ID"] = str(os.getpid() % 100 + 1)
+os.environ.setdefault("ROS_DOMAIN_ID", str(os.getpid() % 100 + 1))
 os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+
+IMAGE_TOPICS = ("/image", "/front/compressed")
+RELIABLE = {"reliability": "reliable", "depth": 50}
 
 
 @pytest.fixture(scope="session")
@@ -31,3 +34,17 @@ def probe() -> "Iterator[Probe]":
     probe = Probe()
     yield probe
     probe.close()
+
+
+@pytest.fixture(scope="session")
+def weights(thin_checkpoint: tuple[Path, Path]) -> dict[str, Any]:
+    """Parameters of a node with a fast, lively model that always answers."""
+    file, config = thin_checkpoint
+    return {
+        "model.weights": str(file),
+        "model.config": str(config),
+        "score_threshold": 0.05,
+        "device": "cpu",
+        # so that a test's single images are neither lost before the match nor overwritten in the queue
+        "qos_overrides": {topic: {"subscription": dict(RELIABLE)} for topic in IMAGE_TOPICS},
+    }

@@ -1,5 +1,6 @@
 """Starts the real node in a process of its own and talks to it over DDS."""
 
+import array
 import os
 import signal
 import subprocess
@@ -11,15 +12,23 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import rclpy
+import yaml
+from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
+from numpy.typing import NDArray
 from rcl_interfaces.msg import Parameter as ParameterMessage
 from rcl_interfaces.srv import GetParameters, SetParameters
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
 
 NODE = "/seg_node"
+FRAME_ID = "front/camera_optical_frame"
 START_TIMEOUT_S = 90.0
 
 
@@ -28,9 +37,9 @@ class NodeProcess:
 
     def __init__(self, folder: Path, parameters: dict[str, Any], remaps: dict[str, str]) -> None:
         self._log_path = folder / "node.log"
-        command = [sys.executable, "-m", "seg_node.ros.node", "--ros-args"]
-        for name, value in parameters.items():
-            command += ["-p", f"{name}:={_yaml(value)}"]
+        file = folder / "parameters.yaml"
+        file.write_text(yaml.safe_dump({"/**": {"ros__parameters": parameters}}))
+        command = [sys.executable, "-m", "seg_node.ros.node", "--ros-args", "--params-file", str(file)]
         for name, value in remaps.items():
             command += ["-r", f"{name}:={value}"]
         with self._log_path.open("w") as log:
@@ -54,10 +63,6 @@ class NodeProcess:
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise
-
-
-def _yaml(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 @contextmanager
@@ -93,8 +98,10 @@ class Probe:
             self._executor.spin()
 
     def close(self) -> None:
-        rclpy.shutdown(context=self._context)
+        self._executor.shutdown()
         self._thread.join(5)
+        self.node.destroy_node()  # or its subscriptions would go on keeping other nodes at work
+        rclpy.shutdown(context=self._context)
 
     def listen(self, message_type: type[Any], topic: str) -> "list[Any]":
         """A list that grows with every message; returns when a publisher is matched."""
@@ -152,3 +159,38 @@ def wait_until(condition: Callable[[], bool], timeout_s: float, what: str) -> No
     while not condition():
         assert time.monotonic() < end, f"timed out after {timeout_s} s waiting for {what}"
         time.sleep(0.01)
+
+
+def picture(height: int = 120, width: int = 160, seed: int = 3) -> NDArray[np.uint8]:
+    """Coloured blobs, not square, no symmetry."""
+    rng = np.random.default_rng(seed)
+    image = np.full((height, width, 3), 90, np.uint8)
+    for _ in range(12):
+        centre = int(rng.integers(width)), int(rng.integers(height))
+        colour = tuple(int(value) for value in rng.integers(0, 256, 3))
+        cv2.circle(image, centre, int(rng.integers(6, 30)), colour, -1)
+    return image
+
+
+def image_message(pixels: NDArray[np.uint8], stamp_ms: int, encoding: str = "bgr8") -> Image:
+    return Image(
+        header=Header(
+            stamp=Time(sec=stamp_ms // 1000, nanosec=stamp_ms % 1000 * 1_000_000), frame_id=FRAME_ID
+        ),
+        height=pixels.shape[0],
+        width=pixels.shape[1],
+        encoding=encoding,
+        step=pixels.strides[0],
+        data=array.array("B", pixels.tobytes()),
+    )
+
+
+def stamp_ms(header: Header) -> int:
+    return int(header.stamp.sec * 1000 + header.stamp.nanosec // 1_000_000)
+
+
+def send_and_wait(probe: Probe, message: Any, heard: list[Any], publisher: Any) -> Any:
+    """The output that carries the message's stamp."""
+    publisher.publish(message)
+    wait_until(lambda: any(out.header.stamp == message.header.stamp for out in heard), 30, "an output")
+    return next(out for out in heard if out.header.stamp == message.header.stamp)

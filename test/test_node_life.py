@@ -1,0 +1,119 @@
+"""Start, life and end of the node: each test has a node of its own."""
+
+import array
+from pathlib import Path
+from typing import Any
+
+import cv2
+import pytest
+
+pytest.importorskip("rclpy", reason="ROS 2 is not in this environment")
+
+from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.msg import State, Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from node_harness import (
+    NODE,
+    START_TIMEOUT_S,
+    NodeProcess,
+    Probe,
+    count,
+    image_message,
+    picture,
+    running_node,
+    send_and_wait,
+    wait_until,
+)
+from sensor_msgs.msg import CompressedImage, Image
+
+from seg_node.msg import InstanceMaskArray
+
+
+def test_compressed_input_is_served_and_a_corrupt_jpeg_survived(
+    weights: dict[str, Any], tmp_path: Path, probe: Probe
+) -> None:
+    with running_node(tmp_path, {**weights, "image_transport": "compressed"}, {"image": "/front"}):
+        heard = probe.listen(InstanceMaskArray, f"{NODE}/instances")
+        reports = probe.listen(DiagnosticArray, "/diagnostics")
+        camera = probe.publisher(CompressedImage, "/front/compressed")
+        jpeg = cv2.imencode(".jpg", picture(), [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
+
+        def message(data: bytes, stamp: int) -> CompressedImage:
+            header = image_message(picture(), stamp).header
+            return CompressedImage(header=header, format="jpeg", data=array.array("B", data))
+
+        first = send_and_wait(probe, message(jpeg, 1000), heard, camera)
+        camera.publish(message(jpeg[:-100], 2000))
+        camera.publish(message(jpeg[:50] + bytes(200) + jpeg[-2:], 2001))
+        last = send_and_wait(probe, message(jpeg, 3000), heard, camera)
+        assert first.instances and len(first.instances) == len(last.instances)
+        for reason in ("truncated_data", "corrupt_image"):
+            wait_until(lambda r=reason: count(reports, f"dropped.{r}") == 1, 10, reason)
+
+
+def change_state(probe: Probe, transition: int) -> bool:
+    request = ChangeState.Request(transition=Transition(id=transition))
+    return bool(probe.call(ChangeState, f"{NODE}/change_state", request)[0].success)
+
+
+def state(probe: Probe) -> int:
+    return int(probe.call(GetState, f"{NODE}/get_state", GetState.Request())[0].current_state.id)
+
+
+def test_the_lifecycle_can_be_driven_by_hand_twice_round(
+    weights: dict[str, Any], tmp_path: Path, probe: Probe
+) -> None:
+    with running_node(tmp_path, {**weights, "autostart": False}, until="waiting to be configured"):
+        for stamp in (1000, 2000):
+            assert state(probe) == State.PRIMARY_STATE_UNCONFIGURED
+            assert change_state(probe, Transition.TRANSITION_CONFIGURE)
+            assert state(probe) == State.PRIMARY_STATE_INACTIVE
+            assert change_state(probe, Transition.TRANSITION_ACTIVATE)
+            heard = probe.listen(InstanceMaskArray, f"{NODE}/instances")
+            camera = probe.publisher(Image, "/image")
+            send_and_wait(probe, image_message(picture(), stamp), heard, camera)
+            assert change_state(probe, Transition.TRANSITION_DEACTIVATE)
+            wait_until(
+                lambda camera=camera: camera.get_subscription_count() == 0, 10, "the end of the subscription"
+            )
+            assert change_state(probe, Transition.TRANSITION_CLEANUP)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ({"model.weights": "/nowhere/model.pth"}, ["/nowhere/model.pth"]),
+        ({"classes": ["unicorn"]}, ["unknown class unicorn"]),
+        ({"device": "tpu"}, ["tpu"]),
+        ({"device": "cuda:99"}, ["cuda:99"]),
+        ({"image_transport": "zip"}, ["image_transport", "raw, compressed"]),
+        ({"score_threshold": "high"}, ["score_threshold"]),
+    ],
+)
+def test_a_start_that_cannot_work_ends_with_one_clear_line(
+    weights: dict[str, Any], tmp_path: Path, parameters: dict[str, Any], words: list[str]
+) -> None:
+    process = NodeProcess(tmp_path, {**weights, **parameters}, {})
+    assert process.process.wait(START_TIMEOUT_S) == 1
+    assert all(word in process.log for word in words), process.log
+    assert "Traceback" not in process.log
+
+
+def test_a_misspelt_parameter_is_named_with_its_likeness(weights: dict[str, Any], tmp_path: Path) -> None:
+    with running_node(tmp_path, {**weights, "score_treshold": 0.3}) as process:
+        assert "did you mean score_threshold?" in process.log
+
+
+def test_without_a_subscriber_the_model_rests_and_the_frames_are_counted(
+    weights: dict[str, Any], tmp_path: Path, probe: Probe
+) -> None:
+    with running_node(tmp_path, weights):
+        reports = probe.listen(DiagnosticArray, "/diagnostics")
+        camera = probe.publisher(Image, "/image")
+        for i in range(1, 4):
+            camera.publish(image_message(picture(), 1000 + i))
+            wait_until(lambda i=i: count(reports, "dropped.no_subscriber") == i, 10, "the count")
+        assert count(reports, "processed") == 0
+        assert probe.set_parameter("always_on", True)[0].successful
+        camera.publish(image_message(picture(), 2000))
+        wait_until(lambda: count(reports, "processed") == 1, 20, "a processed frame")
