@@ -39,7 +39,7 @@ def generate_launch_description() -> LaunchDescription:
                 "FASTRTPS_DEFAULT_PROFILES_FILE",
                 default_value=PathJoinSubstitution([CONFIG, "fastdds_images.xml"]),
             ),
-            description="Fast DDS profile with shared memory for images; `none` leaves the environment alone.",
+            description="Fast DDS profile with shared memory for images; `none` changes nothing.",
         ),
     ]
     profile = LaunchConfiguration("fastdds_profile")

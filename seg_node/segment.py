@@ -21,10 +21,10 @@ from seg_node.engine import Engine, choose_device
 from seg_node.models.load import load_model
 from seg_node.sources import Source, open_source
 from seg_node.types import Frame, Instances, LabelSet, Segmentation, SegmentOptions
+from seg_node.video import AnnotatedVideo
 
-READABLE_SCORE = (
-    0.5  # below it reference models report many objects at once, which hide each other in a picture
-)
+# Below it reference models report many objects at once, which hide each other in a picture.
+READABLE_SCORE = 0.5
 
 
 def segment(
@@ -144,33 +144,6 @@ class ResultFolder:
 
     def _write_json(self, name: str, content: object) -> None:
         (self._folder / name).write_text(json.dumps(content) + "\n")
-
-
-class AnnotatedVideo:
-    """An mp4 that begins with its first picture; pictures of another size are scaled to the first's."""
-
-    def __init__(self, path: Path, fps: float) -> None:
-        self._path = path
-        # The format stores the rate as a ratio of 16-bit numbers: two decimals fit.
-        self._fps = round(min(max(fps, 0.1), 240.0), 2)
-        self._size = (0, 0)
-        self._writer: cv2.VideoWriter | None = None
-
-    def write(self, picture: NDArray[np.uint8]) -> None:
-        """picture: (H, W, 3) BGR. Raises RuntimeError when OpenCV cannot write videos here."""
-        if self._writer is None:
-            self._size = picture.shape[1], picture.shape[0]
-            fourcc = cv2.VideoWriter.fourcc(*"mp4v")
-            self._writer = cv2.VideoWriter(str(self._path), fourcc, self._fps, self._size)
-            if not self._writer.isOpened():
-                raise RuntimeError(f"{self._path}: OpenCV cannot write this video; is the folder writable?")
-        if picture.shape[1::-1] != self._size:
-            picture = cv2.resize(picture, self._size)
-        self._writer.write(picture)
-
-    def close(self) -> None:
-        if self._writer is not None:
-            self._writer.release()
 
 
 def _options(

@@ -31,6 +31,7 @@ from seg_node.types import (
     Segmentation,
     SegmentOptions,
 )
+from seg_node.video import AnnotatedVideo
 
 LABELS = LabelSet({1: "person", 47: "cup"}, {149: "grass"})
 SIZE = (40, 64)
@@ -284,7 +285,7 @@ def test_a_video_becomes_an_annotated_video(known_model: KnownModel, tmp_path: P
 
 
 def test_pictures_of_another_size_fit_into_the_video(tmp_path: Path) -> None:
-    video = segment_module.AnnotatedVideo(tmp_path / "v.mp4", 1 / 3)
+    video = AnnotatedVideo(tmp_path / "v.mp4", 1 / 3)
     for size in ((40, 64), (80, 32), (40, 64)):
         video.write(np.full((*size, 3), 90, np.uint8))
     video.close()

@@ -7,9 +7,9 @@ from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
-# Cameras publish best effort, and a best-effort reader matches every writer. The executor empties this queue at
-# once and the newest frame wins in the node's own slot, where replaced ones are counted; with depth 1 a burst
-# would be overwritten in the middleware, uncounted.
+# Cameras publish best effort, and a best-effort reader matches every writer. The executor empties this queue
+# at once and the newest frame wins in the node's own slot, where replaced ones are counted; with depth 1 a
+# burst would be overwritten in the middleware, uncounted.
 INPUT_QOS = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 # RViz and planners ask for reliable delivery; a reliable writer also serves best-effort readers.
 OUTPUT_QOS = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
