@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 os.environ.setdefault("ROS_DOMAIN_ID", str(os.getpid() % 100 + 1))
 os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
 
-IMAGE_TOPICS = ("/image", "/front/compressed")
+IMAGE_TOPICS = ("/image", "/front/compressed", "/robot/camera/image_raw")
 RELIABLE = {"reliability": "reliable", "depth": 50}
 
 

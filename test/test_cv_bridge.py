@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 is not in this environment")
-cv_bridge = pytest.importorskip(
-    "cv_bridge", reason="cv_bridge is not on PyPI for ROS 2", exc_type=ImportError
-)
+pytest.importorskip("cv_bridge", reason="cv_bridge is not on PyPI for ROS 2", exc_type=ImportError)
+
+from cv_bridge import CvBridge
 
 from seg_node.ros.convert import to_image
 from seg_node.types import Frame
@@ -22,4 +22,4 @@ from seg_node.types import Frame
 )
 def test_cv_bridge_reads_what_we_publish(encoding: str, pixels: np.ndarray) -> None:
     message = to_image(pixels, encoding, Frame(np.zeros((3, 4, 3), np.uint8), "bgr"))
-    np.testing.assert_array_equal(cv_bridge.CvBridge().imgmsg_to_cv2(message, encoding), pixels)
+    np.testing.assert_array_equal(CvBridge().imgmsg_to_cv2(message, encoding), pixels)

@@ -1,6 +1,7 @@
 """Start, life and end of the node: each test has a node of its own."""
 
 import array
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from node_harness import (
 )
 from sensor_msgs.msg import CompressedImage, Image
 
-from seg_node.msg import InstanceMaskArray
+from seg_node.msg import InstanceMaskArray, PanopticSegmentation
 
 
 def test_compressed_input_is_served_and_a_corrupt_jpeg_survived(
@@ -102,6 +103,31 @@ def test_a_start_that_cannot_work_ends_with_one_clear_line(
 def test_a_misspelt_parameter_is_named_with_its_likeness(weights: dict[str, Any], tmp_path: Path) -> None:
     with running_node(tmp_path, {**weights, "score_treshold": 0.3}) as process:
         assert "did you mean score_threshold?" in process.log
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_node_in_the_midst_of_work(
+    weights: dict[str, Any], tmp_path: Path, probe: Probe, ending: signal.Signals
+) -> None:
+    with running_node(tmp_path, {**weights, "always_on": True}) as node:
+        camera = probe.publisher(Image, "/image")
+        camera.publish(image_message(picture(720, 1280), 1000))
+        node.process.send_signal(ending)
+        assert node.process.wait(20) == 0
+        assert "Traceback" not in node.log and "terminate" not in node.log, node.log
+
+
+def test_names_follow_namespace_node_name_and_remaps(
+    weights: dict[str, Any], tmp_path: Path, probe: Probe
+) -> None:
+    remaps = {"__ns": "/robot", "__node": "eyes", "image": "camera/image_raw", "~/instances": "objects"}
+    with running_node(tmp_path, {**weights, "always_on": True}, remaps):
+        heard = probe.listen(InstanceMaskArray, "/robot/objects")
+        probe.listen(PanopticSegmentation, "/robot/eyes/panoptic")
+        camera = probe.publisher(Image, "/robot/camera/image_raw")
+        wait_until(lambda: camera.get_subscription_count() > 0, 10, "the node")
+        camera.publish(image_message(picture(), 1000))
+        wait_until(lambda: bool(heard), 20, "an output under the remapped name")
 
 
 def test_without_a_subscriber_the_model_rests_and_the_frames_are_counted(
