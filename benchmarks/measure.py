@@ -113,13 +113,13 @@ def _receive(node: MeasuredNode, topics: list[str], count: int, rate_hz: float) 
     outputs = [node.resolve_topic_name(f"~/{topic}") for topic in (*topics, "timing")]
     end = time.monotonic() + TIMEOUT_S
     while not (node.received_ms and all(map(node.count_subscribers, outputs))):
-        executor.spin_once(timeout_sec=0.1)
+        executor.spin_once(timeout_sec=1.0)
         if time.monotonic() > end:
             raise RuntimeError(f"no image or no subscriber within {TIMEOUT_S} s")
     node.received_ms.clear()
     end = time.monotonic() + TIMEOUT_S + 2 * count / rate_hz
     while len(node.received_ms) < count:
-        executor.spin_once(timeout_sec=0.1)
+        executor.spin_once(timeout_sec=1.0)
         if time.monotonic() > end:
             raise RuntimeError(f"only {len(node.received_ms)} of {count} images came at {rate_hz} Hz")
     time.sleep(LAST_RESULT_S)

@@ -1,4 +1,4 @@
-"""The network under training: torchvision's Mask R-CNN, with its losses, on the light backbone of seg_node."""
+"""The network under training: torchvision's Mask R-CNN, with its losses, on seg_node's light backbone."""
 
 from __future__ import annotations
 

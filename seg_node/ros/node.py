@@ -259,7 +259,7 @@ class SegNode(LifecycleNode):
         self._diagnostics.publish(message)
 
     def _model_name(self) -> str:
-        return f"{self._options.model_family} model {self._options.model_weights or 'embedded'}"
+        return self._options.model_weights or "embedded model"
 
     def _problem(self) -> str | None:
         if self._engine is None:
