@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seg_node.images import decode_compressed, decode_image
+from seg_node.images import decode_message
 from seg_node.types import Frame
 
 BAG_SUFFIXES = {".mcap", ".db3", ".bag"}
@@ -79,30 +79,13 @@ def read_bag(
         for index, (connection, _, raw) in enumerate(reader.messages(connections)):
             name = f"{bag.name}_{index:06d}"
             try:
-                frame = _decode(reader, raw, connection.msgtype)
+                frame = decode_message(reader.deserialize(raw, connection.msgtype))
             except Exception as error:  # bytes of a damaged bag break rosbags' decoder in many ways
                 if on_error is None:
                     raise ValueError(f"{path}: message {index} of {bag.topic}: {error}") from error
                 on_error(name, error)
                 continue
             yield name, frame
-
-
-def _decode(reader: Any, raw: bytes, message_type: str) -> Frame:
-    message = reader.deserialize(raw, message_type)
-    if message_type == "sensor_msgs/msg/Image":
-        pixels, channels = decode_image(
-            message.data,
-            message.height,
-            message.width,
-            message.encoding,
-            message.step,
-            bool(message.is_bigendian),
-        )
-    else:
-        pixels, channels = decode_compressed(message.data, message.format)
-    stamp = message.header.stamp
-    return Frame(pixels, channels, stamp.sec * 10**9 + stamp.nanosec, message.header.frame_id)
 
 
 def _only_topic(reader: Any, counts: dict[str, int]) -> str | None:

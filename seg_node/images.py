@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from seg_node.image_buffer import ImageError, check_size, view_rows
 from seg_node.image_headers import read_header
-from seg_node.types import Channels
+from seg_node.types import Channels, Frame
 from seg_node.yuv import YUV_ENCODINGS, decode_yuv
 
 ByteData = bytes | bytearray | memoryview | array | NDArray[np.uint8]
@@ -59,6 +59,26 @@ _BAYER_TO_BGR = {
 _BAYER = {f"{pattern}{bits}": dtype for bits, dtype in ((8, "u1"), (16, "u2")) for pattern in _BAYER_TO_BGR}
 
 SUPPORTED_ENCODINGS: tuple[str, ...] = (*_PACKED, *_BAYER, *YUV_ENCODINGS)
+
+
+def decode_message(message: Any) -> Frame:
+    """The picture of a sensor_msgs Image or CompressedImage, whichever library read it; a view if possible.
+
+    Raises ImageError when the message does not hold a picture.
+    """
+    if hasattr(message, "encoding"):
+        pixels, channels = decode_image(
+            message.data,
+            message.height,
+            message.width,
+            message.encoding,
+            message.step,
+            bool(message.is_bigendian),
+        )
+    else:
+        pixels, channels = decode_compressed(message.data, message.format)
+    stamp = message.header.stamp
+    return Frame(pixels, channels, stamp.sec * 1_000_000_000 + stamp.nanosec, message.header.frame_id)
 
 
 def decode_image(

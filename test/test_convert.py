@@ -10,6 +10,7 @@ from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
+from seg_node.images import decode_message
 from seg_node.masks import decode_crop
 from seg_node.msg import InstanceMaskArray
 from seg_node.ros import convert
@@ -29,7 +30,7 @@ def test_stamp_and_frame_go_through_unchanged() -> None:
 def test_an_image_message_becomes_a_frame_without_a_copy() -> None:
     pixels = np.arange(6 * 9 * 3, dtype=np.uint8).reshape(6, 9, 3)
     message = convert.to_image(pixels, "bgr8", FRAME)
-    frame = convert.decode_frame(message)
+    frame = decode_message(message)
     np.testing.assert_array_equal(frame.pixels, pixels)
     assert (frame.channels, frame.stamp_ns, frame.frame_id) == ("bgr", FRAME.stamp_ns, FRAME.frame_id)
     assert np.shares_memory(frame.pixels, np.frombuffer(message.data, np.uint8))
@@ -75,6 +76,6 @@ def test_a_padded_image_message_is_read_by_its_step() -> None:
     message = Image(
         header=Header(stamp=Time(sec=1)), height=2, width=3, encoding="rgb8", step=16, data=rows.tobytes()
     )
-    frame = convert.decode_frame(message)
+    frame = decode_message(message)
     np.testing.assert_array_equal(frame.pixels.reshape(2, 9), rows[:, :9])
     assert frame.channels == "rgb"

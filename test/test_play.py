@@ -21,7 +21,8 @@ from node_harness import wait_until
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 
-from seg_node.ros.convert import decode_frame, stamp_to_ns
+from seg_node.images import decode_message
+from seg_node.ros.convert import stamp_to_ns
 from seg_node.ros.demo.report import read_player_log
 from seg_node.ros.play import due_time, main, step_s, to_message
 from seg_node.types import Frame
@@ -137,7 +138,7 @@ def test_images_come_in_order_at_their_rate_with_stamps_of_now(folder: Path, pro
     for index, message in enumerate(heard):
         assert message.encoding == "rgb8"
         assert message.header.frame_id == "camera_optical_frame"
-        assert np.array_equal(decode_frame(message).pixels, expected(index))
+        assert np.array_equal(decode_message(message).pixels, expected(index))
     stamps = [stamp_to_ns(message.header.stamp) for message in heard]
     assert began < stamps[0] and stamps[-1] < time.time_ns()
     # 50 ms apart; a busy machine may send one late, and then no burst follows.
@@ -159,7 +160,7 @@ def test_a_looped_bag_keeps_stamps_and_frame(tmp_path: Path, probe: "Probe") -> 
     wait_until(lambda: len(heard) == 5, 5, "5 images")
     assert [message.header.stamp.sec for message in heard] == [100, 101, 102, 100, 101]
     assert {message.header.frame_id for message in heard} == {"optical_frame"}
-    assert np.array_equal(decode_frame(heard[0]).pixels, test_bags.PIXELS)
+    assert np.array_equal(decode_message(heard[0]).pixels, test_bags.PIXELS)
 
 
 def test_compressed_images_go_to_the_twin_topic_until_ctrl_c(folder: Path, probe: "Probe") -> None:
@@ -171,7 +172,7 @@ def test_compressed_images_go_to_the_twin_topic_until_ctrl_c(folder: Path, probe
         assert player.wait(10) == 0
         assert "Traceback" not in player.communicate()[0]
     assert "jpeg" in heard[0].format and heard[0].header.frame_id == "front"
-    assert decode_frame(heard[0]).pixels.shape == (12, 12, 3)
+    assert decode_message(heard[0]).pixels.shape == (12, 12, 3)
 
 
 def test_without_a_subscriber_it_gives_up_and_names_the_topic(folder: Path) -> None:

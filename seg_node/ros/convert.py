@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image, RegionOfInterest
 from std_msgs.msg import Header
 
-from seg_node.images import decode_compressed, decode_image
 from seg_node.masks import encode_mask
 from seg_node.msg import FrameTiming, InstanceMask, InstanceMaskArray, PanopticSegment, PanopticSegmentation
 from seg_node.types import Frame, LabelSet, MaskEncoding, Roi, Segmentation
@@ -18,25 +17,6 @@ from seg_node.types import Frame, LabelSet, MaskEncoding, Roi, Segmentation
 
 def stamp_to_ns(stamp: Time) -> int:
     return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
-
-
-def decode_frame(message: Image | CompressedImage) -> Frame:
-    """The message's picture, without a copy where the encoding allows.
-
-    Raises seg_node.images.ImageError when the message does not hold a picture.
-    """
-    if isinstance(message, CompressedImage):
-        pixels, channels = decode_compressed(message.data, message.format)
-    else:
-        pixels, channels = decode_image(
-            message.data,
-            message.height,
-            message.width,
-            message.encoding,
-            message.step,
-            bool(message.is_bigendian),
-        )
-    return Frame(pixels, channels, stamp_to_ns(message.header.stamp), message.header.frame_id)
 
 
 def to_header(frame: Frame) -> Header:

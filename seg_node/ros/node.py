@@ -28,7 +28,7 @@ from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image
 
 from seg_node.engine import Engine, OutOfMemory, choose_device
-from seg_node.images import ImageError
+from seg_node.images import ImageError, decode_message
 from seg_node.models.load import load_model
 from seg_node.ros import convert, memory
 from seg_node.ros.diagnostics import FrameStatistics
@@ -205,7 +205,7 @@ class SegNode(LifecycleNode):
             return
         taken = time.perf_counter()
         try:
-            frame = convert.decode_frame(arrival.message)
+            frame = decode_message(arrival.message)
             decoded = time.perf_counter()
             wanted = replace(
                 options.segment_options(self._engine.labels), panoptic=self._outputs.panoptic_wanted()
