@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 pytest.importorskip("rclpy", reason="ROS 2 is not in this environment")
 
 from seg_node.masks import rle_counts
+from seg_node.ros.demo import processes
 from seg_node.ros.demo.accuracy import ground_truth_of, mask_accuracy
 from seg_node.ros.demo.pictures import Picture, contact_sheet, shown_frames, spread, write_video
 from seg_node.ros.demo.processes import Program
@@ -187,8 +188,8 @@ def test_accuracy_compares_the_frames_with_ground_truth(tmp_path: Path, shift: i
 def test_a_program_that_ignores_ctrl_c_is_ended_by_force(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("seg_node.ros.demo.processes.INTERRUPT_S", 0.2)
-    monkeypatch.setattr("seg_node.ros.demo.processes.TERMINATE_S", 0.2)
+    monkeypatch.setattr(processes, "INTERRUPT_S", 0.2)
+    monkeypatch.setattr(processes, "TERMINATE_S", 0.2)
     # A stand-in for seg_node.cli that hears no signal.
     monkeypatch.chdir(tmp_path)
     (tmp_path / "seg_node").mkdir()

@@ -7,7 +7,6 @@ its node does not spin.
 import argparse
 import itertools
 import os
-import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -25,6 +24,7 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from seg_node.draw import to_bgr
 from seg_node.ros import convert, memory
+from seg_node.ros.interrupt import Interrupt
 from seg_node.sources import Source, open_source
 from seg_node.types import Frame
 
@@ -56,11 +56,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     source = open_source(options.source, options.bag_topic, _tell_left_out)
     _check(options, source)
     memory.keep_large_buffers()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    interrupt = Interrupt()
     rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
     node = rclpy.create_node("player", start_parameter_services=False)
     try:
-        _play(node, source, options)
+        _play(node, source, options, interrupt)
     except KeyboardInterrupt:
         pass  # the usual way to end a live camera or --loop
     finally:
@@ -100,20 +100,25 @@ def to_message(frame: Frame, encoding: str | None, compressed: bool) -> Image | 
     return convert.to_image(pixels if code is None else cv2.cvtColor(pixels, code), encoding, frame)
 
 
-def _play(node: Node, source: Source, options: argparse.Namespace) -> None:
+def _play(node: Node, source: Source, options: argparse.Namespace, interrupt: Interrupt) -> None:
     publisher = _create_publisher(node, options)
     if options.wait > 0:
-        _wait_for_subscriber(publisher, options.wait)
+        _wait_for_subscriber(publisher, options.wait, interrupt)
     print(f"playing {source.name} on {publisher.topic_name}", flush=True)
     began = time.monotonic()
     with open(options.log or os.devnull, "w", buffering=1) as log:
-        count = _publish_all(node, publisher, source, options, log)
+        count = _publish_all(node, publisher, source, options, log, interrupt)
     print(f"published {count} images in {time.monotonic() - began:.1f} s", flush=True)
     time.sleep(LINGER_S)
 
 
 def _publish_all(
-    node: Node, publisher: Publisher, source: Source, options: argparse.Namespace, log: TextIO
+    node: Node,
+    publisher: Publisher,
+    source: Source,
+    options: argparse.Namespace,
+    log: TextIO,
+    interrupt: Interrupt,
 ) -> int:
     """Send every frame when it is due; gives their number."""
     rate_hz = options.rate or (IMAGES_RATE_HZ if source.kind == "images" else None)
@@ -121,6 +126,7 @@ def _publish_all(
     frame_id = options.frame_id or (None if source.kind == "bag" else "camera_optical_frame")
     count, due, last_ns = 0, 0.0, None
     for index, name, frame in itertools.islice(_rounds(source, options), options.frames):
+        interrupt.check()
         # All slow work is done before the wait: what follows it is stamping and sending.
         message = to_message(frame, options.encoding, options.compressed)
         if frame_id is not None:
@@ -128,13 +134,19 @@ def _publish_all(
         # A camera's frames are sent as they come, and have the stamps of their arrival.
         if source.kind != "camera":
             due = due_time(due, step_s(last_ns, frame.stamp_ns, rate_hz, usual_s), time.monotonic())
-            time.sleep(max(0.0, due - time.monotonic()))
+            _sleep_until(due, interrupt)
         if source.kind != "camera" and not options.keep_stamps:
             message.header.stamp = node.get_clock().now().to_msg()
         publisher.publish(message)
         count, last_ns = count + 1, frame.stamp_ns
         print(index, convert.stamp_to_ns(message.header.stamp), name, sep=",", file=log)
     return count
+
+
+def _sleep_until(due: float, interrupt: Interrupt) -> None:
+    while (left := due - time.monotonic()) > 0:
+        time.sleep(min(left, 0.1))
+        interrupt.check()
 
 
 def _rounds(source: Source, options: argparse.Namespace) -> Iterator[tuple[int, str, Frame]]:
@@ -154,9 +166,10 @@ def _create_publisher(node: Node, options: argparse.Namespace) -> Publisher:
     return node.create_publisher(kind, options.topic + topic, QoSProfile(depth=5, reliability=reliability))
 
 
-def _wait_for_subscriber(publisher: Publisher, timeout_s: float) -> None:
+def _wait_for_subscriber(publisher: Publisher, timeout_s: float, interrupt: Interrupt) -> None:
     end = time.monotonic() + timeout_s
     while publisher.get_subscription_count() == 0:
+        interrupt.check()
         if time.monotonic() > end:
             raise RuntimeError(
                 f"nobody subscribed to {publisher.topic_name} in {timeout_s:g} s; is the node active, and "

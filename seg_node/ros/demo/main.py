@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import signal
 import sys
 import tempfile
 import time
@@ -21,6 +20,7 @@ from seg_node.ros.demo.output import write_output
 from seg_node.ros.demo.processes import Program
 from seg_node.ros.demo.recorder import Recorder
 from seg_node.ros.demo.report import read_player_log
+from seg_node.ros.interrupt import Interrupt
 from seg_node.sources import Source, open_source
 
 NODE = "seg_node"
@@ -38,8 +38,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     options = _parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    signal.signal(signal.SIGHUP, signal.default_int_handler)
     place = _source_place(options)
     source = open_source([place], options.topic)  # what is wrong with it is told before anything starts
     truth = ground_truth_of(Path(place)) if source.kind == "video" else None
@@ -57,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _recorder(pictures: Path, keep_masks: bool) -> Iterator[Recorder]:
     # Ctrl-C stays Python's: it ends the stream, and what was heard is still reported.
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
-    recorder = Recorder(f"/{NODE}", pictures, keep_masks)
+    recorder = Recorder(f"/{NODE}", pictures, keep_masks, Interrupt())
     try:
         yield recorder
     finally:

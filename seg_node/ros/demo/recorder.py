@@ -15,6 +15,7 @@ from sensor_msgs.msg import CompressedImage
 from seg_node.masks import decode_crop, rle_counts
 from seg_node.msg import FrameTiming, InstanceMask, InstanceMaskArray, PanopticSegmentation
 from seg_node.ros.convert import stamp_to_ns
+from seg_node.ros.interrupt import Interrupt
 
 STAGES = ("wait", "decode", "prepare", "infer", "assemble", "publish")
 # Deep enough for a second of the fastest model while the recorder is busy.
@@ -76,13 +77,14 @@ class FrameRecord:
 class Recorder(Node):
     """Subscribes the node's outputs from its construction on, and hears them in `hear_until`."""
 
-    def __init__(self, node_name: str, pictures: Path, keep_masks: bool) -> None:
+    def __init__(self, node_name: str, pictures: Path, keep_masks: bool, interrupt: Interrupt) -> None:
         """node_name: fully qualified. pictures: folder for the annotated pictures, `<stamp_ns>.jpg`."""
         super().__init__("recorder", start_parameter_services=False)
         self.frames: dict[int, FrameRecord] = {}
         self.counts: Counts | None = None
         self.reports = 0
         self._node_name = node_name
+        self._interrupt = interrupt
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self)
         self._folder = pictures
@@ -100,9 +102,13 @@ class Recorder(Node):
         self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
 
     def hear_until(self, condition: Callable[[], bool], timeout_s: float) -> bool:
-        """Take messages in until the condition holds (True) or the time is up (False)."""
+        """Take messages in until the condition holds (True) or the time is up (False).
+
+        Raises KeyboardInterrupt when Ctrl-C came.
+        """
         end = time.monotonic() + timeout_s
         while not condition():
+            self._interrupt.check()
             if time.monotonic() > end:
                 return False
             self._executor.spin_once(timeout_sec=0.05)
