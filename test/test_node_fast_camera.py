@@ -1,5 +1,6 @@
 """A camera faster than the model: results stay fresh, services answer, every frame is accounted for."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +49,23 @@ def test_a_fast_camera_and_a_slow_model_stay_fresh_and_answer(
     assert np.median(ages[half:]) < 3 * np.median(work_ms) + 200
     assert count(reports, "dropped.replaced_by_newer") > len(timings)
     assert diagnostics(reports)["device"] == "cpu"
+
+
+def test_images_lost_between_camera_and_node_are_counted_and_the_cure_is_named(
+    weights: dict[str, Any], tmp_path: Path, probe: Probe
+) -> None:
+    """A camera without the Fast DDS profile: its shared-memory segment is smaller than one 720p image."""
+    np.save(tmp_path / "picture.npy", picture(720, 1280))
+    with running_node(tmp_path, weights, {"image": "/fast/image"}) as node:
+        reports = probe.listen(DiagnosticArray, "/diagnostics")
+        script = Path(__file__).with_name("camera_process.py")
+        command = [sys.executable, script, "/fast/image", tmp_path / "picture.npy", "30", "90", FRAME_ID]
+        stock = {name: value for name, value in os.environ.items() if "DEFAULT_PROFILES_FILE" not in name}
+        subprocess.run([str(part) for part in command], env=stock, stdout=subprocess.DEVNULL, check=True)
+        wait_until(lambda: count(reports, "warned.lost_in_transport") > 10, 20, "the count")
+        lost, received = count(reports, "warned.lost_in_transport"), count(reports, "received")
+        assert lost + received <= 90
+        assert "config/fastdds_images.xml" in node.log
 
 
 def done(reports: list[DiagnosticArray]) -> int:
