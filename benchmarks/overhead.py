@@ -12,7 +12,7 @@ import json
 import os
 import platform
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -35,13 +35,15 @@ RATE_HZ = 10.0  # low enough for the slowest cell to keep up, so that no frame w
 
 
 def all_cells(specs: dict[str, InputSpec]) -> list[Cell]:
-    everywhere = [(*size, count) for size in SIZES for count in COUNTS]
-    return [
-        *(Cell(*place) for place in everywhere),
-        *(Cell(*place, panoptic=True) for place in everywhere),
-        *(Cell(*place, encoding=encoding) for encoding in ("bits", "rle") for place in everywhere),
-        *(Cell(*size, 20, input=name) for name in specs if name != "torchvision" for size in SIZES),
-    ]
+    """All variants of a size and count one after the other, so that a busier minute touches them alike."""
+    cells = []
+    for height, width in SIZES:
+        for count in COUNTS:
+            plain = Cell(height, width, count)
+            cells += [plain, replace(plain, panoptic=True)]
+            cells += [replace(plain, encoding=encoding) for encoding in ("bits", "rle")]
+        cells += [Cell(height, width, 20, input=name) for name in specs if name != "torchvision"]
+    return cells
 
 
 def summary(cell: Cell, costs: Costs) -> dict[str, Any]:

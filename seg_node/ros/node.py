@@ -24,6 +24,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.signals import SignalHandlerOptions
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image
 
@@ -32,12 +33,14 @@ from seg_node.images import ImageError, decode_message
 from seg_node.models.load import load_model
 from seg_node.ros import convert, memory
 from seg_node.ros.diagnostics import FrameStatistics
+from seg_node.ros.interrupt import Interrupt
 from seg_node.ros.outputs import Outputs, Result
 from seg_node.ros.parameters import Options, declare_parameters, options_of
 from seg_node.ros.slot import NewestSlot
 from seg_node.ros.topics import INPUT_QOS
 
 WAIT_S = 0.1
+SIGNAL_CHECK_S = 0.2
 DIAGNOSTICS_PERIOD_S = 1.0
 WARM_UP_SIZE = (480, 640)
 
@@ -272,7 +275,10 @@ class SegNode(LifecycleNode):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the node until it is interrupted. Returns the process's exit code."""
     memory.keep_large_buffers()
-    rclpy.init(args=list(arguments) if arguments is not None else None)
+    # rclpy's own signal handling would end the context under the frame in work; here it is still published.
+    interrupt = Interrupt()
+    arguments = None if arguments is None else list(arguments)
+    rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
     try:
         node = SegNode()
     except (ParameterException, ValueError) as error:
@@ -286,7 +292,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             node.get_logger().info("autostart is false: waiting to be configured")
         elif not node.start():
             return 1
-        executor.spin()
+        while rclpy.ok():
+            interrupt.check()
+            executor.spin_once(timeout_sec=SIGNAL_CHECK_S)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     finally:
