@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -41,6 +42,9 @@ ROS_COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one subcommand; returns the exit status: 0, 1 for a failure, 2 for wrong usage (by argparse)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    # Before torch is loaded: its OpenMP threads would spin while they wait for each other, and on cores that
+    # other programs use as well this makes inference ten times slower (docs/troubleshooting.md).
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         if arguments and arguments[0] in ROS_COMMANDS:
             return _run_ros(arguments[0], arguments[1:])
