@@ -77,13 +77,14 @@ def spin(node: Node) -> None:
 
 def main() -> None:
     role, *arguments = sys.argv[1:]
+    if role == "subscriber":
+        os.nice(10)  # before any thread starts; else the scheduler lets it interrupt the publishing node
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     node = rclpy.create_node(role)
     if role == "camera":
         height, width, rate_hz = arguments
         camera(node, int(height), int(width), float(rate_hz))
     else:
-        os.nice(10)  # or the scheduler lets it interrupt the node while that publishes
         print(json.dumps(subscriber(node, arguments)))
     rclpy.shutdown()
 
