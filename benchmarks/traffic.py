@@ -78,7 +78,8 @@ def spin(node: Node) -> None:
 def main() -> None:
     role, *arguments = sys.argv[1:]
     if role == "subscriber":
-        os.nice(10)  # before any thread starts; else the scheduler lets it interrupt the publishing node
+        # before any thread starts; else the scheduler lets it interrupt the node while that publishes
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     node = rclpy.create_node(role)
     if role == "camera":

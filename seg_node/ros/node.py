@@ -37,7 +37,7 @@ from seg_node.ros.interrupt import Interrupt
 from seg_node.ros.outputs import Outputs, Result
 from seg_node.ros.parameters import Options, declare_parameters, options_of
 from seg_node.ros.slot import NewestSlot
-from seg_node.ros.topics import INPUT_QOS
+from seg_node.ros.topics import input_qos
 
 WAIT_S = 0.1
 SIGNAL_CHECK_S = 0.2
@@ -113,7 +113,7 @@ class SegNode(LifecycleNode):
             CompressedImage if compressed else Image,
             topic,
             self._on_image,
-            INPUT_QOS,
+            input_qos(),
             event_callbacks=SubscriptionEventCallbacks(message_lost=self._on_message_lost),
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )

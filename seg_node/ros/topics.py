@@ -7,19 +7,26 @@ from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
-# Cameras publish best effort, and a best-effort reader matches every writer. The executor empties this queue
-# at once and the newest frame wins in the node's own slot, where replaced ones are counted; with depth 1 a
-# burst would be overwritten in the middleware, uncounted.
-INPUT_QOS = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
-# RViz and planners ask for reliable delivery; a reliable writer also serves best-effort readers.
-OUTPUT_QOS = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
+
+def input_qos() -> QoSProfile:
+    """Cameras publish best effort, and a best-effort reader matches every writer.
+
+    The executor empties this queue at once and the newest frame wins in the node's own slot, where replaced
+    ones are counted; with depth 1 a burst would be overwritten in the middleware, uncounted.
+    """
+    return QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
+
+
+def output_qos() -> QoSProfile:
+    """RViz and planners ask for reliable delivery; a reliable writer also serves best-effort readers."""
+    return QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
 
 
 def create_output(node: Node, message_type: type[Any], topic: str) -> Publisher:
     return node.create_publisher(
         message_type,
         topic,
-        OUTPUT_QOS,
+        output_qos(),  # a profile of its own: overrides change it in place
         qos_overriding_options=QoSOverridingOptions.with_default_policies(),
     )
 
