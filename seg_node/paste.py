@@ -11,8 +11,6 @@ from seg_node.types import MaskCrop
 
 # OpenCV enlarges ten times faster than PyTorch, but not to the last bit: measured, they part by up to 5e-6
 _TOLERANCE = 1e-5
-# PyTorch enlarges to a height plus width up to this by another routine, which rounds otherwise
-_SMALL = 128
 
 
 def paste_masks(
@@ -65,25 +63,7 @@ def _enlarged_mask(
     mask = enlarged >= threshold + _TOLERANCE
     if np.count_nonzero(enlarged >= threshold - _TOLERANCE) == np.count_nonzero(mask):
         return mask
-    unsure = (enlarged >= threshold - _TOLERANCE) != mask
-    columns = np.flatnonzero(unsure.any(axis=0))
-    exact = _exact_columns(probs, size, columns + visible[1].start)
-    mask[:, columns] = exact[visible[0]] >= threshold
-    return mask
-
-
-def _exact_columns(
-    probs: NDArray[np.float32], size: tuple[int, int], columns: NDArray[np.intp]
-) -> NDArray[np.float32]:
-    """Some columns of PyTorch's bilinear enlargement of `probs` to (height, width): (height, len(columns))."""
-    grid = torch.from_numpy(probs)[None, None]
-    if min(size) <= _SMALL:
-        return _enlarge_exactly(grid, size)[:, columns]
-    # one direction after the other rounds the same, and then only these columns need the second
-    wide = _enlarge_exactly(grid, (len(probs), size[1]))
-    return _enlarge_exactly(torch.from_numpy(wide[:, columns])[None, None], (size[0], len(columns)))
-
-
-def _enlarge_exactly(grid: Tensor, size: tuple[int, int]) -> NDArray[np.float32]:
-    """(1, 1, h, w) → (height, width)"""
-    return F.interpolate(grid, size=size, mode="bilinear", align_corners=False)[0, 0].numpy()
+    exact = F.interpolate(
+        torch.from_numpy(probs)[None, None], size=size, mode="bilinear", align_corners=False
+    )
+    return exact[0, 0].numpy()[visible] >= threshold

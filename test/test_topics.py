@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-rclpy = pytest.importorskip("rclpy", reason="ROS 2 is not in this environment")
+pytest.importorskip("rclpy", reason="ROS 2 is not in this environment")
 
+import rclpy
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import ReliabilityPolicy
