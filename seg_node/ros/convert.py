@@ -40,22 +40,21 @@ def to_instances(
         strict=True,
     )
     for instance_id, class_id, score, (x_min, y_min, x_max, y_max), mask in columns:
-        message.instances.append(
-            InstanceMask(
-                id=instance_id,
-                class_id=class_id,
-                class_name=labels.name(class_id),
-                score=score,
-                x_min=x_min,
-                y_min=y_min,
-                x_max=x_max,
-                y_max=y_max,
-                roi=to_roi(mask.roi),
-                area=mask.area,
-                encoding=encoding,
-                data=to_bytes(encode_mask(mask, encoding, segmentation.image_size)),
-            )
+        instance = InstanceMask(
+            id=instance_id,
+            class_id=class_id,
+            class_name=labels.name(class_id),
+            score=score,
+            x_min=x_min,
+            y_min=y_min,
+            x_max=x_max,
+            y_max=y_max,
+            roi=to_roi(mask.roi),
+            area=mask.area,
+            encoding=encoding,
         )
+        fill_data(instance.data, encode_mask(mask, encoding, segmentation.image_size))
+        message.instances.append(instance)
     return message
 
 
@@ -84,21 +83,24 @@ def to_image(pixels: NDArray[np.uint8] | NDArray[np.uint16], encoding: str, fram
     """pixels: (H, W) for mono8 and mono16, (H, W, 3) for bgr8."""
     height, width = pixels.shape[:2]
     little = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("<"))
-    return Image(
+    message = Image(
         header=to_header(frame),
         height=height,
         width=width,
         encoding=encoding,
         is_bigendian=0,
         step=little.strides[0],
-        data=to_bytes(little),
     )
+    fill_data(message.data, little)
+    return message
 
 
 def to_jpeg(pixels_bgr: NDArray[np.uint8], quality: int, frame: Frame) -> CompressedImage:
     done, jpeg = cv2.imencode(".jpg", pixels_bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
     assert done
-    return CompressedImage(header=to_header(frame), format="bgr8; jpeg compressed bgr8", data=to_bytes(jpeg))
+    message = CompressedImage(header=to_header(frame), format="bgr8; jpeg compressed bgr8")
+    fill_data(message.data, jpeg)
+    return message
 
 
 def to_timing(frame: Frame, milliseconds: Mapping[str, float]) -> FrameTiming:
@@ -111,8 +113,9 @@ def to_roi(roi: Roi) -> RegionOfInterest:
     return RegionOfInterest(x_offset=roi.x_offset, y_offset=roi.y_offset, height=roi.height, width=roi.width)
 
 
-def to_bytes(values: NDArray[np.generic]) -> "array.array[int]":
-    """The only kind of value that a uint8[] field takes without looking at every byte."""
-    data = array.array("B")
+def fill_data(data: "array.array[int]", values: NDArray[np.generic]) -> None:
+    """Append the values' bytes to a message's empty uint8[] field.
+
+    Assigning to the field would copy an array once more (Jazzy) and look at each byte of anything else.
+    """
     data.frombytes(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
-    return data
