@@ -81,6 +81,7 @@ class ResultFolder:
         (folder / "annotated").mkdir(parents=True, exist_ok=True)
         self._video = AnnotatedVideo(folder / "annotated" / f"{source.name}.mp4", source.fps or 30.0)
         self._frames = 0
+        self._drawn = 0
         self._results: list[dict[str, Any]] = []
         self._panoptic: dict[str, dict[str, Any]] = {}  # by the name of the PNG
         self._panoptic_images: list[dict[str, Any]] = []
@@ -98,6 +99,7 @@ class ResultFolder:
         if self._labels.stuff and segmentation.panoptic is not None:
             self._add_panoptic(name, image_id, segmentation)
         shown = dataclasses.replace(segmentation, instances=_above(segmentation.instances, self._draw_above))
+        self._drawn += len(shown.instances)
         picture = draw_segmentation(to_bgr(frame), shown, self._labels)
         if self._is_stream:
             self._video.write(picture)
@@ -124,9 +126,10 @@ class ResultFolder:
         rows = [
             ("frames" if self._is_stream else "images", f"{self._frames}{missed}"),
             ("instances", str(len(self._results))),
+            ("drawn", f"{self._drawn}, scored over {self._draw_above:g}"),
             *((f"  {name}", str(count)) for name, count in counts.most_common()),
             ("median ms", "  ".join([*medians, f"on {device_name}"])),
-            ("results in", f"{self._folder}/"),
+            ("results in", f"{self._folder}/instances.json, {self._folder}/annotated/"),
         ]
         width = max(len(title) for title, _ in rows)
         return "\n".join(f"{title:<{width}}  {text}" for title, text in rows)

@@ -8,6 +8,7 @@ Life: __init__ declares → on_configure loads and warms up the model → on_act
 _on_image → _work → _process → Outputs.publish → on_deactivate stops → on_cleanup frees the model.
 """
 
+import argparse
 import sys
 import threading
 import time
@@ -26,6 +27,7 @@ from rclpy.parameter import Parameter
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.signals import SignalHandlerOptions
 from rclpy.subscription import Subscription
+from rclpy.utilities import remove_ros_args
 from sensor_msgs.msg import CompressedImage, Image
 
 from seg_node.engine import Engine, OutOfMemory, choose_device
@@ -277,7 +279,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     memory.keep_large_buffers()
     # rclpy's own signal handling would end the context under the frame in work; here it is still published.
     interrupt = Interrupt()
-    arguments = None if arguments is None else list(arguments)
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    _parser().parse_args(remove_ros_args(["node", *arguments])[1:])
     rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
     try:
         node = SegNode()
@@ -301,6 +304,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         node.destroy_node()
         rclpy.try_shutdown()
     return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    """Only ROS arguments are taken: whatever else is given is answered with this help."""
+    return argparse.ArgumentParser(
+        prog="seg_node node",
+        usage="%(prog)s --ros-args [-r image:=/camera/image_raw] [-p NAME:=VALUE] [--params-file FILE]",
+        description="The ROS 2 node; parameters and topics are in README.md and config/seg_node.yaml.",
+    )
 
 
 if __name__ == "__main__":

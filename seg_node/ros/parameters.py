@@ -224,6 +224,10 @@ def _warn_of_unknown_overrides(node: Node) -> None:
         node.get_logger().warning(f"parameter {name} is not one of this node's and does nothing{hint}")
 
 
+def _plain(number: float) -> str:
+    return str(int(number)) if number == int(number) else str(number)
+
+
 def markdown_table() -> str:
     """The README's parameter table."""
     lines = ["| parameter | default | range | when | what it does |", "|---|---|---|---|---|"]
@@ -231,9 +235,7 @@ def markdown_table() -> str:
         wanted = rule(option)
         default = list(option.default) if isinstance(option.default, tuple) else option.default
         shown = str(default).lower() if isinstance(default, bool) else repr(default).replace("'", '"')
-        limits = (
-            f"{wanted.limits[0]:g} … {wanted.limits[1]:g}" if wanted.limits else ", ".join(wanted.choices)
-        )
+        limits = " … ".join(map(_plain, wanted.limits)) if wanted.limits else ", ".join(wanted.choices)
         when = "live" if wanted.live else "start"
         lines.append(f"| `{wanted.name}` | `{shown}` | {limits} | {when} | {wanted.description} |")
     return "\n".join(lines) + "\n"

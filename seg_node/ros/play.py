@@ -28,6 +28,8 @@ from seg_node.ros.interrupt import Interrupt
 from seg_node.sources import Source, open_source
 from seg_node.types import Frame
 
+DESCRIPTION = """Publishes images, a video, a ROS bag or a camera as a camera's image topic, in step with the
+clock: best effort, as cameras do, and stamped when sent. Waits for a subscriber first (--wait)."""
 IMAGES_RATE_HZ = 2.0
 JPEG_QUALITY = 90
 # A longer hole between two recorded stamps is not waited out: it is a pause or a fault of the recording.
@@ -193,7 +195,7 @@ def _check(options: argparse.Namespace, source: Source) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="seg_node play", description=__doc__)
+    parser = argparse.ArgumentParser(prog="seg_node play", description=DESCRIPTION)
     parser.add_argument(
         "source",
         nargs="+",

@@ -111,11 +111,12 @@ def table(summary: Summary) -> str:
         ("latency", "   ".join(f"{name} {value:g} ms" for name, value in summary.age_ms.items())),
         ("", "from an image's stamp until its results are out"),
         ("stages", "   ".join(f"{name} {value:g}" for name, value in summary.stage_ms.items())),
-        ("", "medians in ms"),
+        ("", "medians in ms; the rest of the latency is the way from camera to node"),
         *_object_rows(summary),
     ]
     if summary.accuracy is not None:
         rows.append(("accuracy", "   ".join(f"{name} {value:g}" for name, value in summary.accuracy.items())))
+        rows.append(("", "of the processed frames that have ground truth"))
     return "\n".join(f"{title:<10}{text}" for title, text in rows)
 
 
