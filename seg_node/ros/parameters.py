@@ -141,7 +141,6 @@ def declare_parameters(node: Node, check: Callable[[Options], None]) -> Options:
     Raises rclpy's InvalidParameter…Exception when a value given at the start is refused.
     """
     _warn_of_unknown_overrides(node)
-    current = Options()
 
     def validate(changes: list[Parameter]) -> SetParametersResult:
         try:
@@ -153,11 +152,11 @@ def declare_parameters(node: Node, check: Callable[[Options], None]) -> Options:
     for option in fields(Options):
         default = option.default
         value = list(default) if isinstance(default, tuple) else default
-        parameter = node.declare_parameter(rule(option).name, value, _descriptor(option))
-        current = with_changes(current, [parameter])
-    check(current)
+        node.declare_parameter(rule(option).name, value, _descriptor(option))
+    options = options_of(node)
+    check(options)
     node.add_on_set_parameters_callback(validate)
-    return current
+    return options
 
 
 def options_of(node: Node) -> Options:
