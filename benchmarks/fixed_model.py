@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from seg_node.labels import COCO_THINGS
-from seg_node.models.model import RawPrediction
+from seg_node.models.rcnn import RawPrediction
 from seg_node.models.rcnn_config import TORCHVISION_OPTIONS
 from seg_node.models.rcnn_model import RCNNModel
 from seg_node.prepare import InputSpec, ModelInput

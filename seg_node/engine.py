@@ -4,12 +4,12 @@ import logging
 import time
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
 
 from seg_node.models.model import SegmentationModel
-from seg_node.prepare import prepare_frames
 from seg_node.types import Frame, LabelSet, Segmentation, SegmentOptions
 
 logger = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ def choose_device(name: str) -> torch.device:
 class Engine:
     """One model on one device. For one thread at a time."""
 
-    def __init__(self, model: SegmentationModel, device: torch.device) -> None:
+    def __init__(self, model: SegmentationModel[Any, Any], device: torch.device) -> None:
         self._model = model
         self._device = device
         model.to(device)
@@ -96,7 +96,7 @@ class Engine:
     @torch.inference_mode()
     def _segment(self, frame: Frame, options: SegmentOptions) -> Segmentation:
         times = [self._now_ms()]
-        batch = prepare_frames([frame], self._model.input_spec, self._device)
+        batch = self._model.prepare([frame], self._device)
         times.append(self._now_ms())
         (raw,) = self._model(batch, options)
         times.append(self._now_ms())

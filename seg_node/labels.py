@@ -1,7 +1,11 @@
-"""Class names of the data sets that published checkpoints were trained on."""
+"""Class names: of the data sets that published checkpoints were trained on, or of the user's own file."""
 
 import logging
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
 
 from seg_node.types import LabelSet
 
@@ -9,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 # COCO's category ids run to 90 with ten left out; torchvision's checkpoints keep them, 0 is the background.
 _COCO_IDS_LEFT_OUT = frozenset({12, 26, 29, 30, 45, 66, 68, 69, 71, 83})
-_COCO_NAMES = (
+COCO_THING_NAMES = (
     "person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "traffic light",
     "fire hydrant", "stop sign", "parking meter", "bench", "bird", "cat", "dog", "horse", "sheep", "cow",
     "elephant", "bear", "zebra", "giraffe", "backpack", "umbrella", "handbag", "tie", "suitcase", "frisbee",
@@ -20,25 +24,115 @@ _COCO_NAMES = (
     "cell phone", "microwave", "oven", "toaster", "sink", "refrigerator", "book", "clock", "vase", "scissors",
     "teddy bear", "hair drier", "toothbrush",
 )  # fmt: skip
+# of COCO panoptic, in the order of their category ids
+COCO_STUFF_NAMES = (
+    "banner", "blanket", "bridge", "cardboard", "counter", "curtain", "door-stuff", "floor-wood", "flower",
+    "fruit", "gravel", "house", "light", "mirror-stuff", "net", "pillow", "platform", "playingfield",
+    "railroad", "river", "road", "roof", "sand", "sea", "shelf", "snow", "stairs", "tent", "towel",
+    "wall-brick", "wall-stone", "wall-tile", "wall-wood", "water-other", "window-blind", "window-other",
+    "tree-merged", "fence-merged", "ceiling-merged", "sky-other-merged", "cabinet-merged", "table-merged",
+    "floor-other-merged", "pavement-merged", "mountain-merged", "grass-merged", "dirt-merged", "paper-merged",
+    "food-other-merged", "building-other-merged", "rock-merged", "wall-other-merged", "rug-merged",
+)  # fmt: skip
 _COCO_IDS = tuple(i for i in range(1, 91) if i not in _COCO_IDS_LEFT_OUT)
 
-COCO_THINGS = LabelSet(things=dict(zip(_COCO_IDS, _COCO_NAMES, strict=True)))
+COCO_THINGS = LabelSet(things=dict(zip(_COCO_IDS, COCO_THING_NAMES, strict=True)))
 
 
-def labels_for(num_classes: int, names: Sequence[str] = ()) -> LabelSet:
-    """The classes 1, 2, … of a checkpoint by the given names.
+def labels_for(num_classes: int, names: Sequence[str] = (), given: LabelSet | None = None) -> LabelSet:
+    """The classes 1, 2, … of a checkpoint that counts the background as class 0 (torchvision).
 
-    Without names COCO's, if there are 91 classes, else numbers (with a warning).
-    num_classes: with the background, class 0.
-    Raises ValueError when the names are not as many as the classes.
+    num_classes: with the background.
+    names: the checkpoint's own; without them COCO's, if there are 91 classes, else numbers (with a warning).
+    given: the user's, used instead.
+    Raises ValueError when names or given ones do not fit the classes.
     """
+    if given is not None:
+        return _complete(given, range(1, num_classes), range(0))
     if names and len(names) != num_classes - 1:
         raise ValueError(f"{len(names)} class names for {num_classes - 1} classes")
     if names:
         return LabelSet(things=dict(enumerate(names, start=1)))
     if num_classes == 91:
         return COCO_THINGS
+    return _numbered(range(1, num_classes), range(0))
+
+
+def zero_based_labels(
+    num_things: int, num_stuff: int = 0, names: Sequence[str] = (), given: LabelSet | None = None
+) -> LabelSet:
+    """Things 0, 1, …, then stuff: as all families but torchvision count.
+
+    names: the checkpoint's own, things first; without them COCO's for 80 things, alone or with 53 of stuff,
+    else numbers (with a warning).
+    given: the user's, used instead.
+    Raises ValueError when names or given ones do not fit the classes.
+    """
+    things, stuff = range(num_things), range(num_things, num_things + num_stuff)
+    if given is not None:
+        return _complete(given, things, stuff)
+    if names and len(names) != len(things) + len(stuff):
+        raise ValueError(f"{len(names)} class names for {len(things) + len(stuff)} classes")
+    if not names and num_things == len(COCO_THING_NAMES) and num_stuff in (0, len(COCO_STUFF_NAMES)):
+        names = (*COCO_THING_NAMES, *COCO_STUFF_NAMES)
+    if names:
+        return LabelSet({i: names[i] for i in things}, {i: names[i] for i in stuff})
+    return _numbered(things, stuff)
+
+
+def read_labels(path: Path, first_id: int) -> LabelSet:
+    """The user's names for a checkpoint's classes, from a YAML file with `things` and perhaps `stuff`.
+
+    Each is a list, in the checkpoint's order, or a mapping of class ids to names. Lists count from first_id,
+    stuff after the things.
+    Raises FileNotFoundError, and ValueError for a file of another form.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file of class names")
+    try:
+        content = yaml.safe_load(path.read_text())
+        if not isinstance(content, dict) or "things" not in content or content.keys() - {"things", "stuff"}:
+            raise ValueError("expected the keys things and, if there are any, stuff")
+        things = _read_names(content["things"], first_id)
+        stuff = _read_names(content.get("stuff") or [], max(things, default=first_id - 1) + 1)
+        if things.keys() & stuff.keys():
+            raise ValueError(f"class {min(things.keys() & stuff.keys())} is both thing and stuff")
+    except (yaml.YAMLError, ValueError) as error:
+        raise ValueError(f"{path}: not a file of class names ({error})") from error
+    return LabelSet(things, stuff)
+
+
+def _read_names(names: Any, first_id: int) -> dict[int, str]:
+    if isinstance(names, list):
+        names = dict(enumerate(names, start=first_id))
+    if not isinstance(names, dict) or not all(isinstance(i, int) and i >= 0 for i in names):
+        raise ValueError("expected a list of names or class ids with names")
+    return {class_id: str(name) for class_id, name in names.items()}
+
+
+def _complete(given: LabelSet, things: range, stuff: range) -> LabelSet:
+    """The user's names, numbers for the classes that they leave out."""
+    for kind, names, ids in (("thing", given.things, things), ("stuff", given.stuff, stuff)):
+        strange = sorted(names.keys() - set(ids))
+        if strange:
+            known = f"{kind} classes {ids.start} … {ids.stop - 1}" if ids else f"no {kind} classes"
+            raise ValueError(f"{names[strange[0]]!r} is named as {kind} {strange[0]}, but there are {known}")
+    missing = [i for i in (*things, *stuff) if i not in given.things and i not in given.stuff]
+    if missing:
+        logger.warning("%d classes have no names: %s", len(missing), ", ".join(map(str, missing[:10])))
+    numbers = _numbers(things, stuff)
+    return LabelSet({**numbers.things, **given.things}, {**numbers.stuff, **given.stuff})
+
+
+def _numbered(things: range, stuff: range) -> LabelSet:
     logger.warning(
-        "the checkpoint has %d classes and no names: they are called 1 … %d", num_classes - 1, num_classes - 1
+        "the checkpoint has %d classes and no names: they are called %d … %d; a labels file names them",
+        len(things) + len(stuff),
+        things.start,
+        (stuff or things).stop - 1,
     )
-    return LabelSet(things={class_id: str(class_id) for class_id in range(1, num_classes)})
+    return _numbers(things, stuff)
+
+
+def _numbers(things: range, stuff: range) -> LabelSet:
+    return LabelSet({i: str(i) for i in things}, {i: str(i) for i in stuff})

@@ -10,7 +10,7 @@ import torch
 
 from seg_node.engine import Engine, OutOfMemory, choose_device
 from seg_node.models.load import load_model
-from seg_node.models.model import RawPrediction
+from seg_node.models.rcnn import RawPrediction
 from seg_node.models.rcnn_model import RCNNModel
 from seg_node.prepare import ModelInput
 from seg_node.types import Frame, Segmentation, SegmentOptions
@@ -122,12 +122,8 @@ class Starved:
     """A model on a device whose memory does not suffice for the first so many calls."""
 
     def __init__(self, model: RCNNModel, failures: int) -> None:
-        self.labels, self.input_spec, self.default_options = (
-            model.labels,
-            model.input_spec,
-            model.default_options,
-        )
-        self.assemble, self.to = model.assemble, model.to
+        self.labels, self.default_options = model.labels, model.default_options
+        self.prepare, self.assemble, self.to = model.prepare, model.assemble, model.to
         self.batch_sizes: list[tuple[int, ...]] = []
         self._model, self._failures = model, failures
 

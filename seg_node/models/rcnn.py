@@ -3,16 +3,31 @@
 from dataclasses import dataclass
 from functools import partial
 
-from torch import nn
+from torch import Tensor, nn
 from torchvision.ops import FrozenBatchNorm2d
 
 from seg_node.models.backbones import FeaturePyramid, NormLayer, ResNet, ResNetSpec
-from seg_node.models.model import RawPrediction
 from seg_node.models.rcnn_settings import RCNNSettings
 from seg_node.models.roi_heads import BoxHead, MaskHead
 from seg_node.models.rpn import RegionProposals
 from seg_node.prepare import ModelInput
 from seg_node.types import SegmentOptions
+
+
+@dataclass(frozen=True)
+class RawPrediction:
+    """A network's answer for one image, still on its device: N objects, best first.
+
+    boxes_xyxy: float (N, 4), network-input pixels. scores: float (N,). class_ids: int64 (N,).
+    mask_probs: float (N, M, M), the object's probability on an MxM grid over its box.
+    input_size: (height, width) of the image as the network saw it, without padding.
+    """
+
+    boxes_xyxy: Tensor
+    scores: Tensor
+    class_ids: Tensor
+    mask_probs: Tensor
+    input_size: tuple[int, int]
 
 
 class MaskRCNN(nn.Module):

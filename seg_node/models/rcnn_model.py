@@ -1,16 +1,16 @@
 """A Mask R-CNN checkpoint as the engine uses it: network, labels, input and how its answer is assembled."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from seg_node.models.model import RawPrediction
-from seg_node.models.rcnn import MaskRCNN
+from seg_node.models.rcnn import MaskRCNN, RawPrediction
 from seg_node.panoptic import fuse_panoptic
 from seg_node.paste import paste_masks
-from seg_node.prepare import InputSpec, ModelInput
-from seg_node.types import Instances, LabelSet, Segmentation, SegmentOptions
+from seg_node.prepare import InputSpec, ModelInput, prepare_frames
+from seg_node.types import Frame, Instances, LabelSet, Segmentation, SegmentOptions
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,9 @@ class RCNNModel:
 
     def to(self, device: torch.device) -> None:
         self.network.to(device)
+
+    def prepare(self, frames: Sequence[Frame], device: torch.device) -> ModelInput:
+        return prepare_frames(frames, self.input_spec, device)
 
     def __call__(self, batch: ModelInput, options: SegmentOptions) -> list[RawPrediction]:
         return self.network(batch, options)
