@@ -1,5 +1,8 @@
 """Checkpoint files → named tensors → a network's parameters. Nothing in a file is executed."""
 
+import contextlib
+import re
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,37 +13,51 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from seg_node.models.caffe2_names import convert_caffe2, is_caffe2
+from seg_node.models.pickle_file import STAND_INS, read_pickle, without_stand_ins
+
 # under which training scripts put the network's tensors, beside the optimizer's
 _WRAPPERS = ("model", "state_dict", "model_state_dict")
+# what is worth keeping of what lies beside them: mmdetection's, Detectron2's
+_DESCRIPTIONS = ("meta", "__author__")
+_TORCH_LEGACY = re.compile(
+    rb"\x80.\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19\.", re.DOTALL
+)  # its magic number, pickled
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """path: the file. tensors: by their name in it. metadata: texts that a safetensors file may carry."""
+    """path: the file. tensors: by their name in it.
+
+    metadata: the texts that a safetensors file may carry; of a .pth or .pkl what describes the tensors:
+    `meta` as mmdetection and `__author__` as Detectron2 write it.
+    """
 
     path: Path
     tensors: Mapping[str, Tensor]
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Reads a .safetensors file or one written by torch.save.
+    """Reads a .safetensors file, one written by torch.save, or a pickle of numpy arrays.
 
+    Which of the two latter it is, is told by the content. Blobs of Caffe2 get Detectron2's names.
     Raises FileNotFoundError; ValueError for a file that holds no tensors or more than plain data.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such weights file")
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
+    is_torch = zipfile.is_zipfile(path) or _TORCH_LEGACY.match(_head(path))
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged file can make torch raise anything
-        reason = (str(error) or type(error).__name__).splitlines()[0]
+        content = _read_torch(path) if is_torch else read_pickle(path.read_bytes())
+    except Exception as error:  # a damaged file can make either raise anything
+        kind = "PyTorch checkpoint" if is_torch else "pickle of weights"
         raise ValueError(
-            f"{path}: not a plain PyTorch checkpoint ({reason}); "
+            f"{path}: not a plain {kind} ({_reason(error)}); "
             "save the tensors alone with torch.save(model.state_dict(), FILE)"
         ) from error
-    return Checkpoint(path, _find_tensors(content, path))
+    return _describe(content, path)
 
 
 def _read_safetensors(path: Path) -> Checkpoint:
@@ -52,16 +69,54 @@ def _read_safetensors(path: Path) -> Checkpoint:
         raise ValueError(f"{path}: not a safetensors file ({error})") from error
 
 
-def _find_tensors(content: Any, path: Path) -> Mapping[str, Tensor]:
-    for key in _WRAPPERS:
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(32)
+
+
+def _read_torch(path: Path) -> Any:
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            claimed = sum(entry.file_size for entry in archive.infolist())
+        if claimed > path.stat().st_size:  # torch.save does not compress
+            raise ValueError(f"it claims to unpack to {claimed} bytes")
+    # torch 2.4 has no safe_globals: it refuses the files that would need them
+    safe_globals = getattr(torch.serialization, "safe_globals", lambda _: contextlib.nullcontext())
+    with safe_globals(list(STAND_INS.values())):
+        return without_stand_ins(torch.load(path, map_location="cpu", weights_only=True))
+
+
+def _reason(error: Exception) -> str:
+    refused = re.search(r"GLOBAL (\S+)", str(error))  # torch's own text is long, and advises to run the file
+    if refused:
+        return f"it asks for {refused[1]}, which weights have no need of"
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
+def _describe(content: Any, path: Path) -> Checkpoint:
+    metadata = {}
+    for key in ("blobs", *_WRAPPERS):
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            metadata = {name: content[name] for name in _DESCRIPTIONS if name in content}
             content = content[key]
+            break
     if not isinstance(content, Mapping) or not content:
         raise ValueError(f"{path}: holds a {type(content).__name__}, not a mapping of names to tensors")
-    strange = [key for key, value in content.items() if not isinstance(value, Tensor)]
-    if strange:
-        raise ValueError(f"{path}: {strange[0]!r} is not a tensor; is this a checkpoint of a network?")
-    return content
+    return Checkpoint(path, _find_tensors(content, path), metadata)
+
+
+def _find_tensors(content: Mapping[Any, Any], path: Path) -> Mapping[str, Tensor]:
+    """Without the moving averages that mmdetection may keep beside (ema_…)."""
+    tensors = {name: value for name, value in content.items() if not str(name).startswith("ema_")}
+    size = path.stat().st_size
+    for name, value in tensors.items():
+        if not isinstance(value, Tensor):
+            raise ValueError(f"{path}: {name!r} is not a tensor; is this a checkpoint of a network?")
+        if value.nbytes > size:
+            raise ValueError(f"{path}: {name}: {value.nbytes} bytes in a file of {size}")
+    if is_caffe2(tensors):
+        return convert_caffe2(tensors)
+    return {name.removeprefix("module."): value for name, value in tensors.items()}  # of DataParallel
 
 
 def load_tensors(
