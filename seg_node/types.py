@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 Channels = Literal["bgr", "rgb", "bgra", "rgba", "mono"]
 MaskEncoding = Literal["mono8", "bits", "rle"]
+ModelFamily = Literal["embedded", "torchvision", "detectron2", "yolact", "solo", "transformers"]
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,7 @@ def assert_recorded(
 
 
 def full_size_tensors(listing: Path) -> dict[str, Tensor]:
-    """Zeros of the names, shapes and types in a list of a published checkpoint's keys; they take no memory."""
+    """Zeros of the names, shapes and types in a list of a checkpoint's keys; they need no memory."""
     lines = (line for line in listing.read_text().splitlines() if line and not line.startswith("#"))
     tensors = {}
     for line in lines:

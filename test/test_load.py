@@ -43,7 +43,7 @@ def respell(tensors: Tensors, spelling: dict[str, str]) -> Tensors:
     return {respelt(name): tensor for name, tensor in tensors.items()}
 
 
-def answer(model: SegmentationModel) -> np.ndarray:
+def answer(model: SegmentationModel[Any, Any]) -> np.ndarray:
     pixels = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)
     instances = (
         Engine(model, torch.device("cpu")).segment(Frame(pixels, "bgr"), model.default_options).instances

@@ -4,19 +4,28 @@ All widths, depths and the class count are read off the tensors; the spellings o
 since 0.14 are both understood.
 """
 
+import json
 import re
 from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torchvision.ops import FrozenBatchNorm2d
 
-from seg_node.models.backbones import NormLayer, ResNet, count_numbered, read_resnet_spec
+from seg_node.labels import labels_for
+from seg_node.models.backbones import NormLayer, ResNet, read_resnet_spec
 from seg_node.models.checkpoint import Checkpoint, load_tensors
 from seg_node.models.efficientnet_lite import OUT_CHANNELS, EfficientNetLite0
-from seg_node.models.rcnn import MaskRCNN, RCNNSpec, build_mask_rcnn, mask_rcnn_r50_fpn
+from seg_node.models.rcnn import MaskRCNN, build_mask_rcnn, mask_rcnn_r50_fpn
+from seg_node.models.rcnn_config import read_rcnn_config
+from seg_node.models.rcnn_model import RCNNModel
 from seg_node.models.rcnn_settings import RCNNSettings
+from seg_node.models.rcnn_spec import read_rcnn_spec
+from seg_node.types import LabelSet
+
+_METADATA_KEY = "config"
 
 # torchvision before 0.14 → since
 _OLD_SPELLINGS = (
@@ -36,7 +45,6 @@ _PREFIXES = {
     "roi_heads.mask_head.": "mask_head.convs.",
     "roi_heads.mask_predictor.": "mask_head.",
 }
-_BOX_FC = re.compile(r"box_head\.layers\.(\d+)\.weight")
 
 
 def our_name(name: str) -> str:
@@ -62,6 +70,42 @@ def is_torchvision_rcnn(tensors: Mapping[str, Tensor]) -> bool:
     return {"backbone.body.conv1.weight", "roi_heads.mask_predictor.conv5_mask.weight"} <= set(tensors)
 
 
+def is_embedded(checkpoint: Checkpoint) -> bool:
+    """Whether the file is of seg_node's own training: torchvision's names, its configuration with it."""
+    return is_torchvision_rcnn(checkpoint.tensors) and _METADATA_KEY in checkpoint.metadata
+
+
+def load_torchvision(
+    checkpoint: Checkpoint, config: Mapping[str, Any], source: str, labels: LabelSet | None = None
+) -> RCNNModel:
+    """The model of a checkpoint: the configuration in its metadata first, then `config` (`rcnn_config`).
+
+    source: names `config` in errors. labels: the user's class names.
+    Raises ValueError that names the file, and the tensor or key that does not fit.
+    """
+    settled = read_rcnn_config(_read_metadata(checkpoint), str(checkpoint.path))
+    settled = read_rcnn_config(config, source, settled)
+    network = load_torchvision_rcnn(checkpoint, settled.settings, settled.frozen_bn_eps)
+    num_classes = network.box_head.cls_score.out_features
+    if settled.num_classes not in (None, num_classes):
+        raise ValueError(f"{checkpoint.path}: {num_classes} classes, but {source} says {settled.num_classes}")
+    try:
+        names = labels_for(num_classes, settled.class_names, labels)
+    except ValueError as error:
+        raise ValueError(f"{checkpoint.path}: {error}") from error
+    return RCNNModel(network, names, settled.input_spec, settled.options)
+
+
+def _read_metadata(checkpoint: Checkpoint) -> Mapping[str, Any]:
+    """The configuration, JSON with the keys of `rcnn_config`, that a file of our own training carries."""
+    if not is_embedded(checkpoint):
+        return {}
+    try:
+        return dict(json.loads(checkpoint.metadata[_METADATA_KEY]))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{checkpoint.path}: its metadata {_METADATA_KEY!r} is damaged: {error}") from error
+
+
 def load_torchvision_rcnn(
     checkpoint: Checkpoint, settings: RCNNSettings, frozen_bn_eps: float = 0.0
 ) -> MaskRCNN:
@@ -75,7 +119,10 @@ def load_torchvision_rcnn(
     tensors = {our_name(name): tensor for name, tensor in checkpoint.tensors.items()}
     try:
         backbone, stage_channels = _build_backbone(tensors, frozen_bn_eps)
-        network = build_mask_rcnn(backbone, read_rcnn_spec(tensors, stage_channels, frozen_bn_eps), settings)
+        spec = read_rcnn_spec(
+            tensors, stage_channels, lambda prefix: _norm_or_none(tensors, prefix, frozen_bn_eps)
+        )
+        network = build_mask_rcnn(backbone, spec, settings)
     except KeyError as error:
         raise ValueError(f"{checkpoint.path}: {_describe_missing(error.args[0])}") from error
     except (ValueError, IndexError, ArithmeticError) as error:
@@ -99,40 +146,6 @@ def _build_backbone(tensors: Mapping[str, Tensor], frozen_bn_eps: float) -> tupl
         return EfficientNetLite0(norm="backbone.stem.bn.weight" in tensors), OUT_CHANNELS
     spec = read_resnet_spec(tensors, "backbone.")
     return ResNet(spec, _norm(tensors, "backbone.bn1", frozen_bn_eps)), spec.out_channels
-
-
-def read_rcnn_spec(
-    tensors: Mapping[str, Tensor], stage_channels: tuple[int, ...], frozen_bn_eps: float
-) -> RCNNSpec:
-    """Everything above the backbone, from tensors with our names. Raises KeyError with a missing name."""
-    box_convs = count_numbered((name for name in tensors if tensors[name].ndim == 4), "box_head.layers.")
-    mask_convs = _count_at_least_one(tensors, "mask_head.convs.")
-    return RCNNSpec(
-        stage_channels=stage_channels,
-        fpn_channels=tensors["fpn.layer_blocks.0.0.weight"].shape[0],
-        rpn_convs=_count_at_least_one(tensors, "rpn.conv."),
-        box_convs=tuple(tensors[f"box_head.layers.{i}.0.weight"].shape[0] for i in range(box_convs)),
-        box_fcs=_read_box_fcs(tensors),
-        mask_convs=tuple(tensors[f"mask_head.convs.{i}.0.weight"].shape[0] for i in range(mask_convs)),
-        mask_deconv=tensors["mask_head.conv5_mask.weight"].shape[1],
-        num_classes=tensors["box_head.cls_score.weight"].shape[0],
-        fpn_norm=_norm_or_none(tensors, "fpn.layer_blocks.0.1", frozen_bn_eps),
-        box_norm=_norm_or_none(tensors, "box_head.layers.0.1", frozen_bn_eps),
-        mask_norm=_norm_or_none(tensors, "mask_head.convs.0.1", frozen_bn_eps),
-    )
-
-
-def _read_box_fcs(tensors: Mapping[str, Tensor]) -> tuple[int, ...]:
-    """Widths of the fully connected layers, whose numbers have gaps for the layers without weights."""
-    numbers = sorted(int(match[1]) for match in map(_BOX_FC.fullmatch, tensors) if match)
-    return tuple(tensors[f"box_head.layers.{number}.weight"].shape[0] for number in numbers)
-
-
-def _count_at_least_one(tensors: Mapping[str, Tensor], prefix: str) -> int:
-    count = count_numbered(tensors, prefix)
-    if count == 0:
-        raise KeyError(f"{prefix}0.0.weight")
-    return count
 
 
 def _norm_or_none(tensors: Mapping[str, Tensor], prefix: str, frozen_bn_eps: float) -> NormLayer | None:
