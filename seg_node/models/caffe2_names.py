@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 _FROZEN_BN_EPS = 1e-5
 _HEAD = "proposal_generator.rpn_head"
 
-# on the name with dots for underscores, in this order; a name that no line after the blank one fits is dropped
+# patterns in names with dots for underscores; of _MODULES one must fit
 _PARAMETERS = (
     (r"\.w$", ".weight"),
     (r"\.b$", ".bias"),
@@ -53,7 +53,7 @@ def is_caffe2(names: Iterable[str]) -> bool:
 
 
 def convert_caffe2(blobs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The blobs with Detectron2's names and its order of classes, in which the background is last or left out.
+    """The blobs with Detectron2's names and its order of classes: the background last, or left out.
 
     Those of the optimizer (…_momentum) and those that a Mask R-CNN has no place for are left out.
     """

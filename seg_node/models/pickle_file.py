@@ -148,7 +148,7 @@ def read_pickle(data: bytes) -> Any:
     Raises any exception for damaged data, pickle.UnpicklingError that names what else the file asks for.
     """
     for opcode, argument, _ in pickletools.genops(data):  # which finds truncated ones too
-        if opcode.name in ("PUT", "LONG_BINPUT") and argument > len(data):
+        if opcode.name in ("PUT", "LONG_BINPUT") and int(argument or 0) > len(data):
             raise pickle.UnpicklingError(f"it asks for memory for {argument} objects")
     return without_stand_ins(_Unpickler(io.BytesIO(data), encoding="latin1").load())
 
