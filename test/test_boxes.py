@@ -15,8 +15,8 @@ from seg_node.models.boxes import anchors_at, cell_anchors, decode_boxes, pool_r
 def test_anchors_have_the_area_and_ratio_asked_for() -> None:
     cells = cell_anchors([32, 64], [0.5, 2.0], rounded=False)
     widths, heights = cells[:, 2] - cells[:, 0], cells[:, 3] - cells[:, 1]
-    torch.testing.assert_close(widths * heights, torch.tensor([32.0, 64.0, 32.0, 64.0]) ** 2)
-    torch.testing.assert_close(heights / widths, torch.tensor([0.5, 0.5, 2.0, 2.0]))
+    torch.testing.assert_close(widths * heights, torch.tensor([32.0, 32.0, 64.0, 64.0]) ** 2)
+    torch.testing.assert_close(heights / widths, torch.tensor([0.5, 2.0, 0.5, 2.0]))
     torch.testing.assert_close(cells[:, :2], -cells[:, 2:])
 
 

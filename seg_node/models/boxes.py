@@ -1,11 +1,12 @@
 """Arithmetic of anchors and boxes, (x_min, y_min, x_max, y_max) in network-input pixels.
 
-Each step is done in the order of torchvision's `anchor_utils.py`, `_utils.py: BoxCoder` and `poolers.py`,
-because another order rounds differently.
+Each step is done in the order of torchvision's `anchor_utils.py`, `_utils.py: BoxCoder` and `poolers.py`
+or Detectron2's `anchor_generator.py` and `poolers.py`, because another order rounds differently.
 """
 
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -15,27 +16,40 @@ MAX_LOG_SCALE = math.log(1000 / 16)  # a box grows at most 62.5 times, so that e
 
 
 def cell_anchors(sizes: Sequence[float], ratios: Sequence[float], rounded: bool) -> Tensor:
-    """Anchors around (0, 0), one for each height/width ratio and size, ratio outermost: float (A, 4).
+    """Anchors around (0, 0), one for each size and height/width ratio: float (A, 4).
 
-    rounded: corners to whole pixels (torchvision) or as they come (Detectron2).
+    rounded: corners to whole pixels, ratio outermost (torchvision), or as they come, size outermost
+    (Detectron2).
     """
+    return _rounded_anchors(sizes, ratios) if rounded else _exact_anchors(sizes, ratios)
+
+
+def _rounded_anchors(sizes: Sequence[float], ratios: Sequence[float]) -> Tensor:
     root = torch.sqrt(torch.tensor(ratios, dtype=torch.float32))
     size = torch.tensor(sizes, dtype=torch.float32)
     widths = ((1 / root)[:, None] * size[None, :]).flatten()
     heights = (root[:, None] * size[None, :]).flatten()
-    anchors = torch.stack([-widths, -heights, widths, heights], dim=1) / 2
-    return anchors.round() if rounded else anchors
+    return (torch.stack([-widths, -heights, widths, heights], dim=1) / 2).round()
 
 
-def anchors_at(indices: Tensor, cells: Tensor, grid_width: int, stride: tuple[int, int]) -> Tensor:
+def _exact_anchors(sizes: Sequence[float], ratios: Sequence[float]) -> Tensor:
+    widths = [(math.sqrt(size**2 / ratio), ratio) for size in sizes for ratio in ratios]
+    corners = [(-w / 2, -(ratio * w) / 2, w / 2, ratio * w / 2) for w, ratio in widths]
+    return torch.tensor(corners, dtype=torch.float32)
+
+
+def anchors_at(
+    indices: Tensor, cells: Tensor, grid_width: int, stride: tuple[int, int], offset: float = 0.0
+) -> Tensor:
     """The anchors of the given places in a level's list, which runs over rows, columns, cells.
 
-    indices: int64 (K,). cells: (A, 4). stride: (vertical, horizontal) pixels. Returns (K, 4).
+    indices: int64 (K,). cells: (A, 4). stride: (vertical, horizontal) pixels. offset: of the first, in
+    strides. Returns (K, 4).
     """
     cell = indices % len(cells)
     place = indices // len(cells)
-    x = place % grid_width * stride[1]
-    y = place // grid_width * stride[0]
+    x = (place % grid_width + offset) * stride[1]
+    y = (place // grid_width + offset) * stride[0]
     return torch.stack((x, y, x, y), dim=1) + cells[cell]
 
 
@@ -53,15 +67,24 @@ def decode_boxes(deltas: Tensor, references: Tensor, weights: tuple[float, float
     return torch.stack((x - half_width, y - half_height, x + half_width, y + half_height), dim=1)
 
 
-def pyramid_levels(boxes: Tensor, num_levels: int) -> Tensor:
-    """The pyramid level, 0 for stride 4, whose resolution suits each box (Lin et al. 2016, equation 1)."""
-    side = torch.sqrt((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]))
-    level = torch.floor(4 + torch.log2(side / 224) + 1e-6)
+def pyramid_levels(boxes: Tensor, num_levels: int, epsilon: Literal["level", "side"] = "level") -> Tensor:
+    """The pyramid level, 0 for stride 4, whose resolution suits each box (Lin et al. 2016, equation 1).
+
+    epsilon: see `RCNNSettings.roi_level_epsilon`.
+    """
+    side = torch.sqrt((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])) / 224
+    level = 4 + torch.log2(side) + 1e-6 if epsilon == "level" else 4 + torch.log2(side + 1e-8)
+    level = torch.floor(level)
     return level.clamp(2, 1 + num_levels).to(torch.int64) - 2
 
 
 def pool_regions(
-    features: Sequence[Tensor], boxes: Sequence[Tensor], size: int, sampling_ratio: int, aligned: bool
+    features: Sequence[Tensor],
+    boxes: Sequence[Tensor],
+    size: int,
+    sampling_ratio: int,
+    aligned: bool,
+    level_epsilon: Literal["level", "side"] = "level",
 ) -> Tensor:
     """RoIAlign on the pyramid level that suits each box.
 
@@ -70,7 +93,7 @@ def pool_regions(
     """
     image = torch.cat([torch.full_like(b[:, :1], i) for i, b in enumerate(boxes)])
     regions = torch.cat([image, torch.cat(list(boxes))], dim=1)
-    levels = pyramid_levels(regions[:, 1:], len(features))
+    levels = pyramid_levels(regions[:, 1:], len(features), level_epsilon)
     pooled = features[0].new_zeros((len(regions), features[0].shape[1], size, size))
     for level, feature in enumerate(features):
         here = torch.where(levels == level)[0]

@@ -1,15 +1,18 @@
 """Mask R-CNN (He et al. 2017) on a feature pyramid: backbone → pyramid → proposals → box head → mask head."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 from torch import Tensor, nn
 from torchvision.ops import FrozenBatchNorm2d
 
-from seg_node.models.backbones import FeaturePyramid, NormLayer, ResNet, ResNetSpec
+from seg_node.models.backbones import FeaturePyramid, ResNet, ResNetSpec
 from seg_node.models.rcnn_settings import RCNNSettings
+from seg_node.models.rcnn_spec import RCNNSpec
 from seg_node.models.roi_heads import BoxHead, MaskHead
 from seg_node.models.rpn import RegionProposals
+from seg_node.models.semantic_head import SemanticHead
 from seg_node.prepare import ModelInput
 from seg_node.types import SegmentOptions
 
@@ -21,6 +24,7 @@ class RawPrediction:
     boxes_xyxy: float (N, 4), network-input pixels. scores: float (N,). class_ids: int64 (N,).
     mask_probs: float (N, M, M), the object's probability on an MxM grid over its box.
     input_size: (height, width) of the image as the network saw it, without padding.
+    semantic_logits: float (classes, h, w), of every fourth pixel of the padded input; None without stuff.
     """
 
     boxes_xyxy: Tensor
@@ -28,10 +32,14 @@ class RawPrediction:
     class_ids: Tensor
     mask_probs: Tensor
     input_size: tuple[int, int]
+    semantic_logits: Tensor | None = None
 
 
 class MaskRCNN(nn.Module):
-    """The whole network: images in, boxes with classes and mask probabilities out."""
+    """The whole network: images in, boxes with classes and mask probabilities out.
+
+    semantic_head: makes it a Panoptic FPN (Kirillov et al. 2019).
+    """
 
     def __init__(
         self,
@@ -40,6 +48,8 @@ class MaskRCNN(nn.Module):
         rpn: RegionProposals,
         box_head: BoxHead,
         mask_head: MaskHead,
+        settings: RCNNSettings,
+        semantic_head: SemanticHead | None = None,
     ) -> None:
         super().__init__()
         self.backbone = backbone
@@ -47,6 +57,8 @@ class MaskRCNN(nn.Module):
         self.rpn = rpn
         self.box_head = box_head
         self.mask_head = mask_head
+        self.settings = settings
+        self.semantic_head = semantic_head
 
     def forward(self, batch: ModelInput, options: SegmentOptions) -> list[RawPrediction]:
         features = self.fpn(self.backbone(batch.pixels))
@@ -54,34 +66,18 @@ class MaskRCNN(nn.Module):
         regions = features[:-1]  # the coarsest map only serves proposals
         detections = self.box_head(regions, proposals, batch, options)
         masks = self.mask_head(regions, detections)
+        stuff: Sequence[Tensor | None] = [None] * len(masks)
+        if self.semantic_head is not None and options.panoptic:
+            stuff = self.semantic_head(features).unbind()
         return [
-            RawPrediction(found.boxes_xyxy, found.scores, found.class_ids, probs, size)
-            for found, probs, size in zip(detections, masks, batch.sizes, strict=True)
+            RawPrediction(found.boxes_xyxy, found.scores, found.class_ids, probs, size, logits)
+            for found, probs, size, logits in zip(detections, masks, batch.sizes, stuff, strict=True)
         ]
 
 
-@dataclass(frozen=True)
-class RCNNSpec:
-    """Widths, depths and norms above the backbone: what a checkpoint's tensors tell.
-
-    stage_channels: the backbone's outputs, fine to coarse. num_classes counts the background.
-    *_norm: None where convolutions have a bias instead.
-    """
-
-    stage_channels: tuple[int, ...]
-    fpn_channels: int
-    rpn_convs: int
-    box_convs: tuple[int, ...]
-    box_fcs: tuple[int, ...]
-    mask_convs: tuple[int, ...]
-    mask_deconv: int
-    num_classes: int
-    fpn_norm: NormLayer | None = None
-    box_norm: NormLayer | None = None
-    mask_norm: NormLayer | None = None
-
-
-def build_mask_rcnn(backbone: nn.Module, spec: RCNNSpec, settings: RCNNSettings) -> MaskRCNN:
+def build_mask_rcnn(
+    backbone: nn.Module, spec: RCNNSpec, settings: RCNNSettings, semantic_head: SemanticHead | None = None
+) -> MaskRCNN:
     """The network around a backbone that gives maps of stride 4, 8, 16, 32; weights random.
 
     Raises ValueError when the anchors are not for as many levels as the pyramid has.
@@ -94,8 +90,10 @@ def build_mask_rcnn(backbone: nn.Module, spec: RCNNSpec, settings: RCNNSettings)
         backbone,
         FeaturePyramid(spec.stage_channels, width, spec.fpn_norm),
         RegionProposals(width, spec.rpn_convs, settings),
-        BoxHead(width, spec.box_convs, spec.box_fcs, classes, spec.box_norm, settings),
-        MaskHead(width, spec.mask_convs, spec.mask_deconv, classes, spec.mask_norm, settings),
+        BoxHead(width, spec.box_convs, spec.box_fcs, classes, spec.box_classes, spec.box_norm, settings),
+        MaskHead(width, spec.mask_convs, spec.mask_deconv, spec.mask_classes, spec.mask_norm, settings),
+        settings,
+        semantic_head,
     ).eval()
 
 
@@ -105,14 +103,34 @@ _RESNET50 = ResNetSpec(64, (3, 4, 6, 3), (64, 128, 256, 512), (256, 512, 1024, 2
 def mask_rcnn_r50_fpn(num_classes: int = 91) -> MaskRCNN:
     """torchvision's `maskrcnn_resnet50_fpn`, weights random."""
     backbone = ResNet(_RESNET50, partial(FrozenBatchNorm2d, eps=0.0))
-    spec = RCNNSpec(_RESNET50.out_channels, 256, 1, (), (1024, 1024), (256,) * 4, 256, num_classes)
-    return build_mask_rcnn(backbone, spec, RCNNSettings())
+    return build_mask_rcnn(backbone, _torchvision_spec(num_classes), RCNNSettings())
 
 
 def mask_rcnn_r50_fpn_v2(num_classes: int = 91) -> MaskRCNN:
     """torchvision's `maskrcnn_resnet50_fpn_v2`, weights random."""
     norm = nn.BatchNorm2d
-    spec = RCNNSpec(
-        _RESNET50.out_channels, 256, 2, (256,) * 4, (1024,), (256,) * 4, 256, num_classes, norm, norm, norm
+    spec = replace(
+        _torchvision_spec(num_classes),
+        rpn_convs=2,
+        box_convs=(256,) * 4,
+        box_fcs=(1024,),
+        fpn_norm=norm,
+        box_norm=norm,
+        mask_norm=norm,
     )
     return build_mask_rcnn(ResNet(_RESNET50, norm), spec, RCNNSettings())
+
+
+def _torchvision_spec(num_classes: int) -> RCNNSpec:
+    return RCNNSpec(
+        stage_channels=_RESNET50.out_channels,
+        fpn_channels=256,
+        rpn_convs=1,
+        box_convs=(),
+        box_fcs=(1024, 1024),
+        mask_convs=(256,) * 4,
+        mask_deconv=256,
+        num_classes=num_classes,
+        box_classes=num_classes,
+        mask_classes=num_classes,
+    )

@@ -1,6 +1,7 @@
 """What Mask R-CNN does with each proposed region: class, refined box, mask (He et al. 2017).
 
-Source of the order of operations: torchvision `models/detection/roi_heads.py`.
+Sources of the order of operations: torchvision `models/detection/roi_heads.py` and Detectron2
+`modeling/roi_heads/fast_rcnn.py: fast_rcnn_inference_single_image`; `RCNNSettings` says whose.
 """
 
 from collections.abc import Sequence
@@ -32,7 +33,8 @@ class BoxHead(nn.Module):
     """Proposals → classified, refined boxes.
 
     conv_channels: 3x3 convolutions with `norm` before the fully connected layers (none in the first
-    torchvision model). num_classes counts the background, class 0.
+    torchvision model). num_classes counts the background.
+    box_classes: for how many classes there are box deltas; 1: the same for all.
     """
 
     pool_size = 7
@@ -43,6 +45,7 @@ class BoxHead(nn.Module):
         conv_channels: Sequence[int],
         fc_channels: Sequence[int],
         num_classes: int,
+        box_classes: int,
         norm: NormLayer | None,
         settings: RCNNSettings,
     ) -> None:
@@ -55,16 +58,12 @@ class BoxHead(nn.Module):
             layers += [nn.Linear(a, b), nn.ReLU(inplace=True)]
         self.layers = nn.Sequential(*layers)
         self.cls_score = nn.Linear(widths[-1], num_classes)
-        self.bbox_pred = nn.Linear(widths[-1], num_classes * 4)
+        self.bbox_pred = nn.Linear(widths[-1], box_classes * 4)
         self.settings = settings
 
     def head(self, features: Sequence[Tensor], proposals: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Class logits (R, classes) and deltas (R, classes·4) of all images' proposals, in their order."""
-        settings = self.settings
-        x = pool_regions(
-            features, proposals, self.pool_size, settings.roi_sampling_ratio, settings.roi_aligned
-        )
-        x = self.layers(x)
+        """Class logits (R, classes) and deltas (R, box_classes·4) of all images' proposals, in order."""
+        x = self.layers(_pool(features, proposals, self.pool_size, self.settings))
         return self.cls_score(x), self.bbox_pred(x)
 
     def forward(
@@ -90,15 +89,13 @@ class BoxHead(nn.Module):
         options: SegmentOptions,
     ) -> Detections:
         wanted = scores > options.score_threshold
-        wanted[:, 0] = False
+        wanted[:, 0 if self.settings.background == "first" else -1] = False
         if options.classes is not None:
-            known = torch.zeros(scores.shape[1], dtype=torch.bool)
-            known[[class_id for class_id in options.classes if 0 < class_id < len(known)]] = True
-            wanted &= known.to(wanted.device)
+            wanted &= _one_hot(options.classes, wanted)
         proposal, class_ids = torch.where(wanted)  # in the order (proposal, class)
-        boxes = decode_boxes(
-            deltas.unflatten(1, (-1, 4))[proposal, class_ids], proposals[proposal], self.settings.box_weights
-        )
+        deltas = deltas.unflatten(1, (-1, 4))
+        box_class = class_ids if deltas.shape[1] > 1 else 0
+        boxes = decode_boxes(deltas[proposal, box_class], proposals[proposal], self.settings.box_weights)
         boxes, scores = clip_boxes_to_image(boxes, size), scores[proposal, class_ids]
         large = remove_small_boxes(boxes, self.settings.box_min_side)
         boxes, scores, class_ids = boxes[large], scores[large], class_ids[large]
@@ -107,7 +104,10 @@ class BoxHead(nn.Module):
 
 
 class MaskHead(nn.Module):
-    """Detections → for each the probability of being the object, on a 28x28 grid over its box."""
+    """Detections → for each the probability of being the object, on a 28x28 grid over its box.
+
+    mask_classes: for how many classes there is a mask; 1: the same for all.
+    """
 
     pool_size = 14
 
@@ -116,7 +116,7 @@ class MaskHead(nn.Module):
         in_channels: int,
         conv_channels: Sequence[int],
         deconv_channels: int,
-        num_classes: int,
+        mask_classes: int,
         norm: NormLayer | None,
         settings: RCNNSettings,
     ) -> None:
@@ -124,18 +124,35 @@ class MaskHead(nn.Module):
         widths = [in_channels, *conv_channels]
         self.convs = nn.Sequential(*(conv_norm(a, b, 3, norm) for a, b in pairwise(widths)))
         self.conv5_mask = nn.ConvTranspose2d(widths[-1], deconv_channels, 2, 2)
-        self.mask_fcn_logits = nn.Conv2d(deconv_channels, num_classes, 1)
+        self.mask_fcn_logits = nn.Conv2d(deconv_channels, mask_classes, 1)
         self.settings = settings
 
     def head(self, features: Sequence[Tensor], boxes: Sequence[Tensor]) -> Tensor:
-        """Logits (R, classes, 28, 28)."""
-        settings = self.settings
-        x = pool_regions(features, boxes, self.pool_size, settings.roi_sampling_ratio, settings.roi_aligned)
-        x = F.relu(self.conv5_mask(self.convs(x)), inplace=True)
+        """Logits (R, mask_classes, 28, 28)."""
+        x = self.convs(_pool(features, boxes, self.pool_size, self.settings))
+        x = F.relu(self.conv5_mask(x), inplace=True)
         return self.mask_fcn_logits(x)
 
     def forward(self, features: Sequence[Tensor], detections: Sequence[Detections]) -> list[Tensor]:
         logits = self.head(features, [d.boxes_xyxy for d in detections])
-        class_ids = torch.cat([d.class_ids for d in detections])
-        probs = logits[torch.arange(len(logits), device=logits.device), class_ids].sigmoid()
+        channels = torch.cat([d.class_ids for d in detections]) if logits.shape[1] > 1 else 0
+        probs = logits[torch.arange(len(logits), device=logits.device), channels].sigmoid()
         return list(probs.split([len(d.scores) for d in detections]))
+
+
+def _pool(features: Sequence[Tensor], boxes: Sequence[Tensor], size: int, settings: RCNNSettings) -> Tensor:
+    return pool_regions(
+        features,
+        boxes,
+        size,
+        settings.roi_sampling_ratio,
+        settings.roi_aligned,
+        settings.roi_level_epsilon,
+    )
+
+
+def _one_hot(class_ids: frozenset[int], like: Tensor) -> Tensor:
+    """bool (C,) for `like` of shape (N, C): true for the given classes, those without a column left out."""
+    columns = torch.zeros(like.shape[1], dtype=torch.bool)
+    columns[[class_id for class_id in class_ids if 0 <= class_id < len(columns)]] = True
+    return columns.to(like.device)

@@ -1,6 +1,7 @@
 """Region proposals (Ren et al. 2015): where on the pyramid an object may be, whatever its class.
 
-Source of the order of operations: torchvision `models/detection/rpn.py`.
+Sources of the order of operations: torchvision `models/detection/rpn.py` and Detectron2
+`modeling/proposal_generator/proposal_utils.py: find_top_rpn_proposals`; `RCNNSettings` says whose.
 """
 
 from collections.abc import Sequence
@@ -40,26 +41,32 @@ class RegionProposals(nn.Module):
             self._candidates(level, *pair, batch.pixels.shape[-2:]) for level, pair in enumerate(maps)
         ]
         boxes, logits, levels = (torch.cat(parts, dim=1) for parts in zip(*candidates, strict=True))
-        images = zip(boxes, logits.sigmoid(), levels, batch.sizes, strict=True)
+        by_logits = self.settings.proposal_nms_scores == "logits"
+        images = zip(boxes, logits if by_logits else logits.sigmoid(), levels, batch.sizes, strict=True)
         return [self._suppress(*image) for image in images]
 
     def _candidates(
         self, level: int, logits: Tensor, deltas: Tensor, padded_size: Sequence[int]
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The level's best anchors, moved and scaled: boxes (N, K, 4), logits (N, K), the level (N, K)."""
+        settings = self.settings
         rows, columns = logits.shape[-2:]
         stride = padded_size[0] // rows, padded_size[1] // columns
+        if settings.anchor_strides == "exact":
+            stride = 4 << level, 4 << level
         logits = logits.permute(0, 2, 3, 1).flatten(1)  # (N, h·w·A)
         deltas = deltas.permute(0, 2, 3, 1).reshape(*logits.shape, 4)
-        best, indices = logits.topk(min(self.settings.proposals_per_level, logits.shape[1]), dim=1)
-        anchors = anchors_at(indices.flatten(), self.get_buffer(f"cells{level}"), columns, stride)
+        best, indices = logits.topk(min(settings.proposals_per_level, logits.shape[1]), dim=1)
+        cells = self.get_buffer(f"cells{level}")
+        anchors = anchors_at(indices.flatten(), cells, columns, stride, settings.anchor_offset)
         chosen = deltas.gather(1, indices[..., None].expand(-1, -1, 4)).flatten(0, 1)  # (N·K, 4)
-        boxes = decode_boxes(chosen, anchors, (1.0, 1.0, 1.0, 1.0)).unflatten(0, indices.shape)
+        boxes = decode_boxes(chosen, anchors, settings.proposal_box_weights).unflatten(0, indices.shape)
         return boxes, best, torch.full_like(indices, level)
 
     def _suppress(self, boxes: Tensor, scores: Tensor, levels: Tensor, size: tuple[int, int]) -> Tensor:
         boxes = clip_boxes_to_image(boxes, size)
-        large = remove_small_boxes(boxes, self.settings.proposal_min_side)
+        large = remove_small_boxes(boxes, self.settings.proposal_min_side)  # and those that are not finite
+        large = large[scores[large].isfinite()]
         boxes, scores, levels = boxes[large], scores[large], levels[large]
         kept = batched_nms(boxes, scores, levels, self.settings.proposal_nms_threshold)
         return boxes[kept[: self.settings.proposals]]

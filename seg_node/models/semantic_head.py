@@ -1,0 +1,58 @@
+"""The semantic branch of Panoptic FPN (Kirillov et al. 2019): what stuff each pixel belongs to.
+
+Source: Detectron2 `modeling/meta_arch/semantic_seg.py: SemSegFPNHead`.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from seg_node.models.backbones import NormLayer, conv_norm, count_numbered
+
+
+class SemanticHead(nn.Module):
+    """Pyramid → class logits (N, classes, H/4, W/4): every map is brought to stride 4, and they are added.
+
+    widths: of each pyramid level, fine to coarse, the convolutions' outputs; behind each one the map is
+    enlarged to double size, except on the finest level, which has stride 4 already.
+    num_classes counts class 0, "a thing".
+    """
+
+    def __init__(
+        self, in_channels: int, widths: Sequence[Sequence[int]], num_classes: int, norm: NormLayer | None
+    ) -> None:
+        super().__init__()
+        self.levels = nn.ModuleList(
+            _level([in_channels, *outputs], norm, enlarged=level > 0) for level, outputs in enumerate(widths)
+        )
+        self.predictor = nn.Conv2d(widths[0][-1], num_classes, 1)
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        maps = [level(x) for level, x in zip(self.levels, features, strict=False)]
+        return self.predictor(reduce(torch.add, maps))
+
+
+def _level(widths: Sequence[int], norm: NormLayer | None, enlarged: bool) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for a, b in pairwise(widths):
+        layers.append(conv_norm(a, b, 3, norm))
+        if enlarged:
+            layers.append(nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False))
+    return nn.Sequential(*layers)
+
+
+def build_semantic_head(tensors: Mapping[str, Tensor], prefix: str, norm: NormLayer | None) -> SemanticHead:
+    """The head whose tensors are named `prefix` + levels.0.0.0.weight, …; weights random.
+
+    Raises KeyError with the name of a tensor that should be there.
+    """
+    levels = [f"{prefix}levels.{level}." for level in range(count_numbered(tensors, f"{prefix}levels."))]
+    widths = [
+        [tensors[f"{level}{2 * i}.0.weight"].shape[0] for i in range(count_numbered(tensors, level))]
+        for level in levels
+    ]
+    in_channels = tensors[f"{prefix}levels.0.0.0.weight"].shape[1]
+    return SemanticHead(in_channels, widths, tensors[f"{prefix}predictor.weight"].shape[0], norm)
