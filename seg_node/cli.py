@@ -100,6 +100,7 @@ def _add_segment(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     segment.add_argument(
         "--config", metavar="FILE", help="the checkpoint's own config, where its family has one"
     )
+    segment.add_argument("--labels", metavar="FILE", help="YAML with the classes' names: things, stuff")
     segment.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for the results")
     segment.add_argument(
         "--score-threshold",
@@ -122,6 +123,7 @@ def _segment(options: argparse.Namespace) -> int:
         family=options.model,
         weights=options.weights,
         config=options.config,
+        labels=options.labels,
         device=options.device,
         score_threshold=options.score_threshold,
         classes=[name.strip() for name in options.classes.split(",")] if options.classes else None,

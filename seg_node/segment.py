@@ -34,6 +34,7 @@ def segment(
     family: str = "auto",
     weights: str | Path | None = None,
     config: str | Path | None = None,
+    labels: str | Path | None = None,
     device: str = "auto",
     score_threshold: float | None = None,
     classes: Iterable[str] | None = None,
@@ -54,7 +55,7 @@ def segment(
     if source.kind == "camera":
         raise ValueError(f"{inputs[0]}: a camera has no end to segment up to; record a video or use the node")
     out.mkdir(parents=True, exist_ok=True)
-    model = load_model(family, weights, config)
+    model = load_model(family, weights, config, labels)
     options = _options(model.default_options, model.labels, score_threshold, classes)
     engine = Engine(model, choose_device(device))
     draw_above = READABLE_SCORE if score_threshold is None else score_threshold

@@ -1,6 +1,6 @@
 """One table of parameters: config/, README and launch files must say the same."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,9 @@ pytest.importorskip("rclpy", reason="ROS 2 is not in this environment")
 from rclpy.parameter import Parameter
 
 from seg_node.ros.parameters import Options, markdown_table, rule, with_changes
-from seg_node.types import LabelSet
+from seg_node.types import LabelSet, SegmentOptions
 
+OWN = SegmentOptions(score_threshold=0.11, nms_threshold=0.22, max_instances=33, panoptic_stuff_min_area=44)
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -58,9 +59,9 @@ def test_values_are_taken_in_the_type_of_their_default() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("score_threshold", 1.01, "score_threshold = 1.01: must be from 0.0 to 1.0"),
+        ("score_threshold", 1.01, "score_threshold = 1.01: must be from -1.0 to 1.0"),
         ("score_threshold", True, "score_threshold = True: must be of type float"),
-        ("max_instances", 0, "must be from 1"),
+        ("max_instances", -2, "must be from -1"),
         ("max_instances", 2.5, "must be of type int"),
         ("mask_encoding", "png", "must be one of mono8, bits, rle"),
         ("classes", None, "must be of type tuple"),
@@ -76,7 +77,17 @@ def test_a_wrong_value_is_refused_with_name_value_and_what_it_must_be(
 
 def test_class_names_become_ids_and_unknown_ones_are_refused_with_the_known() -> None:
     labels = LabelSet({1: "person", 44: "bottle"})
-    assert Options().segment_options(labels).classes is None
-    assert Options(classes=("bottle",)).segment_options(labels).classes == frozenset({44})
+    assert Options().segment_options(labels, OWN).classes is None
+    assert Options(classes=("bottle",)).segment_options(labels, OWN).classes == frozenset({44})
     with pytest.raises(ValueError, match="unknown class bottel; this model knows: person, bottle"):
-        Options(classes=("bottel",)).segment_options(labels)
+        Options(classes=("bottel",)).segment_options(labels, OWN)
+
+
+def test_options_left_at_minus_one_are_the_checkpoints_own() -> None:
+    labels = LabelSet({1: "person"})
+    options = Options().segment_options(labels, OWN)
+    assert (options.score_threshold, options.nms_threshold, options.max_instances) == (0.5, 0.22, 33)
+    options = Options(score_threshold=-1.0, nms_threshold=0.0, panoptic_stuff_min_area=0)
+    assert options.segment_options(labels, OWN) == replace(
+        OWN, nms_threshold=0.0, panoptic_stuff_min_area=0, min_area=1
+    )

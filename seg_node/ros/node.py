@@ -91,9 +91,12 @@ class SegNode(LifecycleNode):
         options = self._options
         try:
             model = load_model(
-                options.model_family, options.model_weights or None, options.model_config or None
+                options.model_family,
+                options.model_weights or None,
+                options.model_config or None,
+                options.model_labels or None,
             )
-            options.segment_options(model.labels)
+            options.segment_options(model.labels, model.default_options)
             engine = Engine(model, choose_device(options.device))
             engine.warm_up(WARM_UP_SIZE)
         except (ValueError, OSError, RuntimeError) as error:
@@ -212,10 +215,9 @@ class SegNode(LifecycleNode):
         try:
             frame = decode_message(arrival.message)
             decoded = time.perf_counter()
-            wanted = replace(
-                options.segment_options(self._engine.labels), panoptic=self._outputs.panoptic_wanted()
-            )
-            segmentation = self._engine.segment(frame, wanted)
+            wanted = options.segment_options(self._engine.labels, self._engine.default_options)
+            panoptic = self._outputs.panoptic_wanted()
+            segmentation = self._engine.segment(frame, replace(wanted, panoptic=panoptic))
             milliseconds = {
                 "wait_ms": (taken - arrival.at) * 1e3,
                 "decode_ms": (decoded - taken) * 1e3,
@@ -239,7 +241,7 @@ class SegNode(LifecycleNode):
     def _check(self, options: Options) -> None:
         """Raises ValueError for class names that the loaded model does not know."""
         if self._engine is not None:
-            options.segment_options(self._engine.labels)
+            options.segment_options(self._engine.labels, self._engine.default_options)
 
     def _take_options(self, changes: Sequence[Parameter]) -> None:
         self._options = options_of(self)

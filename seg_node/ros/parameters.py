@@ -6,13 +6,13 @@
 import difflib
 from collections.abc import Callable
 from dataclasses import Field, dataclass, field, fields, replace
-from typing import Any
+from typing import Any, get_args
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from seg_node.types import LabelSet, MaskEncoding, SegmentOptions
+from seg_node.types import LabelSet, MaskEncoding, ModelFamily, SegmentOptions
 
 
 @dataclass(frozen=True)
@@ -49,14 +49,21 @@ class Options:
         "model.family",
         "auto",
         "Kind of model: auto (the embedded model when model.weights is empty, otherwise told from the file).",
-        ("auto", "embedded", "torchvision"),
+        ("auto", *get_args(ModelFamily)),
     )
     model_weights: str = _start(
         "model.weights",
         "",
         "Checkpoint file, or a name that `seg_node fetch-weights` has downloaded. Empty: the embedded model.",
     )
-    model_config: str = _start("model.config", "", "YAML file with the numbers that the checkpoint lacks.")
+    model_config: str = _start(
+        "model.config", "", "The reference's own configuration file, for what the weights do not tell."
+    )
+        "model.config", "", "The reference's own configuration file, for what the weights do not tell."
+    )
+    model_labels: str = _start(
+        "model.labels", "", "YAML file with the names of the checkpoint's classes: things and, if any, stuff."
+    )
     device: str = _start(
         "device", "auto", "auto (CUDA when there is one, otherwise the CPU), cpu, cuda or cuda:N."
     )
@@ -69,18 +76,26 @@ class Options:
     autostart: bool = _start("autostart", True, "Configure and activate at the start, without a manager.")
     always_on: bool = _live("always_on", False, "Run the model even when no output has a subscriber.")
     score_threshold: float = _live(
-        "score_threshold", 0.5, "Instances scored at or below it are left out.", (0.0, 1.0)
+        "score_threshold",
+        0.5,
+        "Instances scored at or below it are left out; -1: the checkpoint's own threshold.",
+        (-1.0, 1.0),
     )
     nms_threshold: float = _live(
         "nms_threshold",
-        0.5,
-        "Of two boxes of one class that overlap by more (IoU), the best stays.",
-        (0.0, 1.0),
+        -1.0,
+        "Of two boxes of one class that overlap by more (IoU), the best stays; -1: the checkpoint's own.",
+        (-1.0, 1.0),
     )
     mask_threshold: float = _live(
-        "mask_threshold", 0.5, "A pixel belongs to the object from this probability on.", (0.0, 1.0)
+        "mask_threshold",
+        -1.0,
+        "A pixel belongs to the object from this probability on; -1: the checkpoint's own.",
+        (-1.0, 1.0),
     )
-    max_instances: int = _live("max_instances", 100, "The best-scored ones are kept.", (1, 1000))
+    max_instances: int = _live(
+        "max_instances", -1, "The best-scored ones are kept; -1: the checkpoint's own number.", (-1, 1000)
+    )
     min_area: int = _live("min_area", 1, "Instances with fewer mask pixels are left out.", (0, 100_000_000))
     classes: tuple[str, ...] = _live("classes", ("",), 'Names of the classes to keep; [""] keeps all.')
     mask_encoding: MaskEncoding = _live(
@@ -93,16 +108,22 @@ class Options:
         "max_rate", 0.0, "Frames per second at most; 0: as fast as the model.", (0.0, 1000.0)
     )
     panoptic_score_threshold: float = _live(
-        "panoptic.score_threshold", 0.5, "Things scored below it stay out of the panoptic map.", (0.0, 1.0)
+        "panoptic.score_threshold",
+        -1.0,
+        "Things scored below it stay out of the panoptic map; -1: the checkpoint's own.",
+        (-1.0, 1.0),
     )
     panoptic_overlap_threshold: float = _live(
         "panoptic.overlap_threshold",
-        0.5,
-        "A thing of which a larger part is already taken by better ones stays out of the panoptic map.",
-        (0.0, 1.0),
+        -1.0,
+        "A thing of which a larger part is taken by better ones stays out of the panoptic map; -1: own.",
+        (-1.0, 1.0),
     )
     panoptic_stuff_min_area: int = _live(
-        "panoptic.stuff_min_area", 4096, "Smaller stuff regions (pixels) become void.", (0, 100_000_000)
+        "panoptic.stuff_min_area",
+        -1,
+        "Smaller stuff regions (pixels) become void; -1: the checkpoint's own.",
+        (-1, 100_000_000),
     )
     debug_opacity: float = _live(
         "debug.opacity", 0.45, "Opacity of the masks in the debug image.", (0.0, 1.0)
@@ -113,20 +134,31 @@ class Options:
         "debug.jpeg_quality", 80, "JPEG quality of the compressed debug image.", (1, 100)
     )
 
-    def segment_options(self, labels: LabelSet) -> SegmentOptions:
-        """The model's share of the options. Raises ValueError when a class is unknown to the model."""
+    def segment_options(self, labels: LabelSet, own: SegmentOptions) -> SegmentOptions:
+        """The model's share of the options; `own` are the checkpoint's, for those left at -1.
+
+        Raises ValueError when a class is unknown to the model.
+        """
         names = [name for name in self.classes if name]
-        return SegmentOptions(
-            score_threshold=self.score_threshold,
-            nms_threshold=self.nms_threshold,
-            mask_threshold=self.mask_threshold,
-            max_instances=self.max_instances,
+        numbers = {name: getattr(self, name) for name in _OWN_NUMBERS}
+        return replace(
+            own,
             min_area=self.min_area,
             classes=labels.ids(names) if names else None,
-            panoptic_score_threshold=self.panoptic_score_threshold,
-            panoptic_overlap_threshold=self.panoptic_overlap_threshold,
-            panoptic_stuff_min_area=self.panoptic_stuff_min_area,
+            **{name: number for name, number in numbers.items() if number >= 0},
         )
+
+
+# of Options and SegmentOptions, where -1 stands for the checkpoint's own
+_OWN_NUMBERS = (
+    "score_threshold",
+    "nms_threshold",
+    "mask_threshold",
+    "max_instances",
+    "panoptic_score_threshold",
+    "panoptic_overlap_threshold",
+    "panoptic_stuff_min_area",
+)
 
 
 def rule(option: "Field[Any]") -> Rule:

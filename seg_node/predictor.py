@@ -1,0 +1,108 @@
+"""A model as a function of an image, for scripts and notebooks: no ROS, no files."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seg_node.draw import draw_segmentation
+from seg_node.engine import Engine, choose_device
+from seg_node.models.load import load_model
+from seg_node.types import Frame, LabelSet, PanopticSegments, Segmentation
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model found in one image, N objects, best first.
+
+    segmentation: all of it, masks only inside their boxes. image: what was given, BGR.
+    """
+
+    segmentation: Segmentation
+    labels: LabelSet
+    image: NDArray[np.uint8]
+
+    @property
+    def boxes(self) -> NDArray[np.float32]:
+        """(N, 4): x_min, y_min, x_max, y_max in pixels of the image."""
+        return self.segmentation.instances.boxes_xyxy
+
+    @property
+    def scores(self) -> NDArray[np.float32]:
+        """(N,), falling."""
+        return self.segmentation.instances.scores
+
+    @property
+    def classes(self) -> NDArray[np.int32]:
+        """(N,) class ids, as the checkpoint counts them."""
+        return self.segmentation.instances.class_ids
+
+    @property
+    def names(self) -> list[str]:
+        """The classes' names."""
+        return [self.labels.name(class_id) for class_id in self.classes.tolist()]
+
+    @cached_property
+    def masks(self) -> NDArray[np.bool_]:
+        """(N, H, W), as large as the image; `segmentation.instances.masks` has them cropped."""
+        instances = self.segmentation.instances
+        masks = np.zeros((len(instances), *self.segmentation.image_size), np.bool_)
+        for mask, crop in zip(masks, instances.masks, strict=True):
+            height, width = crop.pixels.shape
+            mask[crop.y_offset : crop.y_offset + height, crop.x_offset : crop.x_offset + width] = crop.pixels
+        return masks
+
+    @property
+    def panoptic(self) -> PanopticSegments:
+        """One segment id per pixel and what the segments are; only things where a model knows no stuff."""
+        assert self.segmentation.panoptic is not None
+        return self.segmentation.panoptic
+
+    def draw(self) -> NDArray[np.uint8]:
+        """The image (BGR) with masks, boxes, names and scores over it."""
+        return draw_segmentation(self.image, self.segmentation, self.labels)
+
+
+class Predictor:
+    """A loaded model, with the thresholds of the software that it was trained with.
+
+    predictor = Predictor("mask_rcnn_R_50_FPN_3x.yaml", "model_final.pkl")
+    found = predictor(cv2.imread("table.jpg"))
+    print(found.boxes, found.classes, found.scores, found.masks)
+    """
+
+    def __init__(
+        self,
+        config: str | Path | None = None,
+        weights: str | Path | None = None,
+        *,
+        family: str = "auto",
+        labels: str | Path | None = None,
+        device: str = "auto",
+        score_threshold: float | None = None,
+        classes: Iterable[str] | None = None,
+    ) -> None:
+        """Loads the model; the first four are those of `load_model`, which says what it raises.
+
+        device: see `choose_device`. score_threshold: instances scored at or below it are left out.
+        classes: names of those to keep. Raises ValueError for an unknown name.
+        """
+        model = load_model(family, weights, config, labels)
+        options = model.default_options
+        if score_threshold is not None:
+            options = replace(options, score_threshold=score_threshold)
+        if classes is not None:
+            options = replace(options, classes=model.labels.ids(classes))
+        self.options = replace(options, panoptic=True)
+        self.labels = model.labels
+        self._engine = Engine(model, choose_device(device))
+
+    def __call__(self, image: NDArray[np.uint8]) -> Prediction:
+        """Segments an image, uint8 (H, W, 3), BGR as cv2.imread gives. Raises ValueError for another form."""
+        form = (image.dtype, image.shape) if isinstance(image, np.ndarray) else type(image).__name__
+        if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.shape[2:] != (3,):
+            raise ValueError(f"expected a BGR image, uint8 of shape (H, W, 3), but got {form}")
+        return Prediction(self._engine.segment(Frame(image, "bgr"), self.options), self.labels, image)
