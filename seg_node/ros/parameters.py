@@ -59,8 +59,6 @@ class Options:
     model_config: str = _start(
         "model.config", "", "The reference's own configuration file, for what the weights do not tell."
     )
-        "model.config", "", "The reference's own configuration file, for what the weights do not tell."
-    )
     model_labels: str = _start(
         "model.labels", "", "YAML file with the names of the checkpoint's classes: things and, if any, stuff."
     )
