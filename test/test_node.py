@@ -154,7 +154,7 @@ def test_an_empty_scene_yields_an_empty_message(node: NodeProcess, probe: Probe)
     ("name", "value", "reason"),
     [
         ("score_threshold", 1.5, "score_threshold"),
-        ("max_instances", 0, "max_instances"),
+        ("max_instances", -2, "max_instances"),
         ("mask_encoding", "png", "must be one of mono8, bits, rle"),
         ("classes", ["persn"], "unknown class persn; this model knows: person"),
         ("model.weights", "other.pth", "read-only"),
