@@ -27,6 +27,25 @@ Images are turned upright as their EXIF orientation says, as cv2.imread and Dete
 coordinates are those of the upright image.
 An image that cannot be read is named and left out; the exit status is then 1."""
 
+EVALUATE_HELP = """\
+Compares a model's answers with ground truth in COCO's formats and prints a table. Classes are matched by
+name, upper and lower case alike: those known to both sides are scored, the others are listed.
+
+writes into DIR:
+  evaluation.json  mask_ap, mask_ap50, box_ap, box_ap50 with --coco (COCO's AP, by pycocotools);
+                   pq, sq, rq of all, things and stuff with --panoptic (as panopticapi computes them);
+                   all from 0 to 1; per_class, classes, images, images_left_out, median_ms, device, model
+  instances.json   what was predicted, as COCO results in the ground truth's category ids, with --coco
+  panoptic.json, panoptic/*.png
+                   what was predicted, in COCO's panoptic format, with --panoptic
+
+The model's own thresholds, those of its reference, are used: AP is higher the lower the score threshold.
+Ground truth segments of classes that the model does not know are neither hit nor missed, but a prediction on
+top of them is as wrong as elsewhere. Predicted segments of classes that the ground truth does not know are
+left out: their pixels are void. The ground truth is taken to be complete for each of its classes.
+An image that is missing, cannot be read or has another size than the ground truth says is named and left
+out; the exit status is then 1."""
+
 FETCH_HELP = """\
 Downloads published weights into $SEG_NODE_CACHE (default ~/.cache/seg_node) and checks their SHA-256.
 Nothing else in seg_node downloads: --weights NAME and the node's model.weights take them from there."""
@@ -65,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"seg_node {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_segment(commands)
+    _add_evaluate(commands)
     fetch = commands.add_parser(
         "fetch-weights",
         help="download published weights",
@@ -114,6 +134,39 @@ def _add_segment(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     segment.set_defaults(run=_segment)
 
 
+def _add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="measure AP and PQ against ground truth",
+        description=EVALUATE_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = evaluate.add_argument
+    add("--images", required=True, type=Path, metavar="DIR", help="folder of the images")
+    add("--coco", type=Path, metavar="FILE", help="ground truth of instances (instances_val2017.json)")
+    add("--panoptic", type=Path, metavar="FILE", help="ground truth of panoptic maps (panoptic_val2017.json)")
+    add(
+        "--panoptic-dir",
+        type=Path,
+        metavar="DIR",
+        help="the PNG maps of --panoptic (default: the folder beside it with its name)",
+    )
+    add("--model", default="auto", metavar="FAMILY", help="model family (default: auto)")
+    add("--weights", metavar="FILE", help="checkpoint file, or a name known to fetch-weights")
+    add("--config", metavar="FILE", help="the checkpoint's own config, where its family has one")
+    add("--labels", metavar="FILE", help="names of the classes, where the checkpoint has none or others")
+    add("--out", required=True, type=Path, metavar="DIR", help="folder for the results")
+    add(
+        "--score-threshold",
+        type=float,
+        metavar="X",
+        help="leave out instances scored at or below X, 0 to 1 (default: that of the model's reference)",
+    )
+    add("--device", default="auto", help="cpu, cuda, cuda:N or auto (default: auto)")
+    add("--limit", type=int, metavar="N", help="take only the first N images of the ground truth")
+    evaluate.set_defaults(run=_evaluate)
+
+
 def _segment(options: argparse.Namespace) -> int:
     from seg_node.segment import segment
 
@@ -128,6 +181,25 @@ def _segment(options: argparse.Namespace) -> int:
         score_threshold=options.score_threshold,
         classes=[name.strip() for name in options.classes.split(",")] if options.classes else None,
         topic=options.topic,
+    )
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from seg_node.evaluate import evaluate
+
+    return evaluate(
+        options.images,
+        options.out,
+        coco=options.coco,
+        panoptic=options.panoptic,
+        panoptic_dir=options.panoptic_dir,
+        family=options.model,
+        weights=options.weights,
+        config=options.config,
+        labels=options.labels,
+        device=options.device,
+        score_threshold=options.score_threshold,
+        limit=options.limit,
     )
 
 

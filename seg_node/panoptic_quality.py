@@ -125,8 +125,8 @@ class PanopticQuality:
     def result(self) -> PanopticResult:
         """Qualities of all images added so far."""
         categories = {
-            category: CategoryQuality(*counts, iou_sum)
-            for category, counts, iou_sum in zip(
+            category: CategoryQuality(hits, wrong, missed, iou_sum)
+            for category, (hits, wrong, missed), iou_sum in zip(
                 self._row, self._counts.tolist(), self._iou_sums.tolist(), strict=True
             )
         }

@@ -1,0 +1,71 @@
+"""The report of `seg_node evaluate` as text for the terminal."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+# Column titles of the table of classes, and their keys in the report.
+_COLUMNS = {
+    "objects": "objects",
+    "mask AP": "mask_ap",
+    "AP50": "mask_ap50",
+    "box AP": "box_ap",
+    "box AP50": "box_ap50",
+    "PQ": "pq",
+    "SQ": "sq",
+    "RQ": "rq",
+}
+
+
+def evaluation_table(report: Mapping[str, Any]) -> str:
+    """report: the content of evaluation.json."""
+    left_out = report["images_left_out"]
+    missed = f"  ({len(left_out)} left out: {_names(left_out)})" if left_out else ""
+    medians = "  ".join(f"{stage} {ms:.1f}" for stage, ms in report["median_ms"].items())
+    rows = [("images", f"{report['images']}{missed}"), ("median ms", f"{medians}  on {report['device']}")]
+    for kind, classes in report["classes"].items():
+        rows.append((f"{kind}", f"{len(classes['scored'])} classes scored by name"))
+        for title, key in (("model lacks", "not_known_to_model"), ("model only", "not_in_ground_truth")):
+            if classes[key]:
+                rows.append((f"  {title}", f"{len(classes[key])}: {_names(classes[key])}"))
+    for kind in ("mask", "box"):
+        if f"{kind}_ap" in report:
+            ap, ap50 = _number(report[f"{kind}_ap"]), _number(report[f"{kind}_ap50"])
+            rows.append((f"{kind} AP", f"{ap}   AP50 {ap50}"))
+    for key in ("pq", "sq", "rq"):
+        if key in report:
+            groups = "   ".join(f"{group} {_number(value)}" for group, value in report[key].items())
+            rows.append((key.upper(), groups))
+    width = max(len(title) for title, _ in rows)
+    summary = "\n".join(f"{title:<{width}}  {text}" for title, text in rows)
+    return f"{_class_table(report['per_class'])}\n\n{summary}"
+
+
+def _class_table(per_class: Mapping[str, Mapping[str, Any]]) -> str:
+    """One line for each class that has something to score."""
+    columns = {
+        title: key for title, key in _COLUMNS.items() if any(key in entry for entry in per_class.values())
+    }
+    shown = {
+        name: [entry.get(key) for key in columns.values()]
+        for name, entry in per_class.items()
+        if entry.get("mask_ap") is not None or entry.get("pq") is not None
+    }
+    width = max(len(name) for name in ["class", *shown])
+    lines = ["  ".join([f"{'class':<{width}}", *columns])]
+    for name, values in shown.items():
+        cells = (f"{_number(value):>{len(title)}}" for title, value in zip(columns, values, strict=True))
+        lines.append("  ".join([f"{name:<{width}}", *cells]))
+    if len(shown) < len(per_class):
+        lines.append(f"({len(per_class) - len(shown)} more classes have nothing to score in these images)")
+    return "\n".join(lines)
+
+
+def _number(value: float | int | None) -> str:
+    if value is None:
+        return "-"
+    return str(value) if isinstance(value, int) else f"{value:.3f}"
+
+
+def _names(names: Sequence[str] | Mapping[str, Any], limit: int = 8) -> str:
+    some = list(names)[:limit]
+    return ", ".join(some) + (f" and {len(names) - limit} more" if len(names) > limit else "")
