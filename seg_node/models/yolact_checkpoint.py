@@ -1,0 +1,158 @@
+"""YOLACT checkpoints of dbolya/yolact: R-50, R-101 and DarkNet-53, any input size.
+
+Widths, depths and the class count are read off the tensors. Source: `yolact.py: load_weights`.
+"""
+
+import logging
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from seg_node.labels import zero_based_labels
+from seg_node.models.backbones import ResNet, read_resnet_spec
+from seg_node.models.checkpoint import Checkpoint, load_tensors
+from seg_node.models.darknet import DarkNet, read_darknet_spec
+from seg_node.models.yolact import Layer, Yolact, YolactSpec
+from seg_node.models.yolact_config import PUBLISHED_SIZE, YolactConfig, read_yolact_config
+from seg_node.models.yolact_detect import make_priors
+from seg_node.models.yolact_model import YolactModel
+from seg_node.types import LabelSet
+
+logger = logging.getLogger(__name__)
+
+_HEAD = "prediction_layers.0."
+# the reference names a model's configuration in its file name: yolact_im400_54_800000.pth
+_SIZE_IN_NAME = re.compile(r"_im(400|700)(?!\d)")
+
+
+def is_yolact(tensors: Mapping[str, Tensor]) -> bool:
+    """Whether these are a YOLACT's tensors."""
+    return {f"{_HEAD}bbox_layer.weight", f"{_HEAD}mask_layer.weight", "proto_net.0.weight"} <= set(tensors)
+
+
+def load_yolact(
+    checkpoint: Checkpoint, config: Mapping[str, Any], source: str, labels: LabelSet | None = None
+) -> YolactModel:
+    """The checkpoint's model.
+
+    config: the reference's, whole or in part; what is missing is as in the published models.
+    source: names the configuration in errors. labels: the user's names, used instead of the configuration's.
+    Raises ValueError that names the file, the tensor or key, and what is expected.
+    """
+    path = checkpoint.path
+    plus = [name for name in checkpoint.tensors if "conv_offset_mask" in name or name.startswith("maskiou")]
+    if plus:
+        raise ValueError(
+            f"{path}: {plus[0]} belongs to YOLACT++ (deformable convolutions, mask rescoring), which is not "
+            "supported; use a YOLACT checkpoint"
+        )
+    try:
+        darknet = "backbone._preconv.0.weight" in checkpoint.tensors
+        num_classes = _count_classes(checkpoint.tensors)
+        size = PUBLISHED_SIZE if config else _size_by_name(checkpoint)
+        settings = read_yolact_config(config, source, num_classes, darknet, size)
+        tensors = _tensors_of_inference(checkpoint.tensors, settings.downsamples)
+        network = _build(tensors, settings, darknet)
+    except KeyError as error:
+        raise ValueError(f"{path}: {_their_name(error.args[0])} is missing") from error
+    except (IndexError, ZeroDivisionError) as error:
+        raise ValueError(f"{path}: not a YOLACT of dbolya's kind: {error}") from error
+    load_tensors(network, tensors, _their_name, path)
+    try:
+        names = zero_based_labels(num_classes - 1, names=settings.class_names, given=labels)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    return YolactModel(network, names, settings.input_spec, settings.options, settings.settings)
+
+
+def _size_by_name(checkpoint: Checkpoint) -> int:
+    match = _SIZE_IN_NAME.search(checkpoint.path.name)
+    size = int(match[1]) if match else PUBLISHED_SIZE
+    logger.warning(
+        "%s: no configuration, taken for a model of %dx%d images%s; give its configuration if that is wrong",
+        checkpoint.path, size, size, " by its file name" if match else "",
+    )  # fmt: skip
+    return size
+
+
+def _tensors_of_inference(tensors: Mapping[str, Tensor], downsamples: int) -> dict[str, Tensor]:
+    """The network's, by its names."""
+    return {
+        _our_name(name): tensor for name, tensor in tensors.items() if not _is_left_out(name, downsamples)
+    }
+
+
+def _is_left_out(name: str, downsamples: int) -> bool:
+    """Tensors that serve training, or that old versions of the reference saved twice."""
+    if name.startswith("fpn.downsample_layers."):
+        return int(name.split(".")[2]) >= downsamples
+    twice = name.startswith("backbone.layer") and not name.startswith("backbone.layers.")
+    return twice or name.startswith("semantic_seg_conv.")
+
+
+def _our_name(name: str) -> str:
+    """layers.0.2.conv1.weight → layer1.2.conv1.weight for ResNets; DarkNet's names end otherwise."""
+    match = re.fullmatch(r"backbone\.layers\.(\d+)\.(\d+\.(?:conv\d|bn\d|downsample\.\d)\.[a-z_]+)", name)
+    return f"backbone.layer{int(match[1]) + 1}.{match[2]}" if match else name
+
+
+def _their_name(name: str) -> str:
+    match = re.match(r"backbone\.layer(\d+)\.", name)
+    return f"backbone.layers.{int(match[1]) - 1}.{name[match.end() :]}" if match else name
+
+
+def _count_classes(tensors: Mapping[str, Tensor]) -> int:
+    return tensors[f"{_HEAD}conf_layer.weight"].shape[0] // _count_priors(tensors)
+
+
+def _count_priors(tensors: Mapping[str, Tensor]) -> int:
+    return max(1, tensors[f"{_HEAD}bbox_layer.weight"].shape[0] // 4)
+
+
+def _build(tensors: Mapping[str, Tensor], config: YolactConfig, darknet: bool) -> Yolact:
+    """The network, its weights random. Raises KeyError with a missing name."""
+    backbone: nn.Module
+    if darknet:
+        darknet_spec = read_darknet_spec(tensors, "backbone.")
+        backbone, channels = DarkNet(darknet_spec), darknet_spec.out_channels
+    else:
+        resnet_spec = read_resnet_spec(tensors, "backbone.")
+        backbone, channels = ResNet(resnet_spec, nn.BatchNorm2d), resnet_spec.out_channels
+    spec = read_yolact_spec(tensors, channels[-3:], config.downsamples)
+    prior_sizes = config.settings.prior_sizes
+    levels = len(spec.stage_channels) + spec.downsamples
+    if [len(sizes) for sizes in prior_sizes] != [spec.priors_per_cell] * levels:
+        raise ValueError(
+            f"the checkpoint has {levels} levels of {spec.priors_per_cell} priors a cell, the configuration "
+            f"has {[len(sizes) for sizes in prior_sizes]}; check pred_scales and pred_aspect_ratios"
+        )
+    return Yolact(backbone, spec, make_priors(config.settings)).eval()
+
+
+def read_yolact_spec(
+    tensors: Mapping[str, Tensor], stage_channels: tuple[int, ...], downsamples: int
+) -> YolactSpec:
+    """Everything above the backbone. Raises KeyError with a missing name."""
+    priors = _count_priors(tensors)
+    return YolactSpec(
+        stage_channels=stage_channels,
+        fpn_channels=tensors["fpn.lat_layers.0.weight"].shape[0],
+        downsamples=downsamples,
+        proto=_read_layers(tensors, "proto_net."),
+        upfeature=_read_layers(tensors, f"{_HEAD}upfeature."),
+        num_classes=_count_classes(tensors),
+        mask_dim=tensors[f"{_HEAD}mask_layer.weight"].shape[0] // priors,
+        priors_per_cell=priors,
+        head_kernel=tensors[f"{_HEAD}bbox_layer.weight"].shape[-1],
+    )
+
+
+def _read_layers(tensors: Mapping[str, Tensor], prefix: str) -> tuple[Layer, ...]:
+    """Layers have even numbers, ReLUs odd ones; a layer without weights enlarges."""
+    numbers = [int(name[len(prefix) :].split(".")[0]) for name in tensors if name.startswith(prefix)]
+    weights = [
+        tensors.get(f"{prefix}{number}.weight") for number in range(0, max(numbers, default=-2) + 1, 2)
+    ]
+    return tuple(None if weight is None else (weight.shape[0], weight.shape[-1]) for weight in weights)

@@ -1,0 +1,153 @@
+"""YOLACT's boxes: priors, decoding, Fast NMS and which detections are kept.
+
+Boxes are relative: 0 … 1 across the image. Sources: dbolya/yolact `yolact.py: make_priors`,
+`layers/box_utils.py: decode, jaccard`, `layers/functions/detection.py: Detect`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from seg_node.models.yolact import YolactOutput
+from seg_node.types import SegmentOptions
+
+_CENTRE_VARIANCE, _SIZE_VARIANCE = 0.1, 0.2
+_FIRST_STRIDE = 8  # of the finest map with priors
+
+
+@dataclass(frozen=True)
+class YolactSettings:
+    """What a checkpoint does not tell and a configuration may.
+
+    input_size: images are stretched to this width and height.
+    prior_sizes: of each level, fine to coarse, the (width, height) of its priors in input pixels.
+    candidate_threshold: priors of which no class scores higher are left out.
+    candidates_per_class: best-scored ones of each class that take part in Fast NMS.
+    cross_class_nms: a prior stands for its best class only, and suppresses those of other classes too.
+    """
+
+    input_size: int
+    prior_sizes: tuple[tuple[tuple[float, float], ...], ...]
+    candidate_threshold: float = 0.05
+    candidates_per_class: int = 200
+    cross_class_nms: bool = False
+
+
+@dataclass(frozen=True)
+class YolactPrediction:
+    """N objects of one image, best first, on the device.
+
+    boxes_rel: float (N, 4) corners x, y, x, y relative to the image; may reach beyond it.
+    scores: float (N,). class_ids: int64 (N,) from 0, without the background.
+    coefficients: float (N, K), of the prototypes: float (h, w, K).
+    """
+
+    boxes_rel: Tensor
+    scores: Tensor
+    class_ids: Tensor
+    coefficients: Tensor
+    prototypes: Tensor
+
+
+def make_priors(settings: YolactSettings) -> Tensor:
+    """float (P, 4): centre x, y, width, height of every prior; by level, row, column, then shape."""
+    levels = []
+    for level, sizes in enumerate(settings.prior_sizes):
+        stride = _FIRST_STRIDE * 2**level
+        cells = -(-settings.input_size // stride)
+        # in float64 up to the end, as the reference computes them
+        centres = (torch.arange(cells, dtype=torch.float64) + 0.5) / cells
+        shapes = torch.tensor(sizes, dtype=torch.float64) / settings.input_size
+        y, x = torch.meshgrid(centres, centres, indexing="ij")
+        points = torch.stack((x, y), dim=-1).view(-1, 1, 2).expand(-1, len(sizes), -1)
+        levels.append(torch.cat((points, shapes.expand_as(points)), dim=-1).view(-1, 4))
+    return torch.cat(levels).float()
+
+
+def decode_boxes(loc: Tensor, priors: Tensor) -> Tensor:
+    """Offsets (N, 4) from priors (N, 4) → corners (N, 4)."""
+    centres = priors[:, :2] + loc[:, :2] * _CENTRE_VARIANCE * priors[:, 2:]
+    sizes = priors[:, 2:] * torch.exp(loc[:, 2:] * _SIZE_VARIANCE)
+    low = centres - sizes / 2
+    return torch.cat((low, sizes + low), dim=1)
+
+
+def detect(
+    output: YolactOutput, priors: Tensor, settings: YolactSettings, options: SegmentOptions
+) -> list[YolactPrediction]:
+    """The detections of each image, at most options.max_instances."""
+    select = _select_across_classes if settings.cross_class_nms else _select_per_class
+    predictions = []
+    for loc, probs, coefficients, prototypes in zip(
+        output.loc, output.class_probs, output.coefficients, output.prototypes, strict=True
+    ):
+        # a prior at or below options.score_threshold can neither be reported nor suppress one above it
+        threshold = max(settings.candidate_threshold, options.score_threshold)
+        priors_kept = torch.where(probs[:, 1:].amax(dim=1) > threshold)[0]
+        boxes = decode_boxes(loc[priors_kept], priors[priors_kept])
+        scores = probs[priors_kept, 1:].t().contiguous()  # (classes, n)
+        kept, class_ids = select(boxes, scores, settings, options)
+        coefficients = coefficients[priors_kept[kept]]
+        predictions.append(
+            YolactPrediction(boxes[kept], scores[class_ids, kept], class_ids, coefficients, prototypes)
+        )
+    return predictions
+
+
+def _select_per_class(
+    boxes: Tensor, scores: Tensor, settings: YolactSettings, options: SegmentOptions
+) -> tuple[Tensor, Tensor]:
+    """Boxes (n, 4), scores (classes, n) → which boxes are kept, and as which class; best first.
+
+    A box may be kept as several classes, also as one that scores below the candidate threshold.
+    """
+    wanted = _wanted_classes(len(scores), options, scores.device)
+    sorted_scores, candidates = scores[wanted].sort(dim=1, descending=True)
+    sorted_scores = sorted_scores[:, : settings.candidates_per_class]
+    candidates = candidates[:, : settings.candidates_per_class]
+    kept = fast_nms(boxes[candidates], options.nms_threshold) & (sorted_scores > options.score_threshold)
+    best = sorted_scores[kept].argsort(descending=True)[: options.max_instances]
+    return candidates[kept][best], wanted[:, None].expand_as(candidates)[kept][best]
+
+
+def _select_across_classes(
+    boxes: Tensor, scores: Tensor, settings: YolactSettings, options: SegmentOptions
+) -> tuple[Tensor, Tensor]:
+    """As `_select_per_class`, but each box only as its best class, and all compete."""
+    best_scores, class_ids = scores.max(dim=0)
+    candidates = best_scores.argsort(descending=True)[: settings.candidates_per_class]
+    kept = candidates[fast_nms(boxes[candidates][None], options.nms_threshold)[0]]
+    kept = kept[torch.isin(class_ids[kept], _wanted_classes(len(scores), options, scores.device))]
+    kept = kept[: options.max_instances]
+    return kept, class_ids[kept]
+
+
+def _wanted_classes(count: int, options: SegmentOptions, device: torch.device) -> Tensor:
+    wanted: Sequence[int] = range(count)
+    if options.classes is not None:
+        wanted = sorted(class_id for class_id in options.classes if 0 <= class_id < count)
+    return torch.tensor(wanted, dtype=torch.int64, device=device)
+
+
+def fast_nms(boxes: Tensor, iou_threshold: float) -> Tensor:
+    """Which boxes (classes, n, 4), best first in each class, overlap no better one of it by more.
+
+    Suppressed boxes suppress others too, which is what lets all be decided at once. bool (classes, n).
+    Source: YOLACT §5, Fast NMS.
+    """
+    if boxes.shape[1] == 0:
+        return torch.ones(boxes.shape[:2], dtype=torch.bool, device=boxes.device)
+    x_min, y_min, x_max, y_max = boxes.unbind(-1)
+    areas = (x_max - x_min) * (y_max - y_min)
+    inter = _overlap(x_min, x_max) * _overlap(y_min, y_max)
+    iou = inter / (areas[:, :, None] + areas[:, None, :] - inter)
+    # two boxes without area give NaN, which is not at or below the threshold
+    return iou.triu_(diagonal=1).amax(dim=1) <= iou_threshold
+
+
+def _overlap(low: Tensor, high: Tensor) -> Tensor:
+    """(classes, n) interval ends → (classes, n, n) common lengths."""
+    common = torch.minimum(high[:, :, None], high[:, None, :])
+    return common.sub_(torch.maximum(low[:, :, None], low[:, None, :])).clamp_(min=0)

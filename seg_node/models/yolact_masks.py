@@ -1,0 +1,109 @@
+"""YOLACT's prototypes and coefficients → masks and boxes at image resolution.
+
+Source: dbolya/yolact `layers/output_utils.py: postprocess`, `layers/box_utils.py: crop,
+sanitize_coordinates`.
+"""
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from seg_node.types import MaskCrop
+
+_EMPTY = MaskCrop(0, 0, np.zeros((0, 0), np.bool_))
+# a product of matrices rounds differently from F.interpolate, by some 1e-7
+_TOLERANCE = 1e-6
+
+
+def pixel_boxes(boxes_rel: Tensor, image_size: tuple[int, int]) -> Tensor:
+    """Relative corners (N, 4) → float corners in whole pixels of the image; only x_min ≥ 0 and x_max ≤ W."""
+    height, width = image_size
+    x_min, x_max = _sanitise(boxes_rel[:, 0], boxes_rel[:, 2], width, padding=0)
+    y_min, y_max = _sanitise(boxes_rel[:, 1], boxes_rel[:, 3], height, padding=0)
+    return torch.stack((x_min, y_min, x_max, y_max), dim=1).long().float()
+
+
+def _sanitise(first: Tensor, second: Tensor, size: int, padding: int) -> tuple[Tensor, Tensor]:
+    first, second = first * size, second * size
+    low = torch.minimum(first, second) - padding
+    high = torch.maximum(first, second) + padding
+    return low.clamp(min=0), high.clamp(max=size)
+
+
+def mix_prototypes(prototypes: Tensor, coefficients: Tensor) -> Tensor:
+    """Prototypes (h, w, K), coefficients (N, K) → the objects' probabilities (N, h, w), not yet cropped."""
+    return (prototypes @ coefficients.t()).sigmoid().permute(2, 0, 1).contiguous()
+
+
+def crop_windows(boxes_rel: Tensor, grid: tuple[int, int]) -> Tensor:
+    """int64 (N, 4): first column, first row and those after the last, of the cells that a box may fill.
+
+    The box grows by one cell on each side.
+    """
+    height, width = grid
+    x_min, x_max = _sanitise(boxes_rel[:, 0], boxes_rel[:, 2], width, padding=1)
+    y_min, y_max = _sanitise(boxes_rel[:, 1], boxes_rel[:, 3], height, padding=1)
+    # cell j is inside if x_min <= j < x_max
+    return torch.stack((x_min, y_min, x_max, y_max), dim=1).ceil().long()
+
+
+def enlarge_masks(
+    probs: Tensor, windows: Tensor, image_size: tuple[int, int], threshold: float
+) -> list[MaskCrop]:
+    """Masks at image resolution, cropped to the smallest rectangle that holds them.
+
+    probs: (N, h, w) float on the CPU; taken for 0 outside of the windows (see `crop_windows`).
+    threshold: a pixel belongs to the object above it.
+    The pixels are those of F.interpolate(bilinear) on the whole map, computed only around the windows.
+    """
+    grid = probs.shape[-2:]
+    rows, columns = (_weights(cells, pixels) for cells, pixels in zip(grid, image_size, strict=True))
+    row_reach, column_reach = _reach(rows), _reach(columns)
+    crops = []
+    for prob, (left, top, right, bottom) in zip(probs, windows.tolist(), strict=True):
+        if left >= right or top >= bottom:
+            crops.append(_EMPTY)
+            continue
+        cells = slice(top, bottom), slice(left, right)
+        pixels = (
+            slice(row_reach[0][top], row_reach[1][bottom - 1]),
+            slice(column_reach[0][left], column_reach[1][right - 1]),
+        )
+        enlarged = rows[pixels[0], cells[0]] @ prob[cells] @ columns[pixels[1], cells[1]].t()
+        mask = enlarged > threshold + _TOLERANCE
+        if not torch.equal(mask, enlarged > threshold - _TOLERANCE):
+            mask = _interpolate(prob, cells, image_size)[pixels] > threshold
+        crops.append(_tight(mask, pixels))
+    return crops
+
+
+def _weights(cells: int, pixels: int) -> Tensor:
+    """(pixels, cells): how much each cell of a row gives to each pixel, to the last bit of F.interpolate."""
+    unit = torch.eye(cells)[None, None]
+    weights = F.interpolate(unit, size=(cells, pixels), mode="bilinear", align_corners=False)
+    return weights[0, 0].t().contiguous()
+
+
+def _reach(weights: Tensor) -> tuple[list[int], list[int]]:
+    """For each cell the first pixel that it gives to, and the one after the last."""
+    gives = (weights > 0).to(torch.uint8)
+    first = gives.argmax(dim=0)
+    last = len(gives) - gives.flip(0).argmax(dim=0)
+    return first.tolist(), last.tolist()
+
+
+def _interpolate(prob: Tensor, cells: tuple[slice, slice], image_size: tuple[int, int]) -> Tensor:
+    cropped = torch.zeros_like(prob)
+    cropped[cells] = prob[cells]
+    return F.interpolate(cropped[None, None], size=image_size, mode="bilinear", align_corners=False)[0, 0]
+
+
+def _tight(mask: Tensor, pixels: tuple[slice, slice]) -> MaskCrop:
+    image = mask.numpy()
+    x, y, width, height = cv2.boundingRect(image.view(np.uint8))
+    if width == 0:
+        return _EMPTY
+    tight = np.ascontiguousarray(image[y : y + height, x : x + width])
+    return MaskCrop(pixels[1].start + x, pixels[0].start + y, tight)

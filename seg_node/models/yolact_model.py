@@ -1,0 +1,61 @@
+"""A YOLACT checkpoint as the engine uses it: network, labels, input and how its answer is assembled."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from seg_node.models.yolact import Yolact
+from seg_node.models.yolact_detect import YolactPrediction, YolactSettings, detect
+from seg_node.models.yolact_masks import crop_windows, enlarge_masks, mix_prototypes, pixel_boxes
+from seg_node.panoptic import fuse_panoptic
+from seg_node.prepare import InputSpec, ModelInput, prepare_frames
+from seg_node.types import Frame, Instances, LabelSet, Segmentation, SegmentOptions
+
+
+@dataclass(frozen=True)
+class YolactModel:
+    """See `SegmentationModel`."""
+
+    network: Yolact
+    labels: LabelSet
+    input_spec: InputSpec
+    default_options: SegmentOptions
+    settings: YolactSettings
+
+    def to(self, device: torch.device) -> None:
+        self.network.to(device)
+
+    def prepare(self, frames: Sequence[Frame], device: torch.device) -> ModelInput:
+        return prepare_frames(frames, self.input_spec, device)
+
+    def __call__(self, batch: ModelInput, options: SegmentOptions) -> list[YolactPrediction]:
+        return detect(self.network(batch.pixels), self.network.priors, self.settings, options)
+
+    def assemble(
+        self, raw: YolactPrediction, image_size: tuple[int, int], options: SegmentOptions
+    ) -> Segmentation:
+        instances = assemble_instances(raw, image_size, options)
+        if not options.panoptic:
+            return Segmentation(image_size, instances)
+        panoptic = fuse_panoptic(instances, None, image_size, self.labels, options)
+        return Segmentation(image_size, instances, panoptic)
+
+
+def assemble_instances(
+    raw: YolactPrediction, image_size: tuple[int, int], options: SegmentOptions
+) -> Instances:
+    """Boxes in whole pixels and masks at image resolution; those below min_area left out."""
+    boxes = raw.boxes_rel.cpu()
+    probs = mix_prototypes(raw.prototypes, raw.coefficients).cpu()
+    windows = crop_windows(boxes, (probs.shape[1], probs.shape[2]))
+    masks = enlarge_masks(probs, windows, image_size, options.mask_threshold)
+    kept = [i for i, mask in enumerate(masks) if options.min_area == 0 or mask.area >= options.min_area]
+    return Instances(
+        boxes_xyxy=pixel_boxes(boxes, image_size).numpy()[kept],
+        scores=raw.scores.cpu().numpy()[kept],
+        class_ids=raw.class_ids.cpu().numpy()[kept].astype(np.int32),
+        masks=tuple(masks[i] for i in kept),
+        ids=np.arange(1, len(kept) + 1, dtype=np.uint32),
+    )
