@@ -178,11 +178,15 @@ def read_detectron2_config(
         _check({mask_key: keys.get(mask_key, default)}, {mask_key: (keys.get(box_key, default),)}, source)
     if len(config.settings.anchor_sizes) != len(RPN_LEVELS):
         raise ValueError(f"{source}: MODEL.ANCHOR_GENERATOR.SIZES must have 1 or {len(RPN_LEVELS)} rows")
+    return _with_counts(config, keys, source)
+
+
+def _with_counts(config: Detectron2Config, keys: Keys, source: str) -> Detectron2Config:
     if _NUM_THINGS in keys:
         config = replace(config, num_things=_convert(_count, keys[_NUM_THINGS], _NUM_THINGS, source))
     if config.meta_architecture == "PanopticFPN" and _NUM_SEMANTIC in keys:
         num_semantic = _convert(_count, keys[_NUM_SEMANTIC], _NUM_SEMANTIC, source)
-        config = replace(config, num_stuff=num_semantic - 1)  # of which the first is all things
+        config = replace(config, num_stuff=num_semantic - 1)  # without the one of all things
     return config
 
 
@@ -200,15 +204,9 @@ def read_detectron2_input(content: Mapping[str, Any], source: str) -> tuple[Inpu
 
 def _read_keys(content: Mapping[str, Any], source: str) -> dict[str, Any]:
     keys = dict(_flatten(content))
-    known = {
-        *_INPUT,
-        *_RCNN,
-        _NUM_THINGS,
-        _NUM_SEMANTIC,
-        *TRUNK_SUPPORTED,
-        *RCNN_SUPPORTED,
-        *SEMANTIC_SUPPORTED,
-    }
+    known = {*_INPUT, *_RCNN, _NUM_THINGS, _NUM_SEMANTIC}.union(
+        TRUNK_SUPPORTED, RCNN_SUPPORTED, SEMANTIC_SUPPORTED
+    )
     unknown = [key for key in keys if key not in known and not key.startswith(PASSED_OVER)]
     if unknown:
         logger.warning("%s: not understood and ignored: %s", source, ", ".join(unknown))
@@ -237,7 +235,7 @@ def _check(keys: Keys, supported: Supported, source: str) -> None:
         value = keys.get(key, default)
         plain = list(value) if isinstance(value, tuple) else value
         if plain not in values:
-            said = "" if key in keys else " (Detectron2's default, as the file does not say)"
+            said = "" if key in keys else " (Detectron2's default; is the file's _BASE_ missing?)"
             raise ValueError(
                 f"{source}: {key}: {value!r}{said} is not supported; supported: "
                 f"{', '.join(repr(value) for value in values)}"
@@ -257,5 +255,5 @@ def _apply(keys: Keys, honoured: Honoured, source: str) -> Detectron2Config:
 def _convert(convert: Callable[[Any], Any], value: Any, key: str, source: str) -> Any:
     try:
         return convert(value)
-    except (TypeError, ValueError, KeyError) as error:
+    except (TypeError, ValueError, KeyError, OverflowError) as error:
         raise ValueError(f"{source}: {key}: {value!r} does not fit ({error})") from error
