@@ -23,7 +23,7 @@ def fuse_panoptic(
 
     semantic: (H, W) integers from 0, class ids of `labels`; its stuff classes are used, 0 is none of them.
     None when the model has no stuff.
-    options: its panoptic_… fields.
+    options: its panoptic_… fields, and classes for the stuff.
 
     Segment ids count from 1: things by falling score, then stuff by rising class id. Area and RoI are those
     of the pixels that the segment has in the map.
@@ -34,9 +34,7 @@ def fuse_panoptic(
     segment_map = np.zeros(image_size, np.uint16)
     segments = _paint_things(segment_map, instances, options)
     if semantic is not None:
-        segments += _paint_stuff(
-            segment_map, semantic, labels, options.panoptic_stuff_min_area, len(segments)
-        )
+        segments += _paint_stuff(segment_map, semantic, labels, options, len(segments))
     return PanopticSegments(segment_map, tuple(segments))
 
 
@@ -102,15 +100,16 @@ def _paint_stuff(
     segment_map: NDArray[np.uint16],
     semantic: NDArray[np.integer],
     labels: LabelSet,
-    min_area: int,
+    options: SegmentOptions,
     last_id: int,
 ) -> list[Segment]:
     segments: list[Segment] = []
     free_classes = semantic * (segment_map == 0)
     areas = np.bincount(free_classes.reshape(-1), minlength=max(labels.stuff, default=0) + 1).tolist()
     id_of_class = np.zeros(len(areas), np.uint16)
-    for class_id in sorted(labels.stuff.keys() - {0}):
-        if areas[class_id] == 0 or areas[class_id] < min_area:
+    wanted = labels.stuff.keys() if options.classes is None else labels.stuff.keys() & options.classes
+    for class_id in sorted(wanted - {0}):
+        if areas[class_id] == 0 or areas[class_id] < options.panoptic_stuff_min_area:
             continue
         segment_id = last_id + len(segments) + 1
         id_of_class[class_id] = segment_id

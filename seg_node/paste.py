@@ -49,10 +49,7 @@ def _paste(
         return MaskCrop(0, 0, np.zeros((0, 0), np.bool_))
     visible = slice(top - y_min, bottom - y_min), slice(left - x_min, right - x_min)
     mask = _enlarged_mask(probs, (y_max - y_min + 1, x_max - x_min + 1), visible, threshold)
-    x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
-    if width == 0:
-        return MaskCrop(0, 0, np.zeros((0, 0), np.bool_))
-    return MaskCrop(left + x, top + y, mask[y : y + height, x : x + width])
+    return _cropped(mask, left, top)
 
 
 def _enlarged_mask(
@@ -67,3 +64,44 @@ def _enlarged_mask(
         torch.from_numpy(probs)[None, None], size=size, mode="bilinear", align_corners=False
     )
     return exact[0, 0].numpy()[visible] >= threshold
+
+
+def paste_sampled_masks(
+    mask_probs: Tensor, boxes_xyxy: Tensor, image_size: tuple[int, int], threshold: float
+) -> list[MaskCrop]:
+    """As `paste_masks`, but each pixel takes the probability at its centre, 0 beyond the grid.
+
+    boxes_xyxy: with sides above 0.
+    Source: Detectron2 `layers/mask_ops.py: paste_masks_in_image`, the same pixels.
+    """
+    return [
+        _paste_sampled(probs, box, image_size, threshold)
+        for probs, box in zip(mask_probs, boxes_xyxy.numpy(), strict=True)
+    ]
+
+
+def _paste_sampled(
+    probs: Tensor, box: NDArray[np.float32], image_size: tuple[int, int], threshold: float
+) -> MaskCrop:
+    (left, top), (right, bottom) = np.floor(box[:2]).astype(int) - 1, np.ceil(box[2:]).astype(int) + 1
+    x = _grid_places(max(left, 0), min(right, image_size[1]), box[0], box[2])
+    y = _grid_places(max(top, 0), min(bottom, image_size[0]), box[1], box[3])
+    if len(x) == 0 or len(y) == 0:
+        return MaskCrop(0, 0, np.zeros((0, 0), np.bool_))
+    places = torch.stack((x.expand(len(y), -1), y[:, None].expand(-1, len(x))), dim=2)
+    sampled = F.grid_sample(probs[None, None], places[None], mode="bilinear", align_corners=False)[0, 0]
+    return _cropped(sampled.numpy() >= threshold, max(left, 0), max(top, 0))
+
+
+def _grid_places(start: int, end: int, low: np.float32, high: np.float32) -> Tensor:
+    """Where the centres of the pixels start … end-1 lie between the box's edges, which are at -1 and 1."""
+    centres = np.arange(start, end, dtype=np.float32) + np.float32(0.5)
+    return torch.from_numpy((centres - low) / (high - low) * 2 - 1)
+
+
+def _cropped(mask: NDArray[np.bool_], left: int, top: int) -> MaskCrop:
+    """The smallest crop with all pixels of a mask whose first pixel lies at (left, top)."""
+    x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
+    if width == 0:
+        return MaskCrop(0, 0, np.zeros((0, 0), np.bool_))
+    return MaskCrop(left + x, top + y, mask[y : y + height, x : x + width])

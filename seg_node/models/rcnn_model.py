@@ -5,10 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torchvision.ops import clip_boxes_to_image
 
 from seg_node.models.rcnn import MaskRCNN, RawPrediction
+from seg_node.models.rcnn_settings import RCNNSettings
+from seg_node.models.semantic_head import classify_pixels
 from seg_node.panoptic import fuse_panoptic
-from seg_node.paste import paste_masks
+from seg_node.paste import paste_masks, paste_sampled_masks
 from seg_node.prepare import InputSpec, ModelInput, prepare_frames
 from seg_node.types import Frame, Instances, LabelSet, Segmentation, SegmentOptions
 
@@ -34,23 +38,40 @@ class RCNNModel:
     def assemble(
         self, raw: RawPrediction, image_size: tuple[int, int], options: SegmentOptions
     ) -> Segmentation:
-        instances = assemble_instances(raw, image_size, options)
+        instances = assemble_instances(raw, image_size, self.network.settings, options)
         if not options.panoptic:
             return Segmentation(image_size, instances)
-        panoptic = fuse_panoptic(instances, None, image_size, self.labels, options)
+        semantic = self._semantic_map(raw, image_size)
+        panoptic = fuse_panoptic(instances, semantic, image_size, self.labels, options)
         return Segmentation(image_size, instances, panoptic)
 
+    def _semantic_map(self, raw: RawPrediction, image_size: tuple[int, int]) -> NDArray[np.uint8] | None:
+        """(H, W): the stuff's class ids, 0 where the semantic branch sees a thing; None without stuff."""
+        if raw.semantic_logits is None:
+            return None
+        classes = classify_pixels(raw.semantic_logits, raw.input_size, image_size)
+        class_ids = np.array([0, *sorted(self.labels.stuff)], np.uint8)
+        return np.take(class_ids, classes.cpu().numpy())
 
-def assemble_instances(raw: RawPrediction, image_size: tuple[int, int], options: SegmentOptions) -> Instances:
+
+def assemble_instances(
+    raw: RawPrediction, image_size: tuple[int, int], settings: RCNNSettings, options: SegmentOptions
+) -> Instances:
     """Boxes in pixels of the camera image, masks pasted inside them; those below min_area left out."""
     scale = torch.tensor([size / raw_size for size, raw_size in zip(image_size, raw.input_size, strict=True)])
     boxes = raw.boxes_xyxy.cpu() * scale[[1, 0, 1, 0]]
-    masks = paste_masks(raw.mask_probs.cpu(), boxes, image_size, options.mask_threshold)
-    kept = [i for i, mask in enumerate(masks) if options.min_area == 0 or mask.area >= options.min_area]
+    visible = torch.arange(len(boxes))
+    if settings.boxes_clipped:
+        boxes = clip_boxes_to_image(boxes, image_size)
+        visible = torch.where((boxes[:, 2:] > boxes[:, :2]).all(1))[0]
+    paste = paste_sampled_masks if settings.mask_paste == "sample" else paste_masks
+    masks = paste(raw.mask_probs.cpu()[visible], boxes[visible], image_size, options.mask_threshold)
+    large = [i for i, mask in enumerate(masks) if options.min_area == 0 or mask.area >= options.min_area]
+    kept = visible[large].numpy()
     return Instances(
         boxes_xyxy=boxes.numpy()[kept],
         scores=raw.scores.cpu().numpy()[kept],
         class_ids=raw.class_ids.cpu().numpy()[kept].astype(np.int32),
-        masks=tuple(masks[i] for i in kept),
+        masks=tuple(masks[i] for i in large),
         ids=np.arange(1, len(kept) + 1, dtype=np.uint32),
     )

@@ -8,6 +8,7 @@ from functools import reduce
 from itertools import pairwise
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seg_node.models.backbones import NormLayer, conv_norm, count_numbered
@@ -56,3 +57,14 @@ def build_semantic_head(tensors: Mapping[str, Tensor], prefix: str, norm: NormLa
     ]
     in_channels = tensors[f"{prefix}levels.0.0.0.weight"].shape[1]
     return SemanticHead(in_channels, widths, tensors[f"{prefix}predictor.weight"].shape[0], norm)
+
+
+def classify_pixels(logits: Tensor, input_size: tuple[int, int], image_size: tuple[int, int]) -> Tensor:
+    """The class of each pixel of the camera image, the first of equal ones: int64 (H, W).
+
+    logits: (classes, h/4, w/4) of the padded input. input_size: (height, width) of the input without padding.
+    Source: Detectron2 `modeling/postprocessing.py: sem_seg_postprocess`.
+    """
+    enlarged = F.interpolate(logits[None], scale_factor=4, mode="bilinear", align_corners=False)
+    cropped = enlarged[..., : input_size[0], : input_size[1]]
+    return F.interpolate(cropped, size=image_size, mode="bilinear", align_corners=False)[0].argmax(0)
