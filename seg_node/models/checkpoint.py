@@ -79,7 +79,7 @@ def _read_torch(path: Path) -> Any:
         with zipfile.ZipFile(path) as archive:
             claimed = sum(entry.file_size for entry in archive.infolist())
         if claimed > path.stat().st_size:  # torch.save does not compress
-            raise ValueError(f"it claims to unpack to {claimed} bytes")
+            raise ValueError(f"it claims to hold {claimed} bytes, more than the file")
     # torch 2.4 has no safe_globals: it refuses the files that would need them
     safe_globals = getattr(torch.serialization, "safe_globals", lambda _: contextlib.nullcontext())
     with safe_globals(list(STAND_INS.values())):

@@ -18,6 +18,22 @@ from torch import Tensor
 _PLAIN_KINDS = "fiub"  # floats, integers, booleans: no objects, texts, records
 
 
+class Inert:
+    """Stands in for an object that is not needed: takes whatever it is given and does nothing with it.
+
+    As it has `__setstate__`, a file cannot set attributes of the class itself either.
+    """
+
+    def __new__(cls, *_: Any) -> "Inert":
+        return super().__new__(cls)
+
+    def __init__(self, *_: Any) -> None:
+        pass
+
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+
 class _DType:
     """Stands in for numpy.dtype."""
 
@@ -30,7 +46,7 @@ class _DType:
         self.dtype = self.dtype.newbyteorder(state[1].replace("|", "="))
 
 
-class _NumpyArray:
+class _NumpyArray(Inert):
     """Stands in for the class numpy.ndarray, which is named but never called."""
 
 
@@ -54,7 +70,7 @@ def _tensor(data: Any, dtype: _DType, shape: tuple[int, ...], order: Any) -> Ten
     return torch.from_numpy(array.astype(array.dtype.newbyteorder("="), order="C"))
 
 
-class _FromBuffer:
+class _FromBuffer(Inert):
     """Stands in for numpy's `_frombuffer`: an array in one step (pickle protocol 5)."""
 
     def __new__(cls, data: Any, dtype: _DType, shape: tuple[int, ...], order: str) -> Any:
@@ -63,14 +79,14 @@ class _FromBuffer:
         return array
 
 
-class _Scalar:
+class _Scalar(Inert):
     """Stands in for numpy's `scalar`: a number."""
 
     def __new__(cls, dtype: _DType, data: Any) -> Any:
         return _tensor(data, dtype, (), "C").item()
 
 
-class _Encode:
+class _Encode(Inert):
     """Stands in for `_codecs.encode`, by which Python 3 writes bytes in old protocols."""
 
     def __new__(cls, text: str, encoding: str = "") -> Any:
@@ -78,21 +94,12 @@ class _Encode:
             raise pickle.UnpicklingError(f"text in {encoding!r}")
         return text.encode("latin1")
 
-    def __setstate__(self, state: Any) -> None:
-        """Never called; keeps a file from setting attributes of the class."""
 
+class _NoBytes(Inert):
+    """Stands in for `bytes`, by which those protocols write none at all."""
 
-class Inert:
-    """Stands in for an object that is not needed: takes whatever it is given and does nothing with it."""
-
-    def __new__(cls, *_: Any) -> "Inert":
-        return super().__new__(cls)
-
-    def __init__(self, *_: Any) -> None:
-        pass
-
-    def __setstate__(self, state: Any) -> None:
-        pass
+    def __new__(cls) -> Any:
+        return b""
 
 
 def _named(full_name: str, stand_in: type) -> type:
@@ -110,6 +117,8 @@ _STAND_INS = {
     "numpy.ndarray": _NumpyArray,
     "numpy.dtype": _DType,
     "_codecs.encode": _Encode,
+    "builtins.bytes": _NoBytes,
+    "__builtin__.bytes": _NoBytes,
     **{
         f"{package}.{name}": made
         for package in ("numpy.core", "numpy._core")
