@@ -19,14 +19,15 @@ _COLUMNS = {
 def evaluation_table(report: Mapping[str, Any]) -> str:
     """report: the content of evaluation.json."""
     left_out = report["images_left_out"]
-    missed = f"  ({len(left_out)} left out: {_names(left_out)})" if left_out else ""
+    missed = f"  (left out {_listed(list(left_out))})" if left_out else ""
     medians = "  ".join(f"{stage} {ms:.1f}" for stage, ms in report["median_ms"].items())
     rows = [("images", f"{report['images']}{missed}"), ("median ms", f"{medians}  on {report['device']}")]
     for kind, classes in report["classes"].items():
-        rows.append((f"{kind}", f"{len(classes['scored'])} classes scored by name"))
-        for title, key in (("model lacks", "not_known_to_model"), ("model only", "not_in_ground_truth")):
-            if classes[key]:
-                rows.append((f"  {title}", f"{len(classes[key])}: {_names(classes[key])}"))
+        rows.append((f"{kind}: classes scored", _listed(classes["scored"])))
+        if classes["not_known_to_model"]:
+            rows.append(("  not known to the model", _listed(classes["not_known_to_model"])))
+        if classes["not_in_ground_truth"]:
+            rows.append(("  not in the ground truth", _listed(classes["not_in_ground_truth"])))
     for kind in ("mask", "box"):
         if f"{kind}_ap" in report:
             ap, ap50 = _number(report[f"{kind}_ap"]), _number(report[f"{kind}_ap50"])
@@ -51,12 +52,16 @@ def _class_table(per_class: Mapping[str, Mapping[str, Any]]) -> str:
         if entry.get("mask_ap") is not None or entry.get("pq") is not None
     }
     width = max(len(name) for name in ["class", *shown])
-    lines = ["  ".join([f"{'class':<{width}}", *columns])]
+    lines = ["  ".join([f"{'class':<{width}}", *(f"{title:>5}" for title in columns)])]
     for name, values in shown.items():
-        cells = (f"{_number(value):>{len(title)}}" for title, value in zip(columns, values, strict=True))
-        lines.append("  ".join([f"{name:<{width}}", *cells]))
+        numbers = (
+            f"{_number(value):>{max(5, len(title))}}" for title, value in zip(columns, values, strict=True)
+        )
+        lines.append("  ".join([f"{name:<{width}}", *numbers]))
     if len(shown) < len(per_class):
-        lines.append(f"({len(per_class) - len(shown)} more classes have nothing to score in these images)")
+        lines.append(
+            f"(nothing to score in these images for {_listed([n for n in per_class if n not in shown])})"
+        )
     return "\n".join(lines)
 
 
@@ -66,6 +71,6 @@ def _number(value: float | int | None) -> str:
     return str(value) if isinstance(value, int) else f"{value:.3f}"
 
 
-def _names(names: Sequence[str] | Mapping[str, Any], limit: int = 8) -> str:
-    some = list(names)[:limit]
-    return ", ".join(some) + (f" and {len(names) - limit} more" if len(names) > limit else "")
+def _listed(names: Sequence[str], limit: int = 8) -> str:
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return f"{len(names)}: {', '.join(names[:limit])}{more}"

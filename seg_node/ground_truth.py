@@ -91,7 +91,7 @@ def read_panoptic_truth(path: Path, folder: Path) -> PanopticTruth:
     content = _read_json(path)
     images, maps, segments = _images(content, path), {}, {}
     for annotation in content["annotations"]:
-        for key in ("image_id", "file_name", "segments_info"):
+        for key in ("segments_info", "image_id", "file_name"):
             _check_has(annotation, key, f"{path}: annotation of image {annotation.get('image_id')}")
         image_id = annotation["image_id"]
         if image_id not in images:
