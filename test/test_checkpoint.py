@@ -1,0 +1,238 @@
+"""Checkpoint files of every software are read by their content, and nothing in them is executed."""
+
+import os
+import pickle
+import sys
+import zipfile
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from seg_node.models.checkpoint import read_checkpoint
+
+Write = Callable[[Any, Path], None]
+NAME = "backbone.conv.weight"
+WEIGHT = torch.arange(300.0).reshape(3, 100)
+
+
+def save_legacy(content: Any, path: Path) -> None:
+    torch.save(content, path, _use_new_zipfile_serialization=False)
+
+
+def save_pickle(content: Any, path: Path) -> None:
+    path.write_bytes(pickle.dumps(content))
+
+
+def arrays(tensors: dict[str, Tensor]) -> dict[str, np.ndarray]:
+    return {name: tensor.numpy() for name, tensor in tensors.items()}
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".pt", ".pkl"])
+@pytest.mark.parametrize(
+    ("write", "weight"), [(torch.save, WEIGHT), (save_legacy, WEIGHT), (save_pickle, WEIGHT.numpy())]
+)
+@pytest.mark.parametrize("wrapper", [None, "model", "state_dict", "model_state_dict"])
+def test_content_and_not_the_suffix_tells_how_a_file_is_read(
+    wrapper: str | None, write: Write, weight: Any, suffix: str, tmp_path: Path
+) -> None:
+    file = tmp_path / f"weights{suffix}"
+    tensors = OrderedDict({NAME: weight})
+    write(tensors if wrapper is None else {wrapper: tensors, "optimizer": {"lr": 0.1}, "iteration": 7}, file)
+    checkpoint = read_checkpoint(file)
+    assert checkpoint.path == file and dict(checkpoint.metadata) == {}
+    assert list(checkpoint.tensors) == [NAME] and checkpoint.tensors[NAME].equal(WEIGHT)
+
+
+def test_texts_of_a_safetensors_file_are_kept(tmp_path: Path) -> None:
+    save_file({NAME: WEIGHT}, tmp_path / "w.safetensors", {"config": "{}"})
+    checkpoint = read_checkpoint(tmp_path / "w.safetensors")
+    assert checkpoint.tensors[NAME].equal(WEIGHT) and checkpoint.metadata["config"] == "{}"
+
+
+def test_detectron2_names_stay_and_the_author_is_kept(tmp_path: Path) -> None:
+    content = {"model": {NAME: WEIGHT.numpy()}, "__author__": "somebody", "matching_heuristics": True}
+    save_pickle(content, tmp_path / "model_final.pkl")
+    checkpoint = read_checkpoint(tmp_path / "model_final.pkl")
+    assert list(checkpoint.tensors) == [NAME] and dict(checkpoint.metadata) == {"__author__": "somebody"}
+
+
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_caffe2_blobs_get_detectron2_names(wrapped: bool, tmp_path: Path) -> None:
+    blobs = {
+        "fpn_res2_2_sum_w": np.ones((4, 4, 3, 3), np.float32),
+        "fpn_res2_2_sum_w_momentum": np.zeros((4, 4, 3, 3), np.float32),
+    }
+    save_pickle({"blobs": blobs, "cfg": "MODEL: {}"} if wrapped else blobs, tmp_path / "model_final.pkl")
+    checkpoint = read_checkpoint(tmp_path / "model_final.pkl")
+    assert {name: tuple(tensor.shape) for name, tensor in checkpoint.tensors.items()} == {
+        "backbone.fpn_output2.weight": (4, 4, 3, 3)
+    }
+
+
+@pytest.mark.parametrize("write", [torch.save, save_legacy])
+def test_mmdetection_1_and_2_keep_meta_and_lose_moving_averages(write: Write, tmp_path: Path) -> None:
+    meta = {"CLASSES": ("cup", "bowl"), "config": "model = dict(type='SOLO')", "epoch": 36, "seed": None}
+    tensors = {NAME: WEIGHT, "ema_backbone_conv_weight": WEIGHT + 1}
+    write({"meta": meta, "state_dict": tensors, "optimizer": {}}, tmp_path / "solo.pth")
+    checkpoint = read_checkpoint(tmp_path / "solo.pth")
+    assert list(checkpoint.tensors) == [NAME] and checkpoint.metadata == {"meta": meta}
+
+
+def test_prefix_of_parallel_training_is_dropped(tmp_path: Path) -> None:
+    torch.save({f"module.{NAME}": WEIGHT}, tmp_path / "w.pth")
+    assert list(read_checkpoint(tmp_path / "w.pth").tensors) == [NAME]
+
+
+@pytest.fixture
+def history_buffer(monkeypatch: pytest.MonkeyPatch) -> type:
+    """A class under the name of mmengine's, which the reader must never see."""
+
+    class HistoryBuffer:
+        def __init__(self, values: list[float]) -> None:
+            self.max_length = 1000000
+            self._log_history, self._count_history = np.array(values), np.array([1] * len(values))
+            self.smallest = HistoryBuffer.min
+
+        def min(self) -> float:
+            raise AssertionError("executed")
+
+        def __setstate__(self, state: Any) -> None:
+            raise AssertionError("executed")
+
+    name = "mmengine.logging.history_buffer"
+    for package in ("mmengine", "mmengine.logging", name):
+        monkeypatch.setitem(sys.modules, package, ModuleType(package))
+    HistoryBuffer.__module__, HistoryBuffer.__qualname__ = name, "HistoryBuffer"
+    HistoryBuffer.min.__module__, HistoryBuffer.min.__qualname__ = name, "HistoryBuffer.min"
+    sys.modules[name].HistoryBuffer = HistoryBuffer  # type: ignore[attr-defined]
+    return HistoryBuffer
+
+
+@pytest.mark.skipif(not hasattr(torch.serialization, "safe_globals"), reason="needs torch 2.5")
+@pytest.mark.parametrize("installed", [True, False])
+@pytest.mark.parametrize("write", [torch.save, save_legacy])
+def test_logs_in_a_checkpoint_of_mmdetection_3_do_no_harm(
+    write: Write, installed: bool, history_buffer: type, tmp_path: Path
+) -> None:
+    hub = {"log_scalars": OrderedDict({"train/loss": history_buffer([1.5, 1.25])}), "loss": np.float64(1.25)}
+    meta = {
+        "dataset_meta": {"classes": ("cup",), "palette": [(1, 2, 3)]},
+        "cfg": "x = 1",
+        "epoch": np.int64(3),
+    }
+    write({"meta": meta, "state_dict": {NAME: WEIGHT}, "message_hub": hub}, tmp_path / "epoch.pth")
+    if not installed:
+        del sys.modules["mmengine.logging.history_buffer"]
+    checkpoint = read_checkpoint(tmp_path / "epoch.pth")
+    assert checkpoint.tensors[NAME].equal(WEIGHT)
+    assert checkpoint.metadata["meta"] == {**meta, "epoch": 3}
+    assert not torch.serialization.get_safe_globals()  # for whoever else loads a file
+
+
+class Hostile:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, ("touch hostile_was_here",)
+
+
+@pytest.mark.parametrize("write", [torch.save, save_legacy, save_pickle])
+@pytest.mark.parametrize("place", ["beside", "among", "alone"])
+def test_file_that_would_run_a_command_is_refused_by_its_name(
+    place: str, write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tensors = {NAME: WEIGHT.numpy() if write is save_pickle else WEIGHT}
+    contents = {
+        "beside": {"model": tensors, "optimizer": Hostile()},
+        "among": {**tensors, "x": Hostile()},
+        "alone": Hostile(),
+    }
+    write(contents[place], tmp_path / "w.pth")
+    with pytest.raises(
+        ValueError, match=r"w\.pth: .*it asks for (posix|nt)\.system, which weights have no need of"
+    ):
+        read_checkpoint(tmp_path / "w.pth")
+    assert [path.name for path in tmp_path.iterdir()] == ["w.pth"]
+
+
+def altered(
+    change: Callable[[str, bytes], bytes], compression: int = zipfile.ZIP_STORED
+) -> Callable[[Path], None]:
+    """Writes a checkpoint of which one record is changed."""
+
+    def write(path: Path) -> None:
+        torch.save({NAME: WEIGHT}, path)
+        with zipfile.ZipFile(path) as archive:
+            records = {entry.filename: archive.read(entry) for entry in archive.infolist()}
+        with zipfile.ZipFile(path, "w", compression) as archive:
+            for name, data in records.items():
+                archive.writestr(name, change(name, data))
+
+    return write
+
+
+def claim_more(name: str, data: bytes) -> bytes:
+    count, large = b"M\x2c\x01", b"J\x00\x00\x00\x40"  # 300, 2**30
+    return data.replace(count, large) if name.endswith("data.pkl") else data
+
+
+DAMAGED: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "empty": (lambda path: path.write_bytes(b""), "not a plain pickle"),
+    "text": (
+        lambda path: path.write_text("version https://git-lfs.github.com/spec/v1"),
+        "not a plain pickle",
+    ),
+    "zeros": (lambda path: path.write_bytes(bytes(100)), "not a plain pickle"),
+    "cut short": (lambda path: save_cut(path, torch.save), "not a plain"),
+    "cut short, legacy": (lambda path: save_cut(path, save_legacy), "not a plain PyTorch"),
+    "empty archive": (lambda path: zipfile.ZipFile(path, "w").close(), "not a plain PyTorch"),
+    "archive of something": (lambda path: write_archive(path), "not a plain PyTorch"),
+    "storage larger than its data": (altered(claim_more), "not a plain PyTorch"),
+    "data missing": (altered(lambda name, data: b"" if "data/" in name else data), "not a plain PyTorch"),
+    "bomb": (
+        altered(lambda name, data: bytes(10**6) if "data/0" in name else data, zipfile.ZIP_DEFLATED),
+        r"it claims to hold 1000\d+ bytes, more than the file",
+    ),
+    "shape larger than the file": (
+        lambda path: torch.save({NAME: torch.zeros(1).expand(10**9)}, path),
+        r"backbone\.conv\.weight: 4000000000 bytes in a file of \d+",
+    ),
+    "numbers": (lambda path: torch.save({NAME: 3}, path), "'backbone.conv.weight' is not a tensor"),
+    "list": (lambda path: torch.save([WEIGHT], path), "holds a list"),
+    "nothing": (lambda path: save_pickle({}, path), "holds a dict"),
+    "array of texts": (lambda path: save_pickle({NAME: np.array(["a"])}, path), "array of <U1"),
+}
+
+
+def save_cut(path: Path, save: Write) -> None:
+    save({NAME: WEIGHT}, path)
+    path.write_bytes(path.read_bytes()[:-700])
+
+
+def write_archive(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("readme.txt", "no weights")
+
+
+@pytest.mark.parametrize("name", ["w.pth", "w.pkl"])
+@pytest.mark.parametrize("kind", DAMAGED)
+def test_file_that_is_no_checkpoint_is_refused_with_its_name_and_the_reason(
+    kind: str, name: str, tmp_path: Path
+) -> None:
+    write, message = DAMAGED[kind]
+    write(tmp_path / name)
+    with pytest.raises(ValueError, match=rf"{name}: .*{message}"):
+        read_checkpoint(tmp_path / name)
+
+
+def test_folder_and_missing_file_are_told(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "w.pkl"):
+        with pytest.raises(FileNotFoundError, match=f"{path}: no such weights file"):
+            read_checkpoint(path)
