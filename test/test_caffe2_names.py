@@ -102,15 +102,11 @@ def caffe2_name(name: str) -> str:
     """The blob that Detectron2's tensor comes from: the reverse, for ResNet-50."""
     last_block = {"2": "2", "3": "3", "4": "5", "5": "2"}
     module, _, parameter = name.rpartition(".")
-    blob = (
-        module.replace("backbone.bottom_up.", "")
-        .replace(".norm", ".bn")
-        .replace("stem.conv1.bn", "res.conv1.bn")
-    )
-    blob = blob.replace("stem.conv1", "conv1").replace("shortcut", "branch1")
+    blob = module.replace("backbone.bottom_up.", "").replace(".norm", ".bn").replace("shortcut", "branch1")
     for index, letter in enumerate("abc", 1):
-        if blob.startswith("res") and ".conv1.bn" not in blob[:10]:
+        if blob.startswith("res"):
             blob = blob.replace(f".conv{index}", f".branch2{letter}")
+    blob = {"stem.conv1": "conv1", "stem.conv1.bn": "res.conv1.bn"}.get(blob, blob)
     for old, new in {
         "backbone.fpn_lateral": "fpn.inner.res",
         "backbone.fpn_output": "fpn.res",
