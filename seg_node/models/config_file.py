@@ -96,7 +96,7 @@ _ARITHMETIC: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.FloorDiv: operator.floordiv,
 }
 _MAX_LENGTH = 10_000
-_MAX_NUMBER = 2**63
+_MAX_INTEGER = 2**63
 
 
 def parse_python_config(text: str, source: str) -> dict[str, Any]:
@@ -182,6 +182,6 @@ def _compute(left: Any, op: ast.operator, right: Any) -> Any:
         result = _ARITHMETIC[type(op)](left, right)
     except ArithmeticError as error:
         raise _NotData from error
-    if abs(result) > _MAX_NUMBER:
+    if isinstance(result, int) and abs(result) > _MAX_INTEGER:
         raise _NotData
     return result
