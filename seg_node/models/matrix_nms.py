@@ -1,0 +1,53 @@
+"""Matrix NMS (Wang et al. 2020, SOLOv2 §3.3): overlapped masks lose score instead of being removed."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+
+def matrix_nms(
+    masks: Tensor,
+    class_ids: Tensor,
+    scores: Tensor,
+    kernel: Literal["gaussian", "linear"] = "gaussian",
+    sigma: float = 2.0,
+) -> Tensor:
+    """The scores (N,), each lowered by how much better masks of the same class overlap this one.
+
+    masks: bool (N, h, w), by falling score. class_ids: int64 (N,). scores: float (N,).
+    sigma: of the Gaussian, which it multiplies.
+    Source: WXinlong/SOLO `mmdet/core/post_processing/matrix_nms.py: matrix_nms`.
+    """
+    if len(scores) == 0:
+        return scores
+    overlap = overlaps_with_better(masks, class_ids)
+    worst = overlap.amax(dim=0)[:, None]  # by how much each mask is itself overlapped
+    if kernel == "gaussian":
+        decay = torch.exp(-sigma * overlap**2) / torch.exp(-sigma * worst**2)
+    else:
+        decay = (1 - overlap) / (1 - worst)
+    return scores * decay.amin(dim=0)
+
+
+def overlaps_with_better(masks: Tensor, class_ids: Tensor) -> Tensor:
+    """(N, N): at [i, j] the IoU of masks i < j of one class, else 0. Arguments as in `matrix_nms`."""
+    flat = masks.flatten(1).float()  # sums below 2**24, so exact
+    areas = flat.sum(dim=1)
+    shared = flat @ flat.T
+    overlap = shared / (areas[:, None] + areas - shared)
+    return (overlap * (class_ids[:, None] == class_ids)).triu(diagonal=1)
+
+
+def hard_nms(masks: Tensor, class_ids: Tensor, iou_threshold: float) -> Tensor:
+    """bool (N,): False for what a better mask of its class, itself kept, overlaps by more than the threshold.
+
+    Arguments as in `matrix_nms`.
+    Source: AdelaiDet `adet/modeling/solov2/utils.py: mask_nms`.
+    """
+    suppresses = (overlaps_with_better(masks, class_ids) > iou_threshold).cpu()
+    kept = torch.ones(len(masks), dtype=torch.bool)
+    for suppressed, is_kept in zip(suppresses, kept, strict=True):
+        if is_kept:
+            kept &= ~suppressed
+    return kept.to(masks.device)

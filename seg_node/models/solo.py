@@ -1,0 +1,97 @@
+"""SOLO, Decoupled SOLO and SOLOv2: backbone → pyramid → grids of classes and masks, without boxes.
+
+Sources: Wang et al. 2020 (SOLO; SOLOv2), see `solo_heads.py`, `solov2_head.py`, `solo_masks.py`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from seg_node.models.backbones import FeaturePyramid, ResNet
+from seg_node.models.solo_heads import DecoupledSOLOHead, GridOutput, SOLOHead
+from seg_node.models.solo_masks import SoloPrediction, find_candidates, place_masks, select_instances
+from seg_node.models.solo_settings import SoloSettings
+from seg_node.models.solov2_head import SOLOv2Head
+from seg_node.panoptic import fuse_panoptic
+from seg_node.prepare import InputSpec, ModelInput, prepare_frames
+from seg_node.types import Frame, Instances, LabelSet, MaskCrop, Segmentation, SegmentOptions
+
+
+class SOLO(nn.Module):
+    """The whole network: images in, scored masks out."""
+
+    def __init__(
+        self,
+        backbone: ResNet,
+        fpn: FeaturePyramid,
+        head: SOLOHead | DecoupledSOLOHead | SOLOv2Head,
+        settings: SoloSettings,
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.fpn = fpn
+        self.head = head
+        self.settings = settings
+
+    def forward(self, batch: ModelInput, options: SegmentOptions) -> list[SoloPrediction]:
+        output = self.head(self.fpn(self.backbone(batch.pixels)))
+        return [self._select(output, image, size, options) for image, size in enumerate(batch.sizes)]
+
+    def _select(
+        self, output: GridOutput, image: int, size: tuple[int, int], options: SegmentOptions
+    ) -> SoloPrediction:
+        probs = [level[image] for level in output.category_probs]
+        # no score rises later on, so that what is at or below the option's threshold can go now
+        threshold = max(self.settings.score_threshold, options.score_threshold)
+        candidates = find_candidates(probs, self.settings.strides, threshold, options.classes)
+        masks = self.head.masks(output, image, candidates.cells)
+        return SoloPrediction(*select_instances(candidates, masks, self.settings, options), size)
+
+
+@dataclass(frozen=True)
+class SoloModel:
+    """See `SegmentationModel`."""
+
+    network: SOLO
+    labels: LabelSet
+    input_spec: InputSpec
+    default_options: SegmentOptions
+
+    def to(self, device: torch.device) -> None:
+        self.network.to(device)
+
+    def prepare(self, frames: Sequence[Frame], device: torch.device) -> ModelInput:
+        return prepare_frames(frames, self.input_spec, device)
+
+    def __call__(self, batch: ModelInput, options: SegmentOptions) -> list[SoloPrediction]:
+        return self.network(batch, options)
+
+    def assemble(
+        self, raw: SoloPrediction, image_size: tuple[int, int], options: SegmentOptions
+    ) -> Segmentation:
+        masks = place_masks(raw, image_size, self.network.settings.mask_stride, options.mask_threshold)
+        instances = gather_instances(raw, masks, options.min_area)
+        if not options.panoptic:
+            return Segmentation(image_size, instances)
+        panoptic = fuse_panoptic(instances, None, image_size, self.labels, options)
+        return Segmentation(image_size, instances, panoptic)
+
+
+def gather_instances(raw: SoloPrediction, masks: Sequence[MaskCrop], min_area: int) -> Instances:
+    """The instances with their masks; boxes are the masks' bounds, zeros where a mask is empty.
+
+    min_area: pixels; instances with fewer are left out.
+    """
+    kept = [i for i, mask in enumerate(masks) if min_area == 0 or mask.area >= min_area]
+    rois = [masks[i].roi for i in kept]
+    boxes = [(r.x_offset, r.y_offset, r.x_offset + r.width, r.y_offset + r.height) for r in rois]
+    return Instances(
+        boxes_xyxy=np.array(boxes, np.float32).reshape(-1, 4),
+        scores=raw.scores.cpu().numpy()[kept],
+        class_ids=raw.class_ids.cpu().numpy()[kept].astype(np.int32),
+        masks=tuple(masks[i] for i in kept),
+        ids=np.arange(1, len(kept) + 1, dtype=np.uint32),
+    )

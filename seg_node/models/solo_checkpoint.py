@@ -1,0 +1,172 @@
+"""Checkpoints of SOLO, Decoupled SOLO and SOLOv2 → models.
+
+Widths, depths and which of the heads it is are read off the tensors; so are the grids, but for SOLOv2.
+"""
+
+import logging
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor, nn
+
+from seg_node.labels import COCO_THING_NAMES, zero_based_labels
+from seg_node.models.backbones import FeaturePyramid, ResNet, count_numbered, read_resnet_spec
+from seg_node.models.checkpoint import Checkpoint, load_tensors
+from seg_node.models.config_file import parse_python_config
+from seg_node.models.solo import SOLO, SoloModel
+from seg_node.models.solo_adelaidet_config import read_adelaidet_config
+from seg_node.models.solo_config import read_names, read_openmmlab_config
+from seg_node.models.solo_heads import DecoupledSOLOHead, SOLOHead
+from seg_node.models.solo_names import find_dialect, is_adelaidet, our_name, their_name
+from seg_node.models.solo_settings import LEVELS, PUBLISHED, SoloConfig
+from seg_node.models.solov2_head import SOLOv2Head
+from seg_node.types import LabelSet
+
+logger = logging.getLogger(__name__)
+
+
+def is_solo(tensors: Mapping[str, Tensor]) -> bool:
+    """Whether these are the tensors of a SOLO, Decoupled SOLO or SOLOv2."""
+    return find_dialect(tensors) is not None
+
+
+def load_solo(
+    checkpoint: Checkpoint, config: Mapping[str, Any], source: str, labels: LabelSet | None = None
+) -> SoloModel:
+    """The checkpoint's model.
+
+    config: a configuration of WXinlong/SOLO, mmdetection 2 or 3, or AdelaiDet; empty for the one that
+    the checkpoint carries, else for the values of the published models.
+    source: names it in messages.
+    labels: the user's own names of the classes.
+    Raises ValueError that names the file and the tensor or key that does not fit.
+    """
+    path, dialect = checkpoint.path, find_dialect(checkpoint.tensors)
+    if dialect is None:
+        raise ValueError(f"{path}: not a SOLO: it has neither kernels nor lists of masks")
+    tensors = {our_name(name, dialect): tensor for name, tensor in checkpoint.tensors.items()}
+    deformable = [name for name in checkpoint.tensors if "conv_offset" in name or "conv2_offset" in name]
+    if deformable:
+        raise ValueError(f"{path}: {deformable[0]}: deformable convolutions are not supported")
+    try:
+        num_classes = tensors["head.solo_cate.weight"].shape[0]
+        if is_adelaidet(dialect):
+            settings = read_adelaidet_config(config, source, num_classes)
+        else:
+            content, source = (config, source) if config else (_carried_config(checkpoint), str(path))
+            settings = read_openmmlab_config(content, source, published_config(tensors), num_classes)
+            if not content:
+                _log_assumed_input(settings, checkpoint)
+        network = build_solo(tensors, settings)
+    except KeyError as error:
+        raise ValueError(f"{path}: {their_name(error.args[0], dialect)} is missing") from error
+    except (IndexError, ArithmeticError) as error:
+        raise ValueError(f"{path}: not a SOLO of a known kind: {error}") from error
+    load_tensors(network, tensors, lambda name: their_name(name, dialect), path)
+    names = _carried_names(checkpoint) or settings.class_names
+    try:
+        known = zero_based_labels(num_classes, 0, names, labels)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    return SoloModel(network, known, settings.input_spec, settings.options)
+
+
+def build_solo(tensors: Mapping[str, Tensor], config: SoloConfig) -> SOLO:
+    """The network that the tensors, by its names, are for; weights random.
+
+    Raises KeyError with the name of a tensor that should be there.
+    """
+    spec = read_resnet_spec(tensors, "backbone.", config.stride_in_1x1)
+    fpn_channels = tensors["fpn.layer_blocks.0.0.weight"].shape[0]
+    return SOLO(
+        ResNet(spec, nn.BatchNorm2d),
+        FeaturePyramid(spec.out_channels, fpn_channels, None),
+        _build_head(tensors, fpn_channels, config.settings.grids),
+        config.settings,
+    ).eval()
+
+
+def published_config(tensors: Mapping[str, Tensor]) -> SoloConfig:
+    """Of the published model that the tensors, by the network's names, are most like."""
+    grids = PUBLISHED.settings.grids
+    if "head.solo_ins_list.0.weight" in tensors:
+        rows = (tensors[f"head.solo_ins_list.{level}.weight"].shape[0] for level in range(LEVELS))
+        grids = tuple(math.isqrt(count) for count in rows)
+    elif "head.solo_ins_list_x.0.weight" in tensors:
+        grids = tuple(tensors[f"head.solo_ins_list_x.{level}.weight"].shape[0] for level in range(LEVELS))
+    short, long = 800, 1333
+    kernel_convs = count_numbered(tensors, "head.kernel_convs.")
+    is_light_decoupled = "head.solo_ins_list_x.0.weight" in tensors and "head.ins_convs.0.0.weight" in tensors
+    if kernel_convs == 3 or is_light_decoupled:
+        short, long = 512, 852
+    elif kernel_convs == 2:
+        short, long = 448, 768
+    return replace(
+        PUBLISHED,
+        settings=replace(PUBLISHED.settings, grids=grids),
+        input_spec=replace(PUBLISHED.input_spec, min_size=short, max_size=long),
+    )
+
+
+def _build_head(
+    tensors: Mapping[str, Tensor], in_channels: int, grids: tuple[int, ...]
+) -> SOLOHead | DecoupledSOLOHead | SOLOv2Head:
+    num_classes = tensors["head.solo_cate.weight"].shape[0]
+    category = _tower_widths(tensors, "head.cate_convs.")
+    if "head.solo_kernel.weight" in tensors:
+        kernels = _tower_widths(tensors, "head.kernel_convs.")
+        mask_channels = tensors["head.mask_feat.convs_all_levels.0.0.0.weight"].shape[0]
+        kernel_size = tensors["head.mask_feat.conv_pred.0.weight"].shape[0]
+        return SOLOv2Head(in_channels, category, kernels, num_classes, grids, mask_channels, kernel_size)
+    if "head.solo_ins_list.0.weight" in tensors:
+        masks = _tower_widths(tensors, "head.ins_convs.")
+        return SOLOHead(in_channels, category, masks, num_classes, grids)
+    light = "head.ins_convs.0.0.weight" in tensors
+    masks = _tower_widths(tensors, "head.ins_convs." if light else "head.ins_convs_x.")
+    mask_kernel = tensors["head.solo_ins_list_x.0.weight"].shape[-1]
+    return DecoupledSOLOHead(in_channels, category, masks, num_classes, grids, light, mask_kernel)
+
+
+def _tower_widths(tensors: Mapping[str, Tensor], prefix: str) -> tuple[int, ...]:
+    count = max(count_numbered(tensors, prefix), 1)
+    return tuple(tensors[f"{prefix}{i}.0.weight"].shape[0] for i in range(count))
+
+
+def _carried_config(checkpoint: Checkpoint) -> Mapping[str, Any]:
+    """The configuration that mmdetection writes into its checkpoints as text (`config`, since 3 `cfg`)."""
+    meta = checkpoint.metadata.get("meta", {})
+    text = meta.get("cfg") or meta.get("config") if isinstance(meta, Mapping) else None
+    if not isinstance(text, str) or not text:
+        return {}
+    first, _, rest = text.partition("\n")
+    if first.endswith(".py"):  # mmdetection 1 puts the file's name before its text
+        text = rest
+    try:
+        return parse_python_config(text, str(checkpoint.path))
+    except ValueError as error:
+        logger.warning("the configuration inside the checkpoint cannot be read: %s", error)
+        return {}
+
+
+def _carried_names(checkpoint: Checkpoint) -> tuple[str, ...]:
+    """The class names that mmdetection writes into its checkpoints."""
+    meta = checkpoint.metadata.get("meta", {})
+    if not isinstance(meta, Mapping):
+        return ()
+    dataset = meta.get("dataset_meta") or meta  # of mmdetection 3; before
+    names = read_names(dataset.get("classes") or dataset.get("CLASSES"))
+    # mmdetection 1 writes traffic_light
+    return COCO_THING_NAMES if tuple(name.replace("_", " ") for name in names) == COCO_THING_NAMES else names
+
+
+def _log_assumed_input(config: SoloConfig, checkpoint: Checkpoint) -> None:
+    spec = config.input_spec
+    logger.info(
+        "%s: no configuration: images are scaled to sides of at most %d and %d pixels, as of the published "
+        "model with such a head",
+        checkpoint.path,
+        spec.max_size,
+        spec.min_size,
+    )

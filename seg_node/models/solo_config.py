@@ -1,0 +1,213 @@
+"""A configuration of a SOLO in WXinlong/SOLO or mmdetection 2 and 3 (Python or YAML) → `SoloConfig`.
+
+What changes an answer is taken over or, where only one way of it is offered, checked; what the tensors tell
+and what only training needs is passed over.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from seg_node.models.solo_config_keys import (
+    HARMLESS_STEPS,
+    PASSED_OVER,
+    READ,
+    SUPPORTED,
+    TOP_LEVEL_PASSED_OVER,
+    TOP_LEVEL_READ,
+)
+from seg_node.models.solo_settings import LEVELS, SoloConfig, SoloSettings
+from seg_node.prepare import InputSpec
+
+logger = logging.getLogger(__name__)
+
+Section = Mapping[str, Any]
+
+
+def read_openmmlab_config(content: Section, source: str, base: SoloConfig, num_classes: int) -> SoloConfig:
+    """The base with what `content`, which may be partial, says.
+
+    source: names it in messages.
+    num_classes: of the checkpoint.
+    Raises ValueError for a key that is not known, or whose value is not supported or does not fit.
+    """
+    known = {*TOP_LEVEL_READ.split(), *TOP_LEVEL_PASSED_OVER.split()}
+    unknown = [key for key in content if key not in known and not key.startswith("_")]
+    if unknown:
+        logger.warning("%s: not understood and ignored: %s", source, ", ".join(unknown))
+    model = _section(content, "model", "model", source)
+    backbone = _section(model, "backbone", "backbone", source)
+    _section(model, "neck", "neck", source)
+    test_cfg = _section(model if "test_cfg" in model else content, "test_cfg", "test_cfg", source)
+    settings = _read_settings(model, test_cfg, base.settings, num_classes, source)
+    options = replace(
+        base.options,
+        mask_threshold=_read(test_cfg, "mask_thr", base.options.mask_threshold, float, source),
+        max_instances=_read(test_cfg, "max_per_img", base.options.max_instances, _positive, source),
+    )
+    return SoloConfig(
+        settings,
+        _read_input(content, model, base.input_spec, source),
+        options,
+        stride_in_1x1=backbone.get("style", "pytorch") == "caffe",
+        class_names=_read_class_names(content),
+    )
+
+
+def _read_settings(
+    model: Section, test_cfg: Section, base: SoloSettings, num_classes: int, source: str
+) -> SoloSettings:
+    head = _section(model, "mask_head" if "mask_head" in model else "bbox_head", "head", source)
+    inner = "mask_feature_head" in head
+    features = _section(
+        head if inner else model, "mask_feature_head" if inner else "mask_feat_head", "mask features", source
+    )
+    # mmdetection 1 counts the background
+    if _read(head, "num_classes", num_classes, int, source) not in (num_classes, num_classes + 1):
+        raise ValueError(
+            f"{source}: num_classes is {head['num_classes']}, but the checkpoint has {num_classes}"
+        )
+    update_key = "filter_thr" if "filter_thr" in test_cfg else "update_thr"
+    return replace(
+        base,
+        grids=_read(head, "num_grids", base.grids, _of_each_level, source),
+        strides=_read(head, "strides", base.strides, _of_each_level, source),
+        score_threshold=_read(test_cfg, "score_thr", base.score_threshold, float, source),
+        update_threshold=_read(test_cfg, update_key, base.update_threshold, float, source),
+        nms_candidates=_read(test_cfg, "nms_pre", base.nms_candidates, _positive, source),
+        nms=test_cfg.get("kernel", base.nms),
+        sigma=_read(test_cfg, "sigma", base.sigma, float, source),
+        mask_stride=_read(features, "mask_stride", base.mask_stride, _positive, source),
+    )
+
+
+def _read_input(content: Section, model: Section, base: InputSpec, source: str) -> InputSpec:
+    """How images are resized, normalised and padded for testing."""
+    spec = _read_normalisation(content.get("img_norm_cfg") or {}, "Normalize", base, source)
+    for step in _test_steps(content, source):
+        kind = str(step.get("type")).removeprefix("mmdet.")
+        if kind in HARMLESS_STEPS.split():
+            continue
+        if kind not in ("Resize", "Normalize", "Pad", "MultiScaleFlipAug"):
+            raise ValueError(f"{source}: the step {kind} of the test pipeline is not supported")
+        step = {key: value for key, value in step.items() if key != "type"}
+        _check(step, kind, source)
+        if kind == "Normalize":
+            spec = _read_normalisation(step, kind, spec, source)
+        elif kind == "Pad":
+            spec = replace(spec, multiple=_read(step, "size_divisor", 32, _multiple_of_32, source))
+        for key in {"img_scale", "scale"} & step.keys():
+            short, long = _read(step, key, None, _scale, source)
+            spec = replace(spec, min_size=short, max_size=long)
+    preprocessor = _section(model, "data_preprocessor", "data_preprocessor", source)
+    spec = _read_normalisation(preprocessor, "data_preprocessor", spec, source)
+    return replace(
+        spec, multiple=_read(preprocessor, "pad_size_divisor", spec.multiple, _multiple_of_32, source)
+    )
+
+
+def _read_normalisation(section: Section, name: str, base: InputSpec, source: str) -> InputSpec:
+    to_rgb = section.get("bgr_to_rgb" if name == "data_preprocessor" else "to_rgb", base.channels == "rgb")
+    return replace(
+        base,
+        channels="rgb" if to_rgb else "bgr",
+        mean=_read(section, "mean", base.mean, _three_floats, source),
+        std=_read(section, "std", base.std, _three_floats, source),
+    )
+
+
+def _test_steps(content: Section, source: str) -> Iterator[Section]:
+    """The steps of the test pipeline, those inside an augmentation too; none when it is not there."""
+    pipelines = (
+        content.get("test_dataloader", {}).get("dataset", {}).get("pipeline"),  # mmdetection 3
+        content.get("data", {}).get("test", {}).get("pipeline"),
+        content.get("test_pipeline"),
+    )
+    for step in next((steps for steps in pipelines if steps), []):
+        if not isinstance(step, Mapping):
+            raise ValueError(f"{source}: {step!r} is not a step of a test pipeline")
+        if step.get("type") == "Resize" and "scale" in step:
+            step = {"keep_ratio": False, **step}  # mmdetection 3's default
+        yield step
+        yield from step.get("transforms", [])
+
+
+def _read_class_names(content: Section) -> tuple[str, ...]:
+    datasets = (
+        content.get("test_dataloader", {}).get("dataset", {}).get("metainfo", {}),
+        content.get("data", {}).get("test", {}),
+        content.get("metainfo", {}),
+        content,
+    )
+    return read_names(next((names for dataset in datasets if (names := dataset.get("classes"))), ()))
+
+
+def read_names(names: Any) -> tuple[str, ...]:
+    """A list of class names; a file of names, as mmdetection allows, is not read."""
+    return tuple(str(name) for name in names) if isinstance(names, list | tuple) else ()
+
+
+def _section(parent: Section, key: str, name: str, source: str) -> Section:
+    """The checked dictionary under the key; empty when it is not there."""
+    section = parent.get(key) or {}
+    if not isinstance(section, Mapping):
+        raise ValueError(f"{source}: {key} holds a {type(section).__name__}, expected keys with values")
+    _check(section, name, source)
+    return section
+
+
+def _check(section: Section, name: str, source: str) -> None:
+    supported = SUPPORTED[name]
+    known = {*supported, *READ.get(name, "").split(), *PASSED_OVER.get(name, "").split()}
+    for key, value in section.items():
+        value = list(value) if isinstance(value, tuple) else value
+        if isinstance(value, str):
+            value = value.removeprefix("mmdet.")
+        if key in supported and value not in supported[key]:
+            values = ", ".join(repr(value) for value in supported[key])
+            raise ValueError(f"{source}: {name}.{key}: {value!r} is not supported; supported: {values}")
+        if key not in known and not key.startswith("_"):
+            raise ValueError(f"{source}: {name}.{key} is not known")
+
+
+def _read(section: Section, key: str, default: Any, convert: Callable[[Any], Any], source: str) -> Any:
+    if key not in section:
+        return default
+    try:
+        return convert(section[key])
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"{source}: {key}: {section[key]!r} does not fit ({error})") from error
+
+
+def _positive(value: Any) -> int:
+    if int(value) != value or value < 1:
+        raise ValueError("expected a whole number above 0")
+    return int(value)
+
+
+def _multiple_of_32(value: Any) -> int:
+    if value % 32 != 0:
+        raise ValueError("expected a multiple of 32")
+    return _positive(value)
+
+
+def _of_each_level(value: Any) -> tuple[int, ...]:
+    if len(value) != LEVELS:
+        raise ValueError(f"expected {LEVELS} numbers")
+    return tuple(_positive(number) for number in value)
+
+
+def _three_floats(value: Any) -> tuple[float, float, float]:
+    first, second, third = (float(number) for number in value)
+    return first, second, third
+
+
+def _scale(value: Any) -> tuple[int, int]:
+    """The limits of the shorter and of the longer side."""
+    if isinstance(value[0], list | tuple):
+        if len(value) != 1:
+            raise ValueError("expected one size")
+        value = value[0]
+    first, second = (_positive(side) for side in value)
+    return min(first, second), max(first, second)
