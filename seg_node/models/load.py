@@ -5,13 +5,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
-import yaml
-
 from seg_node.fetch import cached_weights
 from seg_node.labels import read_labels
 from seg_node.models.checkpoint import Checkpoint, read_checkpoint
+from seg_node.models.config_file import read_config
+from seg_node.models.detectron2 import is_detectron2, load_detectron2
 from seg_node.models.model import SegmentationModel
 from seg_node.models.torchvision_rcnn import is_embedded, is_torchvision_rcnn, load_torchvision
+from seg_node.models.yolact_checkpoint import is_yolact, load_yolact
 from seg_node.types import LabelSet, ModelFamily
 
 logger = logging.getLogger(__name__)
@@ -22,10 +23,14 @@ Loader = Callable[[Checkpoint, Mapping[str, Any], str, LabelSet | None], Model]
 _LOADERS: Mapping[str, Loader] = {
     "embedded": load_torchvision,
     "torchvision": load_torchvision,
+    "detectron2": load_detectron2,
+    "yolact": load_yolact,
 }
 _RECOGNISERS: Mapping[str, Callable[[Checkpoint], bool]] = {
     "embedded": is_embedded,
     "torchvision": lambda checkpoint: is_torchvision_rcnn(checkpoint.tensors),
+    "detectron2": lambda checkpoint: is_detectron2(checkpoint.tensors),
+    "yolact": lambda checkpoint: is_yolact(checkpoint.tensors),
 }
 EMBEDDED_WEIGHTS = Path(__file__).parents[1] / "weights" / "embedded.safetensors"
 
@@ -51,7 +56,7 @@ def load_model(
             f"model family {family!r} is not known; known: auto, {', '.join(get_args(ModelFamily))}"
         )
     path = _find_weights(family, weights)
-    content = _read_config(Path(config)) if config else {}
+    content = read_config(Path(config).expanduser()) if config else {}
     checkpoint = read_checkpoint(path)
     if family == "auto":
         family = _recognise(checkpoint)
@@ -87,15 +92,3 @@ def _recognise(checkpoint: Checkpoint) -> str:
 
 def _read_labels(labels: str | Path | None, first_id: int) -> LabelSet | None:
     return read_labels(Path(labels).expanduser(), first_id) if labels else None
-
-
-def _read_config(path: Path) -> Mapping[str, Any]:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such configuration file")
-    try:
-        content = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not a YAML file: {error}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path}: holds a {type(content).__name__}, expected keys with values")
-    return content
