@@ -65,15 +65,10 @@ def evaluate(
     out.mkdir(parents=True, exist_ok=True)
     engine = Engine(model, choose_device(device))
     stage_ms, left_out = _run(engine, options, images, todo, scorers)
+    given = {"family": family, "weights": weights, "config": config, "labels": labels}
     report = {
         "scale": SCALE,
-        "model": {
-            "family": family,
-            **{
-                name: str(value) if value else None
-                for name, value in (("weights", weights), ("config", config), ("labels", labels))
-            },
-        },
+        "model": {name: None if value is None else str(value) for name, value in given.items()},
         "device": engine.device_name,
         "score_threshold": options.score_threshold,
         "images": len(todo) - len(left_out),

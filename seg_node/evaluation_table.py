@@ -7,7 +7,7 @@ from typing import Any
 _COLUMNS = {
     "objects": "objects",
     "mask AP": "mask_ap",
-    "AP50": "mask_ap50",
+    "mask AP50": "mask_ap50",
     "box AP": "box_ap",
     "box AP50": "box_ap50",
     "PQ": "pq",
