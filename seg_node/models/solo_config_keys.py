@@ -117,7 +117,8 @@ PASSED_OVER: Mapping[str, str] = {
 HARMLESS_STEPS = """LoadImageFromFile LoadAnnotations RandomFlip ImageToTensor DefaultFormatBundle Collect
     PackDetInputs"""
 TOP_LEVEL_READ = "model test_cfg img_norm_cfg data test_pipeline test_dataloader classes metainfo"
-TOP_LEVEL_PASSED_OVER = """train_cfg val_cfg dataset_type data_root train_pipeline val_pipeline train_dataloader val_dataloader
+TOP_LEVEL_PASSED_OVER = """train_cfg val_cfg dataset_type data_root train_pipeline val_pipeline
+    train_dataloader val_dataloader
     val_evaluator test_evaluator optimizer optimizer_config optim_wrapper lr_config param_scheduler
     checkpoint_config log_config evaluation total_epochs max_epochs interval runner device_ids gpu_ids device
     dist_params log_level log_processor work_dir load_from resume_from resume auto_resume workflow

@@ -3,6 +3,7 @@
 Source of the order of operations: WXinlong/SOLO `mmdet/models/anchor_heads/solov2_head.py: get_seg_single`.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ from seg_node.models.matrix_nms import hard_nms, matrix_nms
 from seg_node.models.solo_settings import SoloSettings
 from seg_node.types import MaskCrop, SegmentOptions
 
+# pixels multiplied at a time, so that few of the weights are zeros
+_TILE = 64
 _EMPTY = MaskCrop(0, 0, np.zeros((0, 0), np.bool_))
 
 
@@ -113,7 +116,6 @@ def place_masks(
     image; a pixel belongs to the object above the threshold. An object without pixels gets a crop of (0, 0).
     mask_stride: as in `SoloSettings`.
     """
-    # both resizings are linear, and act on rows and columns separately: two matrices do it all
     small_size, input_size = prediction.mask_probs.shape[-2:], prediction.input_size
     stride = -(-input_size[0] // small_size[0]) if mask_stride is None else mask_stride
     rows, columns = (
@@ -122,30 +124,53 @@ def place_masks(
     return [_place(probs, rows, columns, threshold) for probs in prediction.mask_probs.cpu()]
 
 
-def _resizing(small: int, unpadded: int, image: int, stride: int) -> Tensor:
-    """The matrix (image, small) that enlarges by the stride, cuts off the padding and resizes."""
+@dataclass(frozen=True)
+class _Resizing:
+    """How the pixels along one side of the image are made of the cells along that side of the small masks.
+
+    weights: (pixels, cells). firsts, ends: of each pixel, it is made of the cells first … end - 1.
+    """
+
+    weights: Tensor
+    firsts: list[int]
+    ends: list[int]
+
+    def touched(self, first_cell: int, end_cell: int) -> tuple[int, int]:
+        """First and end of the pixels that some of the cells contribute to."""
+        return bisect_right(self.ends, first_cell), bisect_left(self.firsts, end_cell)
+
+    def apply(self, cells: Tensor, offset: int, first: int, end: int) -> Tensor:
+        """The pixels first … end - 1 (P, n) from the cells (C, n), of which the first one is `offset`."""
+        tiles = []
+        for start in range(first, end, _TILE):
+            stop = min(start + _TILE, end)
+            used = slice(self.firsts[start], self.ends[stop - 1])
+            tiles.append(self.weights[start:stop, used] @ cells[used.start - offset : used.stop - offset])
+        return torch.cat(tiles)
+
+
+def _resizing(small: int, unpadded: int, image: int, stride: int) -> _Resizing:
+    """Enlarges by the stride, cuts off the padding and resizes to the image: all that is linear."""
     enlarged = F.interpolate(torch.eye(small)[None], size=small * stride, mode="linear")[..., :unpadded]
-    return F.interpolate(enlarged, size=image, mode="linear")[0].T.contiguous()
+    weights = F.interpolate(enlarged, size=image, mode="linear")[0].T.contiguous()
+    used = weights > 0
+    ends = small - used.flip(1).int().argmax(dim=1)
+    return _Resizing(weights, used.int().argmax(dim=1).tolist(), ends.tolist())
 
 
-def _place(probs: Tensor, rows: Tensor, columns: Tensor, threshold: float) -> MaskCrop:
-    """probs: (h, w). Only what can exceed the threshold is computed: it has a neighbour that does."""
+def _place(probs: Tensor, rows: _Resizing, columns: _Resizing, threshold: float) -> MaskCrop:
+    """probs: (h, w). Only pixels that have a part in a cell above the threshold are computed."""
     x, y, width, height = cv2.boundingRect((probs > threshold).numpy().view(np.uint8))
     if width == 0:
         return _EMPTY
-    top, bottom, y_first, y_last = _touched(rows, y, y + height)
-    left, right, x_first, x_last = _touched(columns, x, x + width)
-    enlarged = rows[top:bottom, y_first:y_last] @ probs[y_first:y_last, x_first:x_last]
-    mask = (enlarged @ columns[left:right, x_first:x_last].T > threshold).numpy()
+    top, bottom = rows.touched(y, y + height)
+    left, right = columns.touched(x, x + width)
+    if top == bottom or left == right:
+        return _EMPTY
+    first, end = rows.firsts[top], rows.ends[bottom - 1]
+    wide = columns.apply(probs[first:end].T, 0, left, right)  # (right - left, end - first)
+    mask = (rows.apply(wide.T, first, top, bottom) > threshold).numpy()
     x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
     if width == 0:
         return _EMPTY
     return MaskCrop(left + x, top + y, mask[y : y + height, x : x + width])
-
-
-def _touched(matrix: Tensor, first: int, end: int) -> tuple[int, int, int, int]:
-    """The pixels to which the cells first … end - 1 contribute, and all cells that contribute to those."""
-    pixels = matrix[:, first:end].any(dim=1).nonzero()
-    top, bottom = int(pixels[0]), int(pixels[-1]) + 1
-    cells = matrix[top:bottom].any(dim=0).nonzero()
-    return top, bottom, int(cells[0]), int(cells[-1]) + 1
