@@ -208,11 +208,11 @@ def test_both_poolers_are_set_together() -> None:
         ("MODEL.KEYPOINT_ON", True, "supported: False"),
         ("MODEL.LOAD_PROPOSALS", True, "supported: False"),
         ("MODEL.BACKBONE.NAME", "build_resnet_backbone", "supported: 'build_resnet_fpn_backbone'"),
-        ("MODEL.RESNETS.NORM", "GN", "supported: 'FrozenBN'"),
+        ("MODEL.RESNETS.NORM", "LN", "supported: 'FrozenBN'"),
         ("MODEL.RESNETS.OUT_FEATURES", ["res3", "res4", "res5"], "supported: .'res2'"),
         ("MODEL.RESNETS.RES5_DILATION", 2, "supported: 1"),
         ("MODEL.RESNETS.DEFORM_ON_PER_STAGE", [False, True, True, True], "supported: .False"),
-        ("MODEL.FPN.NORM", "GN", "supported: ''"),
+        ("MODEL.FPN.NORM", "LN", "supported: ''"),
         ("MODEL.FPN.FUSE_TYPE", "avg", "supported: 'sum'"),
         ("MODEL.PROPOSAL_GENERATOR.NAME", "RRPN", "supported: 'RPN'"),
         ("MODEL.ANCHOR_GENERATOR.NAME", "RotatedAnchorGenerator", "supported: 'DefaultAnchorGenerator'"),
@@ -220,12 +220,10 @@ def test_both_poolers_are_set_together() -> None:
         ("MODEL.RPN.CONV_DIMS", [-1, -1], "supported: .-1."),
         ("MODEL.RPN.IN_FEATURES", ["res4"], "supported: .'p2'"),
         ("MODEL.ROI_HEADS.NAME", "CascadeROIHeads", "supported: 'StandardROIHeads'"),
-        ("MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG", True, "supported: False"),
         ("MODEL.ROI_BOX_HEAD.USE_SIGMOID_CE", True, "supported: False"),
         ("MODEL.ROI_BOX_HEAD.POOLER_RESOLUTION", 14, "supported: 7"),
-        ("MODEL.ROI_BOX_HEAD.NORM", "GN", "supported: ''"),
+        ("MODEL.ROI_BOX_HEAD.NORM", "LN", "supported: ''"),
         ("MODEL.ROI_BOX_HEAD.POOLER_TYPE", "ROIPool", "does not fit"),
-        ("MODEL.ROI_MASK_HEAD.CLS_AGNOSTIC_MASK", True, "supported: False"),
         ("MODEL.ROI_MASK_HEAD.POOLER_RESOLUTION", 7, "supported: 14"),
         ("MODEL.ANCHOR_GENERATOR.SIZES", [[8], [16]], "must have 1 or 5 rows"),
         ("MODEL.ANCHOR_GENERATOR.SIZES", [8, 16], "does not fit"),
@@ -243,11 +241,26 @@ def test_value_that_is_not_supported_is_refused_with_its_key(key: str, value: An
 
 
 def test_semantic_head_is_checked_only_where_there_is_one() -> None:
-    content = changed("MODEL.SEM_SEG_HEAD.NORM", "")
+    content = changed("MODEL.SEM_SEG_HEAD.NORM", "LN")
     assert read_detectron2_config(content, "c.yaml").num_stuff is None
     content["MODEL"]["META_ARCHITECTURE"] = "PanopticFPN"
-    with pytest.raises(ValueError, match=r"SEM_SEG_HEAD\.NORM: '' is not supported; supported: 'GN'"):
+    with pytest.raises(ValueError, match=r"SEM_SEG_HEAD\.NORM: 'LN' is not supported; supported: 'GN'"):
         read_detectron2_config(content, "c.yaml")
+
+
+def test_what_the_tensors_tell_is_not_asked_of_the_configuration(caplog: pytest.LogCaptureFixture) -> None:
+    content = changed("MODEL.FPN.NORM", "GN")
+    content["MODEL"]["RESNETS"]["NORM"] = content["MODEL"]["ROI_MASK_HEAD"]["NORM"] = "GN"
+    content["MODEL"]["ROI_BOX_HEAD"] |= {
+        "NORM": "GN",
+        "NUM_CONV": 4,
+        "NUM_FC": 1,
+        "CLS_AGNOSTIC_BBOX_REG": True,
+    }
+    assert read_detectron2_config(content, "c.yaml") == read_detectron2_config(
+        changed("MODEL.ROI_MASK_HEAD.CLS_AGNOSTIC_MASK", True), "c.yaml"
+    )
+    assert not caplog.messages
 
 
 def test_missing_base_is_suggested() -> None:

@@ -77,7 +77,8 @@ def test_array_can_be_written_to_without_touching_the_file() -> None:
 
 
 def array_named(kind: Any) -> Calls:
-    return Calls(np.zeros(0).__reduce__()[0], kind, (0,), b"b")  # type: ignore[index]
+    reconstruct: Any = np.zeros(0).__reduce__()[0]
+    return Calls(reconstruct, kind, (0,), b"b")
 
 
 HOSTILE = {
