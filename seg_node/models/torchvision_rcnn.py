@@ -26,6 +26,7 @@ from seg_node.models.rcnn_spec import read_rcnn_spec
 from seg_node.types import LabelSet
 
 _METADATA_KEY = "config"
+_MASK_PREDICTOR = "roi_heads.mask_predictor.conv5_mask.weight"
 
 # torchvision before 0.14 → since
 _OLD_SPELLINGS = (
@@ -67,12 +68,12 @@ def their_name(name: str) -> str:
 
 def is_torchvision_rcnn(tensors: Mapping[str, Tensor]) -> bool:
     """Whether these are a torchvision Mask R-CNN's tensors."""
-    return {"backbone.body.conv1.weight", "roi_heads.mask_predictor.conv5_mask.weight"} <= set(tensors)
+    return {"backbone.body.conv1.weight", _MASK_PREDICTOR} <= set(tensors)
 
 
 def is_embedded(checkpoint: Checkpoint) -> bool:
     """Whether the file is of seg_node's own training: torchvision's names, its configuration with it."""
-    return is_torchvision_rcnn(checkpoint.tensors) and _METADATA_KEY in checkpoint.metadata
+    return _MASK_PREDICTOR in checkpoint.tensors and _METADATA_KEY in checkpoint.metadata
 
 
 def load_torchvision(
