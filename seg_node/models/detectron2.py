@@ -7,6 +7,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
@@ -53,7 +54,7 @@ def load_detectron2(
     }
     try:
         spec = read_resnet_spec(tensors, "backbone.")
-        settled = _settle(config, source, spec, checkpoint)
+        settled = _settle(config, source, spec.groups > 1, checkpoint.path)
         network = _build_network(tensors, spec, settled)
     except KeyError as error:
         raise ValueError(f"{checkpoint.path}: {their_name(error.args[0], names)} is missing") from error
@@ -67,18 +68,18 @@ def load_detectron2(
     return RCNNModel(network, class_names, settled.input_spec, settled.options)
 
 
-def _settle(
-    config: Mapping[str, Any], source: str, spec: ResNetSpec, checkpoint: Checkpoint
-) -> Detectron2Config:
-    is_resnext = spec.groups > 1
+def _settle(config: Mapping[str, Any], source: str, is_resnext: bool, path: Path) -> Detectron2Config:
+    """What the config says; without one, the published models', with a warning."""
+    settled = read_detectron2_config(config, source, is_resnext)
     if not config:
         logger.warning(
-            "%s: no config is given, so the settings of the published %s models are taken, whose first "
-            "convolution with stride is the %s one and whose PIXEL_STD is %s; another config may fit better",
-            checkpoint.path,
-            *(("ResNeXt", "3x3", "57.375, 57.12, 58.395") if is_resnext else ("ResNet", "1x1", "1, 1, 1")),
+            "%s: no config is given; assumed that of Detectron2's %s models: STRIDE_IN_1X1 %s, PIXEL_STD %s",
+            path,
+            "ResNeXt" if is_resnext else "ResNet",
+            settled.stride_in_1x1,
+            settled.input_spec.std,
         )
-    return read_detectron2_config(config, source, is_resnext)
+    return settled
 
 
 def _build_network(tensors: Mapping[str, Tensor], spec: ResNetSpec, config: Detectron2Config) -> MaskRCNN:

@@ -45,13 +45,13 @@ class RCNNModel:
         panoptic = fuse_panoptic(instances, semantic, image_size, self.labels, options)
         return Segmentation(image_size, instances, panoptic)
 
-    def _semantic_map(self, raw: RawPrediction, image_size: tuple[int, int]) -> NDArray[np.uint8] | None:
+    def _semantic_map(self, raw: RawPrediction, image_size: tuple[int, int]) -> NDArray[np.int32] | None:
         """(H, W): the stuff's class ids, 0 where the semantic branch sees a thing; None without stuff."""
         if raw.semantic_logits is None:
             return None
         classes = classify_pixels(raw.semantic_logits, raw.input_size, image_size)
-        class_ids = np.array([0, *sorted(self.labels.stuff)], np.uint8)
-        return np.take(class_ids, classes.cpu().numpy())
+        class_ids = torch.tensor([0, *sorted(self.labels.stuff)], dtype=torch.int32, device=classes.device)
+        return class_ids[classes].cpu().numpy()
 
 
 def assemble_instances(

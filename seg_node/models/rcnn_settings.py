@@ -48,13 +48,13 @@ class RCNNSettings:
     mask_paste: Literal["resize", "sample"] = "resize"
 
 
-# what no configuration of Detectron2 changes, and the defaults of its models with a feature pyramid
+# with what configurations change as in its published models
 DETECTRON2_SETTINGS = RCNNSettings(
     background="last",
     anchors_rounded=False,
     anchor_strides="exact",
     proposal_nms_scores="logits",
-    proposal_min_side=2.0**-126,  # the smallest float32 above 0, where Detectron2 says > 0
+    proposal_min_side=2.0**-126,  # the smallest normal float32: Detectron2 says > 0
     roi_sampling_ratio=0,
     roi_aligned=True,
     roi_level_epsilon="side",
