@@ -11,6 +11,7 @@ from seg_node.models.checkpoint import Checkpoint, read_checkpoint
 from seg_node.models.config_file import read_config
 from seg_node.models.detectron2 import is_detectron2, load_detectron2
 from seg_node.models.model import SegmentationModel
+from seg_node.models.solo_checkpoint import is_solo, load_solo
 from seg_node.models.torchvision_rcnn import is_embedded, is_torchvision_rcnn, load_torchvision
 from seg_node.models.yolact_checkpoint import is_yolact, load_yolact
 from seg_node.types import LabelSet, ModelFamily
@@ -25,12 +26,14 @@ _LOADERS: Mapping[str, Loader] = {
     "torchvision": load_torchvision,
     "detectron2": load_detectron2,
     "yolact": load_yolact,
+    "solo": load_solo,
 }
 _RECOGNISERS: Mapping[str, Callable[[Checkpoint], bool]] = {
     "embedded": is_embedded,
     "torchvision": lambda checkpoint: is_torchvision_rcnn(checkpoint.tensors),
     "detectron2": lambda checkpoint: is_detectron2(checkpoint.tensors),
     "yolact": lambda checkpoint: is_yolact(checkpoint.tensors),
+    "solo": lambda checkpoint: is_solo(checkpoint.tensors),
 }
 EMBEDDED_WEIGHTS = Path(__file__).parents[1] / "weights" / "embedded.safetensors"
 
