@@ -1,0 +1,171 @@
+"""A folder of the Hugging Face `transformers` library → a model (extra `seg_node[transformers]`).
+
+All is read from the folder: nothing is downloaded, and no code that it may bring is run.
+"""
+
+import inspect
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from seg_node.labels import COCO_STUFF_NAMES, COCO_THING_NAMES
+from seg_node.models.transformers_model import TransformersModel
+from seg_node.types import LabelSet, SegmentOptions
+
+logger = logging.getLogger(__name__)
+
+_MODEL_TYPES = ("mask2former", "maskformer", "oneformer", "eomt", "eomt_dinov3", "detr")
+
+
+def is_transformers_folder(path: Path) -> bool:
+    """Whether it is a folder with a model's config.json."""
+    return (path / "config.json").is_file()
+
+
+def load_transformers(folder: Path, labels: LabelSet | None = None) -> TransformersModel:
+    """The model of a folder with config.json, preprocessor_config.json and safetensors, on the CPU.
+
+    Mask2Former, MaskFormer, OneFormer, EoMT, and DETR with its mask head; a semantic-only checkpoint of these
+    needs labels with all its classes as stuff.
+    labels: the user's, which tell stuff from things; classes they leave out are things by the checkpoint's
+    names. None: OneFormer's own, COCO's if the checkpoint has its panoptic names, else all are things (with a
+    warning).
+
+    Raises RuntimeError when the library is missing, FileNotFoundError, and ValueError for a folder that does
+    not fit.
+    """
+    is_oneformer = _check_folder(folder) == "oneformer"
+    try:
+        import transformers
+    except ImportError as error:
+        raise RuntimeError(f"{folder}: {error}; run pip install 'seg_node[transformers]'") from error
+    try:
+        network = _load_network(transformers, folder)
+        processor = _load_processor(transformers, folder, is_oneformer)
+    except ImportError as error:  # of what single models need beside the library
+        raise RuntimeError(f"{folder}: {' '.join(str(error).split())}") from error
+    except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
+        raise ValueError(f"{folder}: the transformers library cannot load it: {error}") from error
+    image_processor = getattr(processor, "image_processor", processor)
+    if getattr(image_processor, "do_split_image", False):
+        raise ValueError(f"{folder}: a semantic-only checkpoint; one for instances or panoptic is needed")
+    class_names = network.config.id2label
+    thing_ids = image_processor.metadata["thing_ids"] if is_oneformer else None
+    labels = _choose_labels(folder, class_names, thing_ids, labels)
+    if is_oneformer:
+        image_processor.metadata["thing_ids"] = list(labels.things)
+    return TransformersModel(
+        network=network,
+        processor=processor,
+        image_processor=image_processor,
+        prompt={"task_inputs": ["panoptic"]} if is_oneformer else {},
+        labels=labels,
+        default_options=_default_options(network.config, image_processor),
+    )
+
+
+def _check_folder(folder: Path) -> str:
+    """The kind of model that its config.json names."""
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            f"{folder}: no such folder, and nothing is downloaded at run time; to get a model of the hub: "
+            f"hf download NAME --local-dir FOLDER, then give FOLDER"
+        )
+    model_type = _read_json(folder / "config.json").get("model_type")
+    if model_type not in _MODEL_TYPES:
+        raise ValueError(
+            f"{folder}: config.json has model_type {model_type!r}; known: {', '.join(_MODEL_TYPES)}"
+        )
+    if not any(folder.glob("*.safetensors")):
+        raise ValueError(
+            f"{folder}: no weights as safetensors, others are not read; to convert them: "
+            "AutoModelForUniversalSegmentation.from_pretrained(FOLDER).save_pretrained(FOLDER)"
+        )
+    return str(model_type)
+
+
+def _load_network(transformers: Any, folder: Path) -> Any:
+    safe = {"local_files_only": True, "trust_remote_code": False}
+    config = transformers.AutoConfig.from_pretrained(folder, **safe)
+    config.use_pretrained_backbone = False  # would be downloaded, to be overwritten
+    config._attn_implementation = None  # the checkpoint's may name code of the hub
+    network, report = transformers.AutoModelForUniversalSegmentation.from_pretrained(
+        folder, config=config, use_safetensors=True, output_loading_info=True, **safe
+    )
+    missing = sorted(dict(network.named_parameters()).keys() & set(report["missing_keys"]))
+    if missing:
+        raise ValueError(f"{len(missing)} of its tensors are missing, such as {missing[0]}")
+    return network.float().eval()
+
+
+def _load_processor(transformers: Any, folder: Path, is_oneformer: bool) -> Any:
+    safe = {"local_files_only": True, "trust_remote_code": False}
+    if not is_oneformer:
+        return transformers.AutoImageProcessor.from_pretrained(folder, **safe)
+    file = (
+        "processor_config.json"
+        if (folder / "processor_config.json").is_file()
+        else "preprocessor_config.json"
+    )
+    content = _read_json(folder / file)
+    class_info = folder / str(content.get("image_processor", content).get("class_info_file"))
+    if not class_info.is_file():  # the library would download it
+        raise FileNotFoundError(f"{class_info}: no such file of the classes, named by {file}")
+    return transformers.AutoProcessor.from_pretrained(folder, repo_path=str(folder), **safe)
+
+
+def _choose_labels(
+    folder: Path, names: Mapping[int, str], thing_ids: list[int] | None, given: LabelSet | None
+) -> LabelSet:
+    named = {class_id: name for class_id, name in names.items() if name != "N/A"}  # COCO's unused ids
+    if given is not None:
+        unknown = sorted((given.things.keys() | given.stuff.keys()) - names.keys())
+        if unknown:
+            raise ValueError(f"{folder}: has classes up to {max(names)}, but the labels name {unknown[0]}")
+        return LabelSet(
+            {**{i: name for i, name in named.items() if i not in given.stuff}, **given.things}, given.stuff
+        )
+    if thing_ids is not None:
+        stuff = named.keys() - set(thing_ids)
+    elif set(COCO_STUFF_NAMES) <= set(named.values()):
+        stuff = {i for i, name in named.items() if name in COCO_STUFF_NAMES}
+    else:
+        stuff = set()
+        if not set(named.values()) <= set(COCO_THING_NAMES):
+            logger.warning(
+                "%s does not tell which of its classes are stuff: all count as things; name the others under "
+                "stuff in a file of labels",
+                folder,
+            )
+    return LabelSet(
+        things={i: name for i, name in named.items() if i not in stuff},
+        stuff={i: name for i, name in named.items() if i in stuff},
+    )
+
+
+def _default_options(config: Any, image_processor: Any) -> SegmentOptions:
+    """The library's own thresholds, as many objects as the network has queries."""
+    instance = inspect.signature(image_processor.post_process_instance_segmentation).parameters
+    panoptic = inspect.signature(image_processor.post_process_panoptic_segmentation).parameters
+    decoder = getattr(config, "decoder_config", config)  # MaskFormer's has the queries
+    return SegmentOptions(
+        score_threshold=instance["threshold"].default,
+        mask_threshold=panoptic["mask_threshold"].default,
+        max_instances=decoder.num_queries,
+        panoptic_score_threshold=panoptic["threshold"].default,
+        panoptic_stuff_min_area=0,
+    )
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file")
+    try:
+        content = json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{path}: not a JSON file: {error}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: holds a {type(content).__name__}, expected keys with values")
+    return content
