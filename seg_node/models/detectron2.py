@@ -5,7 +5,6 @@ All widths, depths, norms and the class count are read off the tensors; the rest
 
 import logging
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from seg_node.labels import zero_based_labels
-from seg_node.models.backbones import NormLayer, ResNet, ResNetSpec, count_numbered, read_resnet_spec
+from seg_node.models.backbones import NormLayer, ResNet, count_numbered, read_resnet_spec
 from seg_node.models.checkpoint import Checkpoint, load_tensors
 from seg_node.models.detectron2_config import Detectron2Config, read_detectron2_config
 from seg_node.models.rcnn import MaskRCNN, build_mask_rcnn
@@ -52,13 +51,12 @@ def load_detectron2(
         for name, tensor in checkpoint.tensors.items()
         if not name.startswith(_IGNORED)
     }
+    settled = _settle(config, source, _is_resnext(tensors), checkpoint.path)
     try:
-        spec = read_resnet_spec(tensors, "backbone.")
-        settled = _settle(config, source, spec.groups > 1, checkpoint.path)
-        network = _build_network(tensors, spec, settled)
+        network = _build_network(tensors, settled)
     except KeyError as error:
         raise ValueError(f"{checkpoint.path}: {their_name(error.args[0], names)} is missing") from error
-    except (IndexError, ArithmeticError) as error:
+    except (ValueError, IndexError, ArithmeticError) as error:
         raise ValueError(f"{checkpoint.path}: not a Mask R-CNN of Detectron2's kind: {error}") from error
     load_tensors(network, tensors, lambda name: their_name(name, names), checkpoint.path)
     try:
@@ -82,19 +80,26 @@ def _settle(config: Mapping[str, Any], source: str, is_resnext: bool, path: Path
     return settled
 
 
-def _build_network(tensors: Mapping[str, Tensor], spec: ResNetSpec, config: Detectron2Config) -> MaskRCNN:
+def _is_resnext(tensors: Mapping[str, Tensor]) -> bool:
+    """Whether the 3x3 convolutions are in groups."""
+    weight = tensors.get("backbone.layer1.0.conv2.weight")
+    return weight is not None and weight.shape[1] < weight.shape[0]
+
+
+def _build_network(tensors: Mapping[str, Tensor], config: Detectron2Config) -> MaskRCNN:
     """With random weights. tensors: by the network's names. Raises KeyError with a missing name."""
     read_norm = partial(_read_norm, tensors)
     backbone_norm = read_norm("backbone.bn1")
     if backbone_norm is None:
         raise KeyError("backbone.bn1.weight")
-    backbone = ResNet(replace(spec, stride_in_1x1=config.stride_in_1x1), backbone_norm)
+    backbone_spec = read_resnet_spec(tensors, "backbone.", config.stride_in_1x1)
     semantic_head: SemanticHead | None = None
     if "semantic_head.predictor.weight" in tensors or config.meta_architecture == "PanopticFPN":
         norm = read_norm("semantic_head.levels.0.0.1")
         semantic_head = build_semantic_head(tensors, "semantic_head.", norm)
-    above = read_rcnn_spec(tensors, spec.out_channels, read_norm)
-    return build_mask_rcnn(backbone, above, config.settings, semantic_head)
+    backbone = ResNet(backbone_spec, backbone_norm)
+    spec = read_rcnn_spec(tensors, backbone_spec.out_channels, read_norm)
+    return build_mask_rcnn(backbone, spec, config.settings, semantic_head)
 
 
 def _read_norm(tensors: Mapping[str, Tensor], prefix: str) -> NormLayer | None:
