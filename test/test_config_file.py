@@ -126,7 +126,13 @@ model = dict(
     mask_head=dict(num_grids=[40, 36], num_classes=80))
 test_pipeline = [dict(type='Resize', scale=(1333, 800)), dict(type='Normalize', **norm)]
 """,
-        runtime_dot_py="workflow = [('train', 1)]\nlr = 0.01 * 2 - -1 / 4",
+        runtime_dot_py="""
+workflow = [('train', 1)]
+lr = 0.01 * 2 - -1 / 4
+root = 'data/'
+file = root + 'a.json'
+device_ids = range(3)
+""",
         solo_dot_py="""
 _base_ = ['./models.py', './runtime.py']
 grids = (20, 12)
@@ -135,6 +141,7 @@ model = dict(
     mask_head=dict(num_grids=list_of(grids), num_classes=7 // 2),
     test_cfg={'score_thr': .1, **dict(nms_pre=500)})
 both = [1] + grids + [2]
+photo = dict(mean=both[1], backend_args={{_base_.backend_args}})
 """,
     )  # fmt: skip
     assert read_config(tmp_path / "solo.py") == {
@@ -151,8 +158,12 @@ both = [1] + grids + [2]
         ],
         "workflow": [["train", 1]],
         "lr": 0.27,
+        "root": "data/",
+        "file": "data/a.json",
+        "device_ids": [0, 1, 2],
         "grids": [20, 12],
         "both": [1, 20, 12, 2],
+        "photo": {"mean": 20},
     }
 
 
@@ -168,7 +179,7 @@ f = f"{system('touch hostile_was_here')}"
 class G(metaclass=print): pass
 @system
 def h(x=system('touch hostile_was_here')): pass
-i = 'x' * 10**10
+i = range(10**10), range(10000000000)
 j = 9999999999999999999999 * 9
 k = [0] * 10**10
 l = 1 / 0
@@ -176,6 +187,7 @@ m = {[1]: 2}
 n = open('hostile_was_here', 'w')
 o = c.d
 p = c['d']
+q = kept[0][0]
 kept = c
 c = unknown
 """
@@ -192,11 +204,13 @@ def test_what_would_have_to_be_executed_is_left_out_by_name(
     assert message.startswith(
         "w.pth: config: not plain data, left out: line 4, a (line 5), b (line 6), d (line 7)"
     )
-    assert "c (line 22)" in message
+    assert "c (line 23)" in message
 
 
-def test_lists_do_not_grow_without_end() -> None:
-    assert "b" not in parse_python_config("a = [0, 1]\n" + "a = a + a\n" * 60 + "b = a + [1]", "c.py")
+@pytest.mark.parametrize("start", ["[0, 1]", "'text'", "99"])
+def test_values_do_not_grow_without_end(start: str) -> None:
+    operator = "*" if start == "99" else "+"
+    assert "a" not in parse_python_config(f"a = {start}\n" + f"a = a {operator} a\n" * 60, "c.py")
 
 
 @pytest.mark.parametrize("text", ["a = ", "a = \0", "a = " + "(" * 5000, "\ta = 1"])

@@ -140,6 +140,13 @@ def _evaluate(node: ast.expr, names: Mapping[str, Any], left_out: list[str]) -> 
             return dict(_evaluate_items(node, names, left_out))
         case ast.Name(id=name) if name in names:
             return names[name]
+        case ast.Subscript(value=ast.Name(id=name), slice=ast.Constant(value=key)) if name in names:
+            try:
+                return names[name][key]
+            except (LookupError, TypeError) as error:
+                raise _NotData from error
+        case ast.Call(func=ast.Name(id="range"), args=[ast.Constant(value=int(stop))]) if stop <= _MAX_LENGTH:
+            return list(range(stop))  # mmdetection's device_ids
         case ast.UnaryOp(op=ast.USub(), operand=operand):
             return _compute(0, ast.Sub(), _evaluate(operand, names, left_out))
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _ARITHMETIC:
@@ -172,9 +179,10 @@ def _evaluate_items(
 
 
 def _compute(left: Any, op: ast.operator, right: Any) -> Any:
-    """Of two numbers, or two lists joined; _NotData where the result would be unreasonably large."""
-    are_lists = isinstance(left, list) and isinstance(right, list) and isinstance(op, ast.Add)
-    if are_lists and len(left) + len(right) <= _MAX_LENGTH:
+    """Of two numbers, or two lists or texts joined; _NotData where the result would be unreasonably large."""
+    both = (left, right)
+    is_joined = all(isinstance(side, list) for side in both) or all(isinstance(side, str) for side in both)
+    if is_joined and isinstance(op, ast.Add) and len(left) + len(right) <= _MAX_LENGTH:
         return left + right
     if not (isinstance(left, int | float) and isinstance(right, int | float)):
         raise _NotData
