@@ -76,6 +76,11 @@ def test_later_bases_change_earlier_ones_and_may_be_in_the_home_folder(
         ("", r"c\.yaml: holds a NoneType"),
         ("a: [", r"c\.yaml: not a YAML file"),
         ("a: " + "[" * 3000, r"c\.yaml: not a YAML file"),
+        ("a: &a {b: *a}", r"c\.yaml: not a YAML file"),
+        (
+            "a0: &a0 {}\n" + "".join(f"a{i + 1}: &a{i + 1} {{x: *a{i}, y: *a{i}}}\n" for i in range(60)),
+            r"c\.yaml: more than 100000 values",
+        ),
         ("a: !!python/object/apply:os.system ['touch hostile_was_here']", "python/object/apply:os.system"),
         ("a: !!python/name:os.system", "python/name:os.system"),
         ("a: !!python/object/new:os.system ['touch hostile_was_here']", "python/object/new:os.system"),
@@ -211,6 +216,11 @@ def test_what_would_have_to_be_executed_is_left_out_by_name(
 def test_values_do_not_grow_without_end(start: str) -> None:
     operator = "*" if start == "99" else "+"
     assert "a" not in parse_python_config(f"a = {start}\n" + f"a = a {operator} a\n" * 60, "c.py")
+
+
+def test_names_within_names_do_not_stand_for_billions_of_values() -> None:
+    with pytest.raises(ValueError, match=r"c\.py: more than 100000 values"):
+        parse_python_config("a = {}\n" + "a = dict(b=a, c=a)\n" * 60, "c.py")
 
 
 @pytest.mark.parametrize("text", ["a = ", "a = \0", "a = " + "(" * 5000, "\ta = 1"])

@@ -76,6 +76,14 @@ def test_array_can_be_written_to_without_touching_the_file() -> None:
     assert read_pickle(data).equal(torch.zeros(3, dtype=torch.float64))
 
 
+def test_list_that_is_in_very_many_places_stays_one() -> None:
+    content: list[Any] = []
+    for _ in range(60):
+        content = [content, content]
+    read = read_pickle(pickle.dumps(content))
+    assert read[0] is read[1]
+
+
 def array_named(kind: Any) -> Calls:
     reconstruct: Any = np.zeros(0).__reduce__()[0]
     return Calls(reconstruct, kind, (0,), b"b")

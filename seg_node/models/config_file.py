@@ -7,6 +7,7 @@ import ast
 import logging
 import operator
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import yaml
 logger = logging.getLogger(__name__)
 
 _BASE_KEYS = ("_BASE_", "_base_")  # Detectron2's, mmdetection's: what a file changes
+_MAX_VALUES = 100_000
 _DELETE_KEY = "_delete_"  # mmdetection's: replace the base's settings instead of changing some
 
 
@@ -62,12 +64,26 @@ def _read_file(path: Path) -> dict[str, Any]:
         if path.suffix == ".py":
             return parse_python_config(text, str(path))
         content = yaml.load(text, _YAMLLoader)
+        _check_size(content, str(path))
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         kind = "Python" if path.suffix == ".py" else "YAML"
         raise ValueError(f"{path}: not a {kind} file: {error}") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path}: holds a {type(content).__name__}, expected keys with values")
     return content
+
+
+def _check_size(content: Any, source: str) -> None:
+    """Because a few lines that refer to each other can stand for billions of values."""
+    if sum(1 for _ in islice(_walk(content), _MAX_VALUES)) == _MAX_VALUES:
+        raise ValueError(f"{source}: more than {_MAX_VALUES} values")
+
+
+def _walk(value: Any) -> Iterator[Any]:
+    yield value
+    if isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _walk(inner)
 
 
 def _merge(base: Mapping[str, Any], changes: Mapping[str, Any], path: Path) -> dict[str, Any]:
@@ -127,6 +143,7 @@ def parse_python_config(text: str, source: str) -> dict[str, Any]:
                 left_out.append(f"line {statement.lineno}")
     if left_out:
         logger.warning("%s: not plain data, left out: %s", source, ", ".join(left_out))
+    _check_size(names, source)
     return names
 
 

@@ -164,10 +164,20 @@ def read_pickle(data: bytes) -> Any:
 
 def without_stand_ins(content: Any) -> Any:
     """The content of a pickle with tensors for the arrays and None for what was not needed."""
-    if isinstance(content, _Array):
-        return content.tensor
-    if isinstance(content, dict):
-        return {key: without_stand_ins(value) for key, value in content.items()}
-    if isinstance(content, list | tuple):
-        return type(content)(without_stand_ins(value) for value in content)
-    return None if isinstance(content, Inert | _DType | type) else content
+    return _plain(content, {})
+
+
+def _plain(content: Any, done: dict[int, Any]) -> Any:
+    """done: what objects, by their id, have become, for one may be in very many places."""
+    if id(content) not in done:
+        made = content
+        if isinstance(content, _Array):
+            made = content.tensor
+        elif isinstance(content, dict):
+            made = {key: _plain(value, done) for key, value in content.items()}
+        elif isinstance(content, list | tuple):
+            made = type(content)(_plain(value, done) for value in content)
+        elif isinstance(content, Inert | _DType | type):
+            made = None
+        done[id(content)] = made
+    return done[id(content)]
