@@ -28,7 +28,18 @@ setup(
         "tqdm",
     ],
     extras_require={
-        "test": ["codespell", "hypothesis", "mypy", "pycocotools", "pytest", "pytest-timeout", "ruff"],
+        "evaluate": ["pycocotools"],
+        "transformers": ["transformers>=4.48"],
+        "test": [
+            "codespell",
+            "hypothesis",
+            "mypy",
+            "pycocotools",
+            "pytest",
+            "pytest-timeout",
+            "ruff",
+            "transformers",
+        ],
     },
     entry_points={"console_scripts": ["seg_node = seg_node.cli:main"]},
 )
