@@ -215,7 +215,9 @@ def test_what_would_have_to_be_executed_is_left_out_by_name(
 @pytest.mark.parametrize("start", ["[0, 1]", "'text'", "99"])
 def test_values_do_not_grow_without_end(start: str) -> None:
     operator = "*" if start == "99" else "+"
-    assert "a" not in parse_python_config(f"a = {start}\n" + f"a = a {operator} a\n" * 60, "c.py")
+    doubling = f"a = a {operator} a\n"
+    assert "a" in parse_python_config(f"a = {start}\n" + doubling, "c.py")
+    assert "a" not in parse_python_config(f"a = {start}\n" + doubling * 60, "c.py")
 
 
 def test_names_within_names_do_not_stand_for_billions_of_values() -> None:

@@ -132,10 +132,10 @@ def parse_python_config(text: str, source: str) -> dict[str, Any]:
     for statement in statements:
         match statement:
             case ast.Assign(targets=[ast.Name(id=name)], value=value):
-                names.pop(name, None)
                 try:
                     names[name] = _evaluate(value, names, left_out)
                 except _NotData:
+                    names.pop(name, None)
                     left_out.append(f"{name} (line {statement.lineno})")
             case ast.Expr(value=ast.Constant()) | ast.Import() | ast.ImportFrom():
                 pass
