@@ -225,6 +225,10 @@ def test_names_within_names_do_not_stand_for_billions_of_values() -> None:
         parse_python_config("a = {}\n" + "a = dict(b=a, c=a)\n" * 60, "c.py")
 
 
+def test_endless_sum_is_left_out() -> None:
+    assert parse_python_config("a = 1" + " + 1" * 3000 + "\nb = 1", "c.py") == {"b": 1}
+
+
 @pytest.mark.parametrize("text", ["a = ", "a = \0", "a = " + "(" * 5000, "\ta = 1"])
 def test_text_that_is_not_python_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "c.py").write_text(text)

@@ -134,7 +134,7 @@ def parse_python_config(text: str, source: str) -> dict[str, Any]:
             case ast.Assign(targets=[ast.Name(id=name)], value=value):
                 try:
                     names[name] = _evaluate(value, names, left_out)
-                except _NotData:
+                except (_NotData, RecursionError):
                     names.pop(name, None)
                     left_out.append(f"{name} (line {statement.lineno})")
             case ast.Expr(value=ast.Constant()) | ast.Import() | ast.ImportFrom():
