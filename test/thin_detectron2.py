@@ -40,6 +40,13 @@ PANOPTIC = {
     "SEM_SEG_HEAD": {"NUM_CLASSES": 54},
     "PANOPTIC_FPN": {"COMBINE": {"STUFF_AREA_LIMIT": 64, "INSTANCES_CONFIDENCE_THRESH": 0.2}},
 }
+# so that scores are high, and boxes not far from their anchors
+_SCALES = {
+    "backbone.bottom_up.stem.conv1.weight": 0.02,  # of pixels up to 255
+    "proposal_generator.rpn_head.anchor_deltas.weight": 0.1,
+    "roi_heads.box_predictor.bbox_pred.weight": 0.3,
+    "roi_heads.box_predictor.cls_score.weight": 2,
+}
 
 
 def write_thin_checkpoint(folder: Path) -> tuple[Path, Path]:
@@ -98,17 +105,14 @@ def lively_tensors(shapes: Shapes | list[tuple[str, tuple[int, ...]]], seed: int
         if name.endswith("running_var"):
             tensors[name] = torch.empty(shape).uniform_(0.5, 2, generator=random)
         elif name.endswith(("bias", "running_mean")):
-            tensors[name] = torch.empty(shape).uniform_(-0.2, 0.2, generator=random)
+            middle = 1 if name == "roi_heads.mask_head.predictor.bias" else 0
+            tensors[name] = torch.empty(shape).uniform_(middle - 0.2, middle + 0.2, generator=random)
         elif len(shape) == 1:
             tensors[name] = torch.empty(shape).uniform_(0.5, 1, generator=random)
         else:
             fan_in = torch.Size(shape[1:]).numel()
-            tensors[name] = torch.empty(shape).normal_(0, (2 / fan_in) ** 0.5, generator=random)
-    tensors["roi_heads.box_predictor.cls_score.weight"] *= 2
-    tensors["roi_heads.box_predictor.bbox_pred.weight"] *= 0.3
-    tensors["proposal_generator.rpn_head.anchor_deltas.weight"] *= 0.1
-    tensors["roi_heads.mask_head.predictor.bias"] += 1
-    tensors["backbone.bottom_up.stem.conv1.weight"] /= 50  # the pixels are not divided by their deviation
+            deviation = _SCALES.get(name, 1) * (2 / fan_in) ** 0.5
+            tensors[name] = torch.empty(shape).normal_(0, deviation, generator=random)
     return tensors
 
 
