@@ -1,10 +1,14 @@
 """Caffe2's blobs become the tensors that Detectron2's own converter makes of them."""
 
+import pickle
+from pathlib import Path
+
 import pytest
 import torch
-from parity import FIXTURES, full_size_tensors, needs_shared
+from parity import FIXTURES, fixture_files, full_size_tensors, needs_shared
 
 from seg_node.models.caffe2_names import convert_caffe2, detectron2_name, is_caffe2
+from seg_node.models.checkpoint import read_checkpoint
 
 
 @pytest.mark.parametrize(
@@ -126,7 +130,12 @@ def caffe2_name(name: str) -> str:
     if blob.startswith("fpn."):
         lateral = ".lateral" if "inner" in blob and not blob.endswith("5") else ""
         blob = f"{blob}.{last_block[blob[-1]]}.sum{lateral}"
-    short = {"weight": "s" if blob.endswith(".bn") else "w", "bias": "b"}[parameter]
+    short = {
+        "weight": "s" if blob.endswith(".bn") else "w",
+        "bias": "b",
+        "running_mean": "rm",
+        "running_var": "riv",
+    }[parameter]
     return f"{blob}.{short}".replace(".", "_")
 
 
@@ -143,3 +152,21 @@ def test_blobs_of_a_whole_model_become_exactly_detectron2s_tensors() -> None:
     assert {name: tensor.shape for name, tensor in converted.items()} == {
         name: tensor.shape for name, tensor in expected.items()
     }
+
+
+@needs_shared
+def test_a_model_written_as_blobs_comes_back_the_same(tmp_path: Path) -> None:
+    expected = read_checkpoint(fixture_files("d2_maskrcnn")[0]).tensors
+    blobs = {}
+    for name, tensor in expected.items():
+        module = name.split(".")[-2]
+        if module == "cls_score":
+            tensor = torch.cat([tensor[-1:], tensor[:-1]])
+        elif module in ("bbox_pred", "predictor"):
+            background = torch.zeros(4 if module == "bbox_pred" else 1, *tensor.shape[1:])
+            tensor = torch.cat([background, tensor])
+        blobs[caffe2_name(name)] = tensor.numpy()
+    (tmp_path / "model_final.pkl").write_bytes(pickle.dumps({"blobs": blobs, "cfg": "MODEL: {}"}, 2))
+    read = read_checkpoint(tmp_path / "model_final.pkl").tensors
+    assert set(read) == set(expected)
+    assert all(read[name].equal(tensor) for name, tensor in expected.items())
