@@ -39,7 +39,8 @@ def read_openmmlab_config(content: Section, source: str, base: SoloConfig, num_c
     model = _section(content, "model", "model", source)
     backbone = _section(model, "backbone", "backbone", source)
     _section(model, "neck", "neck", source)
-    test_cfg = _section(model if "test_cfg" in model else content, "test_cfg", "test_cfg", source)
+    in_model = "test_cfg" in model or "type" in content.get("test_cfg", {})  # mmdetection 3: of the test loop
+    test_cfg = _section(model if in_model else content, "test_cfg", "test_cfg", source)
     settings = _read_settings(model, test_cfg, base.settings, num_classes, source)
     options = replace(
         base.options,
