@@ -7,11 +7,11 @@ import pytest
 import yaml
 from parity import fixture_files, needs_shared
 
-from seg_node.models.yolact_config import YolactConfig, read_yolact_config
+from seg_node.models.yolact_config import PublishedModel, YolactConfig, read_yolact_config
 
 
-def read(content: dict[str, Any], num_classes: int = 81, darknet: bool = False) -> YolactConfig:
-    return read_yolact_config(content, "yolact.yaml", num_classes, darknet)
+def read(content: dict[str, Any], num_classes: int = 81, **published: bool) -> YolactConfig:
+    return read_yolact_config(content, "yolact.yaml", PublishedModel(num_classes, **published))
 
 
 def test_defaults_are_those_of_the_published_models() -> None:
@@ -33,6 +33,14 @@ def test_pascal_has_larger_priors_that_are_not_square() -> None:
     sizes = read({}, num_classes=21).settings.prior_sizes
     assert [level[0] for level in sizes] == [(side, side) for side in (32, 64, 128, 256, 512)]
     assert sizes[0][2] == (32 * math.sqrt(2), 32 / math.sqrt(2))
+
+
+def test_plus_has_three_scales_a_level() -> None:
+    sizes = read({}, plus=True).settings.prior_sizes
+    assert [len(level) for level in sizes] == [9] * 5
+    assert sizes[1][4] == (48 * 2 ** (1 / 3) * math.sqrt(1 / 2), 48 * 2 ** (1 / 3) / math.sqrt(1 / 2))
+    rescored = {"use_maskiou": True, "rescore_mask": True, "maskiou_net": [[8, 3, {"stride": 2}]]}
+    assert read(rescored, plus=True).settings.rescore_masks
 
 
 def test_scales_follow_the_input_size_unless_they_are_given() -> None:
@@ -87,6 +95,7 @@ def test_thresholds_are_taken_over_and_cross_class_nms_is_not_cut_to_the_best() 
         ({"num_classes": 5}, "num_classes is 5, but the checkpoint has 81"),
         ({"mask_proto_net": [[256, -2, {}]]}, r"mask_proto_net: .*only convolutions and a bilinear"),
         ({"extra_head_net": [[256, 3, {}]]}, r"extra_head_net: .*keep the size"),
+        ({"maskiou_net": [[8, 3, {"padding": 1}]]}, "maskiou_net: .*stride 2 without padding"),
         ({"backbone": {"pred_scales": [24, 48]}}, "pred_scales and pred_aspect_ratios do not fit"),
         ({"backbone": {"pred_scales": [[24]], "pred_aspect_ratios": []}}, "pred_scales and .* do not fit"),
     ],

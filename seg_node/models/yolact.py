@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# (width, kernel size) of a convolution; None doubles the resolution
-Layer = tuple[int, int] | None
+Conv = tuple[int, int]  # width, kernel size
+Layer = Conv | None  # None doubles the resolution
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class YolactSpec:
 
     stage_channels: the backbone's last stages, fine to coarse. num_classes counts the background.
     downsamples: levels of the pyramid beyond the backbone's. upfeature: layers that the three heads share.
+    mask_iou: YOLACT++'s network that rates masks, empty where there is none.
     """
 
     stage_channels: tuple[int, ...]
@@ -32,6 +33,7 @@ class YolactSpec:
     mask_dim: int
     priors_per_cell: int
     head_kernel: int
+    mask_iou: tuple[Conv, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,22 @@ class PredictionHead(nn.Module):
         )
 
 
+class MaskIoUNet(nn.Module):
+    """Cropped mask probabilities (N, h, w) → the IoU expected of them as each class (N, classes)."""
+
+    def __init__(self, layers: Sequence[Conv]) -> None:
+        super().__init__()
+        stack: list[nn.Module] = []
+        in_channels = 1
+        for channels, kernel in layers:  # not padded; all but the last, of 1x1, halve the resolution
+            stack += [nn.Conv2d(in_channels, channels, kernel, 2 if kernel > 1 else 1), nn.ReLU(inplace=True)]
+            in_channels = channels
+        self.maskiou_net = nn.Sequential(*stack)
+
+    def forward(self, masks: Tensor) -> Tensor:
+        return self.maskiou_net(masks[:, None]).amax(dim=(2, 3))
+
+
 class Yolact(nn.Module):
     """Images (N, 3, S, S) of the size that the priors are for → `YolactOutput`."""
 
@@ -129,6 +147,7 @@ class Yolact(nn.Module):
         self.fpn = YolactPyramid(spec)
         self.proto_net = _conv_stack(spec.fpn_channels, spec.proto)
         self.prediction_layers = nn.ModuleList([PredictionHead(spec)])  # one for all levels
+        self.maskiou_net = MaskIoUNet(spec.mask_iou) if spec.mask_iou else None
         self.register_buffer("priors", priors, persistent=False)
 
     def forward(self, pixels: Tensor) -> YolactOutput:

@@ -1,4 +1,4 @@
-"""YOLACT checkpoints of dbolya/yolact: R-50, R-101 and DarkNet-53, any input size.
+"""YOLACT and YOLACT++ checkpoints of dbolya/yolact: R-50, R-101 and DarkNet-53, any input size.
 
 Widths, depths and the class count are read off the tensors. Source: `yolact.py: load_weights`.
 """
@@ -14,8 +14,9 @@ from seg_node.labels import zero_based_labels
 from seg_node.models.backbones import ResNet, read_resnet_spec
 from seg_node.models.checkpoint import Checkpoint, load_tensors
 from seg_node.models.darknet import DarkNet, read_darknet_spec
+from seg_node.models.deformable import make_deformable
 from seg_node.models.yolact import Layer, Yolact, YolactSpec
-from seg_node.models.yolact_config import PUBLISHED_SIZE, YolactConfig, read_yolact_config
+from seg_node.models.yolact_config import PUBLISHED_SIZE, PublishedModel, YolactConfig, read_yolact_config
 from seg_node.models.yolact_detect import make_priors
 from seg_node.models.yolact_model import YolactModel
 from seg_node.types import LabelSet
@@ -23,6 +24,7 @@ from seg_node.types import LabelSet
 logger = logging.getLogger(__name__)
 
 _HEAD = "prediction_layers.0."
+_MASK_IOU = "maskiou_net.maskiou_net."
 # the reference names a model's configuration in its file name: yolact_im400_54_800000.pth
 _SIZE_IN_NAME = re.compile(r"_im(400|700)(?!\d)")
 
@@ -42,39 +44,42 @@ def load_yolact(
     Raises ValueError that names the file, the tensor or key, and what is expected.
     """
     path = checkpoint.path
-    plus = [name for name in checkpoint.tensors if "conv_offset_mask" in name or name.startswith("maskiou")]
-    if plus:
-        raise ValueError(
-            f"{path}: {plus[0]} belongs to YOLACT++ (deformable convolutions, mask rescoring), which is not "
-            "supported; use a YOLACT checkpoint"
-        )
     try:
-        darknet = "backbone._preconv.0.weight" in checkpoint.tensors
-        num_classes = _count_classes(checkpoint.tensors)
-        size = PUBLISHED_SIZE if config else _size_by_name(checkpoint)
-        settings = read_yolact_config(config, source, num_classes, darknet, size)
+        published = _published_model(checkpoint, has_config=bool(config))
+        settings = read_yolact_config(config, source, published)
         tensors = _tensors_of_inference(checkpoint.tensors, settings.downsamples)
-        network = _build(tensors, settings, darknet)
+        network = _build(tensors, settings, published.darknet)
     except KeyError as error:
         raise ValueError(f"{path}: {_their_name(error.args[0])} is missing") from error
     except (IndexError, ZeroDivisionError) as error:
         raise ValueError(f"{path}: not a YOLACT of dbolya's kind: {error}") from error
     load_tensors(network, tensors, _their_name, path)
     try:
-        names = zero_based_labels(num_classes - 1, names=settings.class_names, given=labels)
+        names = zero_based_labels(published.num_classes - 1, names=settings.class_names, given=labels)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     return YolactModel(network, names, settings.input_spec, settings.options, settings.settings)
 
 
-def _size_by_name(checkpoint: Checkpoint) -> int:
-    match = _SIZE_IN_NAME.search(checkpoint.path.name)
+def _published_model(checkpoint: Checkpoint, has_config: bool) -> PublishedModel:
+    """Raises KeyError with the name of a tensor that should be there."""
+    tensors, path = checkpoint.tensors, checkpoint.path
+    match = None if has_config else _SIZE_IN_NAME.search(path.name)
     size = int(match[1]) if match else PUBLISHED_SIZE
-    logger.warning(
-        "%s: no configuration, taken for a model of %dx%d images%s; give its configuration if that is wrong",
-        checkpoint.path, size, size, " by its file name" if match else "",
-    )  # fmt: skip
-    return size
+    if not has_config:
+        logger.warning(
+            "%s: no configuration, taken for a model of %dx%d images%s; else give its configuration",
+            path,
+            size,
+            size,
+            " by its file name" if match else "",
+        )
+    return PublishedModel(
+        num_classes=_count_classes(tensors),
+        darknet="backbone._preconv.0.weight" in tensors,
+        plus=any(name.startswith(_MASK_IOU) for name in tensors),
+        input_size=size,
+    )
 
 
 def _tensors_of_inference(tensors: Mapping[str, Tensor], downsamples: int) -> dict[str, Tensor]:
@@ -94,7 +99,10 @@ def _is_left_out(name: str, downsamples: int) -> bool:
 
 def _our_name(name: str) -> str:
     """layers.0.2.conv1.weight → layer1.2.conv1.weight for ResNets; DarkNet's names end otherwise."""
-    match = re.fullmatch(r"backbone\.layers\.(\d+)\.(\d+\.(?:conv\d|bn\d|downsample\.\d)\.[a-z_]+)", name)
+    match = re.fullmatch(
+        r"backbone\.layers\.(\d+)\.(\d+\.(?:conv\d(?:\.conv_offset_mask)?|bn\d|downsample\.\d)\.[a-z_]+)",
+        name,
+    )
     return f"backbone.layer{int(match[1]) + 1}.{match[2]}" if match else name
 
 
@@ -120,6 +128,7 @@ def _build(tensors: Mapping[str, Tensor], config: YolactConfig, darknet: bool) -
     else:
         resnet_spec = read_resnet_spec(tensors, "backbone.")
         backbone, channels = ResNet(resnet_spec, nn.BatchNorm2d), resnet_spec.out_channels
+        make_deformable(backbone, (name.removeprefix("backbone.") for name in tensors))
     spec = read_yolact_spec(tensors, channels[-3:], config.downsamples)
     prior_sizes = config.settings.prior_sizes
     levels = len(spec.stage_channels) + spec.downsamples
@@ -146,6 +155,7 @@ def read_yolact_spec(
         mask_dim=tensors[f"{_HEAD}mask_layer.weight"].shape[0] // priors,
         priors_per_cell=priors,
         head_kernel=tensors[f"{_HEAD}bbox_layer.weight"].shape[-1],
+        mask_iou=tuple(layer for layer in _read_layers(tensors, _MASK_IOU) if layer is not None),
     )
 
 

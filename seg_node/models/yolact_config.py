@@ -44,7 +44,6 @@ _SUPPORTED: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
         "use_instance_coeff": (False,),
         "use_prediction_module": (False,),
         "use_yolo_regressors": (False,),
-        "use_maskiou": (False,),
         "extra_layers": ([0, 0, 0],),
         "preserve_aspect_ratio": (False,),
     },
@@ -67,7 +66,8 @@ _READ: Mapping[str, Collection[str]] = {
     "": (
         *("dataset", "num_classes", "max_size", "max_num_detections"),
         *("nms_top_k", "nms_conf_thresh", "nms_thresh"),
-        *("backbone", "fpn", "mask_proto_net", "extra_head_net", "head_layer_params", "_eval_args"),
+        *("backbone", "fpn", "mask_proto_net", "extra_head_net", "head_layer_params"),
+        *("maskiou_net", "rescore_mask", "_eval_args"),
     ),
     "fpn": ("num_downsample",),
     "backbone": ("transform", "pred_scales", "pred_aspect_ratios", "use_square_anchors"),
@@ -89,7 +89,7 @@ use_class_balanced_conf use_sigmoid_focal_loss use_objectness_score use_class_ex
 class_existence_alpha use_semantic_segmentation_loss semantic_segmentation_alpha mask_scoring_alpha
 use_change_matching positive_iou_threshold negative_iou_threshold ohem_negpos_ratio crowd_iou_threshold
 min_size force_cpu_nms num_instance_coeffs train_masks train_boxes use_gt_bboxes use_prediction_matching
-delayed_settings no_jit maskiou_net discard_mask_area maskiou_alpha rescore_mask rescore_bbox
+delayed_settings no_jit use_maskiou discard_mask_area maskiou_alpha rescore_bbox
 maskious_to_train num_heads _tmp_img_h _tmp_img_w _thin_overrides _thin_base_channels
 """
 _PASSED_OVER: Mapping[str, Collection[str]] = {
@@ -99,6 +99,19 @@ _PASSED_OVER: Mapping[str, Collection[str]] = {
     "transform": (),
     "_eval_args": (),
 }
+
+
+@dataclass(frozen=True)
+class PublishedModel:
+    """Which published model stands in for what a configuration leaves out.
+
+    plus: YOLACT++. num_classes counts the background; 21 mean the model for Pascal.
+    """
+
+    num_classes: int
+    darknet: bool = False
+    plus: bool = False
+    input_size: int = PUBLISHED_SIZE
 
 
 @dataclass(frozen=True)
@@ -112,59 +125,55 @@ class YolactConfig:
     class_names: tuple[str, ...]
 
 
-def read_yolact_config(
-    content: Mapping[str, Any],
-    source: str,
-    num_classes: int,
-    darknet: bool,
-    default_size: int = PUBLISHED_SIZE,
-) -> YolactConfig:
-    """The settings of a checkpoint of so many classes, background included.
+def read_yolact_config(content: Mapping[str, Any], source: str, published: PublishedModel) -> YolactConfig:
+    """The settings of a checkpoint.
 
-    content: may be partial or empty: what is missing is as in the published model of that backbone, of the
-    Pascal one for 21 classes.
+    content: the reference's configuration, whole, in part or empty.
     source: names the file in errors.
     Raises ValueError for a key that is not known, or a value that is not supported or does not fit.
     """
-    backbone, fpn, evaluation = (_section(content, key, source) for key in ("backbone", "fpn", "_eval_args"))
-    transform = _section(backbone, "transform", source)
-    sections = {
-        "": content,
-        "backbone": backbone,
-        "transform": transform,
-        "fpn": fpn,
-        "_eval_args": evaluation,
-    }
-    for name, section in sections.items():
-        _check(section, name, source)
-    for key in ("mask_proto_net", "extra_head_net"):
-        _read(content, key, _check_layers, None, source)
-    _read(content, "head_layer_params", _check_padding, None, source)
-    if content.get("num_classes", num_classes) != num_classes:
+    _check_keys(content, source)
+    num_classes = content.get("num_classes", published.num_classes)
+    if num_classes != published.num_classes:
         raise ValueError(
-            f"{source}: num_classes is {content['num_classes']}, but the checkpoint has {num_classes}"
+            f"{source}: num_classes is {num_classes}, but the checkpoint has {published.num_classes}"
         )
-    size = _read(content, "max_size", int, default_size, source)
-    cross_class = _read(evaluation, "cross_class_nms", bool, False, source)
+    size = _read(content, "max_size", int, published.input_size, source)
     top_k = _read(content, "nms_top_k", int, 200, source)
+    evaluation = _section(content, "_eval_args", source)
+    cross_class = _read(evaluation, "cross_class_nms", bool, False, source)
+    settings = YolactSettings(
+        input_size=size,
+        prior_sizes=_read_prior_sizes(content, size, published, source),
+        candidate_threshold=_read(content, "nms_conf_thresh", float, 0.05, source),
+        candidates_per_class=top_k,
+        cross_class_nms=cross_class,
+        rescore_masks=_read(content, "rescore_mask", bool, published.plus, source),
+    )
+    options = SegmentOptions(
+        score_threshold=_read(evaluation, "score_threshold", float, 0.0, source),
+        nms_threshold=_read(content, "nms_thresh", float, 0.5, source),
+        # where classes compete, the reference cuts nothing more
+        max_instances=top_k if cross_class else _read(content, "max_num_detections", int, 100, source),
+    )
     return YolactConfig(
-        settings=YolactSettings(
-            input_size=size,
-            prior_sizes=_read_prior_sizes(backbone, size, num_classes, source),
-            candidate_threshold=_read(content, "nms_conf_thresh", float, 0.05, source),
-            candidates_per_class=top_k,
-            cross_class_nms=cross_class,
-        ),
-        input_spec=_read_input_spec(transform, size, darknet),
-        options=SegmentOptions(
-            score_threshold=_read(evaluation, "score_threshold", float, 0.0, source),
-            nms_threshold=_read(content, "nms_thresh", float, 0.5, source),
-            # the reference cuts the list of each class only, where classes compete
-            max_instances=top_k if cross_class else _read(content, "max_num_detections", int, 100, source),
-        ),
-        downsamples=_read(fpn, "num_downsample", int, 2, source),
+        settings,
+        _read_input_spec(content, size, published, source),
+        options,
+        downsamples=_read(_section(content, "fpn", source), "num_downsample", int, 2, source),
         class_names=_read_names(content, num_classes, source),
     )
+
+
+def _check_keys(content: Mapping[str, Any], source: str) -> None:
+    backbone = _section(content, "backbone", source)
+    _check(content, "", source)
+    _check(backbone, "backbone", source)
+    _check(_section(backbone, "transform", source), "transform", source)
+    _check(_section(content, "fpn", source), "fpn", source)
+    _check(_section(content, "_eval_args", source), "_eval_args", source)
+    for key, convert in _LAYERS.items():
+        _read(content, key, convert, None, source)
 
 
 def _section(content: Mapping[str, Any], key: str, source: str) -> Mapping[str, Any]:
@@ -194,8 +203,8 @@ def _read(section: Mapping[str, Any], key: str, convert: Callable[[Any], T], def
         raise ValueError(f"{source}: {key}: {section[key]!r} does not fit ({error})") from error
 
 
+# Widths and kernels are in the tensors; what is not must be as in the published models.
 def _check_layers(rows: Any) -> None:
-    """Widths and kernels are in the tensors; what is not must be as in the published models."""
     for channels, kernel, options in rows:
         if channels is None and kernel == -2 and not options:
             continue
@@ -210,16 +219,32 @@ def _check_padding(options: Any) -> None:
         raise ValueError("only convolutions that keep the size are supported")
 
 
+def _check_strides(rows: Any) -> None:
+    if any(kernel <= 1 or options != {"stride": 2} for _, kernel, options in rows):
+        raise ValueError("only convolutions of stride 2 without padding are supported")
+
+
+_LAYERS: Mapping[str, Callable[[Any], None]] = {
+    "mask_proto_net": _check_layers,
+    "extra_head_net": _check_layers,
+    "head_layer_params": _check_padding,
+    "maskiou_net": _check_strides,
+}
+
+
 def _read_prior_sizes(
-    backbone: Mapping[str, Any], input_size: int, num_classes: int, source: str
+    content: Mapping[str, Any], input_size: int, published: PublishedModel, source: str
 ) -> tuple[tuple[tuple[float, float], ...], ...]:
-    """Source: dbolya/yolact `yolact.py: make_priors`."""
-    pascal = num_classes == _PASCAL_CLASSES
-    published = _PASCAL_SCALES if pascal else _COCO_SCALES
-    scales = [[int(scale / PUBLISHED_SIZE * input_size)] for scale in published]
+    """Source: dbolya/yolact `yolact.py: make_priors`, `data/config.py`."""
+    backbone = _section(content, "backbone", source)
+    pascal = published.num_classes == _PASCAL_CLASSES
+    base = _PASCAL_SCALES if pascal else _COCO_SCALES
+    scales: list[Any] = [[int(scale / PUBLISHED_SIZE * input_size)] for scale in base]
+    if published.plus:
+        scales = [[scale * 2 ** (third / 3) for third in range(3)] for (scale,) in scales]
     scales = _read(backbone, "pred_scales", list, scales, source)
     ratios = _read(backbone, "pred_aspect_ratios", list, [[_RATIOS]] * len(scales), source)
-    square = _read(backbone, "use_square_anchors", bool, not pascal, source)
+    square = _read(backbone, "use_square_anchors", bool, not (pascal or published.plus), source)
     try:
         return tuple(
             tuple(
@@ -234,10 +259,13 @@ def _read_prior_sizes(
         raise ValueError(f"{source}: pred_scales and pred_aspect_ratios do not fit ({error})") from error
 
 
-def _read_input_spec(transform: Mapping[str, Any], size: int, darknet: bool) -> InputSpec:
+def _read_input_spec(
+    content: Mapping[str, Any], size: int, published: PublishedModel, source: str
+) -> InputSpec:
     """Source: dbolya/yolact `utils/augmentations.py: FastBaseTransform`."""
+    transform = _section(_section(content, "backbone", source), "transform", source)
     if not transform:
-        transform = {"to_float": True} if darknet else {"normalize": True}
+        transform = {"to_float": True} if published.darknet else {"normalize": True}
     mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
     if transform.get("normalize"):
         mean, std = _MEAN, _STD

@@ -26,6 +26,7 @@ class YolactSettings:
     candidate_threshold: priors of which no class scores higher are left out.
     candidates_per_class: best-scored ones of each class that take part in Fast NMS.
     cross_class_nms: a prior stands for its best class only, and suppresses those of other classes too.
+    rescore_masks: scores are multiplied by the quality that YOLACT++ expects of the masks.
     """
 
     input_size: int
@@ -33,6 +34,7 @@ class YolactSettings:
     candidate_threshold: float = 0.05
     candidates_per_class: int = 200
     cross_class_nms: bool = False
+    rescore_masks: bool = False
 
 
 @dataclass(frozen=True)

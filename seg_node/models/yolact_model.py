@@ -1,7 +1,7 @@
 """A YOLACT checkpoint as the engine uses it: network, labels, input and how its answer is assembled."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -9,6 +9,7 @@ import torch
 from seg_node.models.yolact import Yolact
 from seg_node.models.yolact_detect import YolactPrediction, YolactSettings, detect
 from seg_node.models.yolact_masks import crop_windows, enlarge_masks, mix_prototypes, pixel_boxes
+from seg_node.models.yolact_rescore import rescore
 from seg_node.panoptic import fuse_panoptic
 from seg_node.prepare import InputSpec, ModelInput, prepare_frames
 from seg_node.types import Frame, Instances, LabelSet, Segmentation, SegmentOptions
@@ -31,7 +32,14 @@ class YolactModel:
         return prepare_frames(frames, self.input_spec, device)
 
     def __call__(self, batch: ModelInput, options: SegmentOptions) -> list[YolactPrediction]:
-        return detect(self.network(batch.pixels), self.network.priors, self.settings, options)
+        output, priors = self.network(batch.pixels), self.network.priors
+        mask_iou = self.network.maskiou_net
+        if mask_iou is None or not self.settings.rescore_masks:
+            return detect(output, priors, self.settings, options)
+        # rescoring may bring forward what a smaller number would have cut
+        most = max(options.max_instances, self.default_options.max_instances)
+        found = detect(output, priors, self.settings, replace(options, max_instances=most))
+        return [rescore(prediction, mask_iou, options) for prediction in found]
 
     def assemble(
         self, raw: YolactPrediction, image_size: tuple[int, int], options: SegmentOptions

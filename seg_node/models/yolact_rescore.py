@@ -1,0 +1,35 @@
+"""Mask rescoring of YOLACT++ (Bolya et al. 2020, §6.3): scores times the mask's own expected quality.
+
+Source: dbolya/yolact `layers/output_utils.py: postprocess`, as `eval.py: prep_display` calls it.
+"""
+
+from dataclasses import replace
+
+import torch
+
+from seg_node.models.yolact import MaskIoUNet
+from seg_node.models.yolact_detect import YolactPrediction
+from seg_node.models.yolact_masks import crop_windows, mix_prototypes
+from seg_node.types import SegmentOptions
+
+
+def rescore(prediction: YolactPrediction, network: MaskIoUNet, options: SegmentOptions) -> YolactPrediction:
+    """The prediction with its new scores: sorted by them, those above options.score_threshold."""
+    if len(prediction.scores) == 0:
+        return prediction
+    masks = mix_prototypes(prediction.prototypes, prediction.coefficients)
+    height, width = masks.shape[1:]
+    left, top, right, bottom = crop_windows(prediction.boxes_rel, (height, width)).t()[:, :, None]
+    columns, rows = (torch.arange(size, device=masks.device) for size in (width, height))
+    inside = ((rows >= top) & (rows < bottom))[:, :, None] & ((columns >= left) & (columns < right))[:, None]
+    quality = network(masks * inside)
+    scores = prediction.scores * quality[torch.arange(len(masks), device=masks.device), prediction.class_ids]
+    best = scores.argsort(descending=True)[: options.max_instances]
+    best = best[scores[best] > options.score_threshold]
+    return replace(
+        prediction,
+        boxes_rel=prediction.boxes_rel[best],
+        scores=scores[best],
+        class_ids=prediction.class_ids[best],
+        coefficients=prediction.coefficients[best],
+    )
