@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import transformers
 from torch import nn
@@ -12,8 +13,7 @@ from seg_node.labels import COCO_STUFF_NAMES, COCO_THING_NAMES
 
 COCO_PANOPTIC = (*COCO_THING_NAMES, *COCO_STUFF_NAMES)  # in the order of published checkpoints
 QUERIES = 12
-# kind → a seed that gives several segments of several classes
-KINDS = {"mask2former": 7, "maskformer": 11, "oneformer": 0, "eomt": 8, "detr": 24}
+KINDS = ("mask2former", "maskformer", "oneformer", "eomt", "detr")
 _SIZE = {"shortest_edge": 64, "longest_edge": 128}
 
 
@@ -26,17 +26,17 @@ def write_transformers_folder(folder: Path, kind: str, names: tuple[str, ...]) -
     """kind: of KINDS. names: of the classes from 0; for OneFormer those that begin with "stuff" are stuff."""
     labels: dict[str, Any] = {"num_labels": len(names), "id2label": dict(enumerate(names))}
     torch.manual_seed(0)
-    network = _NETWORKS[kind](labels)
-    make_lively(network, KINDS[kind])
-    network.save_pretrained(folder)
-    if kind == "oneformer":
-        _write_oneformer_processor(folder, names)
-    else:
-        size = {"shortest_edge": 64, "longest_edge": 64} if kind == "eomt" else _SIZE
-        padding = {"do_pad": True} if kind == "eomt" else {}
-        name = {"mask2former": "Mask2Former", "maskformer": "MaskFormer", "eomt": "Eomt", "detr": "Detr"}[kind]
-        getattr(transformers, f"{name}ImageProcessor")(size=size, **padding).save_pretrained(folder)
-    return folder
+    network = _NETWORKS[kind](labels).eval()
+    folder.mkdir(exist_ok=True)
+    processor = _oneformer_processor(folder, names) if kind == "oneformer" else _PROCESSORS[kind]()
+    processor.save_pretrained(folder)
+    stuff = {i for i, name in enumerate(names) if name.startswith("stuff") or name in COCO_STUFF_NAMES}
+    for seed in range(200):
+        make_lively(network, seed)
+        if is_lively(network, processor, stuff):
+            network.save_pretrained(folder)
+            return folder
+    raise AssertionError(f"no seed makes {kind} lively")
 
 
 def make_lively(network: nn.Module, seed: int) -> None:
@@ -53,21 +53,46 @@ def make_lively(network: nn.Module, seed: int) -> None:
                 tensor *= 4
 
 
+def is_lively(network: nn.Module, processor: Any, stuff: set[int]) -> bool:
+    """Whether noise has several objects and segments of things and of stuff; DETR has one class at best."""
+    image = np.random.default_rng(0).integers(0, 256, (48, 80, 3), dtype=np.uint8)
+    prompt = {"task_inputs": ["panoptic"]} if hasattr(processor, "tokenizer") else {}
+    with torch.inference_mode():
+        output = network(**processor(images=[image], return_tensors="pt", **prompt))
+    post = getattr(processor, "image_processor", processor)
+    (objects,) = post.post_process_instance_segmentation(output, target_sizes=[(48, 80)])
+    (segments,) = post.post_process_panoptic_segmentation(output, target_sizes=[(48, 80)])
+    things = [entry for entry in objects["segments_info"] if entry["label_id"] not in stuff]
+    kinds = {entry["label_id"] in stuff for entry in segments["segments_info"]}
+    wanted = {False} if isinstance(network, transformers.DetrForSegmentation) else {True, False}
+    return len(things) > 1 and kinds >= wanted
+
+
 def _backbone() -> transformers.SwinConfig:
     return transformers.SwinConfig(
-        image_size=64, embed_dim=8, depths=[1] * 4, num_heads=[1, 1, 2, 2], window_size=4, out_features=_STAGES
+        image_size=64,
+        embed_dim=8,
+        depths=[1] * 4,
+        num_heads=[1, 1, 2, 2],
+        window_size=4,
+        out_features=_STAGES,
     )
 
 
 def _resnet() -> transformers.ResNetConfig:
     return transformers.ResNetConfig(
-        embedding_size=8, hidden_sizes=[8, 16, 32, 64], depths=[1] * 4, layer_type="basic", out_features=_STAGES
+        embedding_size=8,
+        hidden_sizes=[8, 16, 32, 64],
+        depths=[1] * 4,
+        layer_type="basic",
+        out_features=_STAGES,
     )
 
 
 def _detr_config(**more: Any) -> transformers.DetrConfig:
     return transformers.DetrConfig(
         use_timm_backbone=False,
+        use_pretrained_backbone=False,
         backbone_config=_resnet(),
         d_model=32,
         encoder_layers=1,
@@ -134,19 +159,19 @@ def _detr(labels: dict[str, Any]) -> nn.Module:
     return transformers.DetrForSegmentation(_detr_config(**labels))
 
 
-def _write_oneformer_processor(folder: Path, names: tuple[str, ...]) -> None:
+def _oneformer_processor(folder: Path, names: tuple[str, ...]) -> Any:
     classes = {str(i): {"name": name, "isthing": int(name[:5] != "stuff")} for i, name in enumerate(names)}
     (folder / "classes.json").write_text(json.dumps(classes))
     letters = "abcdefghijklmnopqrstuvwxyz"
     words = ["<|startoftext|>", "<|endoftext|>", *letters, *(letter + "</w>" for letter in letters)]
     (folder / "vocab.json").write_text(json.dumps({word: i for i, word in enumerate(words)}))
     (folder / "merges.txt").write_text("#version: 0.2\n")
-    transformers.OneFormerProcessor(
+    return transformers.OneFormerProcessor(
         transformers.OneFormerImageProcessor(
             size=_SIZE, repo_path=str(folder), class_info_file="classes.json", num_text=4
         ),
         transformers.CLIPTokenizer.from_pretrained(folder),
-    ).save_pretrained(folder)
+    )
 
 
 _STAGES = ["stage1", "stage2", "stage3", "stage4"]
@@ -165,4 +190,12 @@ _NETWORKS = {
     "oneformer": _oneformer,
     "eomt": _eomt,
     "detr": _detr,
+}
+_PROCESSORS = {
+    "mask2former": lambda: transformers.Mask2FormerImageProcessor(size=_SIZE),
+    "maskformer": lambda: transformers.MaskFormerImageProcessor(size=_SIZE),
+    "eomt": lambda: transformers.EomtImageProcessor(
+        size={"shortest_edge": 64, "longest_edge": 64}, do_pad=True
+    ),
+    "detr": lambda: transformers.DetrImageProcessor(size=_SIZE),
 }

@@ -92,11 +92,18 @@ def _load_network(transformers: Any, folder: Path) -> Any:
     config.use_pretrained_backbone = False  # would be downloaded, to be overwritten
     config._attn_implementation = None  # the checkpoint's may name code of the hub
     network, report = transformers.AutoModelForUniversalSegmentation.from_pretrained(
-        folder, config=config, use_safetensors=True, output_loading_info=True, **safe
+        folder,
+        config=config,
+        use_safetensors=True,
+        ignore_mismatched_sizes=True,  # told below
+        output_loading_info=True,
+        **safe,
     )
-    missing = sorted(dict(network.named_parameters()).keys() & set(report["missing_keys"]))
-    if missing:
-        raise ValueError(f"{len(missing)} of its tensors are missing, such as {missing[0]}")
+    odd = {*report["missing_keys"], *report["mismatched_keys"]}
+    odd = {key if isinstance(key, str) else key[0] for key in odd}  # version 5 adds the shapes
+    odd &= dict(network.named_parameters()).keys()  # the losses' buffers do not matter
+    if odd:
+        raise ValueError(f"{len(odd)} of its tensors are missing or of another shape, such as {min(odd)}")
     return network.float().eval()
 
 
@@ -104,16 +111,19 @@ def _load_processor(transformers: Any, folder: Path, is_oneformer: bool) -> Any:
     safe = {"local_files_only": True, "trust_remote_code": False}
     if not is_oneformer:
         return transformers.AutoImageProcessor.from_pretrained(folder, **safe)
-    file = (
-        "processor_config.json"
-        if (folder / "processor_config.json").is_file()
-        else "preprocessor_config.json"
-    )
-    content = _read_json(folder / file)
-    class_info = folder / str(content.get("image_processor", content).get("class_info_file"))
+    class_info = folder / _class_info_file(folder)
     if not class_info.is_file():  # the library would download it
-        raise FileNotFoundError(f"{class_info}: no such file of the classes, named by {file}")
+        raise FileNotFoundError(f"{class_info}: no such file, which should hold the classes")
     return transformers.AutoProcessor.from_pretrained(folder, repo_path=str(folder), **safe)
+
+
+def _class_info_file(folder: Path) -> str:
+    for file in (folder / "processor_config.json", folder / "preprocessor_config.json"):
+        content = _read_json(file) if file.is_file() else {}
+        name = content.get("image_processor", content).get("class_info_file")
+        if name is not None:
+            return str(name)
+    raise ValueError("preprocessor_config.json names no class_info_file")
 
 
 def _choose_labels(

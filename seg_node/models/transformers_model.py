@@ -12,6 +12,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import PIL.Image
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -72,9 +73,7 @@ class TransformersModel:
     def prepare(self, frames: Sequence[Frame], device: torch.device) -> list[Mapping[str, Tensor]]:
         """One input for each frame: the post-processing would take the padding of a batch for image."""
         return [
-            self.processor(
-                images=_to_rgb(frame), input_data_format="channels_last", return_tensors="pt", **self.prompt
-            ).to(device)
+            self.processor(images=_to_rgb(frame), return_tensors="pt", **self.prompt).to(device)
             for frame in frames
         ]
 
@@ -176,14 +175,16 @@ class TransformersModel:
         return answer["segmentation"].numpy(), answer["segments_info"]
 
 
-def _to_rgb(frame: Frame) -> NDArray[np.uint8]:
+def _to_rgb(frame: Frame) -> PIL.Image.Image:
+    """Of an array of few rows the library would guess that they are channels."""
     if 0 in frame.image_size:
         raise ValueError(
             f"a frame of {frame.image_size[0]} rows and {frame.image_size[1]} columns has no pixels"
         )
-    if frame.channels == "rgb":
-        return np.array(frame.pixels)  # a copy: torch wants to be allowed to write
-    return cv2.cvtColor(np.ascontiguousarray(frame.pixels), _TO_RGB[frame.channels])
+    pixels = np.ascontiguousarray(frame.pixels)
+    return PIL.Image.fromarray(
+        pixels if frame.channels == "rgb" else cv2.cvtColor(pixels, _TO_RGB[frame.channels])
+    )
 
 
 def _best_queries(output: Any, threshold: float) -> QueryPrediction:
