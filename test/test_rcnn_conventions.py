@@ -1,6 +1,7 @@
 """What Detectron2's Mask R-CNN does otherwise than torchvision's, rule by rule, on made-up numbers."""
 
 import math
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -93,12 +94,20 @@ def test_proposals_that_are_not_finite_are_left_out(logits: float) -> None:
     assert len(proposals_of(DETECTRON2_SETTINGS, [24, 12, 6, 3, 2], logits)) == 0
 
 
-def test_suppression_by_logits_tells_scores_apart_whose_probabilities_are_equal() -> None:
-    """At 20 and 30 the probabilities are 1 in float32; the order decides which of two boxes stays."""
-    boxes = torch.tensor([[10.0, 10.0, 30.0, 30.0], [10.0, 10.0, 30.0, 31.0]])
-    rpn = RegionProposals(1, 1, DETECTRON2_SETTINGS)
-    kept = rpn._suppress(boxes, torch.tensor([20.0, 30.0]), torch.zeros(2, dtype=torch.int64), (96, 96))
-    assert torch.equal(kept, boxes[1:])
+def test_scores_whose_probabilities_are_equal_are_told_apart() -> None:
+    """Logits of 20 and 30 are probabilities of 1 in float32."""
+    sizes = ((8.0,), (16.0,), (8.0,), (8.0,), (8.0,))
+    rpn = RegionProposals(1, 1, replace(DETECTRON2_SETTINGS, anchor_sizes=sizes, proposals=1))
+    features = [torch.full((1, 1, side, side), 10.0) for side in (24, 12, 6, 3, 2)]
+    features[1] += 10
+    with torch.no_grad():
+        for parameter in rpn.parameters():
+            parameter.zero_()
+        rpn.get_parameter("conv.0.0.weight")[:, :, 1, 1] = 1
+        rpn.get_parameter("cls_logits.weight").fill_(1)
+        rpn.get_parameter("cls_logits.bias").fill_(10)
+        (boxes,) = rpn(features, ModelInput(torch.zeros(1, 3, 96, 96), ((96, 96),)))
+    assert float(boxes[0, 3] - boxes[0, 1]) > 12  # no anchor of 8 pixels is so high
 
 
 def detect(settings: RCNNSettings, box_classes: int, scores: list[float]) -> tuple[list[int], Tensor]:
