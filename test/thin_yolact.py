@@ -91,6 +91,17 @@ def add_heads(weights: Weights, stages: tuple[int, ...], num_classes: int = 81, 
     weights.conv("semantic_seg_conv", num_classes - 1, FPN, 1)
 
 
+def make_plus(weights: Weights, num_classes: int = 81) -> None:
+    """Turns a ResNet's YOLACT with 9 priors a cell into a YOLACT++: deformable last stage, mask rescoring."""
+    block = "backbone.layers.3.0.conv2"
+    outputs, inputs = weights[f"{block}.weight"].shape[:2]
+    weights[f"{block}.bias"] = weights.uniform(outputs, -0.2, 0.2)
+    weights.conv(f"{block}.conv_offset_mask", 27, inputs, 3)
+    for number, (width, taken, kernel) in enumerate(((4, 1, 3), (8, 4, 3), (num_classes - 1, 8, 1))):
+        weights.conv(f"maskiou_net.maskiou_net.{number * 2}", width, taken, kernel)
+    weights["maskiou_net.maskiou_net.4.weight"] *= 0.2  # most qualities below 1
+
+
 def write_thin_checkpoint(folder: Path, num_classes: int = 81, seed: int = 1) -> tuple[Path, Path]:
     """A state dict as YOLACT saves it, and a config: small enough for a busy machine."""
     weights = Weights(seed)
