@@ -39,23 +39,29 @@ _COCO_IDS = tuple(i for i in range(1, 91) if i not in _COCO_IDS_LEFT_OUT)
 COCO_THINGS = LabelSet(things=dict(zip(_COCO_IDS, COCO_THING_NAMES, strict=True)))
 
 
-def labels_for(num_classes: int, names: Sequence[str] = (), given: LabelSet | None = None) -> LabelSet:
-    """The classes 1, 2, … of a checkpoint that counts the background as class 0 (torchvision).
+def labels_for(
+    num_classes: int,
+    names: Sequence[str] = (),
+    given: LabelSet | None = None,
+    stuff_names: Sequence[str] = (),
+) -> LabelSet:
+    """The classes 1, 2, … of a checkpoint that counts the background as class 0 (torchvision), then stuff.
 
     num_classes: with the background.
     names: the checkpoint's own; without them COCO's, if there are 91 classes, else numbers (with a warning).
-    given: the user's, used instead.
+    given: the user's, used instead. stuff_names: one for each class of stuff.
     Raises ValueError when names or given ones do not fit the classes.
     """
+    things, stuff = range(1, num_classes), range(num_classes, num_classes + len(stuff_names))
     if given is not None:
-        return _complete(given, range(1, num_classes), range(0))
-    if names and len(names) != num_classes - 1:
-        raise ValueError(f"{len(names)} class names for {num_classes - 1} classes")
+        return _complete(given, things, stuff)
+    if names and len(names) != len(things):
+        raise ValueError(f"{len(names)} class names for {len(things)} classes")
     if names:
-        return LabelSet(things=dict(enumerate(names, start=1)))
-    if num_classes == 91:
+        return LabelSet(dict(zip(things, names, strict=True)), dict(zip(stuff, stuff_names, strict=True)))
+    if num_classes == 91 and not stuff_names:
         return COCO_THINGS
-    return _numbered(range(1, num_classes), range(0))
+    return _numbered(things, stuff)
 
 
 def zero_based_labels(

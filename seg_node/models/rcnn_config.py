@@ -20,7 +20,7 @@ class RCNNConfig:
 
     frozen_bn_eps: see `load_torchvision_rcnn`.
     num_classes: what the weights must have, with the background; None for any.
-    class_names: of the classes 1, 2, …; empty when it has none.
+    class_names: of the classes 1, 2, …; empty when it has none. stuff_names: of those that follow.
     """
 
     settings: RCNNSettings = field(default_factory=RCNNSettings)
@@ -29,6 +29,7 @@ class RCNNConfig:
     frozen_bn_eps: float = 0.0
     num_classes: int | None = None
     class_names: tuple[str, ...] = ()
+    stuff_names: tuple[str, ...] = ()
 
 
 def _floats(value: Any) -> tuple[float, ...]:
@@ -74,6 +75,7 @@ _OWN_FIELDS: Mapping[str, Callable[[Any], Any]] = {
     "frozen_bn_eps": float,
     "num_classes": int,
     "class_names": _names,
+    "stuff_names": _names,
 }
 # known, and said better by the tensors
 _DESCRIPTIONS = frozenset({"model", "defaults", "thin"})
@@ -101,3 +103,11 @@ def read_rcnn_config(content: Mapping[str, Any], source: str, base: RCNNConfig |
     except (TypeError, ValueError) as error:
         raise ValueError(f"{source}: {key}: {value!r} does not fit ({error})") from error
     return config
+
+
+def describe_rcnn(
+    settings: RCNNSettings, input_spec: InputSpec, options: SegmentOptions
+) -> dict[str, Any]:
+    """The configuration that `read_rcnn_config` reads as these; without names of classes."""
+    parts = {"settings": settings, "input_spec": input_spec, "options": options}
+    return {key: getattr(parts[part], name) for key, (part, name, _) in _FIELDS.items()}

@@ -23,6 +23,7 @@ from seg_node.models.rcnn_config import read_rcnn_config
 from seg_node.models.rcnn_model import RCNNModel
 from seg_node.models.rcnn_settings import RCNNSettings
 from seg_node.models.rcnn_spec import read_rcnn_spec
+from seg_node.models.semantic_head import build_semantic_head
 from seg_node.types import LabelSet
 
 _METADATA_KEY = "config"
@@ -46,6 +47,7 @@ _PREFIXES = {
     "roi_heads.mask_head.": "mask_head.convs.",
     "roi_heads.mask_predictor.": "mask_head.",
 }
+_SEMANTIC = "semantic_head."  # torchvision has none: our own names
 
 
 def our_name(name: str) -> str:
@@ -91,10 +93,21 @@ def load_torchvision(
     if settled.num_classes not in (None, num_classes):
         raise ValueError(f"{checkpoint.path}: {num_classes} classes, but {source} says {settled.num_classes}")
     try:
-        names = labels_for(num_classes, settled.class_names, labels)
+        names = labels_for(
+            num_classes, settled.class_names, labels, _stuff_names(network, settled.stuff_names)
+        )
     except ValueError as error:
         raise ValueError(f"{checkpoint.path}: {error}") from error
     return RCNNModel(network, names, settled.input_spec, settled.options)
+
+
+def _stuff_names(network: MaskRCNN, names: tuple[str, ...]) -> tuple[str, ...]:
+    """The given ones; class numbers where there are none. Raises ValueError when they do not fit."""
+    stuff = network.semantic_head.predictor.out_channels - 1 if network.semantic_head else 0
+    if names and len(names) != stuff:
+        raise ValueError(f"{len(names)} stuff names for {stuff} classes of stuff")
+    first = network.box_head.cls_score.out_features
+    return names or tuple(str(class_id) for class_id in range(first, first + stuff))
 
 
 def _read_metadata(checkpoint: Checkpoint) -> Mapping[str, Any]:
@@ -123,7 +136,10 @@ def load_torchvision_rcnn(
         spec = read_rcnn_spec(
             tensors, stage_channels, lambda prefix: _norm_or_none(tensors, prefix, frozen_bn_eps)
         )
-        network = build_mask_rcnn(backbone, spec, settings)
+        semantic = None
+        if f"{_SEMANTIC}predictor.weight" in tensors:
+            semantic = build_semantic_head(tensors, _SEMANTIC, None)
+        network = build_mask_rcnn(backbone, spec, settings, semantic)
     except KeyError as error:
         raise ValueError(f"{checkpoint.path}: {_describe_missing(error.args[0])}") from error
     except (ValueError, IndexError, ArithmeticError) as error:
