@@ -33,9 +33,10 @@ from thin_detectron2 import (
 from torch import Tensor
 
 from seg_node.engine import Engine
-from seg_node.models.checkpoint import Checkpoint, read_checkpoint
+from seg_node.models.checkpoint import Checkpoint
 from seg_node.models.config_file import read_config
-from seg_node.models.detectron2 import is_detectron2, load_detectron2
+from seg_node.models.detectron2 import load_detectron2
+from seg_node.models.load import load_model
 from seg_node.models.rcnn_model import RCNNModel
 from seg_node.panoptic import class_map
 from seg_node.types import Frame, Segmentation, SegmentOptions
@@ -44,9 +45,9 @@ FAMILIES = ("d2_maskrcnn", "d2_panoptic")
 
 
 def load(weights: Path, config: Path) -> RCNNModel:
-    checkpoint = read_checkpoint(weights)
-    assert is_detectron2(checkpoint.tensors)
-    return load_detectron2(checkpoint, read_config(config), str(config))
+    model = load_model("auto", weights, config)
+    assert isinstance(model, RCNNModel)
+    return model
 
 
 def load_tensors(tensors: dict[str, Tensor], config: dict[str, Any] = CONFIG) -> RCNNModel:
@@ -157,6 +158,13 @@ def test_panoptic_map_holds_things_and_stuff_with_their_classes(panoptic: RCNNMo
         here = answer.panoptic.segment_map == s.id
         assert np.count_nonzero(here) == s.area and np.all(classes[here] == s.class_id)
     assert panoptic.labels.name(80) == "banner" and panoptic.labels.name(132) == "rug-merged"
+
+
+def test_image_without_things_still_has_stuff(panoptic: RCNNModel) -> None:
+    answer = segment(panoptic, SegmentOptions(1.0, panoptic_stuff_min_area=64))
+    assert len(answer.instances) == 0
+    assert answer.panoptic is not None and len(answer.panoptic.segments) > 2
+    assert not any(s.is_thing for s in answer.panoptic.segments)
 
 
 def test_stuff_is_only_computed_when_it_is_asked_for(panoptic: RCNNModel) -> None:
