@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from seg_node.models.solo_heads import grid_levels, points_nms, with_coordinates
+from seg_node.models import solo_masks
+from seg_node.models.solo_heads import grid_levels, points_nms, split_levels, with_coordinates
 from seg_node.models.solo_masks import (
     Candidates,
     SoloPrediction,
@@ -68,19 +69,21 @@ def test_candidates_run_over_levels_rows_columns_classes() -> None:
     probs[1][1, 0, 2] = 0.7
     probs[1][0, 0, 2] = 0.25  # is not above the threshold
     found = find_candidates(probs, (8, 16), 0.25, None)
-    assert [cells.tolist() for cells in found.cells] == [[1, 1, 6], [2]]
+    assert found.cells.tolist() == [1, 1, 6, 9 + 2]
+    assert [cells.tolist() for cells in split_levels(found.cells, (3, 2))] == [[1, 1, 6], [2]]
     assert found.class_ids.tolist() == [1, 3, 0, 2]
     assert found.strides.tolist() == [8, 8, 8, 16]
     torch.testing.assert_close(found.scores, torch.tensor([0.5, 0.5, 0.5, 0.7]))
     only = find_candidates(probs, (8, 16), 0.25, {2, 3, 99})
-    assert [cells.tolist() for cells in only.cells] == [[1], [2]]
+    assert only.cells.tolist() == [1, 11]
+    assert [cells.tolist() for cells in split_levels(only.cells[1:], (3, 2, 9))] == [[], [2], []]
     assert only.class_ids.tolist() == [3, 2]
 
 
 def candidates(scores: list[float], class_ids: list[int], stride: int = 8) -> Candidates:
     count = len(scores)
     strides = torch.full((count,), float(stride))
-    return Candidates((torch.arange(count),), torch.tensor(class_ids), torch.tensor(scores), strides)
+    return Candidates(torch.arange(count), torch.tensor(class_ids), torch.tensor(scores), strides)
 
 
 def test_a_mask_must_have_more_pixels_than_the_stride() -> None:
@@ -88,7 +91,7 @@ def test_a_mask_must_have_more_pixels_than_the_stride() -> None:
     probs[0, :2, :4] = 0.9  # 8 pixels
     probs[1, :3, :3] = 0.9  # 9
     scores, class_ids, masks = select_instances(
-        candidates([0.8, 0.4], [1, 2]), probs, SoloSettings(), OPTIONS
+        candidates([0.8, 0.4], [1, 2]), probs.__getitem__, SoloSettings(), OPTIONS
     )
     assert class_ids.tolist() == [2]
     torch.testing.assert_close(scores, torch.tensor([0.4 * 0.9]))
@@ -99,15 +102,39 @@ def test_the_score_is_multiplied_by_the_mean_inside_the_mask() -> None:
     probs = torch.full((1, 4, 4), 0.3)
     probs[0, :2, :] = 0.6
     probs[0, 2, :2] = 1.0
-    scores, _, _ = select_instances(candidates([0.5], [0]), probs, SoloSettings(), OPTIONS)
+    scores, _, _ = select_instances(candidates([0.5], [0]), probs.__getitem__, SoloSettings(), OPTIONS)
     torch.testing.assert_close(scores, torch.tensor([0.5 * (8 * 0.6 + 2) / 10]))
+
+
+@pytest.mark.parametrize("limit", [5, 12, 500])
+def test_the_best_are_chosen_as_from_all_masks_at_once(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(solo_masks, "_CHUNK", 7)
+    probs = blobs(40, 12, 15)
+    scores = torch.rand(40, generator=torch.Generator().manual_seed(2))
+    masks = probs > 0.5
+    expected = scores * (probs * masks).sum((1, 2)) / masks.sum((1, 2))
+    expected = expected[masks.sum((1, 2)) > 90]
+    asked: list[int] = []
+
+    def masks_of(cells: Tensor) -> Tensor:
+        asked.extend(cells.tolist())
+        assert cells.tolist() == sorted(cells.tolist())
+        return probs[cells]
+
+    settings = SoloSettings(nms_candidates=limit, update_threshold=0)
+    all_of_their_own = candidates(scores.tolist(), list(range(40)), stride=90)
+    found, class_ids, found_probs = select_instances(all_of_their_own, masks_of, settings, OPTIONS)
+    assert 12 < len(expected) < 40
+    torch.testing.assert_close(found, expected.sort(descending=True).values[:limit])
+    assert torch.equal(found_probs, probs[class_ids])
+    assert len(asked) < 40 if limit == 5 else len(asked) <= 40
 
 
 def test_scores_that_are_no_numbers_are_left_out() -> None:
     # the linear kernel divides 0 by 0 for the third of three equal masks
     probs = torch.full((3, 4, 4), 0.9)
     scores, _, _ = select_instances(
-        candidates([0.9, 0.8, 0.7], [0, 0, 0]), probs, SoloSettings(nms="linear"), OPTIONS
+        candidates([0.9, 0.8, 0.7], [0, 0, 0]), probs.__getitem__, SoloSettings(nms="linear"), OPTIONS
     )
     torch.testing.assert_close(scores, torch.tensor([0.81]))
 

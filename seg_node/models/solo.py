@@ -5,6 +5,7 @@ Sources: Wang et al. 2020 (SOLO; SOLOv2), see `solo_heads.py`, `solov2_head.py`,
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -47,8 +48,8 @@ class SOLO(nn.Module):
         # no score rises later on, so that what is at or below the option's threshold can go now
         threshold = max(self.settings.score_threshold, options.score_threshold)
         candidates = find_candidates(probs, self.settings.strides, threshold, options.classes)
-        masks = self.head.masks(output, image, candidates.cells)
-        return SoloPrediction(*select_instances(candidates, masks, self.settings, options), size)
+        masks_of = partial(self.head.masks, output, image)
+        return SoloPrediction(*select_instances(candidates, masks_of, self.settings, options), size)
 
 
 @dataclass(frozen=True)

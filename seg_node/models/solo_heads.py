@@ -9,7 +9,7 @@ decoupled_solo_head.py, decoupled_solo_light_head.py`; mmdetection `models/dense
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Literal
 
 import torch
@@ -53,14 +53,15 @@ class SOLOHead(nn.Module):
         probs = category_probs(self.cate_convs, self.solo_cate, levels, self.grids)
         return GridOutput(probs, tuple(upsample(self.ins_convs(with_coordinates(x, "xy"))) for x in levels))
 
-    def masks(self, output: GridOutput, image: int, cells: Sequence[Tensor]) -> Tensor:
+    def masks(self, output: GridOutput, image: int, cells: Tensor) -> Tensor:
         """The probabilities (K, h, w) of the given cells of one image.
 
-        cells: of each level, int64 indices that run over rows, then columns.
+        cells: rising int64 (K,), counted over levels, rows, columns.
         """
         size = output.mask_sources[0].shape[-2:]
         masks = [output.mask_sources[0].new_zeros((0, *size))]
-        for conv, features, chosen in zip(self.solo_ins_list, output.mask_sources, cells, strict=True):
+        levels = split_levels(cells, self.grids)
+        for conv, features, chosen in zip(self.solo_ins_list, output.mask_sources, levels, strict=True):
             if len(chosen) == 0:
                 continue
             assert isinstance(conv, nn.Conv2d) and conv.bias is not None
@@ -108,11 +109,12 @@ class DecoupledSOLOHead(nn.Module):
             sources.append(torch.stack((conv_x(x), conv_y(y)), dim=1).sigmoid_())
         return GridOutput(probs, tuple(sources))
 
-    def masks(self, output: GridOutput, image: int, cells: Sequence[Tensor]) -> Tensor:
+    def masks(self, output: GridOutput, image: int, cells: Tensor) -> Tensor:
         """See `SOLOHead.masks`."""
         size = output.mask_sources[0].shape[-2:]
         masks = [output.mask_sources[0].new_zeros((0, *size))]
-        for source, chosen, grid in zip(output.mask_sources, cells, self.grids, strict=True):
+        levels = split_levels(cells, self.grids)
+        for source, chosen, grid in zip(output.mask_sources, levels, self.grids, strict=True):
             if len(chosen) == 0:
                 continue
             columns, column_of = (chosen % grid).unique(return_inverse=True)
@@ -133,6 +135,13 @@ def grid_levels(pyramid: Sequence[Tensor]) -> list[Tensor]:
     finest, *middle, coarsest = pyramid
     halved = F.interpolate(finest, scale_factor=0.5, mode="bilinear", align_corners=False)
     return [halved, *middle, bilinear(coarsest, middle[-1].shape[-2:])]
+
+
+def split_levels(cells: Tensor, grids: Sequence[int]) -> list[Tensor]:
+    """Rising cells, counted over all levels → of each level those that are in it, counted from its first."""
+    ends = list(accumulate(grid**2 for grid in grids))
+    bounds = torch.searchsorted(cells, torch.tensor(ends[:-1], device=cells.device)).tolist()
+    return [part - first for part, first in zip(cells.tensor_split(bounds), [0, *ends[:-1]], strict=True)]
 
 
 def with_coordinates(x: Tensor, axes: Literal["x", "y", "xy"]) -> Tensor:

@@ -4,7 +4,7 @@ Source of the order of operations: WXinlong/SOLO `mmdet/models/anchor_heads/solo
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -17,6 +17,8 @@ from seg_node.models.matrix_nms import hard_nms, matrix_nms
 from seg_node.models.solo_settings import SoloSettings
 from seg_node.types import MaskCrop, SegmentOptions
 
+# candidates whose masks are computed at a time
+_CHUNK = 512
 # pixels multiplied at a time, so that few of the weights are zeros
 _TILE = 64
 _EMPTY = MaskCrop(0, 0, np.zeros((0, 0), np.bool_))
@@ -26,11 +28,11 @@ _EMPTY = MaskCrop(0, 0, np.zeros((0, 0), np.bool_))
 class Candidates:
     """K pairs of a grid cell and a class, over levels, rows, columns, classes.
 
-    cells: of each level int64 indices over rows, then columns; K altogether.
-    class_ids: int64 (K,). scores: float (K,). strides: float (K,), of the cell's level in input pixels.
+    cells: int64 (K,), counted over all levels. class_ids: int64 (K,). scores: float (K,).
+    strides: float (K,), of the cell's level in input pixels.
     """
 
-    cells: tuple[Tensor, ...]
+    cells: Tensor
     class_ids: Tensor
     scores: Tensor
     strides: Tensor
@@ -61,7 +63,6 @@ def find_candidates(
 
     category_probs: one image's (S, S, classes) of each level. classes: the only ids wanted, None for all.
     """
-    counts = [probs.shape[0] ** 2 for probs in category_probs]
     scores = torch.cat([probs.flatten(0, 1) for probs in category_probs])
     wanted = scores > threshold
     if classes is not None:
@@ -69,42 +70,62 @@ def find_candidates(
         known[[class_id for class_id in classes if 0 <= class_id < len(known)]] = True
         wanted &= known.to(wanted.device)
     cells, class_ids = torch.where(wanted)  # in the order (cell, class)
-    stride_of = torch.tensor(strides, device=scores.device, dtype=scores.dtype)
-    stride_of = stride_of.repeat_interleave(torch.tensor(counts, device=scores.device))
-    per_level = [int(level.count_nonzero()) for level in wanted.split(counts)]
-    firsts = [sum(counts[:level]) for level in range(len(counts))]
-    return Candidates(
-        tuple(part - first for part, first in zip(cells.split(per_level), firsts, strict=True)),
-        class_ids,
-        scores[cells, class_ids],
-        stride_of[cells],
-    )
+    counts = torch.tensor([probs.shape[0] ** 2 for probs in category_probs], device=scores.device)
+    stride_of = torch.tensor(strides, device=scores.device).repeat_interleave(counts).float()
+    return Candidates(cells, class_ids, scores[cells, class_ids], stride_of[cells])
 
 
 def select_instances(
-    candidates: Candidates, mask_probs: Tensor, settings: SoloSettings, options: SegmentOptions
+    candidates: Candidates,
+    masks_of: Callable[[Tensor], Tensor],
+    settings: SoloSettings,
+    options: SegmentOptions,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Scores (N,), class ids (N,) and mask probabilities (N, h, w) of what is kept, best first.
 
-    mask_probs: (K, h, w), of the candidates.
+    masks_of: gives the mask probabilities (K, h, w) of K rising cells.
     """
-    masks = mask_probs > options.mask_threshold
-    areas = masks.sum((1, 2)).float()
-    large = areas > candidates.strides
-    masks, areas, mask_probs = masks[large], areas[large], mask_probs[large]
-    class_ids = candidates.class_ids[large]
-    scores = candidates.scores[large] * ((mask_probs * masks).sum((1, 2)) / areas)
-    best = scores.argsort(descending=True, stable=True)[: settings.nms_candidates]
-    scores, class_ids, masks = scores[best], class_ids[best], masks[best]
+    scores, class_ids, probs = _rescore(candidates, masks_of, settings, options.mask_threshold)
+    masks = probs > options.mask_threshold
     if settings.nms == "hard":
         kept = hard_nms(masks, class_ids, options.nms_threshold)
     else:
         scores = matrix_nms(masks, class_ids, scores, settings.nms, settings.sigma)
         kept = scores >= settings.update_threshold
     kept &= scores > options.score_threshold
-    scores, class_ids, best = scores[kept], class_ids[kept], best[kept]
-    final = scores.argsort(descending=True, stable=True)[: options.max_instances]
-    return scores[final], class_ids[final], mask_probs[best[final]]
+    kept = kept.nonzero()[:, 0]
+    best = kept[scores[kept].argsort(descending=True, stable=True)[: options.max_instances]]
+    return scores[best], class_ids[best], probs[best]
+
+
+def _rescore(
+    candidates: Candidates,
+    masks_of: Callable[[Tensor], Tensor],
+    settings: SoloSettings,
+    mask_threshold: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Scores, class ids and mask probabilities of the best candidates whose masks are large enough.
+
+    A score is multiplied by the mean probability inside the mask. The likeliest candidates come first, some
+    at a time, until no later one can be among the best: so memory is bounded.
+    """
+    scores, class_ids = candidates.scores[:0], candidates.class_ids[:0]
+    probs = masks_of(candidates.cells[:0])
+    for chunk in candidates.scores.argsort(descending=True, stable=True).split(_CHUNK):
+        if len(scores) == settings.nms_candidates and candidates.scores[chunk[0]] < scores[-1]:
+            break
+        chunk = chunk.sort().values
+        new_probs = masks_of(candidates.cells[chunk])
+        masks = new_probs > mask_threshold
+        areas = masks.sum((1, 2)).float()
+        large = areas > candidates.strides[chunk]
+        chunk, new_probs, masks, areas = chunk[large], new_probs[large], masks[large], areas[large]
+        new_scores = candidates.scores[chunk] * ((new_probs * masks).sum((1, 2)) / areas)
+        scores = torch.cat((scores, new_scores))
+        best = scores.argsort(descending=True, stable=True)[: settings.nms_candidates]
+        scores, class_ids = scores[best], torch.cat((class_ids, candidates.class_ids[chunk]))[best]
+        probs = torch.cat((probs, new_probs))[best]
+    return scores, class_ids, probs
 
 
 def place_masks(

@@ -50,11 +50,10 @@ class SOLOv2Head(nn.Module):
             probs.append(points_nms(logits.sigmoid()).permute(0, 2, 3, 1))
         return GridOutput(tuple(probs), (*kernels, self.mask_feat(pyramid[:-1])))
 
-    def masks(self, output: GridOutput, image: int, cells: Sequence[Tensor]) -> Tensor:
+    def masks(self, output: GridOutput, image: int, cells: Tensor) -> Tensor:
         """See `SOLOHead.masks`."""
         *grids, features = (source[image] for source in output.mask_sources)
-        chosen = [grid.flatten(1).T[level] for grid, level in zip(grids, cells, strict=True)]
-        kernels = torch.cat(chosen)  # (K, E)
+        kernels = torch.cat([grid.flatten(1).T for grid in grids])[cells]  # (K, E)
         if len(kernels) == 0:
             return features.new_zeros((0, *features.shape[-2:]))
         return F.conv2d(features[None], kernels[:, :, None, None])[0].sigmoid_()
