@@ -193,7 +193,11 @@ def test_what_only_training_needs_is_left_out_and_the_rest_must_fit() -> None:
         load({name: t for name, t in weights.items() if name != "backbone.conv1.weight"})
     with pytest.raises(ValueError, match=r"surprise\.weight: not part of this architecture"):
         load({**weights, "surprise.weight": torch.zeros(1)})
-    with pytest.raises(ValueError, match="5 levels of 3 priors"):
+    with pytest.raises(ValueError, match=r"yolact\.pth: not a YOLACT of dbolya"):
+        load({**weights, "prediction_layers.0.bbox_layer.weight": torch.tensor(1.0)})
+    with pytest.raises(ValueError, match=r"yolact\.yaml: nms_thresh: 'half'"):
+        load(weights, {"nms_thresh": "half"})
+    with pytest.raises(ValueError, match=r"yolact\.pth: .*5 levels of 3 priors"):
         load(weights, {"backbone": {"pred_scales": [[24, 30]] * 5}})
 
 

@@ -5,7 +5,9 @@ Widths, depths and the class count are read off the tensors. Source: `yolact.py:
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
@@ -31,7 +33,7 @@ _SIZE_IN_NAME = re.compile(r"_im(400|700)(?!\d)")
 
 def is_yolact(tensors: Mapping[str, Tensor]) -> bool:
     """Whether these are a YOLACT's tensors."""
-    return {f"{_HEAD}bbox_layer.weight", f"{_HEAD}mask_layer.weight", "proto_net.0.weight"} <= set(tensors)
+    return {f"{_HEAD}bbox_layer.weight", f"{_HEAD}mask_layer.weight", "proto_net.0.weight"} <= tensors.keys()
 
 
 def load_yolact(
@@ -44,21 +46,29 @@ def load_yolact(
     Raises ValueError that names the file, the tensor or key, and what is expected.
     """
     path = checkpoint.path
-    try:
+    with _naming_file(path):
         published = _published_model(checkpoint, has_config=bool(config))
-        settings = read_yolact_config(config, source, published)
+    settings = read_yolact_config(config, source, published)
+    with _naming_file(path):
         tensors = _tensors_of_inference(checkpoint.tensors, settings.downsamples)
         network = _build(tensors, settings, published.darknet)
-    except KeyError as error:
-        raise ValueError(f"{path}: {_their_name(error.args[0])} is missing") from error
-    except (IndexError, ZeroDivisionError) as error:
-        raise ValueError(f"{path}: not a YOLACT of dbolya's kind: {error}") from error
     load_tensors(network, tensors, _their_name, path)
     try:
         names = zero_based_labels(published.num_classes - 1, names=settings.class_names, given=labels)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     return YolactModel(network, names, settings.input_spec, settings.options, settings.settings)
+
+
+@contextmanager
+def _naming_file(path: Path) -> Iterator[None]:
+    """Says which file it is whose tensors are missing or of no use."""
+    try:
+        yield
+    except KeyError as error:
+        raise ValueError(f"{path}: {_their_name(error.args[0])} is missing") from error
+    except (ValueError, IndexError, ArithmeticError) as error:
+        raise ValueError(f"{path}: not a YOLACT of dbolya's kind: {error}") from error
 
 
 def _published_model(checkpoint: Checkpoint, has_config: bool) -> PublishedModel:
