@@ -1,5 +1,7 @@
 """Mask probabilities on a small grid over each box → masks at image resolution, only where the box is."""
 
+import math
+
 import cv2
 import numpy as np
 import torch
@@ -83,14 +85,15 @@ def paste_sampled_masks(
 def _paste_sampled(
     probs: Tensor, box: NDArray[np.float32], image_size: tuple[int, int], threshold: float
 ) -> MaskCrop:
-    (left, top), (right, bottom) = np.floor(box[:2]).astype(int) - 1, np.ceil(box[2:]).astype(int) + 1
-    x = _grid_places(max(left, 0), min(right, image_size[1]), box[0], box[2])
-    y = _grid_places(max(top, 0), min(bottom, image_size[0]), box[1], box[3])
+    left, top = (max(math.floor(edge) - 1, 0) for edge in box[:2])
+    right, bottom = math.ceil(box[2]) + 1, math.ceil(box[3]) + 1
+    x = _grid_places(left, min(right, image_size[1]), box[0], box[2])
+    y = _grid_places(top, min(bottom, image_size[0]), box[1], box[3])
     if len(x) == 0 or len(y) == 0:
         return MaskCrop(0, 0, np.zeros((0, 0), np.bool_))
     places = torch.stack((x.expand(len(y), -1), y[:, None].expand(-1, len(x))), dim=2)
     sampled = F.grid_sample(probs[None, None], places[None], mode="bilinear", align_corners=False)[0, 0]
-    return _cropped(sampled.numpy() >= threshold, max(left, 0), max(top, 0))
+    return _cropped(sampled.numpy() >= threshold, left, top)
 
 
 def _grid_places(start: int, end: int, low: np.float32, high: np.float32) -> Tensor:

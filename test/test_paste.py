@@ -175,6 +175,7 @@ def test_sampled_probability_falls_to_0_beyond_the_grid() -> None:
         torch.ones(1, 28, 28), torch.tensor([[8.0, 8.0, 12.0, 12.0]]), (HEIGHT, WIDTH), 0.5
     )
     assert (crop.x_offset, crop.y_offset, crop.pixels.shape, crop.area) == (8, 8, (4, 4), 16)
+    assert type(crop.x_offset) is int and type(crop.y_offset) is int  # ROS takes no other
 
 
 def test_sampled_mask_of_a_box_wider_than_the_grid_ends_within_half_a_cell() -> None:

@@ -65,8 +65,8 @@ class RegionProposals(nn.Module):
 
     def _suppress(self, boxes: Tensor, scores: Tensor, levels: Tensor, size: tuple[int, int]) -> Tensor:
         boxes = clip_boxes_to_image(boxes, size)
-        large = remove_small_boxes(boxes, self.settings.proposal_min_side)  # and those that are not finite
-        large = large[scores[large].isfinite()]
-        boxes, scores, levels = boxes[large], scores[large], levels[large]
+        valid = remove_small_boxes(boxes, self.settings.proposal_min_side)  # NaN ones too
+        valid = valid[scores[valid].isfinite()]
+        boxes, scores, levels = boxes[valid], scores[valid], levels[valid]
         kept = batched_nms(boxes, scores, levels, self.settings.proposal_nms_threshold)
         return boxes[kept[: self.settings.proposals]]
