@@ -17,6 +17,7 @@ from seg_node.types import LabelSet, SegmentOptions
 logger = logging.getLogger(__name__)
 
 _MODEL_TYPES = ("mask2former", "maskformer", "oneformer", "eomt", "eomt_dinov3", "detr")
+_SAFE = {"local_files_only": True, "trust_remote_code": False}
 
 
 def is_transformers_folder(path: Path) -> bool:
@@ -71,7 +72,7 @@ def _check_folder(folder: Path) -> str:
     if not folder.is_dir():
         raise FileNotFoundError(
             f"{folder}: no such folder, and nothing is downloaded at run time; to get a model of the hub: "
-            f"hf download NAME --local-dir FOLDER, then give FOLDER"
+            "hf download NAME --local-dir FOLDER, then give FOLDER"
         )
     model_type = _read_json(folder / "config.json").get("model_type")
     if model_type not in _MODEL_TYPES:
@@ -87,8 +88,7 @@ def _check_folder(folder: Path) -> str:
 
 
 def _load_network(transformers: Any, folder: Path) -> Any:
-    safe = {"local_files_only": True, "trust_remote_code": False}
-    config = transformers.AutoConfig.from_pretrained(folder, **safe)
+    config = transformers.AutoConfig.from_pretrained(folder, **_SAFE)
     config.use_pretrained_backbone = False  # would be downloaded, to be overwritten
     config._attn_implementation = None  # the checkpoint's may name code of the hub
     network, report = transformers.AutoModelForUniversalSegmentation.from_pretrained(
@@ -97,7 +97,7 @@ def _load_network(transformers: Any, folder: Path) -> Any:
         use_safetensors=True,
         ignore_mismatched_sizes=True,  # told below
         output_loading_info=True,
-        **safe,
+        **_SAFE,
     )
     odd = {*report["missing_keys"], *report["mismatched_keys"]}
     odd = {key if isinstance(key, str) else key[0] for key in odd}  # version 5 adds the shapes
@@ -108,13 +108,12 @@ def _load_network(transformers: Any, folder: Path) -> Any:
 
 
 def _load_processor(transformers: Any, folder: Path, is_oneformer: bool) -> Any:
-    safe = {"local_files_only": True, "trust_remote_code": False}
     if not is_oneformer:
-        return transformers.AutoImageProcessor.from_pretrained(folder, **safe)
+        return transformers.AutoImageProcessor.from_pretrained(folder, **_SAFE)
     class_info = folder / _class_info_file(folder)
     if not class_info.is_file():  # the library would download it
         raise FileNotFoundError(f"{class_info}: no such file, which should hold the classes")
-    return transformers.AutoProcessor.from_pretrained(folder, repo_path=str(folder), **safe)
+    return transformers.AutoProcessor.from_pretrained(folder, repo_path=str(folder), **_SAFE)
 
 
 def _class_info_file(folder: Path) -> str:

@@ -89,9 +89,9 @@ class TransformersModel:
     def assemble(
         self, raw: QueryPrediction, image_size: tuple[int, int], options: SegmentOptions
     ) -> Segmentation:
-        # on a GPU the library's instances fail, because their map stays on the CPU
-        raw = QueryPrediction(raw.class_logits.cpu(), raw.mask_logits.cpu())
-        instances = self._assemble_instances(raw, image_size, options)
+        # on a GPU the library's instances fail: their map stays on the CPU
+        on_cpu = QueryPrediction(raw.class_logits.cpu(), raw.mask_logits.cpu())
+        instances = self._assemble_instances(on_cpu, image_size, options)
         if not options.panoptic:
             return Segmentation(image_size, instances)
         return Segmentation(
@@ -140,9 +140,7 @@ class TransformersModel:
             if unwanted or (not is_thing and crop.area < options.panoptic_stuff_min_area):
                 segment_map[segment_map == segment_id] = 0
                 continue
-            instance_id = (
-                _same_object(segment_map, segment_id, crop.area, class_id, instances) if is_thing else 0
-            )
+            instance_id = _same_object(crop, class_id, instances) if is_thing else 0
             segments.append(
                 Segment(segment_id, class_id, is_thing, entry["score"], crop.area, crop.roi, instance_id)
             )
@@ -172,7 +170,7 @@ class TransformersModel:
             class_queries_logits=classes, masks_queries_logits=masks, logits=classes, pred_masks=masks
         )
         answer = post_process(output, **{name: arguments[name] for name in arguments if name in known})[0]
-        return answer["segmentation"].numpy(), answer["segments_info"]
+        return answer["segmentation"].cpu().numpy(), answer["segments_info"]
 
 
 def _to_rgb(frame: Frame) -> PIL.Image.Image:
@@ -207,9 +205,8 @@ def _fuse_stuff(
     Not left to the library's label_ids_to_fuse: after fusing a segment with an earlier one it counts on from
     that one's id, so that later segments get ids that are taken.
     """
-    id_of = np.zeros(
-        len(found) + 2, np.uint16
-    )  # by number + 1: they count from 0, void -1, or from 1, void 0
+    # by the library's number + 1: EoMT counts from 0, void is -1, the others from 1
+    id_of = np.zeros(len(found) + 2, np.uint16)
     id_of_stuff: dict[int, int] = {}
     entries: dict[int, dict[str, Any]] = {}
     for entry in found:
@@ -222,19 +219,22 @@ def _fuse_stuff(
     return np.take(id_of, numbers.astype(np.intp) + 1), entries
 
 
-def _same_object(
-    segment_map: NDArray[np.uint16], segment_id: int, area: int, class_id: int, instances: Instances
-) -> int:
+def _same_object(segment: MaskCrop, class_id: int, instances: Instances) -> int:
     """id of the best-scored object of the class that agrees with the segment by an IoU above 0.5, else 0."""
     for i in np.flatnonzero(instances.class_ids == class_id):
-        mask, roi = instances.masks[i], instances.masks[i].roi
-        window = segment_map[
-            roi.y_offset : roi.y_offset + roi.height, roi.x_offset : roi.x_offset + roi.width
-        ]
-        shared = np.count_nonzero(mask.pixels & (window == segment_id))
-        if 2 * shared > mask.area + area - shared:
+        mask = instances.masks[i]
+        shared = _shared_area(segment, mask)
+        if 2 * shared > mask.area + segment.area - shared:
             return int(instances.ids[i])
     return 0
+
+
+def _shared_area(one: MaskCrop, other: MaskCrop) -> int:
+    left, top = max(one.x_offset, other.x_offset), max(one.y_offset, other.y_offset)
+    a = one.pixels[top - one.y_offset :, left - one.x_offset :]
+    b = other.pixels[top - other.y_offset :, left - other.x_offset :]
+    height, width = min(len(a), len(b)), min(a.shape[1], b.shape[1])
+    return int(np.count_nonzero(a[:height, :width] & b[:height, :width]))
 
 
 def _crop(mask: NDArray[np.bool_]) -> MaskCrop:
