@@ -160,7 +160,7 @@ class SegmentOptions:
 
     score_threshold: instances scored at or below it are left out.
     nms_threshold: of two boxes of a class that overlap by more (IoU), the lower-scored one is left out.
-    mask_threshold: a pixel is the object's at or above this probability.
+    mask_threshold: a pixel is the object's at or above this probability (YOLACT and SOLO: above).
     max_instances: best-scored ones are kept.
     min_area: instances with fewer mask pixels are left out (0 keeps empty masks too).
     classes: class ids to keep, None for all.

@@ -13,6 +13,7 @@ from seg_node.models.detectron2 import is_detectron2, load_detectron2
 from seg_node.models.model import SegmentationModel
 from seg_node.models.solo_checkpoint import is_solo, load_solo
 from seg_node.models.torchvision_rcnn import is_embedded, is_torchvision_rcnn, load_torchvision
+from seg_node.models.transformers import is_transformers_folder, load_transformers
 from seg_node.models.yolact_checkpoint import is_yolact, load_yolact
 from seg_node.types import LabelSet, ModelFamily
 
@@ -59,6 +60,8 @@ def load_model(
             f"model family {family!r} is not known; known: auto, {', '.join(get_args(ModelFamily))}"
         )
     path = _find_weights(family, weights)
+    if family == "transformers" or (family == "auto" and is_transformers_folder(path)):
+        return load_transformers(path, _read_labels(labels, first_id=0))
     content = read_config(Path(config).expanduser()) if config else {}
     checkpoint = read_checkpoint(path)
     if family == "auto":

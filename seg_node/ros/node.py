@@ -36,6 +36,7 @@ from seg_node.models.load import load_model
 from seg_node.ros import convert, memory
 from seg_node.ros.diagnostics import FrameStatistics
 from seg_node.ros.interrupt import Interrupt
+from seg_node.ros.log import pass_on_core_log
 from seg_node.ros.outputs import Outputs, Result
 from seg_node.ros.parameters import Options, declare_parameters, options_of
 from seg_node.ros.slot import NewestSlot
@@ -290,6 +291,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"seg_node: {error}", file=sys.stderr)
         rclpy.try_shutdown()
         return 1
+    pass_on_core_log(node.get_logger())
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:

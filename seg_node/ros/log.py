@@ -1,0 +1,31 @@
+"""What the core says through Python's logging, in the node's own log and on /rosout."""
+
+import logging
+
+from rclpy.impl.rcutils_logger import RcutilsLogger
+
+
+class RosLog(logging.Handler):
+    """Passes records on to a ROS logger."""
+
+    def __init__(self, logger: RcutilsLogger) -> None:
+        super().__init__()
+        self._logger = logger
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        # a line each: rclpy refuses one line that logs with different severities
+        if record.levelno >= logging.ERROR:
+            self._logger.error(text)
+        elif record.levelno >= logging.WARNING:
+            self._logger.warning(text)
+        else:
+            self._logger.info(text)
+
+
+def pass_on_core_log(logger: RcutilsLogger) -> None:
+    """From now on, for all of the core's modules in this process."""
+    core = logging.getLogger("seg_node")
+    core.addHandler(RosLog(logger))
+    core.setLevel(logging.INFO)
+    core.propagate = False
