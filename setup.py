@@ -29,6 +29,7 @@ setup(
     ],
     extras_require={
         "evaluate": ["pycocotools"],
+        "train": ["matplotlib", "pycocotools"],
         "transformers": ["transformers>=4.48"],
         "test": [
             "codespell",

@@ -2,10 +2,12 @@
 
 import argparse
 import importlib
+import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from seg_node import __version__
 
@@ -46,6 +48,29 @@ left out: their pixels are void. The ground truth is taken to be complete for ea
 An image that is missing, cannot be read or has another size than the ground truth says is named and left
 out; the exit status is then 1."""
 
+TRAIN_HELP = """\
+Trains a Mask R-CNN on your own objects, or a Panoptic FPN where panoptic maps are given, from data in COCO's
+formats. --data begins a data set; --images, --panoptic, --panoptic-dir and --weight after it are its own. It
+may be given several times: the data sets are mixed. The same holds for --val.
+
+An image record may have "exhaustive_categories": [names], the categories of which every object is drawn
+(without it: all of the file's). Whatever else is in the picture is then not taken for background.
+
+--classes names a YAML file with the classes to learn and the categories that mean each of them ("*": all
+others):
+  things: {cup: [mug, wine glass], food: [banana, apple], box: []}
+  stuff: {table: [dining table, table-merged], other: "*"}
+Without it the categories of the data are the classes.
+
+writes into DIR, and goes on from there when it is run again after an interruption:
+  model.safetensors     the model, for --weights and the node's model.weights
+  losses.csv, validation.csv, training.png
+                        the course of the training (the picture needs matplotlib)
+  last.pt               its state
+  validation/           the ground truth of --val in the model's classes, for seg_node evaluate
+
+On the CPU a training is repeatable to the last bit: the same seed, steps and data give the same model."""
+
 FETCH_HELP = """\
 Downloads published weights into $SEG_NODE_CACHE (default ~/.cache/seg_node) and checks their SHA-256.
 Nothing else in seg_node downloads: --weights NAME and the node's model.weights take them from there."""
@@ -68,6 +93,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments and arguments[0] in ROS_COMMANDS:
             return _run_ros(arguments[0], arguments[1:])
         options = _parser().parse_args(arguments)
+        logging.basicConfig(format="%(message)s")
+        logging.getLogger("seg_node").setLevel(logging.INFO)
         run: Callable[[argparse.Namespace], int] = options.run
         return run(options)
     except (ValueError, OSError, RuntimeError) as error:
@@ -85,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_segment(commands)
     _add_evaluate(commands)
+    _add_train(commands)
     fetch = commands.add_parser(
         "fetch-weights",
         help="download published weights",
@@ -165,6 +193,104 @@ def _add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     add("--device", default="auto", help="cpu, cuda, cuda:N or auto (default: auto)")
     add("--limit", type=int, metavar="N", help="take only the first N images of the ground truth")
     evaluate.set_defaults(run=_evaluate)
+
+
+class _DataSetPart(argparse.Action):
+    """Collects options that belong together: the part "data" begins a data set, the others follow."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, part: str, group: str, **rest: Any) -> None:
+        super().__init__(option_strings, dest=group, default=[], **rest)
+        self._part = part
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        value: Any,
+        option: str | None = None,
+    ) -> None:
+        sets = list(getattr(namespace, self.dest))
+        if self._part == "data":
+            sets.append({})
+        elif not sets:
+            parser.error(f"{option} belongs to a data set; it comes after --data or --val")
+        sets[-1] = {**sets[-1], self._part: value}
+        setattr(namespace, self.dest, sets)
+
+
+def _add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    train = commands.add_parser(
+        "train",
+        help="train a model on your own objects",
+        description=TRAIN_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = train.add_argument
+    for group, prefix, text in (("data", "--", "to learn from"), ("val", "--val-", "to measure with")):
+        first = f"--{group}"
+        for name, part, metavar, about in (
+            (first, "data", "FILE", f"annotations {text}, COCO's JSON"),
+            (f"{prefix}images", "images", "DIR", "folder of its images"),
+            (f"{prefix}panoptic", "panoptic", "FILE", "its panoptic annotations, COCO's JSON"),
+            (f"{prefix}panoptic-dir", "panoptic_dir", "DIR", "PNG maps (default: folder beside the JSON)"),
+        ):
+            add(name, action=_DataSetPart, part=part, group=group, type=Path, metavar=metavar, help=about)
+    add(
+        "--weight",
+        action=_DataSetPart,
+        part="weight",
+        group="data",
+        type=float,
+        metavar="W",
+        help="how often its pictures are taken, beside those of the others (default: their number)",
+    )
+    add(
+        "--init",
+        required=True,
+        metavar="MODEL",
+        help="what to begin with: embedded, imagenet, or a weights file of torchvision's kind",
+    )
+    add("--out", required=True, type=Path, metavar="DIR", help="folder for the results")
+    add("--classes", type=Path, metavar="FILE", help="YAML with the classes to learn")
+    length = train.add_mutually_exclusive_group(required=True)
+    length.add_argument("--steps", type=int, metavar="N", help="how many updates")
+    length.add_argument("--minutes", type=float, metavar="M", help="how long")
+    add("--batch", type=int, default=4, metavar="N", help="pictures of an update (default: 4)")
+    add("--lr", type=float, default=3e-4, metavar="X", help="highest learning rate (default: 3e-4)")
+    add("--short-side", type=int, metavar="PX", help="of the network's input (default: as in --init)")
+    add("--long-side", type=int, metavar="PX", help="at most, of the network's input (default: as in --init)")
+    add("--validations", type=int, default=10, metavar="N", help="how often to measure (default: 10)")
+    add("--device", default="auto", help="cpu, cuda, cuda:N or auto (default: auto)")
+    add("--seed", type=int, default=1, metavar="N", help="of all that is random (default: 1)")
+    add("--workers", type=int, default=2, metavar="N", help="processes that read pictures (default: 2)")
+    train.set_defaults(run=_train)
+
+
+def _train(options: argparse.Namespace) -> int:
+    from seg_node.training.dataset import DataSet
+    from seg_node.training.train import train
+
+    for group in (options.data, options.val):
+        for source in group:
+            if "images" not in source:
+                raise ValueError(f"{source['data']}: its folder of images is not given; name it behind it")
+    return train(
+        [DataSet(**source) for source in options.data],
+        options.out,
+        init=options.init,
+        validation=[DataSet(**source) for source in options.val],
+        classes=options.classes,
+        steps=options.steps,
+        minutes=options.minutes,
+        batch=options.batch,
+        rate=options.lr,
+        short_side=options.short_side,
+        long_side=options.long_side,
+        device=options.device,
+        seed=options.seed,
+        workers=options.workers,
+        validations=options.validations,
+    )
 
 
 def _segment(options: argparse.Namespace) -> int:

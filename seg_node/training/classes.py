@@ -1,0 +1,97 @@
+"""The classes that a model is to learn, and which categories of a data set mean them."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+REST = "*"  # in a class file: every category that no other line names
+UNKNOWN = 255  # in a semantic map: no loss there
+THING = 0  # in a semantic map: a thing, whichever
+
+
+@dataclass(frozen=True)
+class ClassMap:
+    """Names of the model's things and stuff, and the categories (lower case) that each of them takes.
+
+    In the network the things are 1, 2, … (0: background); in its semantic branch the stuff is 1, 2, …
+    (0: a thing).
+    """
+
+    things: Mapping[str, frozenset[str]]
+    stuff: Mapping[str, frozenset[str]]
+
+    def thing_of(self, category: str) -> int:
+        """Number of the thing class that a category means, 0 when it means none."""
+        return _number(self.things, category.lower())
+
+    def stuff_of(self, category: str) -> int:
+        """Value in a semantic map of a category's pixels."""
+        if self.thing_of(category):
+            return THING
+        return _number(self.stuff, category.lower()) or _number(self.stuff, REST) or UNKNOWN
+
+    def complete_things(self, exhaustive: Iterable[str], categories: Iterable[str]) -> tuple[bool, ...]:
+        """Of the background and each thing: whether a picture's annotators drew all there are.
+
+        exhaustive: the categories drawn completely. categories: all of the data set; a class that takes none
+        of them was not looked for, one that takes several is complete when all of them are.
+        """
+        drawn, listed = ({name.lower() for name in names} for names in (exhaustive, categories))
+        return True, *(bool(taken & listed) and (taken & listed) <= drawn for taken in self.things.values())
+
+
+def read_class_map(path: Path) -> ClassMap:
+    """From YAML: `things` and, if there is any, `stuff`, each {class: [category, …]}; "*" takes all the rest.
+
+    A class takes the category of its own name without saying so.
+    Raises FileNotFoundError, and ValueError for a file of another form.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file of classes")
+    try:
+        content = yaml.safe_load(path.read_text())
+        if not isinstance(content, dict) or not content.get("things") or content.keys() - {"things", "stuff"}:
+            raise ValueError("expected the keys things and, if there is any, stuff")
+        classes = ClassMap(_read_part(content["things"]), _read_part(content.get("stuff") or {}))
+        _check(classes)
+    except (yaml.YAMLError, ValueError) as error:
+        raise ValueError(f"{path}: not a file of classes ({error})") from error
+    return classes
+
+
+def own_class_map(things: Iterable[str], stuff: Iterable[str]) -> ClassMap:
+    """Every category is its own class."""
+    thing_map, stuff_map = ({name: frozenset({name.lower()}) for name in names} for names in (things, stuff))
+    return ClassMap(thing_map, stuff_map)
+
+
+def _number(classes: Mapping[str, frozenset[str]], category: str) -> int:
+    return next((i for i, taken in enumerate(classes.values(), start=1) if category in taken), 0)
+
+
+def _read_part(part: Any) -> dict[str, frozenset[str]]:
+    if isinstance(part, list):
+        part = dict.fromkeys(part, ())
+    if not isinstance(part, dict):
+        raise ValueError("expected classes with the categories that they take")
+    taken = {
+        str(name): [categories] if isinstance(categories, str) else list(categories or ())
+        for name, categories in part.items()
+    }
+    return {
+        name: frozenset({name.lower(), *(str(c).lower() for c in categories)})
+        for name, categories in taken.items()
+    }
+
+
+def _check(classes: ClassMap) -> None:
+    seen: set[str] = set()
+    for taken in (*classes.things.values(), *classes.stuff.values()):
+        if taken & seen:
+            raise ValueError(f"{min(taken & seen)!r} belongs to two classes")
+        seen |= taken
+    if any(REST in taken for taken in classes.things.values()):
+        raise ValueError(f"{REST!r} is for stuff; name the categories of a thing")

@@ -1,0 +1,204 @@
+"""Data sets in COCO's formats as lists of pictures, each of which is opened when it is needed."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from seg_node.ground_truth import (
+    InstanceTruth,
+    PanopticTruth,
+    read_instance_truth,
+    read_panoptic_truth,
+    read_segment_map,
+)
+from seg_node.labels import COCO_THING_NAMES
+from seg_node.training.classes import UNKNOWN, ClassMap
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """What the user names: annotations and images, perhaps panoptic maps.
+
+    weight: share of the training's pictures, beside the other data sets'; None: as many as it has.
+    """
+
+    data: Path
+    images: Path
+    panoptic: Path | None = None
+    panoptic_dir: Path | None = None
+    weight: float | None = None
+
+
+@dataclass(frozen=True)
+class Truth:
+    """A data set, read. exhaustive: by image id the categories whose objects are all drawn."""
+
+    source: DataSet
+    instances: InstanceTruth
+    panoptic: PanopticTruth | None
+    exhaustive: Mapping[int, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture with what is known of it.
+
+    size: (height, width). labels: class of each object, 1, 2, …; segmentations: its mask as in the file.
+    crowds: masks of regions of many objects. complete: see `ClassMap.complete_things`.
+    panoptic_map: its PNG; semantic_of: value in a semantic map of each segment there.
+    """
+
+    path: Path
+    size: tuple[int, int]
+    labels: tuple[int, ...]
+    segmentations: tuple[Any, ...]
+    crowds: tuple[Any, ...]
+    complete: tuple[bool, ...]
+    panoptic_map: Path | None
+    semantic_of: Mapping[int, int]
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A picture's pixels and truth, at one size.
+
+    image: uint8 (H, W, 3), RGB. labels: int64 (N,). masks: uint8 (N, H, W), 0 and 1. crowds: (M, H, W).
+    complete: bool (1 + things,). semantic: uint8 (H, W), see `ClassMap`.
+    """
+
+    image: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    masks: NDArray[np.uint8]
+    crowds: NDArray[np.uint8]
+    complete: NDArray[np.bool_]
+    semantic: NDArray[np.uint8]
+
+
+def read_truth(source: DataSet) -> Truth:
+    """Raises FileNotFoundError; ValueError naming the file and what is wrong in it."""
+    if not source.images.is_dir():
+        raise FileNotFoundError(f"{source.images}: no such folder of images")
+    instances, records = read_instance_truth(source.data), read_image_records(source.data)
+    panoptic = None
+    if source.panoptic:
+        panoptic = read_panoptic_truth(
+            source.panoptic, source.panoptic_dir or source.panoptic.with_suffix("")
+        )
+    names = tuple(instances.categories.values())
+    exhaustive = {record["id"]: _exhaustive(record, names, source.data) for record in records}
+    return Truth(source, instances, panoptic, exhaustive)
+
+
+def read_image_records(path: Path) -> list[dict[str, Any]]:
+    """The images as in the file, with what our own type leaves out."""
+    import json
+
+    return list(json.loads(path.read_text())["images"])
+
+
+def _exhaustive(record: Mapping[str, Any], names: tuple[str, ...], path: Path) -> tuple[str, ...]:
+    said = record.get("exhaustive_categories", "all")
+    if said == "all":
+        return names
+    if said == "coco80":
+        return COCO_THING_NAMES
+    if isinstance(said, list):
+        return tuple(map(str, said))
+    raise ValueError(
+        f"{path}: image {record['id']}: exhaustive_categories {said!r} must be a list of names, all or coco80"
+    )
+
+
+def read_pictures(truth: Truth, classes: ClassMap) -> list[Picture]:
+    """Every picture of the data set, also those without an object.
+
+    Raises ValueError when an annotation is of an image or category that is not listed.
+    """
+    names = truth.instances.categories
+    objects: dict[int, list[tuple[int, Any]]] = {image_id: [] for image_id in truth.instances.images}
+    crowds: dict[int, list[Any]] = {image_id: [] for image_id in objects}
+    for annotation in truth.instances.annotations:
+        image_id, category = annotation["image_id"], annotation["category_id"]
+        if image_id not in objects or category not in names:
+            raise ValueError(
+                f"{truth.source.data}: annotation {annotation.get('id')} is of image {image_id} and category "
+                f"{category}, which are not both listed"
+            )
+        if label := classes.thing_of(names[category]):
+            if annotation.get("iscrowd"):
+                crowds[image_id].append(annotation["segmentation"])
+            else:
+                objects[image_id].append((label, annotation["segmentation"]))
+    pictures = []
+    for image in truth.instances.images.values():
+        labels, segmentations = zip(*objects[image.id], strict=True) if objects[image.id] else ((), ())
+        complete = classes.complete_things(truth.exhaustive[image.id], names.values())
+        panoptic_map, semantic_of = _semantic(truth.panoptic, image.id, classes)
+        pictures.append(
+            Picture(
+                truth.source.images / image.file_name,
+                image.size,
+                labels,
+                segmentations,
+                tuple(crowds[image.id]),
+                complete,
+                panoptic_map,
+                semantic_of,
+            )
+        )
+    return pictures
+
+
+def _semantic(
+    truth: PanopticTruth | None, image_id: int, classes: ClassMap
+) -> tuple[Path | None, dict[int, int]]:
+    if truth is None or image_id not in truth.maps:
+        return None, {}
+    return truth.maps[image_id], {
+        segment.id: UNKNOWN if segment.is_crowd else classes.stuff_of(truth.categories[segment.category_id])
+        for segment in truth.segments[image_id]
+    }
+
+
+def open_picture(picture: Picture) -> Labelled:
+    """Raises ValueError when the image is missing, damaged or of another size than its record says."""
+    pixels = cv2.imread(str(picture.path), cv2.IMREAD_COLOR)
+    if pixels is None:
+        raise ValueError(f"{picture.path}: no such image, or it cannot be decoded")
+    if pixels.shape[:2] != picture.size:
+        (height, width), (true_height, true_width) = pixels.shape[:2], picture.size
+        raise ValueError(
+            f"{picture.path}: is {width}x{height}, but its record says {true_width}x{true_height}"
+        )
+    semantic = np.full(picture.size, UNKNOWN, np.uint8)
+    if picture.panoptic_map:
+        segment_map = read_segment_map(picture.panoptic_map)
+        for segment, value in picture.semantic_of.items():
+            semantic[segment_map == segment] = value
+    return Labelled(
+        np.ascontiguousarray(pixels[..., ::-1]),
+        np.array(picture.labels, np.int64),
+        decode_masks(picture.segmentations, picture.size),
+        decode_masks(picture.crowds, picture.size),
+        np.array(picture.complete),
+        semantic,
+    )
+
+
+def decode_masks(segmentations: Iterable[Any], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """(N, height, width), 0 and 1, of polygons, or run lengths as numbers or compressed text."""
+    from pycocotools import mask as coco_mask
+
+    masks = []
+    for segmentation in segmentations:
+        if isinstance(segmentation, list):
+            segmentation = coco_mask.merge(coco_mask.frPyObjects(segmentation, *size))
+        elif isinstance(segmentation["counts"], list):
+            segmentation = coco_mask.frPyObjects(segmentation, *size)
+        masks.append(coco_mask.decode(segmentation))
+    return np.array(masks, np.uint8).reshape(-1, *size)

@@ -1,0 +1,34 @@
+"""A trained model → the weights file that `load_model` and the node take as it is."""
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from seg_node.models.rcnn_config import describe_rcnn
+from seg_node.models.rcnn_model import RCNNModel
+from seg_node.models.torchvision_rcnn import their_name
+
+
+def export_model(model: RCNNModel, path: Path) -> None:
+    """Writes safetensors: float16, torchvision's names; the metadata `config` is JSON (`rcnn_config`)."""
+    tensors = {
+        their_name(name): (value.half() if value.is_floating_point() else value).cpu().contiguous()
+        for name, value in model.network.state_dict().items()
+    }
+    config = describe_rcnn(model.network.settings, model.input_spec, model.default_options)
+    config |= {"class_names": list(model.labels.things.values())}
+    if model.labels.stuff:
+        config["stuff_names"] = list(model.labels.stuff.values())
+    unfinished = path.with_suffix(".tmp")
+    save_file(tensors, unfinished, metadata={"config": json.dumps(config)})
+    unfinished.replace(path)
+
+
+def round_weights(model: RCNNModel) -> None:
+    """The network's numbers as the file will have them."""
+    for value in model.network.state_dict().values():
+        if value.is_floating_point():
+            with torch.no_grad():
+                value.copy_(value.half())

@@ -1,0 +1,31 @@
+"""How long a training lasts and how fast it learns at each point of it."""
+
+import math
+from dataclasses import dataclass
+
+_WARM_UP_STEPS, _WARM_UP_PART = 200, 0.05  # the shorter one
+_LAST = 0.005  # of the peak
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Ends after so many steps, or minutes when steps is None."""
+
+    steps: int | None
+    minutes: float | None
+
+    def done(self, step: int, seconds: float) -> float:
+        """The part that is over, from 0 to 1."""
+        if self.steps is not None:
+            return min(1.0, step / self.steps)
+        assert self.minutes is not None
+        return min(1.0, seconds / (60 * self.minutes))
+
+
+def learning_rate(peak: float, step: int, done: float) -> float:
+    """A linear start, then half a cosine down to nearly nothing."""
+    return (
+        peak
+        * min(1.0, (step + 1) / _WARM_UP)
+        * (_LAST + (1 - _LAST) * (0.5 + 0.5 * math.cos(math.pi * done)))
+    )

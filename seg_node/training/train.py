@@ -1,0 +1,112 @@
+"""What `seg_node train` does: data sets and a model to start with → a weights file for the node."""
+
+from collections import Counter
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+
+from seg_node.average_precision import check_pycocotools
+from seg_node.engine import choose_device
+from seg_node.training.classes import ClassMap, own_class_map, read_class_map
+from seg_node.training.dataset import DataSet, Picture, Truth, read_pictures, read_truth
+from seg_node.training.examples import Examples
+from seg_node.training.loop import Settings, Training
+from seg_node.training.network import start_model
+from seg_node.training.schedule import Schedule
+from seg_node.training.validate import read_validation
+
+
+def train(
+    data: Sequence[DataSet],
+    out: Path,
+    *,
+    init: str,
+    validation: Sequence[DataSet] = (),
+    classes: Path | None = None,
+    steps: int | None = None,
+    minutes: float | None = None,
+    batch: int = 4,
+    rate: float = 3e-4,
+    short_side: int | None = None,
+    long_side: int | None = None,
+    device: str = "auto",
+    seed: int = 1,
+    workers: int = 2,
+    validations: int = 10,
+) -> int:
+    """Trains into the folder `out`, or goes on there (see `seg_node train --help`); returns the exit status.
+
+    Raises ValueError, FileNotFoundError or RuntimeError for what the user can mend.
+    """
+    check_pycocotools()
+    if find_spec("matplotlib") is None:
+        print("matplotlib is missing, so there will be no plot: pip install 'seg_node[train]'")
+    _check_numbers(data, steps, minutes, batch, rate, workers)
+    where = choose_device(device)
+    truths = [read_truth(source) for source in data]
+    class_map = read_class_map(classes) if classes else _own_classes(truths)
+    torch.manual_seed(seed)  # for new layers
+    model = start_model(init, class_map, (short_side, long_side))
+    sets = [read_pictures(truth, class_map) for truth in truths]
+    _describe(truths, sets, class_map)
+    out.mkdir(parents=True, exist_ok=True)
+    checks = [
+        read_validation(source, class_map, model.labels, out / "validation" / f"set{number}")
+        for number, source in enumerate(validation, start=1)
+    ]
+    sides = model.input_spec.min_size, model.input_spec.max_size
+    weights = [
+        float(len(pictures)) if truth.source.weight is None else truth.source.weight
+        for truth, pictures in zip(truths, sets, strict=True)
+    ]
+    fixed = {
+        "things": list(class_map.things),
+        "stuff": list(class_map.stuff),
+        "batch": batch,
+        "seed": seed,
+        "input sides": list(sides),
+    }
+    settings = Settings(
+        Schedule(steps, minutes), batch, rate, seed, workers, where, validations if checks else 1, fixed
+    )
+    Training(model, settings, checks, out).run(Examples(sets, weights, *sides, seed))
+    return 0
+
+
+def _check_numbers(
+    data: Sequence[DataSet], steps: int | None, minutes: float | None, batch: int, rate: float, workers: int
+) -> None:
+    if not data:
+        raise ValueError("no data set is given; name one with --data and --images")
+    if (steps is None) == (minutes is None):
+        raise ValueError("give either --steps or --minutes")
+    for name, value in {"steps": steps, "minutes": minutes, "batch": batch, "lr": rate}.items():
+        if value is not None and value <= 0:
+            raise ValueError(f"{name} {value} must be more than 0")
+    if workers < 0:
+        raise ValueError(f"workers {workers} must be 0 or more")
+    if any(source.weight is not None and source.weight <= 0 for source in data):
+        raise ValueError("the weight of a data set must be more than 0")
+
+
+def _own_classes(truths: Sequence[Truth]) -> ClassMap:
+    """All categories of the data sets: things of the annotations, stuff of the panoptic maps."""
+    things: dict[str, None] = {}
+    stuff: dict[str, None] = {}
+    for truth in truths:
+        things |= dict.fromkeys(truth.instances.categories.values())
+        if truth.panoptic is not None:
+            names = truth.panoptic.categories
+            stuff |= {names[i]: None for i in names if i not in truth.panoptic.things}
+    return own_class_map(things, [name for name in stuff if name not in things])
+
+
+def _describe(truths: Sequence[Truth], sets: Sequence[Sequence[Picture]], classes: ClassMap) -> None:
+    for truth, pictures in zip(truths, sets, strict=True):
+        maps = len(truth.panoptic.maps) if truth.panoptic else 0
+        print(f"{truth.source.data}: {len(pictures)} pictures, {maps} with panoptic maps")
+    counts = Counter(label for pictures in sets for picture in pictures for label in picture.labels)
+    things = ", ".join(f"{name} {counts[i]}" for i, name in enumerate(classes.things, start=1))
+    print(f"things: {things}\nstuff: {', '.join(classes.stuff) or 'none'}")

@@ -1,0 +1,85 @@
+"""Accuracy of the model in training, by the code of `seg_node evaluate`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from seg_node.engine import Engine
+from seg_node.ground_truth import read_true_image
+from seg_node.models.rcnn_model import RCNNModel
+from seg_node.scorers import InstanceScorer, PanopticScorer
+from seg_node.training.classes import ClassMap
+from seg_node.training.dataset import DataSet, Truth, read_truth
+from seg_node.training.translate import translate
+from seg_node.types import Instances, LabelSet, Segmentation
+
+
+@dataclass(frozen=True)
+class Validation:
+    """A validation set in the model's classes. complete: by image id, see `ClassMap.complete_things`."""
+
+    truth: Truth
+    complete: Mapping[int, tuple[bool, ...]]
+
+
+def read_validation(source: DataSet, classes: ClassMap, labels: LabelSet, stem: Path) -> Validation:
+    """stem: where the ground truth is written in the model's classes, see `translate`.
+
+    Raises FileNotFoundError; ValueError as `read_truth`.
+    """
+    truth = read_truth(source)
+    names = truth.instances.categories.values()
+    complete = {i: classes.complete_things(own, names) for i, own in truth.exhaustive.items()}
+    return Validation(read_truth(translate(truth, classes, labels, stem)), complete)
+
+
+def validate(
+    model: RCNNModel, sets: Sequence[Validation], device: torch.device, folder: Path
+) -> dict[str, float | None]:
+    """mask_ap, mask_ap50, box_ap and, with panoptic maps, pq: means over the classes, then over the sets.
+
+    folder: for what the scorers write.
+    """
+    engine = Engine(model, device)
+    found = [_validate_one(engine, validation, folder) for validation in sets]
+    values = {key: [m[key] for m in found if m.get(key) is not None] for m in found for key in m}
+    return {key: float(np.mean(own)) if own else None for key, own in values.items()}  # type: ignore[arg-type]
+
+
+def _validate_one(engine: Engine, validation: Validation, folder: Path) -> dict[str, float | None]:
+    truth = validation.truth
+    options = replace(engine.default_options, panoptic=truth.panoptic is not None)
+    scorers: list[InstanceScorer | PanopticScorer] = [InstanceScorer(truth.instances, engine.labels)]
+    if truth.panoptic is not None:
+        scorers.append(PanopticScorer(truth.panoptic, engine.labels, folder))
+    images = truth.instances.images.values()
+    for image in tqdm(images, desc="validation", unit="image", leave=False, disable=None):
+        segmentation = engine.segment(read_true_image(truth.source.images, image), options)
+        segmentation = only_complete(segmentation, validation.complete[image.id])
+        for scorer in scorers:
+            scorer.add(image, segmentation)
+    means: dict[str, float | None] = {}
+    for scorer in scorers:
+        scores = scorer.scores().means
+        means |= {key: scores[key] for key in ("mask_ap", "mask_ap50", "box_ap") if key in scores}
+        if "pq" in scores:
+            means["pq"] = scores["pq"]["all"]
+    return means
+
+
+def only_complete(segmentation: Segmentation, complete: Sequence[bool]) -> Segmentation:
+    """Without instances of classes that the picture's annotators left out: nobody knows if they are right."""
+    found = segmentation.instances
+    kept = np.flatnonzero(np.array(complete)[found.class_ids])
+    instances = Instances(
+        found.boxes_xyxy[kept],
+        found.scores[kept],
+        found.class_ids[kept],
+        tuple(found.masks[i] for i in kept),
+        found.ids[kept],
+    )
+    return replace(segmentation, instances=instances)
