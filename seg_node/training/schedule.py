@@ -24,8 +24,6 @@ class Schedule:
 
 def learning_rate(peak: float, step: int, done: float) -> float:
     """A linear start, then half a cosine down to nearly nothing."""
-    return (
-        peak
-        * min(1.0, (step + 1) / _WARM_UP)
-        * (_LAST + (1 - _LAST) * (0.5 + 0.5 * math.cos(math.pi * done)))
-    )
+    rise = min(1.0, max((step + 1) / _WARM_UP_STEPS, done / _WARM_UP_PART))
+    fall = 0.5 + 0.5 * math.cos(math.pi * done)
+    return peak * rise * (_LAST + (1 - _LAST) * fall)
