@@ -83,7 +83,20 @@ def test_a_tensor_left_over_is_named_as_in_the_file() -> None:
         load(tensors)
 
 
-def test_deformable_convolutions_are_refused_by_name() -> None:
-    tensors = {**thin_tensors(), "backbone.layer2.0.conv2.conv_offset.weight": torch.zeros(27, 8, 3, 3)}
-    with pytest.raises(ValueError, match=r"layer2\.0\.conv2\.conv_offset\.weight: deformable"):
-        load(tensors)
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("backbone.layer2.0.conv2.conv_offset.bias", "backbone.layer2.0.conv2.conv_offset.bias"),
+        ("mask_head.kernel_convs.0.conv.conv_offset.bias", "head.kernel_convs.0.0.conv_offset.bias"),
+        ("mask_head.cls_convs.3.conv.weight", "head.cate_convs.3.0.weight"),
+        (
+            "mask_head.mask_feature_head.conv_pred.conv.conv_offset.bias",
+            "head.mask_feat.conv_pred.0.conv_offset.bias",
+        ),
+    ],
+)
+def test_mmdetection_s_names_are_translated_both_ways(theirs: str, ours: str) -> None:
+    dialect = find_dialect(["mask_head.conv_kernel.weight"])
+    assert dialect is not None
+    assert our_name(theirs, dialect) == ours
+    assert their_name(ours, dialect) == theirs

@@ -18,6 +18,7 @@ from seg_node.models.config_file import parse_python_config
 from seg_node.models.solo import SOLO, SoloModel
 from seg_node.models.solo_adelaidet_config import read_adelaidet_config
 from seg_node.models.solo_config import read_names, read_openmmlab_config
+from seg_node.models.solo_deformable import make_deformable
 from seg_node.models.solo_heads import DecoupledSOLOHead, SOLOHead
 from seg_node.models.solo_names import find_dialect, is_adelaidet, our_name, their_name
 from seg_node.models.solo_settings import LEVELS, PUBLISHED, SoloConfig
@@ -47,9 +48,6 @@ def load_solo(
     if dialect is None:
         raise ValueError(f"{path}: not a SOLO: it has neither kernels nor lists of masks")
     tensors = {our_name(name, dialect): tensor for name, tensor in checkpoint.tensors.items()}
-    deformable = [name for name in checkpoint.tensors if "conv_offset" in name or "conv2_offset" in name]
-    if deformable:
-        raise ValueError(f"{path}: {deformable[0]}: deformable convolutions are not supported")
     try:
         num_classes = tensors["head.solo_cate.weight"].shape[0]
         if is_adelaidet(dialect):
@@ -80,12 +78,14 @@ def build_solo(tensors: Mapping[str, Tensor], config: SoloConfig) -> SOLO:
     """
     spec = read_resnet_spec(tensors, "backbone.", config.stride_in_1x1)
     fpn_channels = tensors["fpn.layer_blocks.0.0.weight"].shape[0]
-    return SOLO(
+    network = SOLO(
         ResNet(spec, nn.BatchNorm2d),
         FeaturePyramid(spec.out_channels, fpn_channels, None),
         _build_head(tensors, fpn_channels, config.settings.grids),
         config.settings,
-    ).eval()
+    )
+    make_deformable(network, tensors)
+    return network.eval()
 
 
 def published_config(tensors: Mapping[str, Tensor]) -> SoloConfig:

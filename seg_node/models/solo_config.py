@@ -38,6 +38,7 @@ def read_openmmlab_config(content: Section, source: str, base: SoloConfig, num_c
         logger.warning("%s: not understood and ignored: %s", source, ", ".join(unknown))
     model = _section(content, "model", "model", source)
     backbone = _section(model, "backbone", "backbone", source)
+    _section(backbone, "dcn", "deformable convolutions", source)
     _section(model, "neck", "neck", source)
     in_model = "test_cfg" in model or "type" in content.get("test_cfg", {})  # mmdetection 3: of the test loop
     test_cfg = _section(model if in_model else content, "test_cfg", "test_cfg", source)
@@ -64,6 +65,8 @@ def _read_settings(
     features = _section(
         head if inner else model, "mask_feature_head" if inner else "mask_feat_head", "mask features", source
     )
+    _section(head, "dcn_cfg", "deformable convolutions", source)
+    _section(features, "conv_cfg", "deformable convolutions", source)
     # mmdetection 1 counts the background
     if _read(head, "num_classes", num_classes, int, source) not in (num_classes, num_classes + 1):
         raise ValueError(

@@ -26,7 +26,6 @@ SUPPORTED: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
         "out_indices": ([0, 1, 2, 3],),
         "style": ("pytorch", "caffe"),
         "norm_cfg": _BATCH_NORM,
-        "dcn": (None,),
         "conv_cfg": (None,),
         "plugins": (None,),
         "gcb": (None,),
@@ -35,6 +34,11 @@ SUPPORTED: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
         "dilations": ([1, 1, 1, 1],),
         "deep_stem": (False,),
         "avg_down": (False,),
+    },
+    "deformable convolutions": {
+        "type": ("DCN", "DCNv2"),
+        "deformable_groups": (1,),
+        "deform_groups": (1,),
     },
     "neck": {
         "type": ("FPN",),
@@ -56,8 +60,6 @@ SUPPORTED: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
         "cate_down_pos": (0,),
         "cls_down_index": (0,),
         "with_deform": (False,),
-        "use_dcn_in_tower": (False,),
-        "dcn_cfg": (None,),
         "conv_cfg": (None,),
         "norm_cfg": _GROUP_NORM,
         "dynamic_conv_size": (1,),
@@ -66,7 +68,6 @@ SUPPORTED: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
         "type": ("MaskFeatHead",),
         "start_level": (0,),
         "end_level": (3,),
-        "conv_cfg": (None,),
         "norm_cfg": _GROUP_NORM,
     },
     "test_cfg": {"kernel": ("gaussian", "linear")},
@@ -90,8 +91,9 @@ SUPPORTED: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
 # words: keys whose values are taken over, or that are sections themselves
 READ: Mapping[str, str] = {
     "model": "backbone neck bbox_head mask_head mask_feat_head test_cfg data_preprocessor",
-    "head": "num_classes strides num_grids mask_feature_head",
-    "mask features": "mask_stride",
+    "backbone": "dcn",
+    "head": "dcn_cfg num_classes strides num_grids mask_feature_head",
+    "mask features": "conv_cfg mask_stride",
     "test_cfg": "nms_pre score_thr mask_thr update_thr filter_thr sigma max_per_img",
     "data_preprocessor": "mean std bgr_to_rgb pad_size_divisor",
     "MultiScaleFlipAug": "img_scale transforms",
@@ -104,10 +106,11 @@ PASSED_OVER: Mapping[str, str] = {
     "model": "pretrained init_cfg train_cfg",
     "backbone": """depth groups base_width base_channels in_channels stem_channels frozen_stages norm_eval
         zero_init_residual with_cp init_cfg pretrained stage_with_dcn""",
+    "deformable convolutions": "modulated fallback_on_stride",
     "neck": "in_channels out_channels init_cfg",
     "head": """in_channels stacked_convs seg_feat_channels feat_channels ins_out_channels scale_ranges sigma
-        pos_scale base_edge_list loss_ins loss_cate loss_mask loss_cls type_dcn dcn_apply_to_all_conv init_cfg
-        train_cfg test_cfg""",
+        pos_scale base_edge_list loss_ins loss_cate loss_mask loss_cls init_cfg use_dcn_in_tower type_dcn
+        dcn_apply_to_all_conv train_cfg test_cfg""",
     "mask features": "in_channels out_channels feat_channels mask_feat_channels num_classes init_cfg",
     "data_preprocessor": "pad_mask pad_seg mask_pad_value seg_pad_value boxtype2tensor non_blocking",
     "MultiScaleFlipAug": "flip_direction",

@@ -9,12 +9,26 @@ from collections.abc import Iterable
 # (theirs, the network's); {} stands for the same part on both sides. Other names are the same.
 Dialect = tuple[tuple[str, str], ...]
 
-_PYRAMID: Dialect = (
+
+def _with_offsets(*pairs: tuple[str, str]) -> Dialect:
+    """The pairs, and what a deformable convolution has besides, in two spellings."""
+    convs = [(theirs.removesuffix("{}"), ours.removesuffix("{}")) for theirs, ours in pairs]
+    convs = [(theirs, ours) for theirs, ours in convs if theirs.endswith(".conv.")]
+    return (
+        *((f"{theirs}conv_offset.{{}}", f"{ours}conv_offset.{{}}") for theirs, ours in convs),
+        *((f"{theirs[:-1]}_offset.{{}}", f"{ours}conv_offset.{{}}") for theirs, ours in convs),
+        *pairs,
+    )
+
+
+_BACKBONE_AND_PYRAMID: Dialect = (
+    ("backbone.{}.{}.{}.conv_offset.{}", "backbone.{}.{}.{}.conv_offset.{}"),
+    ("backbone.{}.{}.conv2_offset.{}", "backbone.{}.{}.conv2.conv_offset.{}"),  # older
     ("neck.lateral_convs.{}.conv.{}", "fpn.inner_blocks.{}.0.{}"),
     ("neck.fpn_convs.{}.conv.{}", "fpn.layer_blocks.{}.0.{}"),
 )
-_WXINLONG: Dialect = (
-    *_PYRAMID,
+_WXINLONG: Dialect = _with_offsets(
+    *_BACKBONE_AND_PYRAMID,
     ("mask_feat_head.convs_all_levels.{}.conv{}.conv.{}", "head.mask_feat.convs_all_levels.{}.{}.0.{}"),
     ("mask_feat_head.convs_all_levels.{}.conv{}.gn.{}", "head.mask_feat.convs_all_levels.{}.{}.1.{}"),
     ("mask_feat_head.conv_pred.0.conv.{}", "head.mask_feat.conv_pred.0.{}"),
@@ -29,8 +43,8 @@ _WXINLONG_DECOUPLED: Dialect = (
     ("bbox_head.dsolo_cate.{}", "head.solo_cate.{}"),
     *_WXINLONG,
 )
-_MMDETECTION: Dialect = (
-    *_PYRAMID,
+_MMDETECTION: Dialect = _with_offsets(
+    *_BACKBONE_AND_PYRAMID,
     (
         "mask_head.mask_feature_head.convs_all_levels.{}.conv{}.conv.{}",
         "head.mask_feat.convs_all_levels.{}.{}.0.{}",

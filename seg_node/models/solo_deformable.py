@@ -1,0 +1,46 @@
+"""Deformable convolutions (Dai et al. 2017; modulated: Zhu et al. 2019) where a SOLO's checkpoint has them.
+
+Source: WXinlong/SOLO and mmcv, `ops/dcn/deform_conv.py: DeformConvPack, ModulatedDeformConvPack`.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torchvision.ops import deform_conv2d
+
+_OFFSETS = ".conv_offset.weight"
+
+
+class DeformableConv2d(nn.Module):
+    """A convolution that takes each tap at a shifted place, modulated also with a weight of its own."""
+
+    def __init__(self, conv: nn.Conv2d, modulated: bool) -> None:
+        """conv: the plain one that it stands for, square, without bias, of a padding that keeps the size."""
+        super().__init__()
+        kernel, self.stride = conv.kernel_size[0], conv.stride[0]
+        self.taps, self.padding = kernel**2, kernel // 2
+        self.weight = nn.Parameter(torch.empty_like(conv.weight))
+        # vertical and horizontal shift of each tap in turn, then the weights
+        channels = (3 if modulated else 2) * self.taps
+        self.conv_offset = nn.Conv2d(conv.in_channels, channels, kernel, self.stride, self.padding)
+
+    def forward(self, x: Tensor) -> Tensor:
+        shifts = self.conv_offset(x)
+        offsets, weights = shifts[:, : 2 * self.taps], shifts[:, 2 * self.taps :]
+        mask = weights.sigmoid() if weights.shape[1] else None
+        return deform_conv2d(x, offsets, self.weight, None, self.stride, self.padding, mask=mask)
+
+
+def make_deformable(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Replaces the convolutions that have offsets among the tensors, which have the network's names.
+
+    Offsets of what is no convolution of the network are left over.
+    """
+    modules = dict(network.named_modules())
+    for name, tensor in tensors.items():
+        conv = modules.get(name.removesuffix(_OFFSETS))
+        if name.endswith(_OFFSETS) and isinstance(conv, nn.Conv2d):
+            parent, _, child = name.removesuffix(_OFFSETS).rpartition(".")
+            modulated = tensor.shape[0] == 3 * conv.kernel_size[0] ** 2
+            setattr(modules[parent], child, DeformableConv2d(conv, modulated))
