@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from seg_node.engine import Engine
 from seg_node.masks import rle_counts
 from seg_node.models.load import load_model
+from seg_node.sources import read_bag
 from seg_node.types import Frame, SegmentOptions
 
 Image = np.ndarray
@@ -108,12 +109,9 @@ def files(truth: COCO, folder: Path) -> Iterator[tuple[int, Image]]:
         yield image["id"], cv2.imread(str(folder / image["file_name"]))
 
 
-def demo_frames(truth: COCO, video: Path) -> Iterator[tuple[int, Image]]:
-    capture, number = cv2.VideoCapture(str(video)), 0
-    while (read := capture.read())[0]:
-        if number in truth.imgs:
-            yield number, read[1]
-        number += 1
+def demo_frames(bag: Path) -> Iterator[tuple[int, Image]]:
+    for number, (_, frame) in enumerate(read_bag(bag)):
+        yield number, frame.pixels
 
 
 def false_alarms(judge: Judge, truth: COCO, folder: Path) -> None:
@@ -145,13 +143,13 @@ def main() -> None:
     demo = Path(__file__).parents[1] / "demo"
     sets: tuple[tuple[str, Path, Callable[[COCO], Iterator[tuple[int, Image]]]], ...] = (
         (
-            "Demo stream, every fifth frame",
-            demo / "tabletop.json",
-            lambda truth: demo_frames(truth, demo / "tabletop.mp4"),
+            "Demo stream",
+            demo / "tabletop" / "truth" / "annotations.json",
+            lambda _: demo_frames(demo / "tabletop"),
         ),
         (
             "Held-out renders",
-            next(args.heldout.glob("part_*.json")),
+            args.heldout / "annotations.json",
             lambda truth: files(truth, args.heldout / "images"),
         ),
         (

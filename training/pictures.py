@@ -45,11 +45,7 @@ class Picture:
 
 
 def read_pictures(renders: Path, photographs: Path) -> list[Picture]:
-    found = [
-        picture
-        for part in sorted(renders.glob("part_*.json"))
-        for picture in _read(part, renders / "images", "renders")
-    ]
+    found = list(_read(renders / "annotations.json", renders / "images", "renders"))
     found += _read(photographs / "coco_train.json", photographs / "coco_train", "coco_train")
     extra = photographs / "real_extra"
     return found + list(_read(extra / "annotations.json", extra / "images", ""))

@@ -76,6 +76,15 @@ def surface_picture(rng: np.random.Generator, size: int = 256) -> Picture:
     return np.clip(picture + rng.normal(0, rng.uniform(0, 5), picture.shape), 0, 255).astype(np.uint8)
 
 
+def muted(rng: np.random.Generator, picture: Picture) -> Picture:
+    """The same pattern in a quiet colour of wood, stone, plaster or cloth, from dark to bright."""
+    tone = np.array([1.0, rng.uniform(0.86, 1.0), rng.uniform(0.7, 1.02)])
+    grey = picture.mean(axis=2, keepdims=True)
+    middle = rng.uniform(60, 225)
+    quiet = (middle + (grey - grey.mean()) * rng.uniform(0.4, 1.0)) * tone
+    return np.clip(quiet + (picture - grey) * rng.uniform(0, 0.2), 0, 255).astype(np.uint8)
+
+
 def label_picture(rng: np.random.Generator, width: int = 256, height: int = 128) -> Picture:
     """A printed label or cover: a ground colour, bands, discs and words. (height, width, 3) RGB."""
     image = Image.new("RGB", (width, height), random_colour(rng))
@@ -110,3 +119,49 @@ def glaze_picture(rng: np.random.Generator, size: int = 128) -> Picture:
     elif kind == 2:
         picture += 60 * (value_noise(rng, size, (8, 8))[..., None] - 0.5)
     return np.clip(picture, 0, 255).astype(np.uint8)
+
+
+def mixed_picture(
+    rng: np.random.Generator, colours: list[tuple[int, int, int]], cells: int = 8, size: int = 128
+) -> Picture:
+    """Food and the like: a few colours that run into each other, with fine grain. (size, size, 3) RGB."""
+    blend = value_noise(rng, size, (cells, cells))[..., None]
+    stops = np.array(colours, float) * rng.uniform(0.85, 1.12)
+    place = blend * (len(stops) - 1)
+    low = np.clip(place.astype(int), 0, max(len(stops) - 2, 0))[..., 0]
+    high = np.minimum(low + 1, len(stops) - 1)
+    picture = stops[low] + (stops[high] - stops[low]) * (place - low[..., None])
+    return np.clip(picture + rng.normal(0, 5, picture.shape), 0, 255).astype(np.uint8)
+
+
+def crumb_picture(
+    rng: np.random.Generator,
+    ground: tuple[int, int, int],
+    crumbs: list[tuple[int, int, int]],
+    size: int = 128,
+) -> Picture:
+    """A ground strewn with small pieces: toppings, salad, rice. (size, size, 3) RGB."""
+    image = Image.fromarray(mixed_picture(rng, [ground, tuple(int(0.8 * c) for c in ground)], 6, size))
+    draw = ImageDraw.Draw(image)
+    for _ in range(int(rng.integers(40, 160))):
+        x, y, r = *rng.uniform(0, size, 2), rng.uniform(1, size / 18)
+        colour = np.array(crumbs[int(rng.integers(len(crumbs)))]) * rng.uniform(0.75, 1.15)
+        draw.ellipse(
+            (x - r, y - r * rng.uniform(0.4, 1), x + r, y + r), fill=tuple(int(min(c, 255)) for c in colour)
+        )
+    return np.asarray(image)
+
+
+def sky_picture(rng: np.random.Generator, size: int = 128) -> Picture:
+    """What a window shows: bright sky with clouds, sometimes trees or houses below. (size, size, 3) RGB."""
+    high, low = np.array([90, 150, 230.0]), np.array([215, 228, 240.0])
+    fall = np.linspace(0, 1, size)[:, None, None]
+    picture = high + (low - high) * fall * np.ones((1, size, 1))
+    clouds = np.clip(value_noise(rng, size, (4, 3))[..., None] * 2 - rng.uniform(0.4, 1.2), 0, 1)
+    picture += (250 - picture) * clouds
+    horizon = int(size * rng.uniform(0.45, 1.1))
+    ground = mixed_picture(rng, [(40, 70, 30), (90, 120, 60), (150, 150, 145)], 10, size)
+    ragged = horizon + (value_noise(rng, size, (2, 8))[0] * size * 0.2).astype(int)
+    below = np.arange(size)[:, None] > ragged[None]
+    picture[below] = ground[below]
+    return np.clip(picture * rng.uniform(0.7, 1.05), 0, 255).astype(np.uint8)
