@@ -17,11 +17,15 @@ class ClassMap:
     """Names of the model's things and stuff, and the categories (lower case) that each of them takes.
 
     In the network the things are 1, 2, … (0: background); in its semantic branch the stuff is 1, 2, …
-    (0: a thing).
+    (0: a thing). Regions of an ignored category teach nothing.
     """
 
     things: Mapping[str, frozenset[str]]
     stuff: Mapping[str, frozenset[str]]
+    ignored: frozenset[str] = frozenset()
+
+    def is_ignored(self, category: str) -> bool:
+        return category.lower() in self.ignored
 
     def thing_of(self, category: str) -> int:
         """Number of the thing class that a category means, 0 when it means none."""
@@ -29,6 +33,8 @@ class ClassMap:
 
     def stuff_of(self, category: str) -> int:
         """Value in a semantic map of a category's pixels."""
+        if self.is_ignored(category):
+            return UNKNOWN
         if self.thing_of(category):
             return THING
         return _number(self.stuff, category.lower()) or _number(self.stuff, REST) or UNKNOWN
@@ -44,18 +50,21 @@ class ClassMap:
 
 
 def read_class_map(path: Path) -> ClassMap:
-    """From YAML: `things` and, if there is any, `stuff`, each {class: [category, …]}; "*" takes all the rest.
+    """From YAML: `things` and perhaps `stuff`, each {class: [category, …]}; "*" takes all the rest.
 
-    A class takes the category of its own name without saying so.
+    A class takes the category of its own name without saying so. `ignore` lists categories that are none of
+    the classes, but so like them that they should not be taught as anything else either.
     Raises FileNotFoundError, and ValueError for a file of another form.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file of classes")
     try:
         content = yaml.safe_load(path.read_text())
-        if not isinstance(content, dict) or not content.get("things") or content.keys() - {"things", "stuff"}:
-            raise ValueError("expected the keys things and, if there is any, stuff")
-        classes = ClassMap(_read_part(content["things"]), _read_part(content.get("stuff") or {}))
+        known = {"things", "stuff", "ignore"}
+        if not isinstance(content, dict) or not content.get("things") or content.keys() - known:
+            raise ValueError("expected the keys things and, if there is any, stuff and ignore")
+        ignored = frozenset(str(name).lower() for name in content.get("ignore") or ())
+        classes = ClassMap(_read_part(content["things"]), _read_part(content.get("stuff") or {}), ignored)
         _check(classes)
     except (yaml.YAMLError, ValueError) as error:
         raise ValueError(f"{path}: not a file of classes ({error})") from error
@@ -89,7 +98,7 @@ def _read_part(part: Any) -> dict[str, frozenset[str]]:
 
 def _check(classes: ClassMap) -> None:
     seen: set[str] = set()
-    for taken in (*classes.things.values(), *classes.stuff.values()):
+    for taken in (*classes.things.values(), *classes.stuff.values(), classes.ignored):
         if taken & seen:
             raise ValueError(f"{min(taken & seen)!r} belongs to two classes")
         seen |= taken

@@ -1,5 +1,6 @@
 """Data sets in COCO's formats as lists of pictures, each of which is opened when it is needed."""
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,7 +50,7 @@ class Picture:
     """One picture with what is known of it.
 
     size: (height, width). labels: class of each object, 1, 2, …; segmentations: its mask as in the file.
-    crowds: masks of regions of many objects. complete: see `ClassMap.complete_things`.
+    crowds: masks of regions that teach nothing: many objects in one, or an ignored category. complete: see `ClassMap.complete_things`.
     panoptic_map: its PNG; semantic_of: value in a semantic map of each segment there.
     """
 
@@ -96,8 +97,6 @@ def read_truth(source: DataSet) -> Truth:
 
 def read_image_records(path: Path) -> list[dict[str, Any]]:
     """The images as in the file, with what our own type leaves out."""
-    import json
-
     return list(json.loads(path.read_text())["images"])
 
 
@@ -129,11 +128,11 @@ def read_pictures(truth: Truth, classes: ClassMap) -> list[Picture]:
                 f"{truth.source.data}: annotation {annotation.get('id')} is of image {image_id} and category "
                 f"{category}, which are not both listed"
             )
-        if label := classes.thing_of(names[category]):
-            if annotation.get("iscrowd"):
-                crowds[image_id].append(annotation["segmentation"])
-            else:
-                objects[image_id].append((label, annotation["segmentation"]))
+        label = classes.thing_of(names[category])
+        if classes.is_ignored(names[category]) or (label and annotation.get("iscrowd")):
+            crowds[image_id].append(annotation["segmentation"])
+        elif label:
+            objects[image_id].append((label, annotation["segmentation"]))
     pictures = []
     for image in truth.instances.images.values():
         labels, segmentations = zip(*objects[image.id], strict=True) if objects[image.id] else ((), ())

@@ -37,8 +37,9 @@ def translate(truth: Truth, classes: ClassMap, labels: LabelSet, stem: Path) -> 
     panoptic = stem.with_name(f"{stem.name}_panoptic.json")
     maps = panoptic.with_suffix("")
     maps.mkdir(exist_ok=True)
-    entries = [_translate_map(truth.panoptic, i, classes, labels, maps) for i in truth.panoptic.images]
-    _write(panoptic, truth.panoptic.images, entries, _categories({**labels.things, **labels.stuff}, labels))
+    images = {i: image for i, image in truth.panoptic.images.items() if i in truth.instances.images}
+    entries = [_translate_map(truth.panoptic, i, classes, labels, maps) for i in images]
+    _write(panoptic, images, entries, _categories({**labels.things, **labels.stuff}, labels))
     return replace(written, panoptic=panoptic, panoptic_dir=maps)
 
 
