@@ -60,12 +60,14 @@ def load_model(
             f"model family {family!r} is not known; known: auto, {', '.join(get_args(ModelFamily))}"
         )
     path = _find_weights(family, weights)
-    if family == "transformers" or (family == "auto" and is_transformers_folder(path)):
+    if family == "auto" and is_transformers_folder(path):
+        family = _taken_for("transformers", path)
+    if family == "transformers":
         return load_transformers(path, _read_labels(labels, first_id=0))
     content = read_config(Path(config).expanduser()) if config else {}
     checkpoint = read_checkpoint(path)
     if family == "auto":
-        family = _recognise(checkpoint)
+        family = _taken_for(_recognise(checkpoint), path)
     first_id = 1 if _LOADERS[family] is load_torchvision else 0
     return _LOADERS[family](checkpoint, content, str(config), _read_labels(labels, first_id))
 
@@ -85,10 +87,14 @@ def _find_weights(family: str, weights: str | Path | None) -> Path:
     return cached_weights(str(weights))
 
 
+def _taken_for(family: str, path: Path) -> str:
+    logger.info("%s: taken for a checkpoint of the %s family", path, family)
+    return family
+
+
 def _recognise(checkpoint: Checkpoint) -> str:
     for family, recognises in _RECOGNISERS.items():
         if recognises(checkpoint):
-            logger.info("%s: taken for a checkpoint of the %s family", checkpoint.path, family)
             return family
     some = ", ".join(list(checkpoint.tensors)[:3])
     raise ValueError(
