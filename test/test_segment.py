@@ -108,7 +108,7 @@ class KnownModel:
 @pytest.fixture
 def known_model(monkeypatch: pytest.MonkeyPatch) -> KnownModel:
     model = KnownModel(LABELS)
-    monkeypatch.setattr(segment_module, "load_model", lambda family, weights, config: model)
+    monkeypatch.setattr(segment_module, "load_model", lambda family, weights, config, labels: model)
     monkeypatch.setattr(segment_module, "Engine", KnownEngine)
     return model
 

@@ -50,7 +50,6 @@ class Detectron2Config:
     stride_in_1x1: a stage's stride of 2 is in the first 1x1 convolution of its first block, not in the 3x3.
     meta_architecture: GeneralizedRCNN or PanopticFPN.
     num_things, num_stuff: what the weights must have; None for any.
-    datasets: names of those to test on, by which the classes are known.
     """
 
     settings: RCNNSettings = DETECTRON2_SETTINGS
@@ -60,7 +59,6 @@ class Detectron2Config:
     meta_architecture: str = "GeneralizedRCNN"
     num_things: int | None = None
     num_stuff: int | None = None
-    datasets: tuple[str, ...] = ()
 
 
 def _floats(value: Any) -> tuple[float, ...]:
@@ -108,10 +106,6 @@ def _more_than(value: Any) -> float:
     )
 
 
-def _names(value: Any) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else tuple(str(name) for name in value)
-
-
 def _is_aligned(value: Any) -> bool:
     return {"ROIAlign": False, "ROIAlignV2": True}[value]
 
@@ -125,7 +119,6 @@ _INPUT: Honoured = {
     "MODEL.PIXEL_MEAN": (_INPUT_SPEC.mean, "input_spec", "mean", _three_floats),
     "MODEL.PIXEL_STD": (_INPUT_SPEC.std, "input_spec", "std", _three_floats),
     "MODEL.RESNETS.STRIDE_IN_1X1": (True, "stride_in_1x1", "", bool),
-    "DATASETS.TEST": ((), "datasets", "", _names),
 }
 _RCNN: Honoured = {
     "MODEL.META_ARCHITECTURE": ("GeneralizedRCNN", "meta_architecture", "", str),
