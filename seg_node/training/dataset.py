@@ -50,7 +50,8 @@ class Picture:
     """One picture with what is known of it.
 
     size: (height, width). labels: class of each object, 1, 2, …; segmentations: its mask as in the file.
-    crowds: masks of regions that teach nothing: many objects in one, or an ignored category. complete: see `ClassMap.complete_things`.
+    crowds: masks of regions that teach nothing: many objects in one, or an ignored category.
+    complete: see `ClassMap.complete_things`.
     panoptic_map: its PNG; semantic_of: value in a semantic map of each segment there.
     """
 

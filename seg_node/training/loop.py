@@ -113,8 +113,7 @@ class Training:
         for group in state.optimizer.param_groups:
             group["lr"] = rate * group["share"]
         state.optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            losses = self._losses(batch.to(device))
+        losses = self._losses(batch.to(device))
         total = torch.stack(list(losses.values())).sum()
         if not total.isfinite():
             raise RuntimeError(f"the loss is not finite at step {state.step}; use a lower --lr")

@@ -105,7 +105,7 @@ def _own_classes(truths: Sequence[Truth]) -> ClassMap:
 
 def _describe(truths: Sequence[Truth], sets: Sequence[Sequence[Picture]], classes: ClassMap) -> None:
     for truth, pictures in zip(truths, sets, strict=True):
-        maps = len(truth.panoptic.maps) if truth.panoptic else 0
+        maps = len(truth.panoptic.maps.keys() & truth.instances.images) if truth.panoptic else 0
         print(f"{truth.source.data}: {len(pictures)} pictures, {maps} with panoptic maps")
     counts = Counter(label for pictures in sets for picture in pictures for label in picture.labels)
     things = ", ".join(f"{name} {counts[i]}" for i, name in enumerate(classes.things, start=1))

@@ -1,0 +1,68 @@
+import pytest
+
+from seg_node.training.classes import UNKNOWN, own_class_map, read_class_map
+
+TEXT = """
+things: {cup: [mug, Wine Glass], food: [banana, apple], box: []}
+stuff: {table: [dining table], other: "*"}
+ignore: [pot]
+"""
+
+
+@pytest.fixture
+def classes(tmp_path):
+    (tmp_path / "classes.yaml").write_text(TEXT)
+    return read_class_map(tmp_path / "classes.yaml")
+
+
+@pytest.mark.parametrize(
+    ("category", "thing", "stuff"),
+    [
+        ("mug", 1, 0),
+        ("cup", 1, 0),
+        ("wine glass", 1, 0),
+        ("Apple", 2, 0),
+        ("box", 3, 0),
+        ("dining table", 0, 1),
+        ("chair", 0, 2),
+        ("pot", 0, UNKNOWN),
+    ],
+)
+def test_categories_become_classes(classes, category, thing, stuff):
+    assert classes.thing_of(category) == thing
+    assert classes.stuff_of(category) == stuff
+
+
+def test_a_class_is_complete_when_all_its_categories_of_the_data_set_are(classes):
+    listed = ["mug", "wine glass", "banana", "apple", "chair"]
+    assert classes.complete_things(listed, listed) == (True, True, True, False)
+    assert classes.complete_things(["mug", "banana", "apple"], listed) == (True, False, True, False)
+    assert classes.complete_things([], listed) == (True, False, False, False)
+
+
+def test_without_a_rest_unknown_stuff_stays_unknown():
+    classes = own_class_map(["cup"], ["floor"])
+    assert [classes.stuff_of(name) for name in ("cup", "Floor", "wall")] == [0, 1, UNKNOWN]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("stuff: [floor]", "expected the keys things"),
+        ("things: {a: [b], c: [b]}", "'b' belongs to two classes"),
+        ('things: {a: "*"}', "is for stuff"),
+        ("things: [a]\nthing: [b]", "expected the keys things"),
+        ("things: 3", "expected classes"),
+        ("things: [", "not a file of classes"),
+    ],
+)
+def test_a_wrong_file_of_classes_is_refused(tmp_path, text, problem):
+    (tmp_path / "x.yaml").write_text(text)
+    with pytest.raises(ValueError, match=problem) as error:
+        read_class_map(tmp_path / "x.yaml")
+    assert "x.yaml" in str(error.value)
+
+
+def test_a_missing_file_of_classes_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="x.yaml"):
+        read_class_map(tmp_path / "x.yaml")
