@@ -21,7 +21,7 @@ def sample(plane: Tensor, y: float, x: float) -> float:
 
 def slow_deformable(x: Tensor, layer: DeformableConv2d, stride: int) -> Tensor:
     """One image (C, H, W): tap by tap at its shifted place, times its own weight."""
-    shifts = layer.conv_offset_mask(x[None])[0]
+    shifts = layer.conv_offset(x[None])[0]
     result = layer.bias[:, None, None].expand(-1, *shifts.shape[1:]).clone()
     for row in range(shifts.shape[1]):
         for column in range(shifts.shape[2]):
@@ -37,7 +37,7 @@ def slow_deformable(x: Tensor, layer: DeformableConv2d, stride: int) -> Tensor:
 @pytest.mark.parametrize("stride", [1, 2])
 def test_taps_are_shifted_and_weighted(stride: int) -> None:
     torch.manual_seed(0)
-    layer = DeformableConv2d(nn.Conv2d(3, 4, 3, stride, 1, bias=False))
+    layer = DeformableConv2d(nn.Conv2d(3, 4, 3, stride, 1), modulated=True, bias=True)
     with torch.inference_mode():
         for parameter in layer.parameters():
             parameter.normal_(0, 0.3)
@@ -47,13 +47,14 @@ def test_taps_are_shifted_and_weighted(stride: int) -> None:
 
 def test_only_the_convolutions_with_offsets_are_replaced() -> None:
     network = nn.Sequential(nn.Sequential(nn.Conv2d(3, 5, 3, 2, 1)), nn.Conv2d(5, 5, 3, padding=1))
-    make_deformable(network, ["0.0.weight", "0.0.conv_offset_mask.weight", "1.weight"])
+    names = ("0.0.weight", "0.0.bias", "0.0.conv_offset.weight", "1.weight")
+    make_deformable(network, {name: torch.zeros(27, 3, 3, 3) for name in names})
     assert isinstance(network[1], nn.Conv2d)
     shapes = {name: tuple(tensor.shape) for name, tensor in network[0].state_dict().items()}
     assert shapes == {
         "0.weight": (5, 3, 3, 3),
         "0.bias": (5,),
-        "0.conv_offset_mask.weight": (27, 3, 3, 3),
-        "0.conv_offset_mask.bias": (27,),
+        "0.conv_offset.weight": (27, 3, 3, 3),
+        "0.conv_offset.bias": (27,),
     }
     assert network(torch.zeros(1, 3, 8, 8)).shape == (1, 5, 4, 4)

@@ -11,9 +11,9 @@ from thin_solo import WIDTH, Kind, thin_config, thin_tensors
 from torch import Tensor, nn
 
 from seg_node.models.checkpoint import Checkpoint
+from seg_node.models.deformable import DeformableConv2d
 from seg_node.models.solo import SoloModel
 from seg_node.models.solo_checkpoint import load_solo
-from seg_node.models.solo_deformable import DeformableConv2d
 from seg_node.models.solo_masks import SoloPrediction
 
 MODULATED = 27
@@ -23,7 +23,7 @@ SURE = 30.0  # of which the sigmoid is 1
 
 def layer(conv: nn.Conv2d, modulated: bool) -> DeformableConv2d:
     """The same convolution, its shifts zero and its weights one."""
-    deformable = DeformableConv2d(conv, modulated)
+    deformable = DeformableConv2d(conv, modulated, bias=False)
     with torch.no_grad():
         deformable.weight.copy_(conv.weight)
         deformable.conv_offset.weight.zero_()

@@ -1,39 +1,49 @@
-"""Modulated deformable convolution (DCNv2, Zhu et al. 2019), where a ResNet's checkpoint has it.
+"""Deformable convolutions (Dai et al. 2017; modulated: Zhu et al. 2019), where a checkpoint has them.
 
-Tensor names are those of YOLACT++'s checkpoints (`external/DCNv2/dcn_v2.py: DCN`).
+Sources: mmcv `ops/dcn/deform_conv.py: DeformConvPack, ModulatedDeformConvPack`, dbolya/yolact
+`external/DCNv2/dcn_v2.py: DCN`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 from torchvision.ops import deform_conv2d
 
-_TAPS = 9
-_OFFSETS = ".conv_offset_mask.weight"
+_OFFSETS = ".conv_offset.weight"
 
 
 class DeformableConv2d(nn.Module):
-    """A convolution that takes each of its taps at a shifted place and with a weight of its own."""
+    """A convolution that takes each tap at a shifted place, modulated also with a weight of its own."""
 
-    def __init__(self, conv: nn.Conv2d) -> None:
-        """conv: the plain one that it stands for, 3x3 with padding 1 in one group."""
+    def __init__(self, conv: nn.Conv2d, modulated: bool, bias: bool) -> None:
+        """conv: the plain one that it stands for, square, of a padding that keeps the size."""
         super().__init__()
-        self.stride = conv.stride[0]
+        kernel, self.stride = conv.kernel_size[0], conv.stride[0]
+        self.taps, self.padding = kernel**2, kernel // 2
         self.weight = nn.Parameter(torch.empty_like(conv.weight))
-        self.bias = nn.Parameter(torch.zeros(conv.out_channels))
-        self.conv_offset_mask = nn.Conv2d(conv.in_channels, 3 * _TAPS, 3, self.stride, 1)
+        self.bias = nn.Parameter(torch.empty(conv.out_channels)) if bias else None
+        # vertical and horizontal shift of each tap in turn, then the weights
+        channels = (3 if modulated else 2) * self.taps
+        self.conv_offset = nn.Conv2d(conv.in_channels, channels, kernel, self.stride, self.padding)
 
     def forward(self, x: Tensor) -> Tensor:
-        shifts = self.conv_offset_mask(x)
-        offsets, mask = shifts[:, : 2 * _TAPS], shifts[:, 2 * _TAPS :].sigmoid()
-        return deform_conv2d(x, offsets, self.weight, self.bias, self.stride, 1, mask=mask)
+        shifts = self.conv_offset(x)
+        offsets, weights = shifts[:, : 2 * self.taps], shifts[:, 2 * self.taps :]
+        mask = weights.sigmoid() if weights.shape[1] else None
+        return deform_conv2d(x, offsets, self.weight, self.bias, self.stride, self.padding, mask=mask)
 
 
-def make_deformable(network: nn.Module, tensor_names: Iterable[str]) -> None:
-    """Replaces the convolutions for which there are tensors of offsets, by the network's own names."""
-    for name in tensor_names:
-        if name.endswith(_OFFSETS):
-            parent, _, child = name.removesuffix(_OFFSETS).rpartition(".")
-            block = network.get_submodule(parent)
-            setattr(block, child, DeformableConv2d(getattr(block, child)))
+def make_deformable(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Replaces the convolutions that have offsets among the tensors, which have the network's names.
+
+    Offsets of what is no convolution of the network are left over.
+    """
+    modules = dict(network.named_modules())
+    for name, tensor in tensors.items():
+        place = name.removesuffix(_OFFSETS)
+        conv = modules.get(place)
+        if name.endswith(_OFFSETS) and isinstance(conv, nn.Conv2d):
+            parent, _, child = place.rpartition(".")
+            modulated = tensor.shape[0] == 3 * conv.kernel_size[0] ** 2
+            setattr(modules[parent], child, DeformableConv2d(conv, modulated, f"{place}.bias" in tensors))

@@ -15,10 +15,10 @@ from seg_node.labels import COCO_THING_NAMES, zero_based_labels
 from seg_node.models.backbones import FeaturePyramid, ResNet, count_numbered, read_resnet_spec
 from seg_node.models.checkpoint import Checkpoint, load_tensors
 from seg_node.models.config_file import parse_python_config
+from seg_node.models.deformable import make_deformable
 from seg_node.models.solo import SOLO, SoloModel
 from seg_node.models.solo_adelaidet_config import read_adelaidet_config
 from seg_node.models.solo_config import read_names, read_openmmlab_config
-from seg_node.models.solo_deformable import make_deformable
 from seg_node.models.solo_heads import DecoupledSOLOHead, SOLOHead
 from seg_node.models.solo_names import find_dialect, is_adelaidet, our_name, their_name
 from seg_node.models.solo_settings import LEVELS, PUBLISHED, SoloConfig

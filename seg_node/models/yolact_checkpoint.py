@@ -109,14 +109,16 @@ def _is_left_out(name: str, downsamples: int) -> bool:
 
 def _our_name(name: str) -> str:
     """layers.0.2.conv1.weight → layer1.2.conv1.weight for ResNets; DarkNet's names end otherwise."""
+    name = name.replace(".conv_offset_mask.", ".conv_offset.")
     match = re.fullmatch(
-        r"backbone\.layers\.(\d+)\.(\d+\.(?:conv\d(?:\.conv_offset_mask)?|bn\d|downsample\.\d)\.[a-z_]+)",
+        r"backbone\.layers\.(\d+)\.(\d+\.(?:conv\d(?:\.conv_offset)?|bn\d|downsample\.\d)\.[a-z_]+)",
         name,
     )
     return f"backbone.layer{int(match[1]) + 1}.{match[2]}" if match else name
 
 
 def _their_name(name: str) -> str:
+    name = name.replace(".conv_offset.", ".conv_offset_mask.")
     match = re.match(r"backbone\.layer(\d+)\.", name)
     return f"backbone.layers.{int(match[1]) - 1}.{name[match.end() :]}" if match else name
 
@@ -138,7 +140,6 @@ def _build(tensors: Mapping[str, Tensor], config: YolactConfig, darknet: bool) -
     else:
         resnet_spec = read_resnet_spec(tensors, "backbone.")
         backbone, channels = ResNet(resnet_spec, nn.BatchNorm2d), resnet_spec.out_channels
-        make_deformable(backbone, (name.removeprefix("backbone.") for name in tensors))
     spec = read_yolact_spec(tensors, channels[-3:], config.downsamples)
     prior_sizes = config.settings.prior_sizes
     levels = len(spec.stage_channels) + spec.downsamples
@@ -147,7 +148,9 @@ def _build(tensors: Mapping[str, Tensor], config: YolactConfig, darknet: bool) -
             f"the checkpoint has {levels} levels of {spec.priors_per_cell} priors a cell, the configuration "
             f"has {[len(sizes) for sizes in prior_sizes]}; check pred_scales and pred_aspect_ratios"
         )
-    return Yolact(backbone, spec, make_priors(config.settings)).eval()
+    network = Yolact(backbone, spec, make_priors(config.settings))
+    make_deformable(network, tensors)
+    return network.eval()
 
 
 def read_yolact_spec(
