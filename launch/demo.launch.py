@@ -15,7 +15,7 @@ def generate_launch_description() -> LaunchDescription:
     arguments = [
         DeclareLaunchArgument(
             "source",
-            default_value=PathJoinSubstitution([SHARE, "demo", "tabletop.mp4"]),
+            default_value=PathJoinSubstitution([SHARE, "demo", "tabletop"]),
             description="What the camera sees: a video, a bag, a folder of images or /dev/video0.",
         ),
         DeclareLaunchArgument("image", default_value="/camera/image_raw", description="Topic of the images."),

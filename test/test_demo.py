@@ -18,7 +18,7 @@ pytest.importorskip("rclpy", reason="ROS 2 is not in this environment")
 
 from seg_node.masks import rle_counts
 from seg_node.ros.demo import processes
-from seg_node.ros.demo.accuracy import ground_truth_of, mask_accuracy
+from seg_node.ros.demo.accuracy import TruthFiles, accuracy, ground_truth_of
 from seg_node.ros.demo.pictures import Picture, contact_sheet, shown_frames, spread, write_video
 from seg_node.ros.demo.processes import Program
 from seg_node.ros.demo.recorder import STAGES, Counts, FrameRecord
@@ -176,10 +176,73 @@ def test_accuracy_compares_the_frames_with_ground_truth(tmp_path: Path, shift: i
         masks=[rle_counts(square(10, 8 + shift)[0], (60, 80))] * 2,
     )
     sent = [SentImage(index, index * 100, str(index)) for index in range(6)]
-    assert ground_truth_of(tmp_path / "stream.mp4") == path
+    files = TruthFiles(path, None)
+    assert ground_truth_of(tmp_path / "stream.mp4") == files
     # Only frame 5 was both processed and annotated.
-    assert mask_accuracy(path, [found, FrameRecord(300)], sent) == {"mask AP": ap, "AP50": ap, "frames": 1}
-    assert mask_accuracy(path, [FrameRecord(300)], sent) is None
+    assert accuracy(files, [found, FrameRecord(300)], sent) == {"mask AP": ap, "AP50": ap, "frames": 1}
+    assert accuracy(files, [FrameRecord(300)], sent) is None
+
+
+@pytest.mark.parametrize(
+    ("stuff", "expected"),
+    # Half the table is covered: an IoU of 0.75; the cup is exact, the book is missed.
+    [(True, {"PQ": round((1 + 0 + 0.75) / 3, 3)}), (False, {"PQ of things": 0.5})],
+)
+def test_panoptic_quality_is_of_things_only_where_no_stuff_was_heard(
+    tmp_path: Path, stuff: bool, expected: dict[str, float]
+) -> None:
+    pytest.importorskip("pycocotools", reason="pycocotools is not installed")
+    files = write_bag_truth(tmp_path / "bag")
+    predicted: NDArray[np.uint16] = np.zeros((8, 10), np.uint16)
+    predicted[:2, :2], predicted[0, 9] = 1, 3
+    segments = [
+        {"id": 1, "class": "Cup", "is_thing": True},
+        {"id": 3, "class": "unknown to the ground truth", "is_thing": True},
+    ]
+    if stuff:
+        predicted[4:7] = 2
+        segments.append({"id": 2, "class": "table", "is_thing": False})
+    heard = FrameRecord(0, image_size=(8, 10), segments=segments, segment_map=png(predicted))
+    assert ground_truth_of(tmp_path / "bag") == files
+    assert accuracy(files, [heard], [SentImage(0, 0, "0")]) == {
+        "mask AP": 0.0,
+        "AP50": 0.0,
+        **expected,
+        "frames": 1,
+    }
+
+
+def png(pixels: NDArray[Any]) -> bytes:
+    return bytes(cv2.imencode(".png", pixels)[1])
+
+
+def write_bag_truth(bag: Path) -> TruthFiles:
+    """One image with a cup, a book and a table, of 8 x 10 pixels."""
+    maps = bag / "truth" / "panoptic"
+    maps.mkdir(parents=True)
+    true_map: NDArray[np.uint8] = np.zeros((8, 10, 3), np.uint8)
+    true_map[:2, :2, 2], true_map[:2, 5:7, 2], true_map[4:, :, 2] = 101, 102, 9  # cv2 writes BGR
+    (maps / "0.png").write_bytes(png(true_map))
+    categories = [
+        {"id": 3, "name": "cup", "isthing": 1},
+        {"id": 8, "name": "book", "isthing": 1},
+        {"id": 11, "name": "table", "isthing": 0},
+    ]
+    segments = [
+        {"id": segment, "category_id": category, "area": area}
+        for segment, category, area in ((101, 3, 4), (102, 8, 4), (9, 11, 40))
+    ]
+    images = [{"id": 0, "file_name": "0", "height": 8, "width": 10}]
+    cup = {"size": [8, 10], "counts": rle_counts(MaskCrop(0, 0, np.ones((2, 2), np.bool_)), (8, 10)).decode()}
+    instance = {"id": 1, "image_id": 0, "category_id": 3, "segmentation": cup, "bbox": [0, 0, 2, 2]}
+    head = {"images": images, "categories": categories}
+    truth = TruthFiles(bag / "truth" / "annotations.json", bag / "truth" / "panoptic.json")
+    annotations = [{**instance, "area": 4, "iscrowd": 0}]
+    truth.instances.write_text(json.dumps({**head, "annotations": annotations}))
+    panoptic = {"image_id": 0, "file_name": "0.png", "segments_info": segments}
+    assert truth.panoptic is not None
+    truth.panoptic.write_text(json.dumps({**head, "annotations": [panoptic]}))
+    return truth
 
 
 # --- processes ----------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -13,6 +12,7 @@ from safetensors import safe_open
 from seg_node.engine import Engine
 from seg_node.models.load import EMBEDDED_WEIGHTS, load_model
 from seg_node.models.rcnn_model import RCNNModel
+from seg_node.sources import read_bag
 from seg_node.types import Frame, MaskCrop, Segmentation
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -28,8 +28,8 @@ def model() -> RCNNModel:
 
 @pytest.fixture(scope="module")
 def frames() -> dict[int, np.ndarray]:
-    video = cv2.VideoCapture(str(ROOT / "demo/tabletop.mp4"))
-    return {i: video.read()[1] for i in range(max(FRAMES) + 1)}
+    bag = read_bag(ROOT / "demo/tabletop")
+    return {i: frame.pixels for i, (_, frame) in enumerate(bag) if i in FRAMES}
 
 
 @pytest.fixture(scope="module")
@@ -69,9 +69,14 @@ def test_torchvision_computes_the_same(
 def test_most_objects_of_the_demo_are_found_with_their_class_and_shape(
     number: int, model: RCNNModel, answers: dict[int, Segmentation]
 ) -> None:
-    truth = json.loads((ROOT / "demo/tabletop.json").read_text())
+    truth = json.loads((ROOT / "demo/tabletop/truth/annotations.json").read_text())
     names = {category["id"]: category["name"] for category in truth["categories"]}
-    objects = [a for a in truth["annotations"] if a["image_id"] == number]
+    known = set(model.labels.things.values())
+    objects = [
+        annotation
+        for annotation in truth["annotations"]
+        if annotation["image_id"] == number and names[annotation["category_id"]] in known
+    ]
     found = answers[number].instances
     hits = 0
     for annotation in objects:
@@ -82,8 +87,8 @@ def test_most_objects_of_the_demo_are_found_with_their_class_and_shape(
             and overlap(whole(found.masks[i]), mask) > 0.6
             for i in range(len(found))
         )
-    assert len(objects) == 9
-    assert hits >= 6
+    assert len(objects) >= 10
+    assert hits >= 0.6 * len(objects)
 
 
 def whole(crop: MaskCrop) -> np.ndarray:

@@ -1,49 +1,89 @@
-"""Mask AP of the demo's run, where its video comes with ground truth (`<video>.json`, COCO format)."""
+"""Accuracy of the demo's run, where its source comes with ground truth in COCO's formats."""
 
 import contextlib
 import importlib.util
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from seg_node.ground_truth import PanopticTruth, read_panoptic_truth, read_segment_map
+from seg_node.panoptic_quality import PanopticQuality
 from seg_node.ros.demo.recorder import FrameRecord
 from seg_node.ros.demo.report import SentImage
 
 
-def ground_truth_of(video: Path) -> Path | None:
-    """The annotation file beside the video; None when there is none or pycocotools is not installed.
+@dataclass(frozen=True)
+class TruthFiles:
+    """instances: COCO annotations. panoptic: COCO's panoptic annotations, PNG maps in a folder of that name.
 
-    The `id` of an image in it is the number of the frame in the video, from 0.
+    The `id` of an image in both is the number of the frame in the source, from 0.
     """
-    path = video.with_suffix(".json")
-    return path if path.is_file() and importlib.util.find_spec("pycocotools") else None
+
+    instances: Path
+    panoptic: Path | None
 
 
-def mask_accuracy(
-    truth: Path, frames: Sequence[FrameRecord], sent: Sequence[SentImage]
+def ground_truth_of(source: Path) -> TruthFiles | None:
+    """`<bag>/truth/annotations.json` and `panoptic.json` of a bag's folder, `<video>.json` of a video.
+
+    None when there is none or pycocotools is not installed.
+    """
+    if not importlib.util.find_spec("pycocotools"):
+        return None
+    if source.is_dir():
+        instances, panoptic = (source / "truth" / name for name in ("annotations.json", "panoptic.json"))
+        return (
+            TruthFiles(instances, panoptic if panoptic.is_file() else None) if instances.is_file() else None
+        )
+    instances = source.with_suffix(".json")
+    return TruthFiles(instances, None) if instances.is_file() else None
+
+
+def accuracy(
+    truth: TruthFiles, frames: Sequence[FrameRecord], sent: Sequence[SentImage]
 ) -> dict[str, float] | None:
-    """COCO mask AP and AP50 over the frames both processed and annotated; None when there are none.
+    """Mask AP and AP50, and panoptic quality, over the frames both processed and annotated; None for none.
 
-    Classes are matched by name. `frames` need their masks.
-    Source: pycocotools' COCOeval, iouType "segm".
+    Classes are matched by name; those of the ground truth that the model lacks count as missed. Where no
+    stuff was heard in any frame, the panoptic quality is of things only, under the name "PQ of things".
+    `frames` need their masks and segment maps.
     """
-    from pycocotools.coco import COCO
-    from pycocotools.cocoeval import COCOeval
+    content = json.loads(truth.instances.read_text())
+    records = _annotated(frames, sent, {image["id"] for image in content["images"]})
+    if not records:
+        return None
+    found = _mask_ap(content, records)
+    if truth.panoptic is not None:
+        found |= _panoptic_quality(truth.panoptic, records)
+    return {**found, "frames": len(records)}
 
-    content = json.loads(truth.read_text())
-    annotated = {image["id"] for image in content["images"]}
+
+def _annotated(
+    frames: Sequence[FrameRecord], sent: Sequence[SentImage], annotated: set[int]
+) -> dict[int, FrameRecord]:
+    """By number of the frame. A looped stream shows a frame again: its first results count."""
     index_of = {image.stamp_ns: image.index for image in sent}
-    category_of = {category["name"]: category["id"] for category in content["categories"]}
-    # A looped stream shows a frame again: its first results count.
     records: dict[int, FrameRecord] = {}
     for record in frames:
         index = index_of.get(record.stamp_ns)
         if index is not None and index in annotated:
             records.setdefault(index, record)
-    if not records:
-        return None
+    return records
+
+
+def _mask_ap(content: dict[str, Any], records: Mapping[int, FrameRecord]) -> dict[str, float]:
+    """COCO mask AP and AP50. Source: pycocotools' COCOeval, iouType "segm"."""
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    category_of = {category["name"]: category["id"] for category in content["categories"]}
     results = [
         result for index, record in records.items() for result in _coco_results(index, record, category_of)
     ]
@@ -57,7 +97,7 @@ def mask_accuracy(
         evaluation.accumulate()
         evaluation.summarize()
     ap, ap50 = evaluation.stats[:2]
-    return {"mask AP": round(float(ap), 3), "AP50": round(float(ap50), 3), "frames": len(records)}
+    return {"mask AP": round(float(ap), 3), "AP50": round(float(ap50), 3)}
 
 
 def _coco_results(index: int, record: FrameRecord, category_of: dict[str, int]) -> list[dict[str, Any]]:
@@ -71,3 +111,35 @@ def _coco_results(index: int, record: FrameRecord, category_of: dict[str, int]) 
         for instance, counts in zip(record.instances, record.masks, strict=True)
         if instance["class"] in category_of
     ]
+
+
+def _panoptic_quality(path: Path, records: Mapping[int, FrameRecord]) -> dict[str, float]:
+    """Mean panoptic quality of the classes that occur; empty when no panoptic map was heard."""
+    truth = read_panoptic_truth(path, path.with_suffix(""))
+    stuff = sorted(truth.categories.keys() - truth.things)
+    quality = PanopticQuality(things=sorted(truth.things), stuff=stuff)
+    heard = {index: record for index, record in records.items() if record.segment_map and index in truth.maps}
+    if not heard:
+        return {}
+    for index, record in heard.items():
+        predicted_map, predicted = _predicted(record, truth)
+        true_map = read_segment_map(truth.maps[index])
+        quality.add(predicted_map, predicted, true_map, truth.segments[index])
+    result = quality.result()
+    has_stuff = any(not segment["is_thing"] for record in heard.values() for segment in record.segments)
+    name, mean = ("PQ", result.all) if has_stuff else ("PQ of things", result.things)
+    return {} if mean.pq is None else {name: round(mean.pq, 3)}
+
+
+def _predicted(record: FrameRecord, truth: PanopticTruth) -> tuple[NDArray[np.uint16], dict[int, int]]:
+    """The heard map and the category of each segment; segments of other classes become void."""
+    category_of = {name.lower(): category for category, name in truth.categories.items()}
+    encoded = np.frombuffer(record.segment_map, np.uint8)
+    segment_map = np.array(cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED), np.uint16)
+    predicted = {
+        segment["id"]: category_of[segment["class"].lower()]
+        for segment in record.segments
+        if segment["class"].lower() in category_of
+    }
+    segment_map[~np.isin(segment_map, list(predicted))] = 0
+    return segment_map, predicted

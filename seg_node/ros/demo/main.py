@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     place = _source_place(options)
     source = open_source([place], options.topic)  # what is wrong with it is told before anything starts
-    truth = ground_truth_of(Path(place)) if source.kind == "video" else None
+    truth = ground_truth_of(Path(place)) if source.kind in ("video", "bag") else None
     options.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="seg_node_demo_") as folder:
         player_log = Path(folder) / "sent.csv"
@@ -182,12 +182,12 @@ def _source_place(options: argparse.Namespace) -> str:
     for place in (options.video, options.images, options.bag, options.camera):
         if place is not None:
             return str(place)
-    video = _share_file("demo/tabletop.mp4")
-    if not video.is_file():
+    bag = _share_file("demo/tabletop")
+    if not (bag / "metadata.yaml").is_file():
         raise FileNotFoundError(
-            f"{video}: the demo's own video is not there; name a source, such as --video FILE"
+            f"{bag}: the demo's own stream is not there; name a source, such as --video FILE"
         )
-    return str(video)
+    return str(bag)
 
 
 def _image_transport() -> dict[str, str]:
@@ -212,11 +212,13 @@ def _parser() -> argparse.ArgumentParser:
         "contact_sheet.png, results.json, node.log and a table.",
     )
     source = parser.add_mutually_exclusive_group()
-    source.add_argument("--video", metavar="FILE", help="default: the project's own, demo/tabletop.mp4")
+    source.add_argument("--video", metavar="FILE", help="a video file")
     source.add_argument(
         "--images", metavar="DIR", help="each image once, 2 a second unless --rate says otherwise"
     )
-    source.add_argument("--bag", metavar="PATH", help="ROS bag, sqlite3 or mcap")
+    source.add_argument(
+        "--bag", metavar="PATH", help="ROS bag, sqlite3 or mcap (default: the project's own, demo/tabletop)"
+    )
     source.add_argument("--camera", metavar="DEVICE", help="such as /dev/video0; until Ctrl-C or --frames")
     parser.add_argument("--topic", help="image topic of the bag (default: its only colour one)")
     parser.add_argument("--weights", metavar="FILE", help="checkpoint (default: the embedded model)")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import cv2
 
-from seg_node.ros.demo.accuracy import mask_accuracy
+from seg_node.ros.demo.accuracy import TruthFiles, accuracy
 from seg_node.ros.demo.pictures import Picture, contact_sheet, spread, write_video
 from seg_node.ros.demo.recorder import FrameRecord, Recorder
 from seg_node.ros.demo.report import SentImage, run_facts, summarise, table, write_results
@@ -22,7 +22,7 @@ def write_output(
     arguments: Sequence[str],
     recorder: Recorder,
     sent: Sequence[SentImage],
-    truth: Path | None,
+    truth: TruthFiles | None,
 ) -> None:
     """Writes all files and prints the table. Raises RuntimeError when no result was heard."""
     frames = [record for _, record in sorted(recorder.frames.items()) if record.age_ms is not None]
@@ -33,8 +33,8 @@ def write_output(
             f"no results: {len(sent)} images were published and {received} received; see {out / 'node.log'}"
         )
     pictures = _pictures(pictures_folder, recorder.frames, sent)
-    accuracy = mask_accuracy(truth, frames, sent) if truth else None
-    summary = summarise(len(sent), counts, frames, len(pictures), accuracy)
+    measured = accuracy(truth, frames, sent) if truth else None
+    summary = summarise(len(sent), counts, frames, len(pictures), measured)
     write_results(out / "results.json", run_facts(source, arguments, counts), summary, frames, sent)
     written = ["results.json", "node.log"]
     if pictures:

@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import CompressedImage
+from sensor_msgs.msg import CompressedImage, Image
 
 from seg_node.masks import decode_crop, rle_counts
 from seg_node.msg import FrameTiming, InstanceMask, InstanceMaskArray, PanopticSegmentation
@@ -61,7 +63,8 @@ class FrameRecord:
     """All that was heard of one processed frame.
 
     stage_ms: by name of STAGES. age_ms: from the image's stamp until its results were out; None until both
-    came. masks: COCO compressed RLE of each instance, kept only for comparing with ground truth.
+    came. masks: COCO compressed RLE of each instance; segment_map: the panoptic map as 16 bit PNG; both are
+    kept only for comparing with ground truth.
     """
 
     stamp_ns: int
@@ -70,6 +73,7 @@ class FrameRecord:
     instances: list[dict[str, Any]] = field(default_factory=list)
     segments: list[dict[str, Any]] = field(default_factory=list)
     masks: list[bytes] = field(default_factory=list)
+    segment_map: bytes = b""
     stage_ms: dict[str, float] = field(default_factory=dict)
     age_ms: float | None = None
 
@@ -135,7 +139,10 @@ class Recorder(Node):
             record.masks = [rle_counts(decode_crop(instance, *size), size) for instance in message.instances]
 
     def _on_panoptic(self, message: PanopticSegmentation) -> None:
-        self._record(message).segments = [
+        record = self._record(message)
+        if self._keep_masks:
+            record.segment_map = _as_png(message.segment_map)
+        record.segments = [
             {
                 "id": segment.id,
                 "class_id": segment.class_id,
@@ -161,6 +168,12 @@ class Recorder(Node):
             if status.name == f"{self._node_name}: frames":
                 self.counts = Counts.read({pair.key: pair.value for pair in status.values})
                 self.reports += 1
+
+
+def _as_png(image: Image) -> bytes:
+    """A mono16 image without padding, as this node writes it."""
+    pixels = np.frombuffer(image.data, "<u2").reshape(image.height, image.width)
+    return bytes(cv2.imencode(".png", pixels)[1])
 
 
 def describe_instance(instance: InstanceMask) -> dict[str, Any]:

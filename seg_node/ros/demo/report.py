@@ -117,6 +117,8 @@ def table(summary: Summary) -> str:
     if summary.accuracy is not None:
         rows.append(("accuracy", "   ".join(f"{name} {value:g}" for name, value in summary.accuracy.items())))
         rows.append(("", "of the processed frames that have ground truth"))
+        if "PQ of things" in summary.accuracy:
+            rows.append(("", "the model gives no stuff (table, floor, …), so PQ is of things alone"))
     return "\n".join(f"{title:<10}{text}" for title, text in rows)
 
 
