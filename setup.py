@@ -30,7 +30,7 @@ setup(
     extras_require={
         "evaluate": ["pycocotools"],
         "train": ["matplotlib", "pycocotools"],
-        "transformers": ["transformers>=4.48"],
+        "transformers": ["transformers>=4.48", "scipy"],
         "test": [
             "codespell",
             "hypothesis",
@@ -39,6 +39,7 @@ setup(
             "pytest",
             "pytest-timeout",
             "ruff",
+            "scipy",
             "transformers",
         ],
     },

@@ -98,7 +98,11 @@ class Instances:
 
 @dataclass(frozen=True)
 class Segment:
-    """One entry of a panoptic map; score and instance_id are 0 for stuff."""
+    """One entry of a panoptic map.
+
+    score: 0 for stuff where the model does not score it. instance_id: 0 for stuff, and for a thing that is
+    not among the instances.
+    """
 
     id: int
     class_id: int

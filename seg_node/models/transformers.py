@@ -42,6 +42,7 @@ def load_transformers(folder: Path, labels: LabelSet | None = None) -> Transform
         import transformers
     except ImportError as error:
         raise RuntimeError(f"{folder}: {error}; run pip install 'seg_node[transformers]'") from error
+    transformers.utils.logging.disable_progress_bar()
     try:
         network = _load_network(transformers, folder)
         processor = _load_processor(transformers, folder, is_oneformer)

@@ -136,7 +136,7 @@ class TransformersModel:
             class_id = entry["label_id"]
             is_thing = class_id not in self.labels.stuff
             crop = _crop(segment_map == segment_id)
-            unwanted = is_thing and options.classes is not None and class_id not in options.classes
+            unwanted = options.classes is not None and class_id not in options.classes
             if unwanted or (not is_thing and crop.area < options.panoptic_stuff_min_area):
                 segment_map[segment_map == segment_id] = 0
                 continue
