@@ -9,6 +9,7 @@ from seg_node.labels import COCO_THINGS
 from seg_node.models.rcnn import RawPrediction
 from seg_node.models.rcnn_config import TORCHVISION_OPTIONS
 from seg_node.models.rcnn_model import RCNNModel
+from seg_node.models.rcnn_settings import RCNNSettings
 from seg_node.prepare import InputSpec, ModelInput
 from seg_node.types import SegmentOptions
 
@@ -26,6 +27,7 @@ class FixedNetwork(nn.Module):
 
     def __init__(self, count: int) -> None:
         super().__init__()
+        self.settings = RCNNSettings()
         self._boxes = random_boxes(count)
         self._mask_probs = random_masks(count)
         known = torch.tensor(sorted(COCO_THINGS.things))
