@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import textures
 from clutter import CLUTTER
+from containers import bottle, box, can, glass_jug, milk_carton, squeeze_bottle, tin
 from crockery import bowl, cup, plate, tea_cup
 from food import FOOD
-from packaging import bottle, box, can, glass_jug, milk_carton, squeeze_bottle, tin
 from scans import SCANS, scan
 from shapes import Part, Thing, cuboid, moved, plain, revolved, thing
 
