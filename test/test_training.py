@@ -1,0 +1,171 @@
+"""`seg_node train` on a made-up data set of coloured shapes."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from shapes_dataset import STUFF, THINGS, write_shapes
+
+from seg_node.cli import main
+from seg_node.engine import Engine
+from seg_node.models.load import load_model
+from seg_node.training.classes import own_class_map
+from seg_node.training.dataset import DataSet, read_pictures, read_truth
+from seg_node.training.examples import Collate, Examples
+from seg_node.training.export import export_model, round_weights
+from seg_node.training.losses import Losses
+from seg_node.training.network import start_model
+from seg_node.training.records import read_rows
+from seg_node.types import Frame
+
+pytest.importorskip("pycocotools")
+CLASSES = own_class_map(THINGS.values(), STUFF.values())
+SMALL = ["--short-side", "64", "--long-side", "96"]
+
+
+def arguments(shapes, out, *more):
+    data = ["--data", str(shapes.data), "--images", str(shapes.images)]
+    return ["train", *data, "--init", "embedded", "--out", str(out), "--workers", "0", *more]
+
+
+def test_sixty_steps_teach_shapes(tmp_path):
+    learnt, unseen = write_shapes(tmp_path / "a", 12), write_shapes(tmp_path / "b", 6, seed=1)
+    more = ["--panoptic", str(learnt.panoptic), "--val", str(unseen.data), "--val-images", str(unseen.images)]
+    more += ["--val-panoptic", str(unseen.panoptic), "--steps", "60", "--batch", "1", "--lr", "1e-3"]
+    more += ["--short-side", "96", "--long-side", "128", "--validations", "1"]
+    assert main(arguments(learnt, tmp_path / "out", *more)) == 0
+
+    losses = [row["loss"] for row in read_rows(tmp_path / "out" / "losses.csv")]
+    assert sum(losses[-2:]) / 2 < 0.6 * losses[0]
+    (found,) = read_rows(tmp_path / "out" / "validation.csv")
+    assert found["mask_ap"] > 0.5 and found["pq"] > 0.6
+
+    model = load_model("auto", tmp_path / "out" / "model.safetensors")
+    assert model.labels.things == {1: "square", 2: "disc"}
+    assert model.labels.stuff == {3: "wall", 4: "floor"}
+    assert (model.input_spec.min_size, model.input_spec.max_size) == (96, 128)
+    picture = np.full((96, 128, 3), 60, np.uint8)
+    picture[48:] = 40, 90, 120
+    options = replace(model.default_options, panoptic_stuff_min_area=100)
+    panoptic = Engine(model, torch.device("cpu")).segment(Frame(picture, "bgr"), options).panoptic
+    ids = {s.class_id: s.id for s in panoptic.segments}
+    assert (panoptic.segment_map[:40] == ids[3]).mean() > 0.8
+    assert (panoptic.segment_map[56:] == ids[4]).mean() > 0.8
+
+
+def test_an_interrupted_training_goes_on_as_if_it_had_not_stopped(tmp_path, monkeypatch):
+    shapes = write_shapes(tmp_path / "a", 4)
+    monkeypatch.setattr("seg_node.training.loop.LOG_STEPS", 1)
+    more = ["--batch", "1", "--steps", "6", *SMALL]
+    assert main(arguments(shapes, tmp_path / "whole", *more)) == 0
+
+    from seg_node.training.loop import Training
+
+    step = Training._step
+
+    def stop_at_four(self, batch, rate):
+        if self._state.step == 4:
+            raise KeyboardInterrupt
+        return step(self, batch, rate)
+
+    monkeypatch.setattr(Training, "_step", stop_at_four)
+    assert main(arguments(shapes, tmp_path / "parts", *more)) == 130
+    monkeypatch.setattr(Training, "_step", step)
+    assert main(arguments(shapes, tmp_path / "parts", *more)) == 0
+
+    whole, parts = (
+        [{k: v for k, v in row.items() if k != "seconds"} for row in read_rows(tmp_path / name / "losses.csv")]
+        for name in ("whole", "parts")
+    )
+    assert len(whole) == 6 and whole == parts
+    files = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "parts")]
+    assert files[0] == files[1]
+
+
+def test_other_classes_in_the_same_folder_are_refused(tmp_path, capsys):
+    shapes = write_shapes(tmp_path / "a", 2)
+    assert main(arguments(shapes, tmp_path / "out", "--steps", "1", "--batch", "1", *SMALL)) == 0
+    (tmp_path / "classes.yaml").write_text("things: [disc]")
+    more = ["--steps", "2", "--batch", "1", "--classes", str(tmp_path / "classes.yaml"), *SMALL]
+    assert main(arguments(shapes, tmp_path / "out", *more)) == 1
+    assert "trained with things" in capsys.readouterr().err
+
+
+def test_the_exported_file_answers_as_the_network_does(tmp_path):
+    torch.manual_seed(0)
+    model = start_model("embedded", CLASSES, (96, 128))
+    round_weights(model)
+    export_model(model, tmp_path / "model.safetensors")
+    assert (tmp_path / "model.safetensors").stat().st_size < 30e6
+    loaded = load_model("auto", tmp_path / "model.safetensors")
+    assert loaded.labels == model.labels and loaded.input_spec == model.input_spec
+    assert loaded.network.settings == model.network.settings
+    assert loaded.default_options == model.default_options
+    frame = Frame(np.random.default_rng(0).integers(0, 255, (96, 128, 3), np.uint8), "rgb")
+    options = replace(model.default_options, score_threshold=0.0)
+    first, second = (Engine(m, torch.device("cpu")).segment(frame, options) for m in (model, loaded))
+    assert len(first.instances) > 0
+    assert np.array_equal(first.instances.boxes_xyxy, second.instances.boxes_xyxy)
+    assert np.array_equal(first.instances.scores, second.instances.scores)
+    assert np.array_equal(first.panoptic.segment_map, second.panoptic.segment_map)
+
+
+def test_rows_of_classes_of_equal_names_are_kept(tmp_path):
+    old = load_model("embedded")
+    model = start_model("embedded", own_class_map(["mug", "cup"], []), (None, None))
+    cup = next(i for i, name in old.labels.things.items() if name == "cup")
+    before, after = old.network, model.network
+    assert torch.equal(after.box_head.cls_score.weight[[0, 2]], before.box_head.cls_score.weight[[0, cup]])
+    assert torch.equal(after.box_head.bbox_pred.bias[8:], before.box_head.bbox_pred.bias[4 * cup : 4 * cup + 4])
+    assert torch.equal(after.mask_head.mask_fcn_logits.weight[2], before.mask_head.mask_fcn_logits.weight[cup])
+    assert model.labels.things == {1: "mug", 2: "cup"} and not model.labels.stuff
+    assert torch.equal(after.fpn.layer_blocks[0][0].weight, before.fpn.layer_blocks[0][0].weight)
+
+
+@pytest.mark.parametrize("kind", ["empty", "crowd"])
+def test_pictures_without_objects_and_with_crowds_alone_give_finite_losses(tmp_path, kind):
+    shapes = write_shapes(tmp_path / "a", 2)
+    content = json.loads(shapes.data.read_text())
+    content["annotations"] = [{**a, "iscrowd": 1} for a in content["annotations"]] if kind == "crowd" else []
+    if kind == "crowd":  # and nothing else is known
+        content["images"] = [{**image, "exhaustive_categories": []} for image in content["images"]]
+    shapes.data.write_text(json.dumps(content))
+    pictures = read_pictures(read_truth(DataSet(shapes.data, shapes.images)), CLASSES)
+    assert [len(p.crowds) > 0 for p in pictures] == [kind == "crowd"] * 2
+    model = start_model("embedded", CLASSES, (64, 96))
+    examples = Examples([pictures], [1], 64, 96, 1)
+    batch = Collate(model.input_spec)([examples[0], examples[1]])
+    losses = Losses(model.network)(batch)
+    sum(losses.values()).backward()
+    assert all(loss.isfinite() for loss in losses.values())
+    assert losses["masks"] == 0 and losses["boxes"] == 0
+    assert (losses["objectness"] == 0) == (kind == "crowd")
+    gradients = [p.grad for p in model.network.parameters() if p.grad is not None]
+    assert gradients and all(gradient.isfinite().all() for gradient in gradients)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (["--steps", "0"], "steps 0 must be more than 0"),
+        (["--steps", "1", "--weight", "-1"], "weight of a data set"),
+        (["--steps", "1", "--short-side", "16"], "at least 32"),
+        (["--steps", "1", "--device", "gpu"], "device 'gpu' is not known"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(tmp_path, capsys, change, problem):
+    assert main(arguments(write_shapes(tmp_path / "a", 1), tmp_path / "out", *change)) == 1
+    assert problem in capsys.readouterr().err
+
+
+def test_a_part_of_no_data_set_is_refused(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "--images", "x", "--data", "y", "--init", "embedded", "--out", "z", "--steps", "1"])
+    assert "--images belongs to a data set" in capsys.readouterr().err
+
+
+def test_data_without_its_images_are_refused(tmp_path, capsys):
+    assert main(["train", "--data", "y", "--init", "embedded", "--out", "z", "--steps", "1"]) == 1
+    assert "y: its folder of images is not given" in capsys.readouterr().err
