@@ -69,7 +69,8 @@ writes into DIR, and goes on from there when it is run again after an interrupti
   last.pt               its state
   validation/           the ground truth of --val in the model's classes, for seg_node evaluate
 
-On the CPU a training is repeatable to the last bit: the same seed, steps and data give the same model."""
+With the same seed, steps and data a training can be repeated: on the CPU with OMP_NUM_THREADS=1 to the last
+bit, else but for rounding."""
 
 FETCH_HELP = """\
 Downloads published weights into $SEG_NODE_CACHE (default ~/.cache/seg_node) and checks their SHA-256.
