@@ -30,10 +30,12 @@ setup(
     extras_require={
         "evaluate": ["pycocotools"],
         "train": ["matplotlib", "pycocotools"],
+        "train": ["matplotlib", "pycocotools"],
         "transformers": ["transformers>=4.48", "scipy"],
         "test": [
             "codespell",
             "hypothesis",
+            "matplotlib",
             "mypy",
             "pycocotools",
             "pytest",

@@ -24,7 +24,8 @@ ROSDEP_KEYS = {
     "tqdm": "python3-tqdm",
     "yaml": "python3-yaml",
 }
-WITHOUT_ROSDEP_KEY = {"pycocotools", "safetensors"}
+WITHOUT_ROSDEP_KEY = {"safetensors"}
+OPTIONAL = {"matplotlib", "pycocotools", "transformers"}  # extras in setup.py
 PYPI_NAMES = {"PIL": "pillow", "cv2": "opencv-python", "yaml": "pyyaml"}
 
 needs_build = pytest.mark.skipif(
@@ -50,14 +51,17 @@ def package_xml_dependencies() -> set[str]:
     return {element.text for element in ElementTree.parse(ROOT / "package.xml").iter() if element.tag in tags}
 
 
-def install_requires() -> set[str]:
-    """Names in setup.py's install_requires, without versions."""
+def requirements(argument: str) -> set[str]:
+    """Names in that argument of setup.py, without versions; of extras all but those for tests."""
     (call,) = (
         node
         for node in ast.walk(ast.parse((ROOT / "setup.py").read_text()))
-        if isinstance(node, ast.keyword) and node.arg == "install_requires"
+        if isinstance(node, ast.keyword) and node.arg == argument
     )
-    return {re.match(r"[\w-]+", requirement)[0] for requirement in ast.literal_eval(call.value)}
+    value = ast.literal_eval(call.value)
+    if isinstance(value, dict):
+        value = [name for extra, names in value.items() if extra != "test" for name in names]
+    return {re.match(r"[\w-]+", requirement)[0] for requirement in value}
 
 
 def test_version_is_the_same_in_package_xml_and_changelog():
@@ -78,14 +82,19 @@ def test_every_message_is_built():
 
 
 def test_package_xml_names_what_the_code_imports():
-    imported = imported_modules("seg_node/**/*.py", "launch/*.py") - WITHOUT_ROSDEP_KEY
+    imported = imported_modules("seg_node/**/*.py", "launch/*.py") - WITHOUT_ROSDEP_KEY - OPTIONAL
     missing = {ROSDEP_KEYS.get(name, name) for name in imported} - package_xml_dependencies()
     assert not missing
 
 
 def test_setup_py_names_what_the_core_imports_and_nothing_else():
-    core = imported_modules("seg_node/*.py", "seg_node/models/*.py")
-    assert {PYPI_NAMES.get(name, name) for name in core} == install_requires()
+    core = imported_modules("seg_node/*.py", "seg_node/models/*.py", "seg_node/training/*.py")
+    assert core >= OPTIONAL
+    assert {PYPI_NAMES.get(name, name) for name in core - OPTIONAL} == requirements("install_requires")
+
+
+def test_setup_py_has_an_extra_for_what_is_imported_when_there():
+    assert requirements("extras_require") >= OPTIONAL
 
 
 def test_fastdds_profile_gives_images_room_in_shared_memory():
