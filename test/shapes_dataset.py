@@ -39,7 +39,7 @@ def write_shapes(folder: Path, count: int, seed: int = 0, most: int = 3) -> Shap
         size = {"height": SIZE[0], "width": SIZE[1]}
         images.append({"id": image_id, "file_name": f"{image_id}.png", **size})
         segments = [(1, 11), (2, 12), *((number, category) for number, category, _ in objects)]
-        for number, category, mask in objects:
+        for _, category, mask in objects:
             annotations.append(_annotation(len(annotations) + 1, image_id, category, mask))
         info = [
             {"id": n, "category_id": c, "area": int((segment_map == n).sum()), "iscrowd": 0}

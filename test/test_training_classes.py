@@ -64,5 +64,5 @@ def test_a_wrong_file_of_classes_is_refused(tmp_path, text, problem):
 
 
 def test_a_missing_file_of_classes_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="x.yaml"):
+    with pytest.raises(FileNotFoundError, match=r"x\.yaml"):
         read_class_map(tmp_path / "x.yaml")
