@@ -6,10 +6,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from seg_node.labels import COCO_THINGS
-from seg_node.models.rcnn import RawPrediction
-from seg_node.models.rcnn_config import TORCHVISION_OPTIONS
-from seg_node.models.rcnn_model import RCNNModel
-from seg_node.models.rcnn_settings import RCNNSettings
+from seg_node.models.rcnn.model import RCNNModel
+from seg_node.models.rcnn.network import RawPrediction
+from seg_node.models.rcnn.settings import RCNNSettings
+from seg_node.models.rcnn.torchvision_config import TORCHVISION_OPTIONS
 from seg_node.prepare import InputSpec, ModelInput
 from seg_node.types import SegmentOptions
 

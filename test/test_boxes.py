@@ -9,7 +9,7 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.image_list import ImageList
 from torchvision.ops import MultiScaleRoIAlign, roi_align
 
-from seg_node.models.boxes import anchors_at, cell_anchors, decode_boxes, pool_regions, pyramid_levels
+from seg_node.models.rcnn.boxes import anchors_at, cell_anchors, decode_boxes, pool_regions, pyramid_levels
 
 
 def test_anchors_have_the_area_and_ratio_asked_for() -> None:

@@ -35,9 +35,9 @@ from torch import Tensor
 from seg_node.engine import Engine
 from seg_node.models.checkpoint import Checkpoint
 from seg_node.models.config_file import read_config
-from seg_node.models.detectron2 import load_detectron2
 from seg_node.models.load import load_model
-from seg_node.models.rcnn_model import RCNNModel
+from seg_node.models.rcnn.detectron2 import load_detectron2
+from seg_node.models.rcnn.model import RCNNModel
 from seg_node.panoptic import class_map
 from seg_node.types import Frame, Segmentation, SegmentOptions
 

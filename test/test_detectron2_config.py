@@ -16,7 +16,7 @@ from seg_node.models.detectron2_config import (
     read_detectron2_config,
     read_detectron2_input,
 )
-from seg_node.models.rcnn_settings import DETECTRON2_SETTINGS
+from seg_node.models.rcnn.settings import DETECTRON2_SETTINGS
 
 # the shape of the model zoo's files
 ZOO = {

@@ -11,7 +11,7 @@ from safetensors import safe_open
 
 from seg_node.engine import Engine
 from seg_node.models.load import EMBEDDED_WEIGHTS, load_model
-from seg_node.models.rcnn_model import RCNNModel
+from seg_node.models.rcnn.model import RCNNModel
 from seg_node.sources import read_bag
 from seg_node.types import Frame, MaskCrop, Segmentation
 

@@ -10,8 +10,8 @@ import torch
 
 from seg_node.engine import Engine, OutOfMemory, choose_device
 from seg_node.models.load import load_model
-from seg_node.models.rcnn import RawPrediction
-from seg_node.models.rcnn_model import RCNNModel
+from seg_node.models.rcnn.model import RCNNModel
+from seg_node.models.rcnn.network import RawPrediction
 from seg_node.prepare import ModelInput
 from seg_node.types import Frame, Segmentation, SegmentOptions
 

@@ -17,9 +17,9 @@ from seg_node.engine import Engine
 from seg_node.models import load
 from seg_node.models.load import load_model
 from seg_node.models.model import SegmentationModel
-from seg_node.models.rcnn import MaskRCNN, mask_rcnn_r50_fpn, mask_rcnn_r50_fpn_v2
-from seg_node.models.rcnn_model import RCNNModel
-from seg_node.models.torchvision_rcnn import our_name, their_name
+from seg_node.models.rcnn.model import RCNNModel
+from seg_node.models.rcnn.network import MaskRCNN, mask_rcnn_r50_fpn, mask_rcnn_r50_fpn_v2
+from seg_node.models.rcnn.torchvision import our_name, their_name
 from seg_node.types import Frame
 
 FIXTURES = Path(__file__).resolve().parents[2] / "shared/fixtures"

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from seg_node.models.matrix_nms import hard_nms, matrix_nms
+from seg_node.models.solo.matrix_nms import hard_nms, matrix_nms
 
 
 def scattered(count: int, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:

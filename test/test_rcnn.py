@@ -16,7 +16,7 @@ from parity import (
 from torch import Tensor
 
 from seg_node.models.load import load_model
-from seg_node.models.rcnn_model import RCNNModel
+from seg_node.models.rcnn.model import RCNNModel
 from seg_node.prepare import ModelInput
 
 

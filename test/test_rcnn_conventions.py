@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from seg_node.models.boxes import anchors_at, cell_anchors, pyramid_levels
-from seg_node.models.rcnn import RawPrediction
-from seg_node.models.rcnn_model import assemble_instances
-from seg_node.models.rcnn_settings import DETECTRON2_SETTINGS, RCNNSettings
-from seg_node.models.roi_heads import BoxHead
-from seg_node.models.rpn import RegionProposals
+from seg_node.models.rcnn.boxes import anchors_at, cell_anchors, pyramid_levels
+from seg_node.models.rcnn.model import assemble_instances
+from seg_node.models.rcnn.network import RawPrediction
+from seg_node.models.rcnn.roi_heads import BoxHead
+from seg_node.models.rcnn.rpn import RegionProposals
+from seg_node.models.rcnn.settings import DETECTRON2_SETTINGS, RCNNSettings
 from seg_node.prepare import ModelInput
 from seg_node.types import SegmentOptions
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from thin_detectron2 import WIDTH, lively_tensors, semantic_shapes
 from torch import Tensor, nn
 
-from seg_node.models.semantic_head import SemanticHead, classify_pixels
+from seg_node.models.rcnn.semantic_head import SemanticHead, classify_pixels
 
 
 def enlarge(plane: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float64]:

@@ -28,9 +28,9 @@ from thin_solo import GRIDS, Kind, thin_config, thin_tensors, write_thin_checkpo
 from seg_node.engine import Engine
 from seg_node.models.checkpoint import Checkpoint, read_checkpoint
 from seg_node.models.config_file import read_config
-from seg_node.models.solo import SoloModel
-from seg_node.models.solo_checkpoint import load_solo
-from seg_node.models.solo_masks import find_candidates
+from seg_node.models.solo.checkpoint import load_solo
+from seg_node.models.solo.masks import find_candidates
+from seg_node.models.solo.model import SoloModel
 from seg_node.types import Instances, SegmentOptions
 
 FAMILIES = ("solo", "decoupled_solo", "solov2", "adet_solov2")

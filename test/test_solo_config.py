@@ -12,11 +12,11 @@ from thin_solo import thin_config, thin_tensors
 from seg_node.labels import COCO_THING_NAMES
 from seg_node.models.checkpoint import Checkpoint
 from seg_node.models.config_file import read_config
-from seg_node.models.solo import SoloModel
-from seg_node.models.solo_adelaidet_config import read_adelaidet_config
-from seg_node.models.solo_checkpoint import load_solo
-from seg_node.models.solo_config import read_openmmlab_config
-from seg_node.models.solo_settings import PUBLISHED, SoloConfig, SoloSettings
+from seg_node.models.solo.adelaidet_config import read_adelaidet_config
+from seg_node.models.solo.checkpoint import load_solo
+from seg_node.models.solo.config import read_openmmlab_config
+from seg_node.models.solo.model import SoloModel
+from seg_node.models.solo.settings import PUBLISHED, SoloConfig, SoloSettings
 from seg_node.prepare import InputSpec
 from seg_node.types import LabelSet, SegmentOptions
 

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from seg_node.models.checkpoint import Checkpoint
 from seg_node.models.deformable import DeformableConv2d
-from seg_node.models.solo import SoloModel
-from seg_node.models.solo_checkpoint import load_solo
-from seg_node.models.solo_masks import SoloPrediction
+from seg_node.models.solo.checkpoint import load_solo
+from seg_node.models.solo.masks import SoloPrediction
+from seg_node.models.solo.model import SoloModel
 
 MODULATED = 27
 _IN_HEAD = r"(bbox_head\.\w+_convs\.1|mask_feat_head\..*)\.conv\.weight"

@@ -6,16 +6,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from seg_node.models import solo_masks
-from seg_node.models.solo_heads import grid_levels, points_nms, split_levels, with_coordinates
-from seg_node.models.solo_masks import (
+from seg_node.models.solo import masks as solo_masks
+from seg_node.models.solo.heads import grid_levels, points_nms, split_levels, with_coordinates
+from seg_node.models.solo.masks import (
     Candidates,
     SoloPrediction,
     find_candidates,
     place_masks,
     select_instances,
 )
-from seg_node.models.solo_settings import SoloSettings
+from seg_node.models.solo.settings import SoloSettings
 from seg_node.types import MaskCrop, SegmentOptions
 
 OPTIONS = SegmentOptions(score_threshold=0.0)

@@ -9,9 +9,9 @@ from thin_solo import thin_config, thin_tensors
 from torch import Tensor
 
 from seg_node.models.checkpoint import Checkpoint
-from seg_node.models.solo import SoloModel
-from seg_node.models.solo_checkpoint import is_solo, load_solo
-from seg_node.models.solo_names import find_dialect, our_name, their_name
+from seg_node.models.solo.checkpoint import is_solo, load_solo
+from seg_node.models.solo.model import SoloModel
+from seg_node.models.solo.names import find_dialect, our_name, their_name
 
 FAMILIES = ("solo", "decoupled_solo", "solov2", "adet_solov2")
 LISTINGS = [file for family in FAMILIES for file in sorted((FIXTURES / family).glob("keys_fullsize*.txt"))]

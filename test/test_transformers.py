@@ -15,8 +15,8 @@ transformers = pytest.importorskip("transformers")
 from thin_transformers import KINDS, write_transformers_folder  # noqa: E402
 
 from seg_node.engine import Engine  # noqa: E402
-from seg_node.models.transformers import load_transformers  # noqa: E402
-from seg_node.models.transformers_model import QueryPrediction, TransformersModel  # noqa: E402
+from seg_node.models.transformers.folder import load_transformers  # noqa: E402
+from seg_node.models.transformers.model import QueryPrediction, TransformersModel  # noqa: E402
 from seg_node.types import Frame, LabelSet, Roi, Segmentation, SegmentOptions  # noqa: E402
 
 NAMES = ("car", "person", "dog", "stuff road", "stuff sky", "cup")

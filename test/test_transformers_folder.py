@@ -19,7 +19,7 @@ pytest.importorskip("transformers")
 from thin_transformers import COCO_PANOPTIC, write_thin_checkpoint, write_transformers_folder
 
 from seg_node.engine import Engine
-from seg_node.models.transformers import is_transformers_folder, load_transformers
+from seg_node.models.transformers.folder import is_transformers_folder, load_transformers
 from seg_node.types import Frame, LabelSet
 
 NAMES = ("car", "person", "stuff road")
@@ -125,7 +125,7 @@ def test_a_missing_library_says_what_to_install(eomt: Path, monkeypatch: pytest.
         load_transformers(eomt)
 
 
-@pytest.mark.parametrize("module", ["transformers", "transformers_model", "load"])
+@pytest.mark.parametrize("module", ["transformers.folder", "transformers.model", "load"])
 def test_modules_do_not_import_the_library(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "transformers", None)
     spec = importlib.util.find_spec(f"seg_node.models.{module}")

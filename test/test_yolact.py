@@ -30,8 +30,8 @@ from torch import Tensor
 
 from seg_node.engine import Engine
 from seg_node.models.checkpoint import Checkpoint, read_checkpoint
-from seg_node.models.yolact_checkpoint import is_yolact, load_yolact
-from seg_node.models.yolact_model import YolactModel
+from seg_node.models.yolact.checkpoint import is_yolact, load_yolact
+from seg_node.models.yolact.model import YolactModel
 from seg_node.types import LabelSet
 
 COCO_SCALES = {400: (17, 34, 69, 139, 279), 550: (24, 48, 96, 192, 384), 700: (30, 61, 122, 244, 488)}

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from parity import fixture_files, needs_shared
 
-from seg_node.models.yolact_config import PublishedModel, YolactConfig, read_yolact_config
+from seg_node.models.yolact.config import PublishedModel, YolactConfig, read_yolact_config
 
 
 def read(content: dict[str, Any], num_classes: int = 81, **published: bool) -> YolactConfig:

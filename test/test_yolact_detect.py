@@ -9,8 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from seg_node.models.yolact import YolactOutput
-from seg_node.models.yolact_detect import (
+from seg_node.models.yolact.detect import (
     YolactPrediction,
     YolactSettings,
     decode_boxes,
@@ -18,6 +17,7 @@ from seg_node.models.yolact_detect import (
     fast_nms,
     make_priors,
 )
+from seg_node.models.yolact.network import YolactOutput
 from seg_node.types import SegmentOptions
 
 SIZES = ((4.0, 4.0), (2.0, 8.0))

@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from parity import full
 from torch import Tensor
 
-from seg_node.models.yolact_detect import YolactPrediction
-from seg_node.models.yolact_masks import crop_windows, enlarge_masks, mix_prototypes, pixel_boxes
-from seg_node.models.yolact_model import assemble_instances
+from seg_node.models.yolact.detect import YolactPrediction
+from seg_node.models.yolact.masks import crop_windows, enlarge_masks, mix_prototypes, pixel_boxes
+from seg_node.models.yolact.model import assemble_instances
 from seg_node.types import SegmentOptions
 
 

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from seg_node.engine import Engine
 from seg_node.models.deformable import DeformableConv2d
-from seg_node.models.yolact_detect import YolactPrediction, detect
-from seg_node.models.yolact_model import YolactModel
-from seg_node.models.yolact_rescore import rescore
+from seg_node.models.yolact.detect import YolactPrediction, detect
+from seg_node.models.yolact.model import YolactModel
+from seg_node.models.yolact.rescore import rescore
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from seg_node.models.detectron2_keys import (
     TRUNK_SUPPORTED,
     Supported,
 )
-from seg_node.models.rcnn_settings import DETECTRON2_SETTINGS, RCNNSettings
+from seg_node.models.rcnn.settings import DETECTRON2_SETTINGS, RCNNSettings
 from seg_node.prepare import InputSpec
 from seg_node.types import SegmentOptions
 

@@ -9,12 +9,12 @@ from seg_node.fetch import cached_weights
 from seg_node.labels import read_labels
 from seg_node.models.checkpoint import Checkpoint, read_checkpoint
 from seg_node.models.config_file import read_config
-from seg_node.models.detectron2 import is_detectron2, load_detectron2
 from seg_node.models.model import SegmentationModel
-from seg_node.models.solo_checkpoint import is_solo, load_solo
-from seg_node.models.torchvision_rcnn import is_embedded, is_torchvision_rcnn, load_torchvision
-from seg_node.models.transformers import is_transformers_folder, load_transformers
-from seg_node.models.yolact_checkpoint import is_yolact, load_yolact
+from seg_node.models.rcnn.detectron2 import is_detectron2, load_detectron2
+from seg_node.models.rcnn.torchvision import is_embedded, is_torchvision_rcnn, load_torchvision
+from seg_node.models.solo.checkpoint import is_solo, load_solo
+from seg_node.models.transformers.folder import is_transformers_folder, load_transformers
+from seg_node.models.yolact.checkpoint import is_yolact, load_yolact
 from seg_node.types import LabelSet, ModelFamily
 
 logger = logging.getLogger(__name__)

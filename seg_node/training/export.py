@@ -6,9 +6,9 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from seg_node.models.rcnn_config import describe_rcnn
-from seg_node.models.rcnn_model import RCNNModel
-from seg_node.models.torchvision_rcnn import their_name
+from seg_node.models.rcnn.model import RCNNModel
+from seg_node.models.rcnn.torchvision import their_name
+from seg_node.models.rcnn.torchvision_config import describe_rcnn
 
 
 def export_model(model: RCNNModel, path: Path) -> None:

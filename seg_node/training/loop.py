@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from seg_node.models.rcnn_model import RCNNModel
+from seg_node.models.rcnn.model import RCNNModel
 from seg_node.training.checkpoint import State, restore_state, save_state
 from seg_node.training.examples import Batch, Examples, batches
 from seg_node.training.export import export_model

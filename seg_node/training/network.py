@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from seg_node.models.checkpoint import read_checkpoint
 from seg_node.models.efficientnet_lite import OUT_CHANNELS, EfficientNetLite0
 from seg_node.models.load import load_model
-from seg_node.models.rcnn import MaskRCNN, build_mask_rcnn
-from seg_node.models.rcnn_config import TORCHVISION_OPTIONS
-from seg_node.models.rcnn_model import RCNNModel
-from seg_node.models.rcnn_settings import RCNNSettings
-from seg_node.models.rcnn_spec import RCNNSpec
-from seg_node.models.semantic_head import SemanticHead
+from seg_node.models.rcnn.model import RCNNModel
+from seg_node.models.rcnn.network import MaskRCNN, build_mask_rcnn
+from seg_node.models.rcnn.semantic_head import SemanticHead
+from seg_node.models.rcnn.settings import RCNNSettings
+from seg_node.models.rcnn.spec import RCNNSpec
+from seg_node.models.rcnn.torchvision_config import TORCHVISION_OPTIONS
 from seg_node.prepare import InputSpec
 from seg_node.training.classes import ClassMap
 from seg_node.training.imagenet import find_imagenet, is_efficientnet, load_efficientnet

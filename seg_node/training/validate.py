@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from seg_node.engine import Engine
 from seg_node.ground_truth import read_true_image
-from seg_node.models.rcnn_model import RCNNModel
+from seg_node.models.rcnn.model import RCNNModel
 from seg_node.scorers import InstanceScorer, PanopticScorer
 from seg_node.training.classes import ClassMap
 from seg_node.training.dataset import DataSet, Truth, read_truth

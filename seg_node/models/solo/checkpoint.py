@@ -16,13 +16,13 @@ from seg_node.models.backbones import FeaturePyramid, ResNet, count_numbered, re
 from seg_node.models.checkpoint import Checkpoint, load_tensors
 from seg_node.models.config_file import parse_python_config
 from seg_node.models.deformable import make_deformable
-from seg_node.models.solo import SOLO, SoloModel
-from seg_node.models.solo_adelaidet_config import read_adelaidet_config
-from seg_node.models.solo_config import read_names, read_openmmlab_config
-from seg_node.models.solo_heads import DecoupledSOLOHead, SOLOHead
-from seg_node.models.solo_names import find_dialect, is_adelaidet, our_name, their_name
-from seg_node.models.solo_settings import LEVELS, PUBLISHED, SoloConfig
-from seg_node.models.solov2_head import SOLOv2Head
+from seg_node.models.solo.adelaidet_config import read_adelaidet_config
+from seg_node.models.solo.config import read_names, read_openmmlab_config
+from seg_node.models.solo.heads import DecoupledSOLOHead, SOLOHead
+from seg_node.models.solo.model import SOLO, SoloModel
+from seg_node.models.solo.names import find_dialect, is_adelaidet, our_name, their_name
+from seg_node.models.solo.settings import LEVELS, PUBLISHED, SoloConfig
+from seg_node.models.solo.solov2_head import SOLOv2Head
 from seg_node.types import LabelSet
 
 logger = logging.getLogger(__name__)

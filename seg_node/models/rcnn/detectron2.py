@@ -15,10 +15,10 @@ from seg_node.labels import zero_based_labels
 from seg_node.models.backbones import NormLayer, ResNet, count_numbered, read_resnet_spec
 from seg_node.models.checkpoint import Checkpoint, load_tensors
 from seg_node.models.detectron2_config import Detectron2Config, read_detectron2_config
-from seg_node.models.rcnn import MaskRCNN, build_mask_rcnn
-from seg_node.models.rcnn_model import RCNNModel
-from seg_node.models.rcnn_spec import read_rcnn_spec
-from seg_node.models.semantic_head import SemanticHead, build_semantic_head
+from seg_node.models.rcnn.model import RCNNModel
+from seg_node.models.rcnn.network import MaskRCNN, build_mask_rcnn
+from seg_node.models.rcnn.semantic_head import SemanticHead, build_semantic_head
+from seg_node.models.rcnn.spec import read_rcnn_spec
 from seg_node.types import LabelSet
 
 logger = logging.getLogger(__name__)

@@ -12,10 +12,10 @@ import torch
 from torch import nn
 
 from seg_node.models.backbones import FeaturePyramid, ResNet
-from seg_node.models.solo_heads import DecoupledSOLOHead, GridOutput, SOLOHead
-from seg_node.models.solo_masks import SoloPrediction, find_candidates, place_masks, select_instances
-from seg_node.models.solo_settings import SoloSettings
-from seg_node.models.solov2_head import SOLOv2Head
+from seg_node.models.solo.heads import DecoupledSOLOHead, GridOutput, SOLOHead
+from seg_node.models.solo.masks import SoloPrediction, find_candidates, place_masks, select_instances
+from seg_node.models.solo.settings import SoloSettings
+from seg_node.models.solo.solov2_head import SOLOv2Head
 from seg_node.panoptic import fuse_panoptic
 from seg_node.prepare import InputSpec, ModelInput, prepare_frames
 from seg_node.types import Frame, Instances, LabelSet, MaskCrop, Segmentation, SegmentOptions

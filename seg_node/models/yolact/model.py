@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from seg_node.models.yolact import Yolact
-from seg_node.models.yolact_detect import YolactPrediction, YolactSettings, detect
-from seg_node.models.yolact_masks import crop_windows, enlarge_masks, mix_prototypes, pixel_boxes
-from seg_node.models.yolact_rescore import rescore
+from seg_node.models.yolact.detect import YolactPrediction, YolactSettings, detect
+from seg_node.models.yolact.masks import crop_windows, enlarge_masks, mix_prototypes, pixel_boxes
+from seg_node.models.yolact.network import Yolact
+from seg_node.models.yolact.rescore import rescore
 from seg_node.panoptic import fuse_panoptic
 from seg_node.prepare import InputSpec, ModelInput, prepare_frames
 from seg_node.types import Frame, Instances, LabelSet, Segmentation, SegmentOptions

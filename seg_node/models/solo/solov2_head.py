@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seg_node.models.backbones import conv_norm
-from seg_node.models.solo_heads import (
+from seg_node.models.solo.heads import (
     GROUP_NORM,
     GridOutput,
     bilinear,

@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from seg_node.models.matrix_nms import hard_nms, matrix_nms
-from seg_node.models.solo_settings import SoloSettings
+from seg_node.models.solo.matrix_nms import hard_nms, matrix_nms
+from seg_node.models.solo.settings import SoloSettings
 from seg_node.types import MaskCrop, SegmentOptions
 
 # candidates whose masks are computed at a time

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from seg_node.models.yolact import YolactOutput
+from seg_node.models.yolact.network import YolactOutput
 from seg_node.types import SegmentOptions
 
 _CENTRE_VARIANCE, _SIZE_VARIANCE = 0.1, 0.2

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from seg_node.models.yolact_detect import YolactSettings
+from seg_node.models.yolact.detect import YolactSettings
 from seg_node.prepare import InputSpec
 from seg_node.types import SegmentOptions
 

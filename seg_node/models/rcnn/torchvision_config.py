@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from seg_node.models.rcnn_settings import RCNNSettings
+from seg_node.models.rcnn.settings import RCNNSettings
 from seg_node.prepare import InputSpec
 from seg_node.types import SegmentOptions
 
@@ -105,9 +105,7 @@ def read_rcnn_config(content: Mapping[str, Any], source: str, base: RCNNConfig |
     return config
 
 
-def describe_rcnn(
-    settings: RCNNSettings, input_spec: InputSpec, options: SegmentOptions
-) -> dict[str, Any]:
+def describe_rcnn(settings: RCNNSettings, input_spec: InputSpec, options: SegmentOptions) -> dict[str, Any]:
     """The configuration that `read_rcnn_config` reads as these; without names of classes."""
     parts = {"settings": settings, "input_spec": input_spec, "options": options}
     return {key: getattr(parts[part], name) for key, (part, name, _) in _FIELDS.items()}

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from seg_node.models.solo_config_keys import (
+from seg_node.models.solo.config_keys import (
     HARMLESS_STEPS,
     PASSED_OVER,
     READ,
@@ -17,7 +17,7 @@ from seg_node.models.solo_config_keys import (
     TOP_LEVEL_PASSED_OVER,
     TOP_LEVEL_READ,
 )
-from seg_node.models.solo_settings import LEVELS, SoloConfig, SoloSettings
+from seg_node.models.solo.settings import LEVELS, SoloConfig, SoloSettings
 from seg_node.prepare import InputSpec
 
 logger = logging.getLogger(__name__)

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import torch
 
-from seg_node.models.yolact import MaskIoUNet
-from seg_node.models.yolact_detect import YolactPrediction
-from seg_node.models.yolact_masks import crop_windows, mix_prototypes
+from seg_node.models.yolact.detect import YolactPrediction
+from seg_node.models.yolact.masks import crop_windows, mix_prototypes
+from seg_node.models.yolact.network import MaskIoUNet
 from seg_node.types import SegmentOptions
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from seg_node.models.detectron2_config import read_detectron2_input
-from seg_node.models.solo_settings import LEVELS, PUBLISHED, SoloConfig
+from seg_node.models.solo.settings import LEVELS, PUBLISHED, SoloConfig
 
 logger = logging.getLogger(__name__)
 

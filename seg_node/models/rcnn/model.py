@@ -8,9 +8,9 @@ import torch
 from numpy.typing import NDArray
 from torchvision.ops import clip_boxes_to_image
 
-from seg_node.models.rcnn import MaskRCNN, RawPrediction
-from seg_node.models.rcnn_settings import RCNNSettings
-from seg_node.models.semantic_head import classify_pixels
+from seg_node.models.rcnn.network import MaskRCNN, RawPrediction
+from seg_node.models.rcnn.semantic_head import classify_pixels
+from seg_node.models.rcnn.settings import RCNNSettings
 from seg_node.panoptic import fuse_panoptic
 from seg_node.paste import paste_masks, paste_sampled_masks
 from seg_node.prepare import InputSpec, ModelInput, prepare_frames

@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from torchvision.ops import FrozenBatchNorm2d
 
 from seg_node.models.backbones import FeaturePyramid, ResNet, ResNetSpec
-from seg_node.models.rcnn_settings import RCNNSettings
-from seg_node.models.rcnn_spec import RCNNSpec
-from seg_node.models.roi_heads import BoxHead, MaskHead
-from seg_node.models.rpn import RegionProposals
-from seg_node.models.semantic_head import SemanticHead
+from seg_node.models.rcnn.roi_heads import BoxHead, MaskHead
+from seg_node.models.rcnn.rpn import RegionProposals
+from seg_node.models.rcnn.semantic_head import SemanticHead
+from seg_node.models.rcnn.settings import RCNNSettings
+from seg_node.models.rcnn.spec import RCNNSpec
 from seg_node.prepare import ModelInput
 from seg_node.types import SegmentOptions
 

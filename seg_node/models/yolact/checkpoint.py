@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from seg_node.labels import zero_based_labels
 from seg_node.models.backbones import ResNet, read_resnet_spec
 from seg_node.models.checkpoint import Checkpoint, load_tensors
-from seg_node.models.darknet import DarkNet, read_darknet_spec
 from seg_node.models.deformable import make_deformable
-from seg_node.models.yolact import Layer, Yolact, YolactSpec
-from seg_node.models.yolact_config import PUBLISHED_SIZE, PublishedModel, YolactConfig, read_yolact_config
-from seg_node.models.yolact_detect import make_priors
-from seg_node.models.yolact_model import YolactModel
+from seg_node.models.yolact.config import PUBLISHED_SIZE, PublishedModel, YolactConfig, read_yolact_config
+from seg_node.models.yolact.darknet import DarkNet, read_darknet_spec
+from seg_node.models.yolact.detect import make_priors
+from seg_node.models.yolact.model import YolactModel
+from seg_node.models.yolact.network import Layer, Yolact, YolactSpec
 from seg_node.types import LabelSet
 
 logger = logging.getLogger(__name__)

@@ -18,12 +18,12 @@ from seg_node.labels import labels_for
 from seg_node.models.backbones import NormLayer, ResNet, read_resnet_spec
 from seg_node.models.checkpoint import Checkpoint, load_tensors
 from seg_node.models.efficientnet_lite import OUT_CHANNELS, EfficientNetLite0
-from seg_node.models.rcnn import MaskRCNN, build_mask_rcnn, mask_rcnn_r50_fpn
-from seg_node.models.rcnn_config import read_rcnn_config
-from seg_node.models.rcnn_model import RCNNModel
-from seg_node.models.rcnn_settings import RCNNSettings
-from seg_node.models.rcnn_spec import read_rcnn_spec
-from seg_node.models.semantic_head import build_semantic_head
+from seg_node.models.rcnn.model import RCNNModel
+from seg_node.models.rcnn.network import MaskRCNN, build_mask_rcnn, mask_rcnn_r50_fpn
+from seg_node.models.rcnn.semantic_head import build_semantic_head
+from seg_node.models.rcnn.settings import RCNNSettings
+from seg_node.models.rcnn.spec import read_rcnn_spec
+from seg_node.models.rcnn.torchvision_config import read_rcnn_config
 from seg_node.types import LabelSet
 
 _METADATA_KEY = "config"

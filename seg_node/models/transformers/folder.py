@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from seg_node.labels import COCO_STUFF_NAMES, COCO_THING_NAMES
-from seg_node.models.transformers_model import TransformersModel
+from seg_node.models.transformers.model import TransformersModel
 from seg_node.types import LabelSet, SegmentOptions
 
 logger = logging.getLogger(__name__)

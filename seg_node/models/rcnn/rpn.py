@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torchvision.ops import batched_nms, clip_boxes_to_image, remove_small_boxes
 
 from seg_node.models.backbones import conv_norm
-from seg_node.models.boxes import anchors_at, cell_anchors, decode_boxes
-from seg_node.models.rcnn_settings import RCNNSettings
+from seg_node.models.rcnn.boxes import anchors_at, cell_anchors, decode_boxes
+from seg_node.models.rcnn.settings import RCNNSettings
 from seg_node.prepare import ModelInput
 
 
