@@ -12,8 +12,9 @@ from seg_node.ground_truth import read_segment_map
 from seg_node.prepare import InputSpec
 from seg_node.training.augment import augment, drop_small, mirror, zoom
 from seg_node.training.classes import UNKNOWN, ClassMap, own_class_map
-from seg_node.training.dataset import DataSet, Labelled, decode_masks, open_picture, read_pictures, read_truth
+from seg_node.training.dataset import DataSet, read_pictures, read_truth
 from seg_node.training.examples import Collate, Examples
+from seg_node.training.labelled import Labelled, decode_masks, open_picture
 from seg_node.training.network import model_labels
 from seg_node.training.paste_instances import paste_objects
 from seg_node.training.translate import translate

@@ -5,7 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seg_node.training.classes import UNKNOWN
-from seg_node.training.dataset import Labelled
+from seg_node.training.labelled import Labelled
 
 SCALES = 0.6, 1.9  # of the size that the model is used with
 

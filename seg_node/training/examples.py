@@ -12,7 +12,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from seg_node.prepare import InputSpec
 from seg_node.training.augment import augment, drop_small
 from seg_node.training.classes import UNKNOWN
-from seg_node.training.dataset import Labelled, Picture, open_picture
+from seg_node.training.dataset import Picture
+from seg_node.training.labelled import Labelled, open_picture
 from seg_node.training.paste_instances import paste_objects
 
 MIN_SIDE = 4  # pixels of the scaled picture; smaller objects are not taught

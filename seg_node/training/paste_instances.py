@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seg_node.training.classes import THING, UNKNOWN
-from seg_node.training.dataset import Labelled
+from seg_node.training.labelled import Labelled
 
 MIN_CUT_SIDE = 24  # pixels; smaller ones have no shape left
 VISIBLE = 0.3  # of an object must be left when another covers it, else it is too hidden to teach
