@@ -1,8 +1,9 @@
 """Photographs for the embedded model: `python select_photographs.py --photographs DIR --out DIR`.
 
 Writes for each source train_SOURCE.json and val_SOURCE.json in COCO's format; the images stay where they are.
-Every tenth scene is for validation: pictures of one scene stay on one side. Pictures with licence class `nc` are
-left out.
+Every tenth scene is for validation: pictures of one scene stay on one side. Pictures with licence class `nc`
+are left out. train_coco_panoptic.json has those of train_coco.json again that have panoptic maps, to be shown more
+often.
 """
 
 from __future__ import annotations
@@ -41,6 +42,12 @@ def main() -> None:
                 image["exhaustive_categories"] = [name for name in names if name not in food]
         for source in sorted({image["source"] for image in content["images"]}):
             write(content, source, args.out)
+    panoptic = json.loads((args.photographs / "panoptic" / "gt.json").read_text())
+    chosen = json.loads((args.out / "train_coco.json").read_text())
+    mapped = {annotation["image_id"] for annotation in panoptic["annotations"]}
+    write_part(
+        chosen, [i for i in chosen["images"] if i["id"] in mapped], args.out / "train_coco_panoptic.json"
+    )
 
 
 def write(content: dict[str, Any], source: str, out: Path) -> None:
@@ -53,11 +60,15 @@ def write(content: dict[str, Any], source: str, out: Path) -> None:
     kept_apart = set(scenes[EVERY // 2 :: EVERY])
     for part, wanted in (("train", False), ("val", True)):
         chosen = [image for image in images if (scene(image) in kept_apart) == wanted]
-        ids = {image["id"] for image in chosen}
-        annotations = [a for a in content["annotations"] if a["image_id"] in ids]
-        selected = {"images": chosen, "annotations": annotations, "categories": content["categories"]}
-        (out / f"{part}_{source}.json").write_text(json.dumps(selected))
-        print(f"{part}_{source}.json: {len(chosen)} pictures, {len(annotations)} objects")
+        write_part(content, chosen, out / f"{part}_{source}.json")
+
+
+def write_part(content: dict[str, Any], images: list[dict[str, Any]], path: Path) -> None:
+    ids = {image["id"] for image in images}
+    annotations = [a for a in content["annotations"] if a["image_id"] in ids]
+    selected = {"images": images, "annotations": annotations, "categories": content["categories"]}
+    path.write_text(json.dumps(selected))
+    print(f"{path.name}: {len(images)} pictures, {len(annotations)} objects")
 
 
 def scene(image: dict[str, Any]) -> str:
