@@ -2,8 +2,8 @@
 
 Writes for each source train_SOURCE.json and val_SOURCE.json in COCO's format; the images stay where they are.
 Every tenth scene is for validation: pictures of one scene stay on one side. Pictures with licence class `nc`
-are left out. train_coco_panoptic.json has those of train_coco.json again that have panoptic maps, to be shown more
-often.
+are left out. train_coco_panoptic.json has those of train_coco.json again that have panoptic maps, to be shown
+more often.
 """
 
 from __future__ import annotations
