@@ -11,10 +11,10 @@ import yaml
 from parity import FIXTURES, needs_shared
 
 from seg_node.models.config_file import read_config
-from seg_node.models.detectron2_config import (
+from seg_node.models.detectron2_file import read_trunk
+from seg_node.models.rcnn.detectron2_config import (
     Detectron2Config,
     read_detectron2_config,
-    read_detectron2_input,
 )
 from seg_node.models.rcnn.settings import DETECTRON2_SETTINGS
 
@@ -278,12 +278,13 @@ def test_keys_that_are_not_known_are_named_once(caplog: pytest.LogCaptureFixture
 def test_input_alone_does_not_ask_for_detectors() -> None:
     content = changed("MODEL.META_ARCHITECTURE", "SOLOv2") | {"INPUT": {"MIN_SIZE_TEST": 640}}
     content["MODEL"] |= {"SOLOV2": {"NUM_GRIDS": [40]}, "MASK_ON": False, "PIXEL_STD": [1, 2, 3]}
-    spec, stride_in_1x1 = read_detectron2_input(content, "c.yaml")
-    assert (spec.min_size, spec.std, spec.resize, stride_in_1x1) == (640, (1, 2, 3), "pillow", True)
-    assert read_detectron2_input({}, "None")[0] == read_detectron2_config({}, "None").input_spec
+    trunk = read_trunk(content, "c.yaml")
+    spec = trunk.input_spec
+    assert (spec.min_size, spec.std, spec.resize, trunk.stride_in_1x1) == (640, (1, 2, 3), "pillow", True)
+    assert read_trunk({}, "None").input_spec == read_detectron2_config({}, "None").input_spec
     content["MODEL"]["BACKBONE"]["ANTI_ALIAS"] = True
     with pytest.raises(ValueError, match=r"ANTI_ALIAS: True is not supported; supported: False"):
-        read_detectron2_input(content, "c.yaml")
+        read_trunk(content, "c.yaml")
 
 
 def leaves(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -301,7 +302,7 @@ def test_whole_dumped_configurations_are_understood(family: str, caplog: pytest.
         content = read_config(file)
         assert len(leaves(content)) > 150
         if family == "adet_solov2":
-            read_detectron2_input(content, str(file))
+            read_trunk(content, str(file))
             continue
         config = read_detectron2_config(content, str(file))
         is_resnext = "X_101" in file.name

@@ -92,6 +92,13 @@ PASSED_OVER = (
     "MODEL.TOP_MODULE.", "MODEL.VOVNET.",
 )  # fmt: skip
 
+# beginning of keys that do not matter to a network with other heads
+RCNN_KEYS = (
+    "MODEL.META_ARCHITECTURE", "MODEL.MASK_ON", "MODEL.KEYPOINT_ON", "MODEL.LOAD_PROPOSALS",
+    "MODEL.PROPOSAL_GENERATOR.", "MODEL.ANCHOR_GENERATOR.", "MODEL.RPN.", "MODEL.ROI_", "MODEL.SEM_SEG_HEAD.",
+    "MODEL.PANOPTIC_FPN.",
+)  # fmt: skip
+
 # what Base-RCNN-FPN.yaml and the Mask R-CNNs based on it say
 PUBLISHED: Mapping[str, Any] = {
     "MODEL.BACKBONE.NAME": "build_resnet_fpn_backbone",

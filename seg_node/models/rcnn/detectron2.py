@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from seg_node.labels import zero_based_labels
 from seg_node.models.backbones import NormLayer, ResNet, count_numbered, read_resnet_spec
 from seg_node.models.checkpoint import Checkpoint, load_tensors
-from seg_node.models.detectron2_config import Detectron2Config, read_detectron2_config
+from seg_node.models.rcnn.detectron2_config import Detectron2Config, read_detectron2_config
 from seg_node.models.rcnn.model import RCNNModel
 from seg_node.models.rcnn.network import MaskRCNN, build_mask_rcnn
 from seg_node.models.rcnn.semantic_head import SemanticHead, build_semantic_head

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from seg_node.models.detectron2_config import read_detectron2_input
 from seg_node.models.solo.settings import LEVELS, PUBLISHED, SoloConfig
 
 logger = logging.getLogger(__name__)
@@ -67,12 +66,12 @@ def read_adelaidet_config(content: Mapping[str, Any], source: str, num_classes: 
     if keys.get("NMS_TYPE") == "mask":
         settings["nms"] = "hard"
         options["nms_threshold"] = options.get("mask_threshold", PUBLISHED.options.mask_threshold)
-    input_spec, stride_in_1x1 = read_detectron2_input(content, source)
+    trunk = read_trunk(content, source)
     return SoloConfig(
         replace(PUBLISHED.settings, **settings),
-        input_spec,
+        trunk.input_spec,
         replace(PUBLISHED.options, **options),
-        stride_in_1x1,
+        trunk.stride_in_1x1,
     )
 
 

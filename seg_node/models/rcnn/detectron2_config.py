@@ -1,0 +1,146 @@
+"""Detectron2's configuration of a Mask R-CNN or Panoptic FPN (YAML) → the dataclasses it is about."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from seg_node.models.detectron2_file import (
+    INPUT_SPEC,
+    TRUNK,
+    Honoured,
+    Keys,
+    apply,
+    check,
+    convert,
+    count,
+    floats,
+    read_keys,
+)
+from seg_node.models.detectron2_keys import (
+    PASSED_OVER,
+    PUBLISHED,
+    PUBLISHED_RESNEXT,
+    RCNN_SUPPORTED,
+    RPN_LEVELS,
+    SEMANTIC_SUPPORTED,
+    TRUNK_SUPPORTED,
+)
+from seg_node.models.rcnn.settings import DETECTRON2_SETTINGS, RCNNSettings
+from seg_node.prepare import InputSpec
+from seg_node.types import SegmentOptions
+
+_OPTIONS = SegmentOptions(score_threshold=0.05)
+
+
+@dataclass(frozen=True)
+class Detectron2Config:
+    """What a configuration says, by default that of the models with a feature pyramid.
+
+    stride_in_1x1: a stage's stride of 2 is in the first 1x1 convolution of its first block, not in the 3x3.
+    meta_architecture: GeneralizedRCNN or PanopticFPN.
+    num_things, num_stuff: what the weights must have; None for any.
+    """
+
+    settings: RCNNSettings = DETECTRON2_SETTINGS
+    input_spec: InputSpec = INPUT_SPEC
+    options: SegmentOptions = _OPTIONS
+    stride_in_1x1: bool = True
+    meta_architecture: str = "GeneralizedRCNN"
+    num_things: int | None = None
+    num_stuff: int | None = None
+
+
+def _four_floats(value: Any) -> tuple[float, float, float, float]:
+    first, second, third, fourth = floats(value)
+    return first, second, third, fourth
+
+
+def _of_each_level(value: Any) -> tuple[tuple[float, ...], ...]:
+    rows = tuple(floats(row) for row in value)
+    return rows * len(RPN_LEVELS) if len(rows) == 1 else rows
+
+
+def _same_for_all_levels(value: Any) -> tuple[float, ...]:
+    rows = {floats(row) for row in value}
+    if len(rows) != 1:
+        raise ValueError("expected the same for all levels")
+    return rows.pop()
+
+
+def _more_than(value: Any) -> float:
+    """The smallest side longer than that, in float32."""
+    return max(
+        DETECTRON2_SETTINGS.proposal_min_side, float(np.nextafter(np.float32(value), np.float32(np.inf)))
+    )
+
+
+def _is_aligned(value: Any) -> bool:
+    return {"ROIAlign": False, "ROIAlignV2": True}[value]
+
+
+_RCNN: Honoured = {
+    "MODEL.META_ARCHITECTURE": ("GeneralizedRCNN", "meta_architecture", "", str),
+    "MODEL.ANCHOR_GENERATOR.SIZES": ([[32, 64, 128, 256, 512]], "settings", "anchor_sizes", _of_each_level),
+    "MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS": (
+        [[0.5, 1.0, 2.0]], "settings", "anchor_ratios", _same_for_all_levels
+    ),
+    "MODEL.ANCHOR_GENERATOR.OFFSET": (0.0, "settings", "anchor_offset", float),
+    "MODEL.PROPOSAL_GENERATOR.MIN_SIZE": (0, "settings", "proposal_min_side", _more_than),
+    "MODEL.RPN.PRE_NMS_TOPK_TEST": (6000, "settings", "proposals_per_level", count),
+    "MODEL.RPN.POST_NMS_TOPK_TEST": (1000, "settings", "proposals", count),
+    "MODEL.RPN.NMS_THRESH": (0.7, "settings", "proposal_nms_threshold", float),
+    "MODEL.RPN.BBOX_REG_WEIGHTS": ((1, 1, 1, 1), "settings", "proposal_box_weights", _four_floats),
+    "MODEL.ROI_BOX_HEAD.BBOX_REG_WEIGHTS": ((10, 10, 5, 5), "settings", "box_weights", _four_floats),
+    "MODEL.ROI_BOX_HEAD.POOLER_SAMPLING_RATIO": (0, "settings", "roi_sampling_ratio", count),
+    "MODEL.ROI_BOX_HEAD.POOLER_TYPE": ("ROIAlignV2", "settings", "roi_aligned", _is_aligned),
+    "MODEL.ROI_HEADS.SCORE_THRESH_TEST": (0.05, "options", "score_threshold", float),
+    "MODEL.ROI_HEADS.NMS_THRESH_TEST": (0.5, "options", "nms_threshold", float),
+    "TEST.DETECTIONS_PER_IMAGE": (100, "options", "max_instances", count),
+    "MODEL.PANOPTIC_FPN.COMBINE.INSTANCES_CONFIDENCE_THRESH": (
+        0.5, "options", "panoptic_score_threshold", float
+    ),
+    "MODEL.PANOPTIC_FPN.COMBINE.OVERLAP_THRESH": (0.5, "options", "panoptic_overlap_threshold", float),
+    "MODEL.PANOPTIC_FPN.COMBINE.STUFF_AREA_LIMIT": (4096, "options", "panoptic_stuff_min_area", count),
+}  # fmt: skip
+_NUM_THINGS, _NUM_SEMANTIC = "MODEL.ROI_HEADS.NUM_CLASSES", "MODEL.SEM_SEG_HEAD.NUM_CLASSES"
+# of the mask head, which must be as of the box head
+_MASK_POOLER = ("POOLER_SAMPLING_RATIO", "POOLER_TYPE")
+
+
+def read_detectron2_config(
+    content: Mapping[str, Any], source: str, is_resnext: bool = False
+) -> Detectron2Config:
+    """Of a Mask R-CNN or Panoptic FPN with a feature pyramid.
+
+    content: empty for the published models' settings; is_resnext then tells whose, ResNet's or ResNeXt's.
+    source: names the file in messages.
+    Raises ValueError that names a key whose value is not supported or does not fit.
+    """
+    known = {*TRUNK, *_RCNN, _NUM_THINGS, _NUM_SEMANTIC}.union(
+        TRUNK_SUPPORTED, RCNN_SUPPORTED, SEMANTIC_SUPPORTED
+    )
+    keys = read_keys(content, source, known, PASSED_OVER)
+    if not keys:
+        keys = {**PUBLISHED, **(PUBLISHED_RESNEXT if is_resnext else {})}
+    check(keys, {**TRUNK_SUPPORTED, **RCNN_SUPPORTED}, source)
+    config = apply(Detectron2Config(), keys, {**TRUNK, **_RCNN}, source)
+    if config.meta_architecture == "PanopticFPN":
+        check(keys, SEMANTIC_SUPPORTED, source)
+    for name in _MASK_POOLER:
+        mask_key, box_key = f"MODEL.ROI_MASK_HEAD.{name}", f"MODEL.ROI_BOX_HEAD.{name}"
+        default = _RCNN[box_key][0]
+        check({mask_key: keys.get(mask_key, default)}, {mask_key: (keys.get(box_key, default),)}, source)
+    if len(config.settings.anchor_sizes) != len(RPN_LEVELS):
+        raise ValueError(f"{source}: MODEL.ANCHOR_GENERATOR.SIZES must have 1 or {len(RPN_LEVELS)} rows")
+    return _with_counts(config, keys, source)
+
+
+def _with_counts(config: Detectron2Config, keys: Keys, source: str) -> Detectron2Config:
+    if _NUM_THINGS in keys:
+        config = replace(config, num_things=convert(count, keys[_NUM_THINGS], _NUM_THINGS, source))
+    if config.meta_architecture == "PanopticFPN" and _NUM_SEMANTIC in keys:
+        num_semantic = convert(count, keys[_NUM_SEMANTIC], _NUM_SEMANTIC, source)
+        config = replace(config, num_stuff=num_semantic - 1)  # without the one of all things
+    return config
