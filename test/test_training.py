@@ -1,6 +1,8 @@
 """`seg_node train` on a made-up data set of coloured shapes."""
 
 import json
+import os
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -74,13 +76,14 @@ def test_an_interrupted_training_goes_on_as_if_it_had_not_stopped(tmp_path, monk
     step = Training._step
 
     def stop_at_four(self, batch, rate):
-        if self._state.step == 4:
-            raise KeyboardInterrupt
+        if self._state.step == 3:
+            os.kill(os.getpid(), signal.SIGINT)
         return step(self, batch, rate)
 
     monkeypatch.setattr(Training, "_step", stop_at_four)
     assert main(arguments(shapes, tmp_path / "parts", *more)) == 130
     monkeypatch.setattr(Training, "_step", step)
+    assert torch.load(tmp_path / "parts" / "last.pt", weights_only=True)["step"] == 4
     assert main(arguments(shapes, tmp_path / "parts", *more)) == 0
 
     whole, parts = (

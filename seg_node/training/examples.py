@@ -13,6 +13,7 @@ from seg_node.prepare import InputSpec
 from seg_node.training.augment import augment, drop_small
 from seg_node.training.classes import UNKNOWN
 from seg_node.training.dataset import Picture
+from seg_node.training.interruption import ignore_interruption
 from seg_node.training.labelled import Labelled, open_picture
 from seg_node.training.paste_instances import paste_objects
 
@@ -143,11 +144,12 @@ def batches(
         sampler=_From(first_step * batch),
         num_workers=workers,
         collate_fn=Collate(spec),
-        worker_init_fn=_one_thread if workers else None,
+        worker_init_fn=_start_worker if workers else None,
         pin_memory=torch.cuda.is_available(),
     )
 
 
-def _one_thread(worker: int) -> None:
+def _start_worker(worker: int) -> None:
+    ignore_interruption()
     cv2.setNumThreads(1)
     torch.set_num_threads(1)

@@ -2,7 +2,7 @@
 
 import copy
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from seg_node.models.rcnn.model import RCNNModel
 from seg_node.training.checkpoint import State, restore_state, save_state
 from seg_node.training.examples import Batch, Examples, batches
 from seg_node.training.export import export_model
+from seg_node.training.interruption import interruption
 from seg_node.training.losses import Losses
 from seg_node.training.network import freeze_first_layers
 from seg_node.training.plot import plot_training
@@ -68,25 +69,27 @@ class Training:
                 forget_after(folder / file, self._state.step)
 
     def run(self, examples: Examples) -> None:
-        """To the schedule's end; then the last validation, plot and weights file."""
+        """To the schedule's end; then the last validation, plot and weights file.
+
+        Raises KeyboardInterrupt when it was interrupted, with all that is needed to go on saved.
+        """
         state, settings = self._state, self._settings
         stream = iter(batches(examples, self._model.input_spec, settings.batch, state.step, settings.workers))
-        try:
-            self._run(stream)
-        except KeyboardInterrupt:
+        with interruption() as interrupted:
+            self._run(stream, interrupted)
             save_state(state, settings.fixed, self._folder)
-            print(f"stopped at step {state.step}; the same command goes on")
-            raise
-        save_state(state, settings.fixed, self._folder)
+            if interrupted():
+                print(f"stopped at step {state.step}; the same command goes on")
+                raise KeyboardInterrupt
         self._report(last=True)
 
-    def _run(self, stream: Iterator[Batch]) -> None:
+    def _run(self, stream: Iterator[Batch], interrupted: Callable[[], bool]) -> None:
         state, settings = self._state, self._settings
         started = time.monotonic() - state.seconds
         saved = state.seconds
         recent: list[dict[str, float]] = []
         with tqdm(unit="step", initial=state.step, total=settings.schedule.steps, disable=None) as bar:
-            while (done := settings.schedule.done(state.step, state.seconds)) < 1:
+            while (done := settings.schedule.done(state.step, state.seconds)) < 1 and not interrupted():
                 rate = learning_rate(settings.rate, state.step, done)
                 recent.append(self._step(next(stream), rate))
                 state.seconds = time.monotonic() - started
@@ -132,6 +135,7 @@ class Training:
         export_model(model, self._folder / MODEL_FILE)
         if self._validation:
             found = validate(model, self._validation, self._settings.device, self._folder / "validation")
+            forget_after(self._folder / VALIDATION_FILE, self._state.step - 1)  # of a run that had ended here
             append_row(self._folder / VALIDATION_FILE, {"step": self._state.step, **found})
             text = ", ".join(f"{key} {value:.3f}" for key, value in found.items() if value is not None)
             tqdm.write(f"step {self._state.step}: {text}")
