@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from seg_node.models.detectron2_file import read_trunk
 from seg_node.models.solo.settings import LEVELS, PUBLISHED, SoloConfig
 
 logger = logging.getLogger(__name__)
