@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torchvision.ops import clip_boxes_to_image
 
+from seg_node.models.instances import gather_instances
 from seg_node.models.rcnn.network import MaskRCNN, RawPrediction
 from seg_node.models.rcnn.semantic_head import classify_pixels
 from seg_node.models.rcnn.settings import RCNNSettings
@@ -66,12 +67,6 @@ def assemble_instances(
         visible = torch.where((boxes[:, 2:] > boxes[:, :2]).all(1))[0]
     paste = paste_sampled_masks if settings.mask_paste == "sample" else paste_masks
     masks = paste(raw.mask_probs.cpu()[visible], boxes[visible], image_size, options.mask_threshold)
-    large = [i for i, mask in enumerate(masks) if options.min_area == 0 or mask.area >= options.min_area]
-    kept = visible[large].numpy()
-    return Instances(
-        boxes_xyxy=boxes.numpy()[kept],
-        scores=raw.scores.cpu().numpy()[kept],
-        class_ids=raw.class_ids.cpu().numpy()[kept].astype(np.int32),
-        masks=tuple(masks[i] for i in large),
-        ids=np.arange(1, len(kept) + 1, dtype=np.uint32),
+    return gather_instances(
+        boxes[visible], raw.scores.cpu()[visible], raw.class_ids.cpu()[visible], masks, options.min_area
     )

@@ -81,7 +81,7 @@ def is_embedded(checkpoint: Checkpoint) -> bool:
 def load_torchvision(
     checkpoint: Checkpoint, config: Mapping[str, Any], source: str, labels: LabelSet | None = None
 ) -> RCNNModel:
-    """The model of a checkpoint: the configuration in its metadata first, then `config` (`rcnn_config`).
+    """The model of a checkpoint: the configuration in its metadata first, then `config` (`torchvision_config`).
 
     source: names `config` in errors. labels: the user's class names.
     Raises ValueError that names the file, and the tensor or key that does not fit.

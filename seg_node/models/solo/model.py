@@ -1,24 +1,24 @@
 """SOLO, Decoupled SOLO and SOLOv2: backbone → pyramid → grids of classes and masks, without boxes.
 
-Sources: Wang et al. 2020 (SOLO; SOLOv2), see `solo_heads.py`, `solov2_head.py`, `solo_masks.py`.
+Sources: Wang et al. 2020 (SOLO; SOLOv2), see `heads.py`, `solov2_head.py`, `masks.py`.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
 import torch
 from torch import nn
 
 from seg_node.models.backbones import FeaturePyramid, ResNet
+from seg_node.models.instances import gather_instances, mask_bounds
 from seg_node.models.solo.heads import DecoupledSOLOHead, GridOutput, SOLOHead
 from seg_node.models.solo.masks import SoloPrediction, find_candidates, place_masks, select_instances
 from seg_node.models.solo.settings import SoloSettings
 from seg_node.models.solo.solov2_head import SOLOv2Head
 from seg_node.panoptic import fuse_panoptic
 from seg_node.prepare import InputSpec, ModelInput, prepare_frames
-from seg_node.types import Frame, Instances, LabelSet, MaskCrop, Segmentation, SegmentOptions
+from seg_node.types import Frame, LabelSet, Segmentation, SegmentOptions
 
 
 class SOLO(nn.Module):
@@ -74,25 +74,8 @@ class SoloModel:
         self, raw: SoloPrediction, image_size: tuple[int, int], options: SegmentOptions
     ) -> Segmentation:
         masks = place_masks(raw, image_size, self.network.settings.mask_stride, options.mask_threshold)
-        instances = gather_instances(raw, masks, options.min_area)
+        instances = gather_instances(mask_bounds(masks), raw.scores, raw.class_ids, masks, options.min_area)
         if not options.panoptic:
             return Segmentation(image_size, instances)
         panoptic = fuse_panoptic(instances, None, image_size, self.labels, options)
         return Segmentation(image_size, instances, panoptic)
-
-
-def gather_instances(raw: SoloPrediction, masks: Sequence[MaskCrop], min_area: int) -> Instances:
-    """The instances with their masks; boxes are the masks' bounds, zeros where a mask is empty.
-
-    min_area: pixels; instances with fewer are left out.
-    """
-    kept = [i for i, mask in enumerate(masks) if min_area == 0 or mask.area >= min_area]
-    rois = [masks[i].roi for i in kept]
-    boxes = [(r.x_offset, r.y_offset, r.x_offset + r.width, r.y_offset + r.height) for r in rois]
-    return Instances(
-        boxes_xyxy=np.array(boxes, np.float32).reshape(-1, 4),
-        scores=raw.scores.cpu().numpy()[kept],
-        class_ids=raw.class_ids.cpu().numpy()[kept].astype(np.int32),
-        masks=tuple(masks[i] for i in kept),
-        ids=np.arange(1, len(kept) + 1, dtype=np.uint32),
-    )

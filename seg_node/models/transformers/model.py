@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from seg_node.models.instances import gather_instances, mask_bounds
 from seg_node.types import (
     Frame,
     Instances,
@@ -111,17 +112,12 @@ class TransformersModel:
             and (options.classes is None or found[i]["label_id"] in options.classes)
         ][: options.max_instances]
         crops = [_crop(masks[i] != 0 if masks.ndim == 3 else masks == found[i]["id"]) for i in wanted]
-        kept = [
-            (found[i], crop) for i, crop in zip(wanted, crops, strict=True) if crop.area >= options.min_area
-        ]
-        rois = [crop.roi for _, crop in kept]
-        corners = [(r.x_offset, r.y_offset, r.x_offset + r.width, r.y_offset + r.height) for r in rois]
-        return Instances(
-            boxes_xyxy=np.array(corners, np.float32).reshape(-1, 4),
-            scores=np.array([entry["score"] for entry, _ in kept], np.float32),
-            class_ids=np.array([entry["label_id"] for entry, _ in kept], np.int32),
-            masks=tuple(crop for _, crop in kept),
-            ids=np.arange(1, len(kept) + 1, dtype=np.uint32),
+        return gather_instances(
+            mask_bounds(crops),
+            torch.tensor([found[i]["score"] for i in wanted], dtype=torch.float32),
+            torch.tensor([found[i]["label_id"] for i in wanted], dtype=torch.int64),
+            crops,
+            options.min_area,
         )
 
     def _assemble_panoptic(

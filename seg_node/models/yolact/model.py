@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 
+from seg_node.models.instances import gather_instances
 from seg_node.models.yolact.detect import YolactPrediction, YolactSettings, detect
 from seg_node.models.yolact.masks import crop_windows, enlarge_masks, mix_prototypes, pixel_boxes
 from seg_node.models.yolact.network import Yolact
@@ -59,11 +59,6 @@ def assemble_instances(
     probs = mix_prototypes(raw.prototypes, raw.coefficients).cpu()
     windows = crop_windows(boxes, (probs.shape[1], probs.shape[2]))
     masks = enlarge_masks(probs, windows, image_size, options.mask_threshold)
-    kept = [i for i, mask in enumerate(masks) if options.min_area == 0 or mask.area >= options.min_area]
-    return Instances(
-        boxes_xyxy=pixel_boxes(boxes, image_size).numpy()[kept],
-        scores=raw.scores.cpu().numpy()[kept],
-        class_ids=raw.class_ids.cpu().numpy()[kept].astype(np.int32),
-        masks=tuple(masks[i] for i in kept),
-        ids=np.arange(1, len(kept) + 1, dtype=np.uint32),
+    return gather_instances(
+        pixel_boxes(boxes, image_size), raw.scores, raw.class_ids, masks, options.min_area
     )
