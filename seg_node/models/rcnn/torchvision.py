@@ -111,7 +111,7 @@ def _stuff_names(network: MaskRCNN, names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _read_metadata(checkpoint: Checkpoint) -> Mapping[str, Any]:
-    """The configuration, JSON with the keys of `rcnn_config`, that a file of our own training carries."""
+    """The configuration, JSON with the keys of `torchvision_config`, that a file of our own training carries."""
     if not is_embedded(checkpoint):
         return {}
     try:
