@@ -25,6 +25,5 @@ def interruption() -> Iterator[Callable[[], bool]]:
 
 
 def ignore_interruption() -> None:
-    """For worker processes, which a Ctrl-C in a terminal reaches as well: the main process ends them."""
+    """For worker processes, which a Ctrl-C in a terminal reaches as well: they end with the main process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
