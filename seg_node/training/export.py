@@ -12,7 +12,7 @@ from seg_node.models.rcnn.torchvision_config import describe_rcnn
 
 
 def export_model(model: RCNNModel, path: Path) -> None:
-    """Writes safetensors: float16, torchvision's names; metadata `config`: JSON (see `torchvision_config`)."""
+    """Writes safetensors: float16, torchvision's names; metadata `config` in JSON (`torchvision_config`)."""
     tensors = {
         their_name(name): (value.half() if value.is_floating_point() else value).cpu().contiguous()
         for name, value in model.network.state_dict().items()
