@@ -13,12 +13,47 @@ import json
 from pathlib import Path
 from typing import Any
 
-import yaml
+from seg_node.labels import COCO_THING_NAMES
 
 EVERY = 10
 COCO_SOURCES = ("coco", "coco_a", "coco_b")
-# drawn in COCO's pictures, but only these kinds of food: that there is no other food is not known
-PARTLY = "food"
+OWN = ("block", "box", "bread", "can", "food", "plate")  # classes that COCO does not draw
+FOOD = (
+    "banana",
+    "apple",
+    "sandwich",
+    "orange",
+    "broccoli",
+    "carrot",
+    "hot dog",
+    "pizza",
+    "donut",
+    "cake",
+    "bread",
+)
+# where food and crockery are, some of it is not drawn
+KITCHEN = {
+    "dining table",
+    "bottle",
+    "wine glass",
+    "cup",
+    "fork",
+    "knife",
+    "spoon",
+    "bowl",
+    "microwave",
+    "oven",
+}
+KITCHEN |= {"toaster", "sink", "refrigerator", *FOOD}
+# what does not occur in a source beyond what is drawn: looked at, or plain from what it shows
+ABSENT = {
+    "rmgc": (*FOOD, "bread", "food", "bowl", "plate"),
+    "cots": (*FOOD, "bread", "food", "block", "can", "person"),
+    "toyblocks": (*FOOD, "bread", "food", "bottle", "cup", "wine glass", "bowl", "plate", "can", "book"),
+    "plates": ("block", "can", "book"),
+    "ccp": (*FOOD, *OWN, "bowl", "book"),
+    "coco_street": (*FOOD, "bread", "food", "block", "can", "plate", "bowl", "book"),
+}
 
 
 def main() -> None:
@@ -31,23 +66,40 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    classes = yaml.safe_load((Path(__file__).parent / "classes.yaml").read_text())
-    food = {PARTLY, *classes["things"][PARTLY]}
-    for name in ("coco_train.json", "real_extra/annotations.json"):
-        content = json.loads((args.photographs / name).read_text())
+    coco, extra = (
+        json.loads((args.photographs / name).read_text())
+        for name in ("coco_train.json", "real_extra/annotations.json")
+    )
+    coco["categories"] += [category for category in extra["categories"] if category["name"] in OWN]
+    for content in (coco, extra):
+        drawn = drawn_in_pictures(content)
         for image in content["images"]:
             image.setdefault("source", "coco")
-            if image["source"] in COCO_SOURCES:
-                names = [category["name"] for category in content["categories"] if category["id"] <= 90]
-                image["exhaustive_categories"] = [name for name in names if name not in food]
+            image["exhaustive_categories"] = exhaustive(image, drawn.get(image["id"], set()))
         for source in sorted({image["source"] for image in content["images"]}):
             write(content, source, args.out)
     panoptic = json.loads((args.photographs / "panoptic" / "gt.json").read_text())
     chosen = json.loads((args.out / "train_coco.json").read_text())
     mapped = {annotation["image_id"] for annotation in panoptic["annotations"]}
-    write_part(
-        chosen, [i for i in chosen["images"] if i["id"] in mapped], args.out / "train_coco_panoptic.json"
-    )
+    pictures = [image for image in chosen["images"] if image["id"] in mapped]
+    write_part(chosen, pictures, args.out / "train_coco_panoptic.json")
+
+
+def drawn_in_pictures(content: dict[str, Any]) -> dict[int, set[str]]:
+    names = {category["id"]: category["name"] for category in content["categories"]}
+    drawn: dict[int, set[str]] = {}
+    for annotation in content["annotations"]:
+        drawn.setdefault(annotation["image_id"], set()).add(names[annotation["category_id"]])
+    return drawn
+
+
+def exhaustive(image: dict[str, Any], drawn: set[str]) -> list[str]:
+    """Categories of which the picture shows nothing beyond what is drawn."""
+    if image["source"] not in COCO_SOURCES:
+        return sorted({*image["exhaustive_categories"], *ABSENT.get(image["source"], ())})
+    if drawn & KITCHEN:
+        return sorted({*COCO_THING_NAMES, "block"} - set(FOOD))
+    return sorted({*COCO_THING_NAMES, *OWN, *FOOD})
 
 
 def write(content: dict[str, Any], source: str, out: Path) -> None:
