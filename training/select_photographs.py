@@ -17,7 +17,7 @@ from seg_node.labels import COCO_THING_NAMES
 
 EVERY = 10
 COCO_SOURCES = ("coco", "coco_a", "coco_b")
-OWN = ("block", "box", "bread", "can", "food", "plate")  # classes that COCO does not draw
+OWN = ("block", "box", "can", "food", "plate")  # classes that COCO does not draw
 FOOD = (
     "banana",
     "apple",
@@ -47,12 +47,12 @@ KITCHEN = {
 KITCHEN |= {"toaster", "sink", "refrigerator", *FOOD}
 # what does not occur in a source beyond what is drawn: looked at, or plain from what it shows
 ABSENT = {
-    "rmgc": (*FOOD, "bread", "food", "bowl", "plate"),
-    "cots": (*FOOD, "bread", "food", "block", "can", "person"),
-    "toyblocks": (*FOOD, "bread", "food", "bottle", "cup", "wine glass", "bowl", "plate", "can", "book"),
+    "rmgc": (*FOOD, "food", "bowl", "plate"),
+    "cots": (*FOOD, "food", "block", "can", "person"),
+    "toyblocks": (*FOOD, "food", "bottle", "cup", "wine glass", "bowl", "plate", "can", "book"),
     "plates": ("block", "can", "book"),
     "ccp": (*FOOD, *OWN, "bowl", "book"),
-    "coco_street": (*FOOD, "bread", "food", "block", "can", "plate", "bowl", "book"),
+    "coco_street": (*FOOD, "food", "block", "can", "plate", "bowl", "book"),
 }
 
 
