@@ -77,3 +77,30 @@ def test_kinds_held_out_are_drawn_only_when_asked_for(
     every = {kind for makers in kinds.values() for kind in makers}
     assert usual == every - set(objects.HELD_OUT)
     assert {objects.random_thing(rng, held_out=True) for _ in range(3000)} == every
+
+
+def test_own_classes_are_named_and_none_of_their_kinds_is_left_unnamed(
+    truth: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import objects
+    from shapes import Thing  # type: ignore[import-not-found]
+
+    kinds = {
+        category: {kind: lambda _, kind=kind: Thing(f"a {kind}", [], 0.1, 0.1) for kind in makers}
+        for category, makers in objects.KINDS.items()
+    }
+    monkeypatch.setattr(objects, "KINDS", kinds)
+    rng = np.random.default_rng(0)
+    scenes = [[thing.name for thing in objects.things_with_own(rng)] for _ in range(500)]
+    unnamed = {f"a {kind}" for own in objects.OWN.values() for kind in own}
+    assert set(objects.OWN) == set(truth.OWN)
+    assert not any(unnamed & set(names) for names in scenes)
+    assert {sum(name in truth.OWN for name in names) for names in scenes} == {1, 2}
+    assert all(sum(name not in truth.OWN for name in names) in range(3, 9) for names in scenes)
+
+
+def test_only_the_wanted_classes_are_annotated(truth: ModuleType) -> None:
+    ids, names = truth.segment_map(picture(), BODIES, ["table", "wall", "basket", "basket", "cup", "other"])
+    assert truth.instance_records(ids, names, 7) == []
+    (basket,) = truth.instance_records(ids, names, 7, wanted=truth.OWN)
+    assert {c["id"]: c["name"] for c in truth.named_categories(truth.OWN)}[basket["category_id"]] == "basket"

@@ -15,9 +15,12 @@ FALL_S = 0.9
 
 
 def make_scene(
-    seed: int, size: tuple[int, int], held_out: bool
+    seed: int, size: tuple[int, int], held_out: bool, own: bool = False
 ) -> tuple[Scene, mujoco.MjModel, mujoco.MjData, FloatArray]:
-    """A room with things, at rest, and the places (N, 3) of the things, for cameras to look at."""
+    """A room with things, at rest, and the places (N, 3) of the things, for cameras to look at.
+
+    own: see `objects.things_with_own`.
+    """
     rng = np.random.default_rng(seed)
     scene = Scene(rng, size)
     half = add_room(scene)
@@ -25,7 +28,10 @@ def make_scene(
     if in_tray:
         half = np.minimum(half, add_tray(scene))
     spread = np.minimum(half, rng.uniform(0.16, 0.45))
-    wanted = [objects.random_thing(rng, held_out) for _ in range(int(rng.integers(4, 20)))]
+    if own:
+        wanted = objects.things_with_own(rng)
+    else:
+        wanted = [objects.random_thing(rng, held_out) for _ in range(int(rng.integers(4, 20)))]
     if rng.random() < (0.5 if in_tray else 0.12):
         heap = [one for one in wanted if one.solid and one.radius < 0.16]
         _drop(scene, heap, spread)

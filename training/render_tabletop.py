@@ -20,9 +20,12 @@ from PIL import Image
 from render_camera import Eye, as_photographed, random_view
 from render_layout import make_scene
 from render_truth import (
+    OWN,
+    STUFF,
+    THINGS,
     Json,
-    categories,
     instance_records,
+    named_categories,
     panoptic_record,
     segment_map,
     write_json,
@@ -35,13 +38,14 @@ NEAREST_M = 0.12
 MERGE_EVERY = 25
 
 
-def render_scene(out: Path, number: int, seed: int, views: int, held_out: bool, with_depth: bool) -> Json:
+def render_scene(args: argparse.Namespace, number: int) -> Json:
     """All views of one scene; gives their records."""
-    scene, model, data, places = make_scene(seed * 1_000_000 + number, SIZE, held_out)
+    out = args.out
+    scene, model, data, places = make_scene(args.seed * 1_000_000 + number, SIZE, args.held_out, args.own)
     bodies, labels = scene.labels(model)
     record: Json = {"images": [], "annotations": [], "panoptic": []}
     with Eye(model, data, SIZE) as eye:
-        for view in range(views):
+        for view in range(args.views):
             for _ in range(8):
                 eye.look(*random_view(scene.rng, places))
                 depth = eye.depth_m()
@@ -51,17 +55,17 @@ def render_scene(out: Path, number: int, seed: int, views: int, held_out: bool, 
             image_id, name = number * 10 + view, f"{number:06d}_{view}"
             (out / "images" / f"{name}.jpg").write_bytes(as_photographed(eye.colour(), scene.rng))
             write_segment_png(out / "panoptic" / f"{name}.png", ids)
-            if with_depth:
+            if args.depth:
                 millimetres = np.clip(np.round(depth * 1000), 0, 65535).astype(np.uint16)
                 Image.fromarray(millimetres).save(out / "depth" / f"{name}.png")
             size = {"height": SIZE[0], "width": SIZE[1]}
             record["images"].append({"id": image_id, "file_name": f"{name}.jpg", **size})
-            record["annotations"] += instance_records(ids, names, image_id)
+            record["annotations"] += instance_records(ids, names, image_id, OWN if args.own else THINGS)
             record["panoptic"].append(panoptic_record(ids, names, image_id, f"{name}.png"))
     return record
 
 
-def merge(out: Path) -> None:
+def merge(out: Path, own: bool) -> None:
     """annotations.json and panoptic.json of all scenes there are."""
     parts = [json.loads(path.read_text()) for path in sorted((out / "scenes").glob("*.json"))]
     images = [image for part in parts for image in part["images"]]
@@ -69,9 +73,10 @@ def merge(out: Path) -> None:
     panoptic = [annotation for part in parts for annotation in part["panoptic"]]
     write_json(
         out / "annotations.json",
-        {"images": images, "annotations": instances, "categories": categories(things_only=True)},
+        {"images": images, "annotations": instances, "categories": named_categories(OWN if own else THINGS)},
     )
-    write_json(out / "panoptic.json", {"images": images, "annotations": panoptic, "categories": categories()})
+    segments = named_categories(THINGS + STUFF + (OWN if own else ()))
+    write_json(out / "panoptic.json", {"images": images, "annotations": panoptic, "categories": segments})
 
 
 def render(args: argparse.Namespace) -> None:
@@ -82,13 +87,13 @@ def render(args: argparse.Namespace) -> None:
         part = args.out / "scenes" / f"{number:06d}.json"
         if part.exists():
             continue
-        write_json(part, render_scene(args.out, number, args.seed, args.views, args.held_out, args.depth))
+        write_json(part, render_scene(args, number))
         done += 1
         if done % MERGE_EVERY == 0:
-            merge(args.out)
+            merge(args.out, args.own)
             rate = (time.monotonic() - began) / (done * args.views)
             print(f"scene {number}: {rate:.2f} s a picture", flush=True)
-    merge(args.out)
+    merge(args.out, args.own)
     print("complete", flush=True)
 
 
@@ -103,6 +108,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--depth", action="store_true", help="write depth pictures too")
     parser.add_argument("--held-out", action="store_true", help="show the kinds that training never sees")
+    parser.add_argument("--own", action="store_true", help="annotate frying pans and baskets, nothing else")
     render(parser.parse_args())
 
 

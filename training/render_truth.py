@@ -13,15 +13,19 @@ from pycocotools import mask as coco_mask
 
 THINGS = ("person", "bottle", "cup", "bowl", "plate", "can", "box", "book", "block", "food")
 STUFF = ("table", "floor", "wall", "other")
-CATEGORY_IDS = {name: number for number, name in enumerate(THINGS + STUFF, start=1)}
+OWN = ("frying pan", "basket")  # see objects.OWN
+CATEGORY_IDS = {name: number for number, name in enumerate(THINGS + STUFF + OWN, start=1)}
 # Smaller things are void: neither taught nor asked for.
 MIN_PIXELS = 40
 Json = dict[str, Any]
 
 
 def categories(things_only: bool = False) -> list[Json]:
-    names = THINGS if things_only else THINGS + STUFF
-    return [{"id": CATEGORY_IDS[name], "name": name, "isthing": int(name in THINGS)} for name in names]
+    return named_categories(THINGS if things_only else THINGS + STUFF)
+
+
+def named_categories(names: tuple[str, ...]) -> list[Json]:
+    return [{"id": CATEGORY_IDS[name], "name": name, "isthing": int(name not in STUFF)} for name in names]
 
 
 def segment_map(
@@ -47,11 +51,14 @@ def segment_map(
     return ids, {int(i): names[int(i)] for i in np.unique(ids) if i}
 
 
-def instance_records(ids: NDArray[np.int32], names: dict[int, str], image_id: int) -> list[Json]:
-    """COCO instance annotations; annotation ids are unique over all images of fewer than 10000 bodies."""
+def instance_records(
+    ids: NDArray[np.int32], names: dict[int, str], image_id: int, wanted: tuple[str, ...] = THINGS
+) -> list[Json]:
+    """COCO instance annotations of the classes `wanted`; annotation ids are unique over all images of fewer
+    than 10000 bodies."""
     found = []
     for segment, name in names.items():
-        if name not in THINGS:
+        if name not in wanted:
             continue
         rle, box, area = _measure(ids == segment)
         found.append(
