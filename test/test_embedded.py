@@ -8,6 +8,7 @@ import pytest
 import torch
 from pycocotools import mask as coco_mask
 from safetensors import safe_open
+from torchvision_light import load_with_torchvision
 
 from seg_node.engine import Engine
 from seg_node.models.load import EMBEDDED_WEIGHTS, load_model
@@ -47,17 +48,11 @@ def test_the_file_is_small_and_names_its_classes(model: RCNNModel) -> None:
 
 
 def test_torchvision_computes_the_same(
-    model: RCNNModel,
-    frames: dict[int, np.ndarray],
-    answers: dict[int, Segmentation],
-    monkeypatch: pytest.MonkeyPatch,
+    frames: dict[int, np.ndarray], answers: dict[int, Segmentation]
 ) -> None:
-    monkeypatch.syspath_prepend(str(ROOT / "training"))
-    from network import load_exported  # type: ignore[import-not-found]
-
     image = torch.from_numpy(frames[50][:, :, ::-1].copy()).permute(2, 0, 1) / 255
     with torch.inference_mode():
-        (expected,) = load_exported(EMBEDDED_WEIGHTS)([image])
+        (expected,) = load_with_torchvision(EMBEDDED_WEIGHTS)([image])
     found = answers[50].instances
     assert len(found) == len(expected["scores"]) > 5
     np.testing.assert_allclose(found.boxes_xyxy, expected["boxes"].numpy(), atol=0.01)
