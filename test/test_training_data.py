@@ -70,6 +70,14 @@ def test_a_picture_is_opened_with_masks_and_semantic_map(tmp_path):
         assert (green > 150 > red) if label == 1 else (red > 150 > green)
 
 
+@pytest.mark.parametrize("mask", [[], [[]], [[1, 2, 9, 8]], {"size": [4, 4]}, None])
+def test_an_object_without_a_mask_is_named(tmp_path, mask):
+    shapes = write_shapes(tmp_path / "a", 2)
+    change(shapes.data, lambda c: c["annotations"][0].update(segmentation=mask))
+    with pytest.raises(ValueError, match="annotation 1 of image 1 has no mask: draw a polygon"):
+        read_truth(source_of(shapes))
+
+
 def test_crowds_and_ignored_categories_teach_nothing(tmp_path):
     shapes = write_shapes(tmp_path / "a", 1, seed=3)
     change(shapes.data, lambda c: c["annotations"][0].update(iscrowd=1))

@@ -65,6 +65,8 @@ def read_truth(source: DataSet) -> Truth:
     if not source.images.is_dir():
         raise FileNotFoundError(f"{source.images}: no such folder of images")
     instances, records = read_instance_truth(source.data), read_image_records(source.data)
+    for annotation in instances.annotations:
+        _check_mask(annotation, source.data)
     panoptic = None
     if source.panoptic:
         panoptic = read_panoptic_truth(
@@ -78,6 +80,17 @@ def read_truth(source: DataSet) -> Truth:
 def read_image_records(path: Path) -> list[dict[str, Any]]:
     """The images as in the file, with what our own type leaves out."""
     return list(json.loads(path.read_text())["images"])
+
+
+def _check_mask(annotation: Mapping[str, Any], path: Path) -> None:
+    """Tools that draw boxes too write them with an empty segmentation, or with their corners."""
+    mask = annotation["segmentation"]
+    outlines = isinstance(mask, list) and mask and all(len(polygon) >= 6 for polygon in mask)
+    if not outlines and not (isinstance(mask, dict) and "counts" in mask):
+        raise ValueError(
+            f"{path}: annotation {annotation.get('id')} of image {annotation['image_id']} has no mask: draw "
+            "a polygon of at least three points, or remove the annotation"
+        )
 
 
 def _exhaustive(record: Mapping[str, Any], names: tuple[str, ...], path: Path) -> tuple[str, ...]:
