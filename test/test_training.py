@@ -113,6 +113,8 @@ def test_the_exported_file_answers_as_the_network_does(tmp_path):
     round_weights(model)
     export_model(model, tmp_path / "model.safetensors")
     assert (tmp_path / "model.safetensors").stat().st_size < 30e6
+    (tmp_path / "other").touch()
+    assert (tmp_path / "model.safetensors").stat().st_mode == (tmp_path / "other").stat().st_mode
     loaded = load_model("auto", tmp_path / "model.safetensors")
     assert loaded.labels == model.labels and loaded.input_spec == model.input_spec
     assert loaded.network.settings == model.network.settings

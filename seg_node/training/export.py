@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from seg_node.models.rcnn.model import RCNNModel
 from seg_node.models.rcnn.torchvision import their_name
@@ -22,7 +22,8 @@ def export_model(model: RCNNModel, path: Path) -> None:
     if model.labels.stuff:
         config["stuff_names"] = list(model.labels.stuff.values())
     unfinished = path.with_suffix(".tmp")
-    save_file(tensors, unfinished, metadata={"config": json.dumps(config)})
+    # save_file would make a file that other users, such as the node's, cannot read
+    unfinished.write_bytes(save(tensors, {"config": json.dumps(config)}))
     unfinished.replace(path)
 
 
