@@ -1,5 +1,6 @@
 """Checkpoint files of every software are read by their content, and nothing in them is executed."""
 
+import argparse
 import os
 import pickle
 import sys
@@ -185,14 +186,28 @@ def claim_more(name: str, data: bytes) -> bytes:
 
 
 DAMAGED: dict[str, tuple[Callable[[Path], Any], str]] = {
-    "empty": (lambda path: path.write_bytes(b""), "not a plain pickle"),
-    "text": (
-        lambda path: path.write_text("version https://git-lfs.github.com/spec/v1"),
-        "not a plain pickle",
+    "empty": (lambda path: path.write_bytes(b""), "is empty; download it again"),
+    "Git LFS pointer": (
+        lambda path: path.write_text(
+            "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12\n"
+        ),
+        r"is a text file \(a Git LFS pointer\), not the weights; run git lfs pull",
     ),
-    "zeros": (lambda path: path.write_bytes(bytes(100)), "not a plain pickle"),
-    "cut short": (lambda path: save_cut(path, torch.save), "not a plain"),
-    "cut short, legacy": (lambda path: save_cut(path, save_legacy), "not a plain PyTorch"),
+    "web page": (
+        lambda path: path.write_text("\n<!DOCTYPE html><html>Sign in</html>"),
+        "is a web page, not weights",
+    ),
+    "config": (
+        lambda path: path.write_text("MODEL:\n  größe: 3\n" * 99),
+        "is a text file, not weights; it begins with 'MODEL:'",
+    ),
+    "zeros": (lambda path: path.write_bytes(bytes(100)), "is no weights file .*, or damaged"),
+    "cut short": (
+        lambda path: save_cut(path, torch.save),
+        r"is cut off or damaged \(\d+ bytes\); download it again$",
+    ),
+    "cut short, legacy": (lambda path: save_cut(path, save_legacy), "is cut off or damaged"),
+    "cut short, pickle": (lambda path: save_cut(path, save_pickle), "is cut off or damaged"),
     "empty archive": (lambda path: zipfile.ZipFile(path, "w").close(), "not a plain PyTorch"),
     "archive of something": (lambda path: write_archive(path), "not a plain PyTorch"),
     "storage larger than its data": (altered(claim_more), "not a plain PyTorch"),
@@ -231,6 +246,46 @@ def test_file_that_is_no_checkpoint_is_refused_with_its_name_and_the_reason(
     write(tmp_path / name)
     with pytest.raises(ValueError, match=rf"{name}: .*{message}"):
         read_checkpoint(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda data: b"", "is empty"),
+        (lambda data: data[:20], r"is cut off or damaged \(20 bytes\)"),
+        (lambda data: data[:-1], "is cut off or damaged"),
+        (lambda data: b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer.*run git lfs pull"),
+        (lambda data: bytes(100), "not a safetensors file"),
+    ],
+)
+def test_safetensors_file_that_did_not_arrive_whole_is_told(
+    change: Callable[[bytes], bytes], message: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "w.safetensors"
+    save_file({NAME: WEIGHT}, file)
+    file.write_bytes(change(file.read_bytes()))
+    with pytest.raises(ValueError, match=rf"w\.safetensors: .*{message}"):
+        read_checkpoint(file)
+
+
+@pytest.mark.skipif(not hasattr(torch.serialization, "safe_globals"), reason="needs torch 2.5")
+@pytest.mark.parametrize("write", [torch.save, save_legacy, save_pickle])
+def test_command_line_in_a_checkpoint_of_torchvisions_training_does_no_harm(
+    write: Write, tmp_path: Path
+) -> None:
+    weight: Any = WEIGHT.numpy() if write is save_pickle else WEIGHT
+    content = {
+        "model": {NAME: weight},
+        "optimizer": {"state": {}, "param_groups": [{"lr": 0.02}]},
+        "lr_scheduler": {"last_epoch": 25},
+        "args": argparse.Namespace(data_path="/data/coco", lr=0.02, aspect_ratio_group_factor=3),
+        "epoch": 25,
+    }
+    write(content, tmp_path / "model_25.pth")
+    assert read_checkpoint(tmp_path / "model_25.pth").tensors[NAME].equal(WEIGHT)
+    write({**content, "args": argparse.Namespace(x=Hostile())}, tmp_path / "model_26.pth")
+    with pytest.raises(ValueError, match=r"it asks for (posix|nt)\.system"):
+        read_checkpoint(tmp_path / "model_26.pth")
 
 
 def test_folder_and_missing_file_are_told(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Checkpoint files → named tensors → a network's parameters. Nothing in a file is executed."""
 
 import contextlib
+import pickle
 import re
 import zipfile
 from collections.abc import Callable, Mapping
@@ -14,7 +15,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from seg_node.models.caffe2_names import convert_caffe2, is_caffe2
-from seg_node.models.pickle_file import STAND_INS, read_pickle, without_stand_ins
+from seg_node.models.damage import describe_binary, describe_damage
+from seg_node.models.pickle_file import STAND_INS, RefusedError, read_pickle, without_stand_ins
 
 # under which training scripts put the network's tensors, beside the optimizer's
 _WRAPPERS = ("model", "state_dict", "model_state_dict")
@@ -52,6 +54,9 @@ def read_checkpoint(path: Path) -> Checkpoint:
     try:
         content = _read_torch(path) if is_torch else read_pickle(path.read_bytes())
     except Exception as error:  # a damaged file can make either raise anything
+        damage = _damage(path, error, bool(is_torch))
+        if damage:
+            raise ValueError(f"{path}: {damage}") from error
         kind = "PyTorch checkpoint" if is_torch else "pickle of weights"
         raise ValueError(
             f"{path}: not a plain {kind} ({_reason(error)}); "
@@ -66,6 +71,9 @@ def _read_safetensors(path: Path) -> Checkpoint:
             metadata = file.metadata() or {}
         return Checkpoint(path, load_file(path), metadata)
     except safetensors.SafetensorError as error:
+        damage = describe_damage(path)
+        if damage:
+            raise ValueError(f"{path}: {damage}") from error
         raise ValueError(f"{path}: not a safetensors file ({error})") from error
 
 
@@ -84,6 +92,16 @@ def _read_torch(path: Path) -> Any:
     safe_globals = getattr(torch.serialization, "safe_globals", lambda _: contextlib.nullcontext())
     with safe_globals(list(STAND_INS.values())):
         return without_stand_ins(torch.load(path, map_location="cpu", weights_only=True))
+
+
+def _damage(path: Path, error: Exception, is_torch: bool) -> str | None:
+    """None for a file that is whole, but holds something else or asks for more than weights need."""
+    if isinstance(error, RefusedError) or "GLOBAL " in str(error):
+        return None
+    is_whole_archive = zipfile.is_zipfile(path)
+    if not is_torch or not (is_whole_archive or isinstance(error, pickle.UnpicklingError)):
+        return describe_damage(path) or describe_binary(path)
+    return None
 
 
 def _reason(error: Exception) -> str:

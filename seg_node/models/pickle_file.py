@@ -18,6 +18,10 @@ from torch import Tensor
 _PLAIN_KINDS = "fiub"  # floats, integers, booleans: no objects, texts, records
 
 
+class RefusedError(pickle.UnpicklingError):
+    """The file is not damaged: it asks for what weights have no need of."""
+
+
 class Inert:
     """Stands in for an object that is not needed: takes whatever it is given and does nothing with it.
 
@@ -40,7 +44,7 @@ class _DType:
     def __init__(self, code: str, *_: Any) -> None:
         self.dtype = np.dtype(str(code))
         if self.dtype.kind not in _PLAIN_KINDS:
-            raise pickle.UnpicklingError(f"an array of {self.dtype}, only plain numbers are read")
+            raise RefusedError(f"an array of {self.dtype}, only plain numbers are read")
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         self.dtype = self.dtype.newbyteorder(state[1].replace("|", "="))
@@ -55,7 +59,7 @@ class _Array:
 
     def __init__(self, kind: Any = None, *_: Any) -> None:
         if not (isinstance(kind, type) and issubclass(kind, _NumpyArray)):
-            raise pickle.UnpicklingError("an array of a class other than numpy.ndarray")
+            raise RefusedError("an array of a class other than numpy.ndarray")
         self.tensor = torch.empty(0)
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
@@ -91,7 +95,7 @@ class _Encode(Inert):
 
     def __new__(cls, text: str, encoding: str = "") -> Any:
         if encoding != "latin1":
-            raise pickle.UnpicklingError(f"text in {encoding!r}")
+            raise RefusedError(f"text in {encoding!r}")
         return text.encode("latin1")
 
 
@@ -127,10 +131,12 @@ _STAND_INS = {
 }
 # how mmengine logs the losses, in the checkpoints of mmdetection 3
 _LOGGING = ("mmengine.logging.history_buffer.HistoryBuffer", "builtins.getattr", "__builtin__.getattr")
+# the command line of a training, as torchvision's scripts keep it
+_ARGUMENTS = ("argparse.Namespace",)
 
 STAND_INS: Mapping[str, type] = {
     **{name: _named(name, stand_in) for name, stand_in in _STAND_INS.items()},
-    **{name: _named(name, Inert) for name in _LOGGING},
+    **{name: _named(name, Inert) for name in (*_LOGGING, *_ARGUMENTS)},
 }
 _CONTAINERS: Mapping[str, Callable[..., Any]] = {
     "collections.OrderedDict": OrderedDict,
@@ -147,18 +153,18 @@ class _Unpickler(pickle.Unpickler):
         full_name = f"{module}.{name}"
         found = STAND_INS.get(full_name) or _CONTAINERS.get(full_name)
         if found is None:
-            raise pickle.UnpicklingError(f"it asks for {full_name}, which weights have no need of")
+            raise RefusedError(f"it asks for {full_name}, which weights have no need of")
         return found
 
 
 def read_pickle(data: bytes) -> Any:
     """What a pickle holds, its numpy arrays as tensors; those of Python 2 too.
 
-    Raises any exception for damaged data, pickle.UnpicklingError that names what else the file asks for.
+    Raises any exception for damaged data, RefusedError that names what else the file asks for.
     """
     for opcode, argument, _ in pickletools.genops(data):  # which finds truncated ones too
         if opcode.name in ("PUT", "LONG_BINPUT") and int(argument or 0) > len(data):
-            raise pickle.UnpicklingError(f"it asks for memory for {argument} objects")
+            raise RefusedError(f"it asks for memory for {argument} objects")
     return without_stand_ins(_Unpickler(io.BytesIO(data), encoding="latin1").load())
 
 
