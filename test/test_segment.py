@@ -132,7 +132,9 @@ def test_instances_and_panoptic_files_say_what_the_engine_said(
         ("street.jpg", 2, 47),
     ]
     assert results[1]["bbox"] == [39.5, 20, 5.75, 10.75]
-    assert set(results[0]) == {"file_name", "image_id", "category_id", "bbox", "score", "segmentation"}
+    assert [result["category_name"] for result in results] == ["person", "cup"] * 2
+    keys = {"file_name", "image_id", "category_id", "category_name", "bbox", "score", "segmentation"}
+    assert set(results[0]) == keys
     for result, crop in zip(
         results, found_in(Frame(np.full((*SIZE, 3), 99, np.uint8), "rgb")).masks * 2, strict=True
     ):
@@ -233,7 +235,7 @@ def test_unreadable_images_are_named_and_the_others_done(
     table = {line.split()[0]: line.split(maxsplit=1)[1] for line in output.out.splitlines()}
     assert table["images"] == "2  (1 could not be read: b.png)"
     assert (table["instances"], table["person"], table["cup"]) == ("4", "2", "2")
-    assert table["median"] == "ms   prepare 1.0  infer 20.0  on cpu"
+    assert table["median"].split() == ["ms", "prepare", "1.0", "infer", "20.0", "on", "cpu"]
     assert "left out b.png: " in output.err and "2/3" in output.err
     ids = [result["image_id"] for result in read_json(tmp_path / "out/instances.json")]
     assert ids == [1, 1, 3, 3], "ids count inputs, read or not"
@@ -245,6 +247,102 @@ def test_a_run_without_a_single_readable_image_writes_empty_files(
     (tmp_path / "b.png").write_text("not an image")
     assert main(["segment", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
     assert read_json(tmp_path / "out/instances.json") == []
+
+
+def test_the_table_counts_panoptic_segments_and_names_every_file(
+    known_model: KnownModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a.png", "b.png"):
+        picture().save(tmp_path / name)
+    out = tmp_path / "out"
+    assert main(["segment", str(tmp_path), "--out", str(out)]) == 0
+    table = capsys.readouterr().out
+    assert "panoptic segments  2  (0 things, 2 stuff)\n" in table
+    assert f"{out}/instances.json, {out}/annotated/, {out}/panoptic.json, {out}/panoptic/\n" in table
+    known_model.labels = LabelSet(LABELS.things)
+    assert main(["segment", str(tmp_path), "--out", str(out)]) == 0
+    table = capsys.readouterr().out
+    assert "panoptic segments" not in table and "/panoptic/" not in table
+
+
+def test_results_of_an_earlier_run_are_replaced_and_nothing_else(
+    known_model: KnownModel, tmp_path: Path
+) -> None:
+    out, images = tmp_path / "out", tmp_path / "images"
+    images.mkdir()
+    for name in ("a.png", "b.png"):
+        picture().save(images / name)
+    assert main(["segment", str(images), "--out", str(out)]) == 0
+    (out / "notes.txt").write_text("mine")
+    known_model.labels = LabelSet(LABELS.things)
+    assert main(["segment", str(images / "b.png"), "--out", str(out)]) == 0
+    left = {file.relative_to(out).as_posix() for file in out.rglob("*") if file.is_file()}
+    assert left == {"notes.txt", "instances.json", "annotated/b.png"}
+
+
+@pytest.mark.parametrize("content", [None, '[{"id": 1, "score": 0.5}]', '{"images": []}'])
+def test_a_folder_that_holds_other_things_keeps_them(
+    content: str | None, known_model: KnownModel, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    for name in ("annotated/mine.png", "panoptic/mine.png", "panoptic.json"):
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_text("mine")
+    if content is not None:
+        (out / "instances.json").write_text(content)
+    picture().save(tmp_path / "a.png")
+    known_model.labels = LabelSet(LABELS.things)
+    assert main(["segment", str(tmp_path), "--out", str(out)]) == 0
+    assert all((out / f"{name}/mine.png").exists() for name in ("annotated", "panoptic"))
+    assert (out / "panoptic.json").read_text() == "mine"
+
+
+@pytest.mark.parametrize("argument", ["annotated", "annotated/a.png", "*/a.png"])
+def test_inputs_among_the_old_results_are_not_removed(
+    argument: str, known_model: KnownModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture().save(tmp_path / "a.png")
+    out = tmp_path / "out"
+    assert main(["segment", str(tmp_path), "--out", str(out)]) == 0
+    assert main(["segment", str(out / argument), "--out", str(out)]) == 1
+    assert "which is replaced; give another --out" in capsys.readouterr().err
+    assert (out / "annotated/a.png").exists() and (out / "instances.json").exists()
+
+
+@pytest.mark.parametrize("out", ["file", "file/deeper"])
+def test_a_file_in_place_of_the_folder_is_told(
+    out: str, known_model: KnownModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture().save(tmp_path / "a.png")
+    (tmp_path / "file").write_text("")
+    assert main(["segment", str(tmp_path), "--out", str(tmp_path / out)]) == 1
+    assert f"--out {tmp_path / out}: a file is in its place" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt, 130), (RuntimeError("no memory"), 1)])
+def test_an_interrupted_run_writes_what_it_has(
+    error: BaseException,
+    status: int,
+    known_model: KnownModel,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    class Stops(KnownEngine):
+        def segment(self, frame: Frame, options: SegmentOptions) -> Segmentation:
+            if len(known_model.asked) == 2:
+                raise error
+            return super().segment(frame, options)
+
+    monkeypatch.setattr(segment_module, "Engine", Stops)
+    for name in ("a.png", "b.png", "c.png"):
+        picture().save(tmp_path / name)
+    assert main(["segment", str(tmp_path), "--out", str(tmp_path / "out")]) == status
+    names = {result["file_name"] for result in read_json(tmp_path / "out/instances.json")}
+    assert names == {"a.png", "b.png"}
+    assert len(read_json(tmp_path / "out/panoptic.json")["images"]) == 2
+    output = capsys.readouterr()
+    assert "2 of 3, stopped by Ctrl-C" in output.out if status == 130 else "no memory" in output.err
 
 
 def test_images_of_one_stem_keep_separate_panoptic_maps(known_model: KnownModel, tmp_path: Path) -> None:

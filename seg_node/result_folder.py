@@ -1,0 +1,180 @@
+"""The folder that `seg_node segment` writes: COCO files and pictures with the objects drawn."""
+
+import dataclasses
+import glob
+import itertools
+import json
+import re
+import shutil
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePath
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from seg_node.coco import categories, image_ids, instance_results, panoptic_annotation, panoptic_png
+from seg_node.draw import draw_segmentation, to_bgr
+from seg_node.sources import Source
+from seg_node.types import Frame, Instances, LabelSet, Segmentation
+from seg_node.video import AnnotatedVideo
+
+_FILES = ("instances.json", "panoptic.json")
+_FOLDERS = ("annotated", "panoptic")
+# how an instances.json of ours begins; evaluate's has no annotated/ beside it
+_OURS = re.compile(rb'\[(\]|\{"image_id": \d+, "file_name": ")')
+
+
+def make_folder(folder: Path) -> None:
+    """Raises ValueError where a file is in its place."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise ValueError(f"--out {folder}: a file is in its place; name a folder, new or old") from error
+
+
+def remove_old_results(folder: Path, inputs: Iterable[str | Path]) -> None:
+    """Removes what `ResultFolder` wrote there before, if it did, and nothing else.
+
+    Raises ValueError when one of the inputs is among it.
+    """
+    if not _has_results(folder):
+        return
+    old = [folder / name for name in _FOLDERS if not (folder / name).is_symlink()]
+    for argument in map(str, inputs):
+        for path in map(Path, glob.glob(argument, recursive=True) or [argument]):
+            if any(path.resolve().is_relative_to(place.resolve()) for place in old):
+                raise ValueError(f"{path}: is a result in {folder}, which is replaced; give another --out")
+    for name in _FILES:
+        (folder / name).unlink(missing_ok=True)
+    for place in old:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _has_results(folder: Path) -> bool:
+    file = folder / _FILES[0]
+    if not (file.is_file() and (folder / _FOLDERS[0]).is_dir()):
+        return False
+    with file.open("rb") as opened:
+        return _OURS.match(opened.read(64)) is not None
+
+
+class ResultFolder:
+    """Collects the results of one source and writes them: pictures at once, the JSON files at the end."""
+
+    def __init__(self, folder: Path, source: Source, labels: LabelSet, draw_above: float) -> None:
+        """draw_above: instances with greater scores are drawn."""
+        self._folder = folder
+        self._labels = labels
+        self._draw_above = draw_above
+        self._ids = dict(zip(source.names, image_ids(source.names), strict=True))
+        self._next_id = itertools.count(1)
+        self._is_stream = source.kind != "images"
+        (folder / "annotated").mkdir(parents=True, exist_ok=True)
+        self._video = AnnotatedVideo(folder / "annotated" / f"{source.name}.mp4", source.fps or 30.0)
+        self._frames = 0
+        self._drawn = 0
+        self._results: list[dict[str, Any]] = []
+        self._panoptic: dict[str, dict[str, Any]] = {}  # by the name of the PNG
+        self._panoptic_images: list[dict[str, Any]] = []
+        self._stage_ms: dict[str, list[float]] = {}
+
+    def add(self, name: str, frame: Frame, segmentation: Segmentation) -> None:
+        image_id = next(self._next_id) if self._is_stream else self._ids[name]
+        found = [
+            {**result, "category_name": self._labels.name(result["category_id"])}
+            for result in instance_results(segmentation.instances, frame.image_size, name, image_id)
+        ]
+        if self._is_stream:
+            found = [{**result, "stamp_ns": frame.stamp_ns} for result in found]
+        self._results += found
+        self._frames += 1
+        for stage, milliseconds in segmentation.stage_ms.items():
+            self._stage_ms.setdefault(stage, []).append(milliseconds)
+        if self._labels.stuff and segmentation.panoptic is not None:
+            self._add_panoptic(name, image_id, segmentation)
+        shown = dataclasses.replace(segmentation, instances=_above(segmentation.instances, self._draw_above))
+        self._drawn += len(shown.instances)
+        picture = draw_segmentation(to_bgr(frame), shown, self._labels)
+        if self._is_stream:
+            self._video.write(picture)
+        else:
+            _write_image(self._folder / "annotated" / name, picture)
+
+    def finish(self) -> None:
+        """Writes what is written once, and closes the video."""
+        self._video.close()
+        self._write_json("instances.json", self._results)
+        if self._labels.stuff:
+            panoptic = {
+                "images": self._panoptic_images,
+                "annotations": list(self._panoptic.values()),
+                "categories": categories(self._labels),
+            }
+            self._write_json("panoptic.json", panoptic)
+
+    def table(self, unread: Sequence[str], device_name: str, stopped: str = "") -> str:
+        """What was done, for the terminal. stopped: what to say of a run that was interrupted."""
+        missed = f"  ({len(unread)} could not be read: {', '.join(unread)})" if unread else ""
+        counts = Counter(result["category_name"] for result in self._results)
+        medians = (f"{stage} {statistics.median(times):.1f}" for stage, times in self._stage_ms.items())
+        written = ["instances.json", "annotated/"]
+        if self._labels.stuff:
+            written += ["panoptic.json", "panoptic/"]
+        rows = [
+            ("frames" if self._is_stream else "images", f"{self._frames}{stopped}{missed}"),
+            ("instances", str(len(self._results))),
+            ("drawn", f"{self._drawn}, scored over {self._draw_above:g}"),
+            *((f"  {name}", str(count)) for name, count in counts.most_common()),
+            *self._panoptic_rows(),
+            ("median ms", "  ".join([*medians, f"on {device_name}"])),
+            ("results in", ", ".join(f"{self._folder}/{name}" for name in written)),
+        ]
+        width = max(len(title) for title, _ in rows)
+        return "\n".join(f"{title:<{width}}  {text}" for title, text in rows)
+
+    def _panoptic_rows(self) -> list[tuple[str, str]]:
+        if not self._labels.stuff:
+            return []
+        of_things = [info["isthing"] for found in self._panoptic.values() for info in found["segments_info"]]
+        things = sum(of_things)
+        return [
+            ("panoptic segments", f"{len(of_things)}  ({things} things, {len(of_things) - things} stuff)")
+        ]
+
+    def _add_panoptic(self, name: str, image_id: int, segmentation: Segmentation) -> None:
+        assert segmentation.panoptic is not None
+        height, width = segmentation.image_size
+        file_name = f"{name if self._is_stream else PurePath(name).with_suffix('')}.png"
+        if file_name in self._panoptic:  # a.jpg and a.png
+            file_name = f"{name}.png"
+        self._panoptic[file_name] = panoptic_annotation(segmentation.panoptic, file_name, image_id)
+        self._panoptic_images.append({"id": image_id, "file_name": name, "width": width, "height": height})
+        colours = panoptic_png(segmentation.panoptic.segment_map)
+        _write_image(self._folder / "panoptic" / file_name, np.ascontiguousarray(colours[..., ::-1]))
+
+    def _write_json(self, name: str, content: object) -> None:
+        (self._folder / name).write_text(json.dumps(content) + "\n")
+
+
+def _above(instances: Instances, score: float) -> Instances:
+    """The instances with greater scores: the first ones, as they are sorted."""
+    count = int(np.count_nonzero(instances.scores > score))
+    return Instances(
+        instances.boxes_xyxy[:count],
+        instances.scores[:count],
+        instances.class_ids[:count],
+        instances.masks[:count],
+        instances.ids[:count],
+    )
+
+
+def _write_image(path: Path, picture: NDArray[np.uint8]) -> None:
+    """Writes BGR under the given name, as PNG (name.png) where OpenCV does not write its format."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    target = path if cv2.haveImageWriter(str(path)) else path.with_name(f"{path.name}.png")
+    if not cv2.imwrite(str(target), picture):
+        raise RuntimeError(f"{target}: cannot be written; is the disk full?")
