@@ -54,6 +54,29 @@ def read_resnet_spec(tensors: Mapping[str, Tensor], prefix: str, stride_in_1x1: 
     )
 
 
+_DEPTHS: Mapping[tuple[int, ...], int] = {
+    (2, 2, 2, 2): 18,
+    (3, 4, 6, 3): 50,
+    (3, 4, 23, 3): 101,
+    (3, 8, 36, 3): 152,
+}
+
+
+def check_resnet(spec: ResNetSpec, depth: int | None, groups: int | None, source: str) -> None:
+    """Raises ValueError when a configuration describes another ResNet than the tensors are of.
+
+    depth, groups: as it says; None where it does not. source: names it.
+    """
+    own_depth = _DEPTHS.get(spec.blocks, 0)
+    own_depth = 34 if own_depth == 50 and not spec.bottleneck else own_depth
+    for what, said, own in (("layers", depth, own_depth), ("groups", groups, spec.groups)):
+        if said is not None and own and said != own:
+            raise ValueError(
+                f"{source} describes a ResNet of {said} {what}, but the weights are of one of {own}: "
+                "it is the configuration of another model"
+            )
+
+
 def count_numbered(names: Iterable[str], prefix: str) -> int:
     """How many different numbers follow the prefix."""
     return len({name[len(prefix) :].split(".", 1)[0] for name in names if name.startswith(prefix)})

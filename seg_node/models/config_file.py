@@ -4,9 +4,10 @@ YAML, as Detectron2 writes it, and the Python files of mmdetection, of which onl
 """
 
 import ast
+import difflib
 import logging
 import operator
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,12 @@ logger = logging.getLogger(__name__)
 _BASE_KEYS = ("_BASE_", "_base_")  # Detectron2's, mmdetection's: what a file changes
 _MAX_VALUES = 100_000
 _DELETE_KEY = "_delete_"  # mmdetection's: replace the base's settings instead of changing some
+
+
+def did_you_mean(key: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown key: what it may be a misspelling of."""
+    near = difflib.get_close_matches(key, list(known), n=1, cutoff=0.85)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 class _YAMLLoader(yaml.SafeLoader):

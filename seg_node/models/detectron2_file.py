@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+from seg_node.models.config_file import did_you_mean
 from seg_node.models.detectron2_keys import (
     OTHER_DEFAULTS,
     PASSED_OVER,
@@ -43,10 +44,13 @@ class Trunk:
     """The input, and what the weights of a ResNet do not tell.
 
     stride_in_1x1: a stage's stride of 2 is in the first 1x1 convolution of its first block, not in the 3x3.
+    depth, groups: of the ResNet; None where the file does not say.
     """
 
     input_spec: InputSpec = INPUT_SPEC
     stride_in_1x1: bool = True
+    depth: int | None = None
+    groups: int | None = None
 
 
 def floats(value: Any) -> tuple[float, ...]:
@@ -64,6 +68,10 @@ def count(value: Any) -> int:
     return int(value)
 
 
+def _if_said(value: Any) -> int | None:
+    return None if value is None else count(value)
+
+
 def _channels(value: Any) -> str:
     if value not in ("BGR", "RGB"):
         raise ValueError("expected BGR or RGB")
@@ -77,6 +85,8 @@ TRUNK: Honoured = {
     "MODEL.PIXEL_MEAN": (INPUT_SPEC.mean, "input_spec", "mean", three_floats),
     "MODEL.PIXEL_STD": (INPUT_SPEC.std, "input_spec", "std", three_floats),
     "MODEL.RESNETS.STRIDE_IN_1X1": (True, "stride_in_1x1", "", bool),
+    "MODEL.RESNETS.DEPTH": (None, "depth", "", _if_said),
+    "MODEL.RESNETS.NUM_GROUPS": (None, "groups", "", _if_said),
 }
 
 
@@ -94,11 +104,16 @@ def read_trunk(content: Mapping[str, Any], source: str) -> Trunk:
 def read_keys(
     content: Mapping[str, Any], source: str, known: Collection[str], passed_over: tuple[str, ...]
 ) -> dict[str, Any]:
-    """The file's keys; warns of those that are neither known nor begin with what is passed over."""
+    """The file's keys; warns of those that are neither known nor begin with what is passed over.
+
+    Raises ValueError when that is so of all."""
     keys = dict(_flatten(content))
     unknown = [key for key in keys if key not in known and not key.startswith(passed_over)]
+    if keys and len(unknown) == len(keys):
+        raise ValueError(f"{source}: has no key of Detectron2's: is it another software's?")
     if unknown:
-        logger.warning("%s: not understood and ignored: %s", source, ", ".join(unknown))
+        named = [f"{key}{did_you_mean(key, known)}" for key in unknown]
+        logger.warning("%s: not understood and ignored: %s", source, ", ".join(named))
     return keys
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from seg_node.labels import zero_based_labels
-from seg_node.models.backbones import NormLayer, ResNet, count_numbered, read_resnet_spec
+from seg_node.models.backbones import NormLayer, ResNet, check_resnet, count_numbered, read_resnet_spec
 from seg_node.models.checkpoint import Checkpoint, load_tensors
 from seg_node.models.rcnn.detectron2_config import Detectron2Config, read_detectron2_config
 from seg_node.models.rcnn.model import RCNNModel
@@ -58,6 +58,7 @@ def load_detectron2(
         raise ValueError(f"{checkpoint.path}: {their_name(error.args[0], names)} is missing") from error
     except (ValueError, IndexError, ArithmeticError) as error:
         raise ValueError(f"{checkpoint.path}: not a Mask R-CNN of Detectron2's kind: {error}") from error
+    _check_architecture(tensors, settled, source, checkpoint.path)
     load_tensors(network, tensors, lambda name: their_name(name, names), checkpoint.path)
     try:
         class_names = zero_based_labels(*_count_classes(network, settled, source), given=labels)
@@ -86,6 +87,22 @@ def _is_resnext(tensors: Mapping[str, Tensor]) -> bool:
     return weight is not None and weight.shape[1] < weight.shape[0]
 
 
+def _check_architecture(
+    tensors: Mapping[str, Tensor], config: Detectron2Config, source: str, path: Path
+) -> None:
+    """Raises ValueError when the config describes another model than the tensors are of."""
+    check_resnet(read_resnet_spec(tensors, "backbone."), config.depth, config.groups, source)
+    has_semantic_head = "semantic_head.predictor.weight" in tensors
+    if config.meta_architecture == "PanopticFPN" and not has_semantic_head:
+        raise ValueError(f"{source} describes a PanopticFPN, but the weights are of a Mask R-CNN")
+    if config.meta_architecture != "PanopticFPN" and has_semantic_head and source != "None":
+        logger.warning(
+            "%s: has a semantic head, which %s does not describe: used with Detectron2's defaults",
+            path,
+            source,
+        )
+
+
 def _build_network(tensors: Mapping[str, Tensor], config: Detectron2Config) -> MaskRCNN:
     """With random weights. tensors: by the network's names. Raises KeyError with a missing name."""
     read_norm = partial(_read_norm, tensors)
@@ -94,7 +111,7 @@ def _build_network(tensors: Mapping[str, Tensor], config: Detectron2Config) -> M
         raise KeyError("backbone.bn1.weight")
     backbone_spec = read_resnet_spec(tensors, "backbone.", config.stride_in_1x1)
     semantic_head: SemanticHead | None = None
-    if "semantic_head.predictor.weight" in tensors or config.meta_architecture == "PanopticFPN":
+    if "semantic_head.predictor.weight" in tensors:
         norm = read_norm("semantic_head.levels.0.0.1")
         semantic_head = build_semantic_head(tensors, "semantic_head.", norm)
     backbone = ResNet(backbone_spec, backbone_norm)

@@ -39,6 +39,7 @@ class Detectron2Config:
     """What a configuration says, by default that of the models with a feature pyramid.
 
     stride_in_1x1: a stage's stride of 2 is in the first 1x1 convolution of its first block, not in the 3x3.
+    depth, groups: of the ResNet; None where the file does not say.
     meta_architecture: GeneralizedRCNN or PanopticFPN.
     num_things, num_stuff: what the weights must have; None for any.
     """
@@ -47,6 +48,8 @@ class Detectron2Config:
     input_spec: InputSpec = INPUT_SPEC
     options: SegmentOptions = _OPTIONS
     stride_in_1x1: bool = True
+    depth: int | None = None
+    groups: int | None = None
     meta_architecture: str = "GeneralizedRCNN"
     num_things: int | None = None
     num_stuff: int | None = None

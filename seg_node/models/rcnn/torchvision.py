@@ -81,7 +81,7 @@ def is_embedded(checkpoint: Checkpoint) -> bool:
 def load_torchvision(
     checkpoint: Checkpoint, config: Mapping[str, Any], source: str, labels: LabelSet | None = None
 ) -> RCNNModel:
-    """The model of a checkpoint: the configuration in its metadata first, then `config` (`torchvision_config`).
+    """The model of a checkpoint: the configuration in its metadata first, then `config`.
 
     source: names `config` in errors. labels: the user's class names.
     Raises ValueError that names the file, and the tensor or key that does not fit.
@@ -111,7 +111,7 @@ def _stuff_names(network: MaskRCNN, names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _read_metadata(checkpoint: Checkpoint) -> Mapping[str, Any]:
-    """The configuration, JSON with the keys of `torchvision_config`, that a file of our own training carries."""
+    """The configuration, JSON, that a file of our own training carries."""
     if not is_embedded(checkpoint):
         return {}
     try:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from seg_node.models.config_file import did_you_mean
 from seg_node.models.rcnn.settings import RCNNSettings
 from seg_node.prepare import InputSpec
 from seg_node.types import SegmentOptions
@@ -91,7 +92,8 @@ def read_rcnn_config(content: Mapping[str, Any], source: str, base: RCNNConfig |
     known = {*_FIELDS, *_OWN_FIELDS, *_DESCRIPTIONS}
     unknown = [key for key in content if key not in known]
     if unknown:
-        raise ValueError(f"{source}: key {unknown[0]!r} is not known; known: {', '.join(sorted(known))}")
+        hint = did_you_mean(unknown[0], known) or f"; known: {', '.join(sorted(known))}"
+        raise ValueError(f"{source}: key {unknown[0]!r} is not known{hint}")
     try:
         for key, value in content.items():
             if key in _FIELDS:

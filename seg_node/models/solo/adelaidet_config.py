@@ -73,6 +73,8 @@ def read_adelaidet_config(content: Mapping[str, Any], source: str, num_classes: 
         trunk.input_spec,
         replace(PUBLISHED.options, **options),
         trunk.stride_in_1x1,
+        depth=trunk.depth,
+        groups=trunk.groups,
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from seg_node.labels import COCO_THING_NAMES, zero_based_labels
-from seg_node.models.backbones import FeaturePyramid, ResNet, count_numbered, read_resnet_spec
+from seg_node.models.backbones import FeaturePyramid, ResNet, check_resnet, count_numbered, read_resnet_spec
 from seg_node.models.checkpoint import Checkpoint, load_tensors
 from seg_node.models.config_file import parse_python_config
 from seg_node.models.deformable import make_deformable
@@ -58,6 +58,7 @@ def load_solo(
             if not content:
                 _log_assumed_input(settings, checkpoint)
         network = build_solo(tensors, settings)
+        _check_kind(network, tensors, settings, source)
     except KeyError as error:
         raise ValueError(f"{path}: {their_name(error.args[0], dialect)} is missing") from error
     except (IndexError, ArithmeticError) as error:
@@ -69,6 +70,14 @@ def load_solo(
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     return SoloModel(network, known, settings.input_spec, settings.options)
+
+
+def _check_kind(network: SOLO, tensors: Mapping[str, Tensor], config: SoloConfig, source: str) -> None:
+    """Raises ValueError when the configuration describes another model than the tensors are of."""
+    check_resnet(read_resnet_spec(tensors, "backbone."), config.depth, config.groups, source)
+    own = type(network.head).__name__.removesuffix("Head")
+    if config.head not in (None, own):
+        raise ValueError(f"{source} describes a {config.head}, but the weights are of a {own}")
 
 
 def build_solo(tensors: Mapping[str, Tensor], config: SoloConfig) -> SOLO:

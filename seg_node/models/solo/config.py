@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from seg_node.models.config_file import did_you_mean
 from seg_node.models.solo.config_keys import (
     HARMLESS_STEPS,
     PASSED_OVER,
@@ -34,6 +35,8 @@ def read_openmmlab_config(content: Section, source: str, base: SoloConfig, num_c
     """
     known = {*TOP_LEVEL_READ.split(), *TOP_LEVEL_PASSED_OVER.split()}
     unknown = [key for key in content if key not in known and not key.startswith("_")]
+    if content and not content.keys() & known:
+        raise ValueError(f"{source}: has no key of mmdetection's, such as model: is it another software's?")
     if unknown:
         logger.warning("%s: not understood and ignored: %s", source, ", ".join(unknown))
     model = _section(content, "model", "model", source)
@@ -54,7 +57,17 @@ def read_openmmlab_config(content: Section, source: str, base: SoloConfig, num_c
         options,
         stride_in_1x1=backbone.get("style", "pytorch") == "caffe",
         class_names=_read_class_names(content),
+        depth=_read(backbone, "depth", None, int, source),
+        groups=_read(backbone, "groups", None, int, source),
+        head=_head_kind(model),
     )
+
+
+def _head_kind(model: Section) -> str | None:
+    """SOLO, DecoupledSOLO or SOLOv2, as the type of the head says."""
+    kind = str(model.get("bbox_head", model.get("mask_head", {})).get("type", "")).upper()
+    kinds = {"SOLOV2": "SOLOv2", "DECOUPLED": "DecoupledSOLO", "SOLO": "SOLO"}
+    return next((name for part, name in kinds.items() if part in kind), None)
 
 
 def _read_settings(
@@ -172,7 +185,7 @@ def _check(section: Section, name: str, source: str) -> None:
             values = ", ".join(repr(value) for value in supported[key])
             raise ValueError(f"{source}: {name}.{key}: {value!r} is not supported; supported: {values}")
         if key not in known and not key.startswith("_"):
-            raise ValueError(f"{source}: {name}.{key} is not known")
+            raise ValueError(f"{source}: {name}.{key} is not known{did_you_mean(key, known)}")
 
 
 def _read(section: Section, key: str, default: Any, convert: Callable[[Any], Any], source: str) -> Any:

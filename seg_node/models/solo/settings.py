@@ -39,6 +39,7 @@ class SoloConfig:
     """What a configuration says.
 
     stride_in_1x1: see `ResNetSpec`. class_names: empty when it has none.
+    depth, groups: of the ResNet, head: SOLO, DecoupledSOLO or SOLOv2; None where it does not say.
     """
 
     settings: SoloSettings
@@ -46,6 +47,9 @@ class SoloConfig:
     options: SegmentOptions
     stride_in_1x1: bool = False
     class_names: tuple[str, ...] = ()
+    depth: int | None = None
+    groups: int | None = None
+    head: str | None = None
 
 
 # of all models published by WXinlong/SOLO and mmdetection, but for the input size of the light ones

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from seg_node.models.config_file import did_you_mean
 from seg_node.models.yolact.detect import YolactSettings
 from seg_node.prepare import InputSpec
 from seg_node.types import SegmentOptions
@@ -191,7 +192,8 @@ def _check(section: Mapping[str, Any], name: str, source: str) -> None:
                 supported = " or ".join(repr(choice) for choice in _SUPPORTED[name][key])
                 raise ValueError(f"{source}: {place}{key}: {value!r} is not supported, only {supported}")
         elif key not in _READ[name] and key not in _PASSED_OVER[name]:
-            raise ValueError(f"{source}: {place}{key} is not a key of YOLACT's configurations; remove it")
+            hint = did_you_mean(key, [*_SUPPORTED[name], *_READ[name]])
+            raise ValueError(f"{source}: {place}{key} is not a key of YOLACT's configurations{hint}")
 
 
 def _read(section: Mapping[str, Any], key: str, convert: Callable[[Any], T], default: T, source: str) -> T:
