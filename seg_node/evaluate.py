@@ -6,11 +6,16 @@ import json
 import statistics
 import sys
 from collections.abc import Sequence
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from tqdm import tqdm
 
+from seg_node import __version__
 from seg_node.average_precision import check_pycocotools
 from seg_node.engine import Engine, choose_device
 from seg_node.evaluation_table import evaluation_table
@@ -23,10 +28,13 @@ from seg_node.ground_truth import (
     read_true_image,
 )
 from seg_node.models.load import load_model
+from seg_node.result_folder import make_folder
 from seg_node.scorers import InstanceScorer, PanopticScorer
 from seg_node.types import SegmentOptions
 
 SCALE = "every ap, pq, sq and rq is from 0 to 1; null: there is nothing to score"
+# how many of the images that are left out are told one by one; evaluation.json has them all
+SHOWN_LEFT_OUT = 5
 
 
 def evaluate(
@@ -62,13 +70,16 @@ def evaluate(
         scorers.append(PanopticScorer(panoptic_truth, model.labels, out))
     if instance_truth:
         scorers.append(InstanceScorer(instance_truth, model.labels))
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     engine = Engine(model, choose_device(device))
     stage_ms, left_out = _run(engine, options, images, todo, scorers)
     given = {"family": family, "weights": weights, "config": config, "labels": labels}
     report = {
         "scale": SCALE,
         "model": {name: None if value is None else str(value) for name, value in given.items()},
+        "ground_truth": _ground_truth(images, coco, panoptic, panoptic_dir),
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "versions": _versions(),
         "device": engine.device_name,
         "score_threshold": options.score_threshold,
         "images": len(todo) - len(left_out),
@@ -79,7 +90,7 @@ def evaluate(
     for scorer in scorers:
         scorer.write(out)
     (out / "evaluation.json").write_text(json.dumps(report, indent=2) + "\n")
-    print(evaluation_table(report))
+    print(evaluation_table(report, own_threshold=score_threshold is None))
     print(f"results in {out}/evaluation.json, predictions beside it")
     return 1 if left_out else 0
 
@@ -95,8 +106,34 @@ def _read_truths(
         check_pycocotools()
     return (
         read_instance_truth(coco) if coco else None,
-        read_panoptic_truth(panoptic, panoptic_dir or panoptic.with_suffix("")) if panoptic else None,
+        read_panoptic_truth(panoptic, _map_folder(panoptic, panoptic_dir)) if panoptic else None,
     )
+
+
+def _map_folder(panoptic: Path, panoptic_dir: Path | None) -> Path:
+    return panoptic_dir or panoptic.with_suffix("")
+
+
+def _ground_truth(
+    images: Path, coco: Path | None, panoptic: Path | None, panoptic_dir: Path | None
+) -> dict[str, str | None]:
+    """What was compared with, by the names of the options."""
+    maps = _map_folder(panoptic, panoptic_dir) if panoptic else None
+    given = {"coco": coco, "panoptic": panoptic, "panoptic_dir": maps, "images": images}
+    return {name: None if path is None else str(path) for name, path in given.items()}
+
+
+def _versions() -> dict[str, str | None]:
+    try:
+        pycocotools = version("pycocotools")
+    except PackageNotFoundError:
+        pycocotools = None
+    return {
+        "seg_node": __version__,
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+        "pycocotools": pycocotools,
+    }
 
 
 def _choose_images(
@@ -137,10 +174,13 @@ def _run(
                 scorer.add(image, segmentation)
         except ValueError as error:
             left_out[image.file_name] = str(error)
-            tqdm.write(f"left out {image.file_name}: {error}", file=sys.stderr)
+            if len(left_out) <= SHOWN_LEFT_OUT:
+                tqdm.write(f"left out {image.file_name}: {error}", file=sys.stderr)
             continue
         for stage, milliseconds in segmentation.stage_ms.items():
             stage_ms.setdefault(stage, []).append(milliseconds)
+    if len(left_out) > SHOWN_LEFT_OUT:
+        print(f"left out {len(left_out) - SHOWN_LEFT_OUT} more images", file=sys.stderr)
     if len(left_out) == len(images):
         raise RuntimeError(f"{folder}: none of the {len(images)} images could be scored")
     return stage_ms, left_out

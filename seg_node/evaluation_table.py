@@ -16,12 +16,18 @@ _COLUMNS = {
 }
 
 
-def evaluation_table(report: Mapping[str, Any]) -> str:
-    """report: the content of evaluation.json."""
+def evaluation_table(report: Mapping[str, Any], own_threshold: bool) -> str:
+    """report: the content of evaluation.json. own_threshold: the score threshold is that of the model."""
     left_out = report["images_left_out"]
     missed = f"  (left out {_listed(list(left_out))})" if left_out else ""
     medians = "  ".join(f"{stage} {ms:.1f}" for stage, ms in report["median_ms"].items())
-    rows = [("images", f"{report['images']}{missed}"), ("median ms", f"{medians}  on {report['device']}")]
+    whose = "its reference's own" if own_threshold else "as given"
+    hint = "; AP is higher the lower it is" if "mask_ap" in report else ""
+    rows = [
+        ("images", f"{report['images']}{missed}"),
+        ("median ms", f"{medians}  on {report['device']}"),
+        ("score threshold", f"{report['score_threshold']:g}, {whose}{hint}"),
+    ]
     for kind, classes in report["classes"].items():
         rows.append((f"{kind}: classes scored", _listed(classes["scored"])))
         if classes["not_known_to_model"]:

@@ -75,6 +75,11 @@ def read_instance_truth(path: Path) -> InstanceTruth:
     """Raises FileNotFoundError; ValueError naming the file and what is missing in it."""
     content = _read_json(path)
     annotations = content["annotations"]
+    if any("segments_info" in annotation for annotation in annotations):
+        raise ValueError(
+            f"{path}: is a ground truth of panoptic maps (its annotations have 'segments_info'); "
+            "it belongs to --panoptic"
+        )
     for annotation in annotations:
         for key in ("image_id", "category_id", "bbox", "segmentation"):
             _check_has(annotation, key, f"{path}: annotation {annotation.get('id')}")
@@ -86,9 +91,14 @@ def read_panoptic_truth(path: Path, folder: Path) -> PanopticTruth:
 
     Raises FileNotFoundError; ValueError naming the file and what is missing in it.
     """
+    content = _read_json(path)
+    if any("segmentation" in entry and "segments_info" not in entry for entry in content["annotations"]):
+        raise ValueError(
+            f"{path}: is a ground truth of instances (its annotations have 'segmentation'); "
+            "it belongs to --coco, in seg_node train to --data"
+        )
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder of panoptic maps; name it with --panoptic-dir")
-    content = _read_json(path)
     images, maps, segments = _images(content, path), {}, {}
     for annotation in content["annotations"]:
         for key in ("segments_info", "image_id", "file_name"):

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import shutil
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from seg_node import __version__
 from seg_node import evaluate as evaluate_module
 from seg_node.average_precision import average_precision
 from seg_node.cli import main
@@ -301,6 +303,55 @@ def test_images_that_do_not_fit_are_left_out_by_name(
     assert "left out 3.png" in output.err and "left out 4: 1.png, 2.png" in output.out
 
 
+def test_many_images_left_out_are_told_in_few_lines(
+    tmp_path: Path, known_model: KnownModel, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_images(tmp_path / "images", 1)
+    annotations = [annotation(i, 7, PERSON_BOX, i) for i in range(30)]
+    assert main(["evaluate", *write_coco(tmp_path / "truth.json", annotations, 30)]) == 1
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("left out")]
+    assert [line.split(":")[0] for line in lines] == [
+        *(f"left out {i}.png" for i in range(1, 6)),
+        "left out 24 more images",
+    ]
+    assert len(report_in(tmp_path)["images_left_out"]) == 29
+
+
+def test_the_report_says_what_was_compared_when_and_with_which_versions(
+    tmp_path: Path, known_model: KnownModel
+) -> None:
+    write_images(tmp_path / "images", 1)
+    panoptic = write_panoptic(tmp_path)
+    before = datetime.now(timezone.utc).replace(microsecond=0)
+    assert main(["evaluate", *panoptic]) == 0
+    report = report_in(tmp_path)
+    assert report["ground_truth"] == {
+        "coco": None,
+        "panoptic": str(tmp_path / "truth.json"),
+        "panoptic_dir": str(tmp_path / "truth"),
+        "images": str(tmp_path / "images"),
+    }
+    assert before <= datetime.fromisoformat(report["date"]) <= datetime.now(timezone.utc)
+    assert set(report["versions"]) == {"seg_node", "torch", "numpy", "pycocotools"}
+    assert report["versions"]["seg_node"] == __version__ and report["versions"]["numpy"] == np.__version__
+    assert report["versions"]["torch"] == torch.__version__
+
+
+def test_the_table_says_which_score_threshold_was_used(
+    tmp_path: Path, known_model: KnownModel, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_images(tmp_path / "images", 1)
+    coco, panoptic = write_coco(tmp_path / "coco.json", [], 1), write_panoptic(tmp_path)
+    for arguments, words in (
+        (coco, "0.25, its reference's own; AP is higher the lower it is"),
+        ([*coco, "--score-threshold", "0.5"], "0.5, as given; AP is higher the lower it is"),
+        (panoptic, "0.25, its reference's own"),
+    ):
+        assert main(["evaluate", *arguments]) == 0
+        (line,) = (x for x in capsys.readouterr().out.splitlines() if x.startswith("score threshold"))
+        assert line.removeprefix("score threshold").strip() == words
+
+
 def test_images_are_turned_upright(tmp_path: Path, known_model: KnownModel) -> None:
     write_images(tmp_path / "images", 1, SIZE[::-1])
     exif = Image.Exif()
@@ -347,10 +398,12 @@ def test_wrong_arguments_are_explained(
     assert "needs --panoptic" in refused(tmp_path, capsys, *coco, "--panoptic-dir", str(tmp_path))
     assert "limit 0" in refused(tmp_path, capsys, *coco, "--limit", "0")
     assert "score threshold 2" in refused(tmp_path, capsys, *coco, "--score-threshold", "2")
-    assert "no 'segments_info'" in refused(
-        tmp_path, capsys, "--panoptic", coco[1], "--panoptic-dir", str(tmp_path), *coco[2:]
-    )
-    assert "no 'category_id'" in refused(tmp_path, capsys, "--coco", panoptic[1], *coco[2:])
+    told = refused(tmp_path, capsys, "--panoptic", coco[1], *coco[2:])
+    assert f"{coco[1]}: is a ground truth of instances" in told and "it belongs to --coco" in told
+    told = refused(tmp_path, capsys, "--coco", panoptic[1], *coco[2:])
+    assert f"{panoptic[1]}: is a ground truth of panoptic maps" in told and "belongs to --panoptic" in told
+    (tmp_path / "file").write_text("")
+    assert "a file is in its place" in refused(tmp_path, capsys, *coco[:-1], str(tmp_path / "file"))
     shutil.rmtree(tmp_path / "truth")
     assert "--panoptic-dir" in refused(tmp_path, capsys, *panoptic)
     (tmp_path / "images/0.png").unlink()
