@@ -1,6 +1,7 @@
 """seg_node play: the player as a process of its own, heard over DDS."""
 
 import itertools
+import re
 import signal
 import subprocess
 import sys
@@ -170,15 +171,19 @@ def test_compressed_images_go_to_the_twin_topic_until_ctrl_c(folder: Path, probe
         wait_until(lambda: len(heard) > 1, 60, "two images")
         player.send_signal(signal.SIGINT)
         assert player.wait(30) == 0
-        assert "Traceback" not in player.communicate()[0]
+        output = player.communicate()[0]
+    assert "Traceback" not in output
+    published = re.search(r"published (\d+) images in", output)
+    assert published and int(published[1]) >= 2
     assert "jpeg" in heard[0].format and heard[0].header.frame_id == "front"
     assert decode_message(heard[0]).pixels.shape == (12, 12, 3)
 
 
 def test_without_a_subscriber_it_gives_up_and_names_the_topic(folder: Path) -> None:
-    with playing(folder, "--topic", "/nobody/here", "--wait", "0.2") as player:
+    with playing(folder, "--topic", "/nobody/here", "--wait", "1.2") as player:
         output = player.communicate(timeout=60)[0]
     assert player.returncode == 1
+    assert output.startswith("waiting for a subscriber of /nobody/here (up to 1.2 s)\n")
     assert "/nobody/here" in output and "Traceback" not in output
 
 
@@ -197,3 +202,10 @@ def test_arguments_that_cannot_work_are_refused(folder: Path, arguments: list[st
 def test_a_missing_source_is_named() -> None:
     with pytest.raises(FileNotFoundError, match="nowhere"):
         main(["/nowhere/at_all"])
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="cameras have other names there")
+@pytest.mark.parametrize("camera", ["/dev/video977", "977"])
+def test_a_camera_that_does_not_exist_fails_at_once(camera: str) -> None:
+    with pytest.raises(FileNotFoundError, match="/dev/video977: no such camera; there are: "):
+        main([camera])

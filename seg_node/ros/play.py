@@ -5,6 +5,7 @@ its node does not spin.
 """
 
 import argparse
+import glob
 import itertools
 import os
 import sys
@@ -36,6 +37,8 @@ JPEG_QUALITY = 90
 LONGEST_GAP_S = 10.0
 # Best effort has no acknowledgement: the last images need the process a little longer.
 LINGER_S = 0.5
+# So long it waits for a subscriber without a word.
+QUIET_WAIT_S = 1.0
 # A subscriber that we have found needs a moment more to find us.
 MATCH_S = 0.2
 
@@ -57,6 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(remove_ros_args(["play", *arguments])[1:])
     source = open_source(options.source, options.bag_topic, _tell_left_out)
     _check(options, source)
+    if source.kind == "camera":
+        _check_device(options.source[0])
     memory.keep_large_buffers()
     interrupt = Interrupt()
     rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
@@ -109,24 +114,28 @@ def _play(node: Node, source: Source, options: argparse.Namespace, interrupt: In
     print(f"playing {source.name} on {publisher.topic_name}", flush=True)
     began = time.monotonic()
     with open(options.log or os.devnull, "w", buffering=1) as log:
-        count = _publish_all(node, publisher, source, options, log, interrupt)
-    print(f"published {count} images in {time.monotonic() - began:.1f} s", flush=True)
+        count = 0
+        try:
+            for _ in _publish_each(node, publisher, source, options, log, interrupt):
+                count += 1
+        finally:  # after Ctrl-C too
+            print(f"published {count} images in {time.monotonic() - began:.1f} s", flush=True)
     time.sleep(LINGER_S)
 
 
-def _publish_all(
+def _publish_each(
     node: Node,
     publisher: Publisher,
     source: Source,
     options: argparse.Namespace,
     log: TextIO,
     interrupt: Interrupt,
-) -> int:
-    """Send every frame when it is due; gives their number."""
+) -> Iterator[None]:
+    """Send every frame when it is due; comes back after each."""
     rate_hz = options.rate or (IMAGES_RATE_HZ if source.kind == "images" else None)
     usual_s = 1.0 / (rate_hz or source.fps or 30.0)
     frame_id = options.frame_id or (None if source.kind == "bag" else "camera_optical_frame")
-    count, due, last_ns = 0, 0.0, None
+    due, last_ns = 0.0, None
     for index, name, frame in itertools.islice(_rounds(source, options), options.frames):
         interrupt.check()
         # All slow work is done before the wait: what follows it is stamping and sending.
@@ -140,9 +149,9 @@ def _publish_all(
         if source.kind != "camera" and not options.keep_stamps:
             message.header.stamp = node.get_clock().now().to_msg()
         publisher.publish(message)
-        count, last_ns = count + 1, frame.stamp_ns
+        last_ns = frame.stamp_ns
         print(index, convert.stamp_to_ns(message.header.stamp), name, sep=",", file=log)
-    return count
+        yield
 
 
 def _sleep_until(due: float, interrupt: Interrupt) -> None:
@@ -169,10 +178,14 @@ def _create_publisher(node: Node, options: argparse.Namespace) -> Publisher:
 
 
 def _wait_for_subscriber(publisher: Publisher, timeout_s: float, interrupt: Interrupt) -> None:
-    end = time.monotonic() + timeout_s
+    began, told = time.monotonic(), False
     while publisher.get_subscription_count() == 0:
         interrupt.check()
-        if time.monotonic() > end:
+        waited_s = time.monotonic() - began
+        if waited_s > QUIET_WAIT_S and not told:
+            told = True
+            print(f"waiting for a subscriber of {publisher.topic_name} (up to {timeout_s:g} s)", flush=True)
+        if waited_s > timeout_s:
             raise RuntimeError(
                 f"nobody subscribed to {publisher.topic_name} in {timeout_s:g} s; is the node active, and "
                 "this its image topic? (--wait 0 does not wait)"
@@ -192,6 +205,16 @@ def _check(options: argparse.Namespace, source: Source) -> None:
         raise ValueError(f"--rate: {source.name} is a camera and has its own rate")
     if options.keep_stamps and source.kind != "bag":
         raise ValueError(f"--keep-stamps: only bags have stamps to keep, and {source.name} is none")
+
+
+def _check_device(camera: str) -> None:
+    """camera: its path or number. Opening one that is not there would only be told at the first image."""
+    if not sys.platform.startswith("linux"):
+        return
+    device = Path(f"/dev/video{camera}" if camera.isdecimal() else camera)
+    if not device.exists():
+        present = ", ".join(sorted(glob.glob("/dev/video*"))) or "none"
+        raise FileNotFoundError(f"{device}: no such camera; there are: {present}")
 
 
 def _parser() -> argparse.ArgumentParser:
