@@ -16,15 +16,16 @@ Segments images, a video or a ROS bag with a model, without ROS.
 
 writes into DIR:
   instances.json   COCO results: one entry an instance, best first within an image, images in input order
-                   (file_name, image_id, category_id, bbox, score, segmentation as compressed RLE);
-                   frames of a video or bag also have stamp_ns
+                   (file_name, image_id, category_id, category_name, bbox, score, segmentation as
+                   compressed RLE); frames of a video or bag also have stamp_ns
   panoptic.json, panoptic/*.png
                    COCO panoptic format, where the model knows stuff classes
   annotated/*      every image with its objects drawn, under its own name; for a video or bag one video.
                    Drawn are instances scored over 0.5, or all with --score-threshold
 
 image_id is the number in a file name made of digits (000000000139.jpg: 139), else 1, 2, 3 …
-category_id is the class id of the model's checkpoint, as in the ROS messages.
+category_id is the class id of the model's checkpoint, as in the ROS messages, and not always COCO's.
+Results of an earlier run in DIR are replaced. After Ctrl-C the results so far are written.
 Images are turned upright as their EXIF orientation says, as cv2.imread and Detectron2 do; sizes and
 coordinates are those of the upright image.
 An image that cannot be read is named and left out; the exit status is then 1."""
@@ -36,7 +37,8 @@ name, upper and lower case alike: those known to both sides are scored, the othe
 writes into DIR:
   evaluation.json  mask_ap, mask_ap50, box_ap, box_ap50 with --coco (COCO's AP, by pycocotools);
                    pq, sq, rq of all, things and stuff with --panoptic (as panopticapi computes them);
-                   all from 0 to 1; per_class, classes, images, images_left_out, median_ms, device, model
+                   all from 0 to 1; per_class, classes, images, images_left_out, median_ms, device, model,
+                   ground_truth, date, versions
   instances.json   what was predicted, as COCO results in the ground truth's category ids, with --coco
   panoptic.json, panoptic/*.png
                    what was predicted, in COCO's panoptic format, with --panoptic
