@@ -103,6 +103,10 @@ def read_labels(path: Path, first_id: int) -> LabelSet:
         stuff = _read_names(content.get("stuff") or [], max(things, default=first_id - 1) + 1)
         if things.keys() & stuff.keys():
             raise ValueError(f"class {min(things.keys() & stuff.keys())} is both thing and stuff")
+        names = [*things.values(), *stuff.values()]
+        twice = [name for name in names if names.count(name) > 1]
+        if twice:
+            raise ValueError(f"{twice[0]!r} names two classes")
     except (yaml.YAMLError, ValueError) as error:
         raise ValueError(f"{path}: not a file of class names ({error})") from error
     return LabelSet(things, stuff)
@@ -113,7 +117,10 @@ def _read_names(names: Any, first_id: int) -> dict[int, str]:
         names = dict(enumerate(names, start=first_id))
     if not isinstance(names, dict) or not all(isinstance(i, int) and i >= 0 for i in names):
         raise ValueError("expected a list of names or class ids with names")
-    return {class_id: str(name) for class_id, name in names.items()}
+    odd = [name for name in names.values() if not isinstance(name, str)]
+    if odd:
+        raise ValueError(f"{odd[0]!r} is not a name: write it in quotes")
+    return names
 
 
 def _complete(given: LabelSet, things: range, stuff: range) -> LabelSet:
@@ -121,11 +128,15 @@ def _complete(given: LabelSet, things: range, stuff: range) -> LabelSet:
     for kind, names, ids in (("thing", given.things, things), ("stuff", given.stuff, stuff)):
         strange = sorted(names.keys() - set(ids))
         if strange:
-            known = f"{kind} classes {ids.start} … {ids.stop - 1}" if ids else f"no {kind} classes"
-            raise ValueError(f"{names[strange[0]]!r} is named as {kind} {strange[0]}, but there are {known}")
+            known = f"has {kind} classes {ids.start} … {ids.stop - 1}" if ids else f"has no {kind} classes"
+            raise ValueError(
+                f"the labels file names {kind} {strange[0]} {names[strange[0]]!r}, but the checkpoint {known}"
+            )
     missing = [i for i in (*things, *stuff) if i not in given.things and i not in given.stuff]
     if missing:
-        logger.warning("%d classes have no names: %s", len(missing), ", ".join(map(str, missing[:10])))
+        more = ", …" if len(missing) > 10 else ""
+        listed = ", ".join(map(str, missing[:10])) + more
+        logger.warning("the labels file leaves %d classes without a name: %s", len(missing), listed)
     numbers = _numbers(things, stuff)
     return LabelSet({**numbers.things, **given.things}, {**numbers.stuff, **given.stuff})
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from textwrap import shorten
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from seg_node.models.load import load_model
 from seg_node.types import Frame, LabelSet, PanopticSegments, Segmentation
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Prediction:
     """What a model found in one image, N objects, best first.
 
@@ -61,9 +62,15 @@ class Prediction:
         assert self.segmentation.panoptic is not None
         return self.segmentation.panoptic
 
-    def draw(self) -> NDArray[np.uint8]:
-        """The image (BGR) with masks, boxes, names and scores over it."""
-        return draw_segmentation(self.image, self.segmentation, self.labels)
+    def draw(self, min_score: float = 0.5) -> NDArray[np.uint8]:
+        """The image (BGR) with masks, boxes, names and scores of the objects scored over min_score."""
+        shown = self.segmentation.instances.scored_over(min_score)
+        return draw_segmentation(self.image, replace(self.segmentation, instances=shown), self.labels)
+
+    def __repr__(self) -> str:
+        found = ", ".join(f"{name} {score:.2f}" for name, score in zip(self.names, self.scores, strict=True))
+        height, width = self.segmentation.image_size
+        return f"Prediction({len(self.scores)} objects in {width}x{height}: {shorten(found, 200)})"
 
 
 class Predictor:
@@ -92,6 +99,10 @@ class Predictor:
         """
         model = load_model(family, weights, config, labels)
         options = model.default_options
+        if score_threshold is not None and not 0 <= score_threshold <= 1:
+            raise ValueError(
+                f"score_threshold {score_threshold:g} is out of range; give a number from 0 to 1"
+            )
         if score_threshold is not None:
             options = replace(options, score_threshold=score_threshold)
         if classes is not None:
@@ -99,6 +110,10 @@ class Predictor:
         self.options = replace(options, panoptic=True)
         self.labels = model.labels
         self._engine = Engine(model, choose_device(device))
+
+    def __repr__(self) -> str:
+        kinds = f"{len(self.labels.things)} classes of things, {len(self.labels.stuff)} of stuff"
+        return f"Predictor({kinds}, on {self._engine.device_name})"
 
     def __call__(self, image: NDArray[np.uint8]) -> Prediction:
         """Segments an image, uint8 (H, W, 3), BGR as cv2.imread gives. Raises ValueError for another form."""

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from seg_node.coco import categories, image_ids, instance_results, panoptic_annotation, panoptic_png
 from seg_node.draw import draw_segmentation, to_bgr
 from seg_node.sources import Source
-from seg_node.types import Frame, Instances, LabelSet, Segmentation
+from seg_node.types import Frame, LabelSet, Segmentation
 from seg_node.video import AnnotatedVideo
 
 _FILES = ("instances.json", "panoptic.json")
@@ -96,7 +96,9 @@ class ResultFolder:
             self._stage_ms.setdefault(stage, []).append(milliseconds)
         if self._labels.stuff and segmentation.panoptic is not None:
             self._add_panoptic(name, image_id, segmentation)
-        shown = dataclasses.replace(segmentation, instances=_above(segmentation.instances, self._draw_above))
+        shown = dataclasses.replace(
+            segmentation, instances=segmentation.instances.scored_over(self._draw_above)
+        )
         self._drawn += len(shown.instances)
         picture = draw_segmentation(to_bgr(frame), shown, self._labels)
         if self._is_stream:
@@ -158,18 +160,6 @@ class ResultFolder:
 
     def _write_json(self, name: str, content: object) -> None:
         (self._folder / name).write_text(json.dumps(content) + "\n")
-
-
-def _above(instances: Instances, score: float) -> Instances:
-    """The instances with greater scores: the first ones, as they are sorted."""
-    count = int(np.count_nonzero(instances.scores > score))
-    return Instances(
-        instances.boxes_xyxy[:count],
-        instances.scores[:count],
-        instances.class_ids[:count],
-        instances.masks[:count],
-        instances.ids[:count],
-    )
 
 
 def _write_image(path: Path, picture: NDArray[np.uint8]) -> None:

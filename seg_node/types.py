@@ -85,6 +85,17 @@ class Instances:
     def __len__(self) -> int:
         return len(self.masks)
 
+    def scored_over(self, score: float) -> "Instances":
+        """Those with greater scores: the first ones, as they are sorted."""
+        count = int(np.count_nonzero(self.scores > score))
+        return Instances(
+            self.boxes_xyxy[:count],
+            self.scores[:count],
+            self.class_ids[:count],
+            self.masks[:count],
+            self.ids[:count],
+        )
+
     @staticmethod
     def empty() -> "Instances":
         return Instances(

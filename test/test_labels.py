@@ -1,9 +1,12 @@
 """Class names of published checkpoints and of those that bring their own or none."""
 
+from pathlib import Path
+
 import pytest
 from torchvision.models._meta import _COCO_CATEGORIES
 
-from seg_node.labels import labels_for
+from seg_node.labels import labels_for, read_labels, zero_based_labels
+from seg_node.types import LabelSet
 
 
 def test_coco_names_are_torchvisions() -> None:
@@ -20,3 +23,49 @@ def test_own_names_are_used_and_counted() -> None:
 def test_classes_without_names_are_numbered_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     assert labels_for(3).things == {1: "1", 2: "2"}
     assert "2 classes and no names" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("things: [cup, cup]", "'cup' names two classes"),
+        ("things: [1, 2]", "1 is not a name: write it in quotes"),
+        ("things: [cup, no]", "False is not a name"),
+        ("things: {0: cup}\nstuff: {0: wall}", "class 0 is both thing and stuff"),
+        ("classes: [cup]", "expected the keys things"),
+        ("things: cup", "expected a list of names"),
+    ],
+)
+def test_file_of_names_that_cannot_be_meant_is_refused(content: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "names.yaml").write_text(content)
+    with pytest.raises(ValueError, match=words):
+        read_labels(tmp_path / "names.yaml", 0)
+
+
+def test_names_are_counted_on_from_the_things(tmp_path: Path) -> None:
+    (tmp_path / "names.yaml").write_text("things: [cup, bowl]\nstuff: [wall]")
+    assert read_labels(tmp_path / "names.yaml", 1) == LabelSet({1: "cup", 2: "bowl"}, {3: "wall"})
+    (tmp_path / "names.yaml").write_text("things: {4: cup}\nstuff: {2: wall}")
+    assert read_labels(tmp_path / "names.yaml", 1) == LabelSet({4: "cup"}, {2: "wall"})
+    with pytest.raises(FileNotFoundError, match="absent"):
+        read_labels(tmp_path / "absent.yaml", 0)
+
+
+def test_given_names_must_fit_the_checkpoint(caplog: pytest.LogCaptureFixture) -> None:
+    given = LabelSet({0: "cup"}, {2: "wall"})
+    assert zero_based_labels(2, 1, given=given) == LabelSet({0: "cup", 1: "1"}, {2: "wall"})
+    assert "leaves 1 classes without a name: 1" in caplog.text
+    with pytest.raises(ValueError, match=r"names stuff 2 'wall', but the checkpoint has no stuff classes"):
+        zero_based_labels(3, given=given)
+    with pytest.raises(ValueError, match=r"thing 1 'bowl', but the checkpoint has thing classes 0 … 0"):
+        zero_based_labels(1, given=LabelSet({0: "cup", 1: "bowl"}))
+
+
+def test_coco_names_are_for_as_many_classes_only() -> None:
+    panoptic = zero_based_labels(80, 53)
+    assert (panoptic.things[0], panoptic.stuff[80], panoptic.stuff[132]) == ("person", "banner", "rug-merged")
+    assert zero_based_labels(80).stuff == {}
+    assert zero_based_labels(2, 1, ["a", "b", "c"]) == LabelSet({0: "a", 1: "b"}, {2: "c"})
+    assert zero_based_labels(80, 3).things[0] == "0"
+    with pytest.raises(ValueError, match="2 class names for 3 classes"):
+        zero_based_labels(2, 1, ["a", "b"])

@@ -283,3 +283,20 @@ def test_full_size_architecture_has_exactly_the_published_tensors(
         ours = {name: str(tuple(tensor.shape)) for name, tensor in build().state_dict().items()}
     assert {our_name(name): shape for name, shape in published.items()} == ours
     assert {their_name(name) for name in ours} == {their_name(our_name(name)) for name in published}
+
+
+def test_family_that_the_file_is_not_of_is_refused_by_its_own(thin_checkpoint: tuple[Path, Path]) -> None:
+    with pytest.raises(ValueError, match="a checkpoint of the torchvision family, not of solo"):
+        load_model("solo", thin_checkpoint[0])
+
+
+def test_config_without_weights_is_refused(thin_checkpoint: tuple[Path, Path]) -> None:
+    with pytest.raises(ValueError, match=r"thin\.yaml is given without the weights"):
+        load_model("auto", None, thin_checkpoint[1])
+
+
+def test_folder_and_hub_name_are_answered_with_what_to_give(thin_checkpoint: tuple[Path, Path]) -> None:
+    with pytest.raises(ValueError, match=r"a folder without .* name the file in it: thin\.pth"):
+        load_model("auto", thin_checkpoint[0].parent)
+    with pytest.raises(FileNotFoundError, match="hf download facebook/detr --local-dir FOLDER"):
+        load_model("auto", "facebook/detr")

@@ -148,3 +148,13 @@ def test_without_a_subscriber_the_model_rests_and_the_frames_are_counted(
         assert probe.set_parameter("always_on", True)[0].successful
         camera.publish(image_message(picture(), 2000))
         wait_until(lambda: count(reports, "processed") == 1, 20, "a processed frame")
+
+
+def test_a_topic_without_images_is_told_with_those_that_have_some(
+    weights: dict[str, Any], probe: Probe, tmp_path: Path
+) -> None:
+    camera = probe.node.create_publisher(Image, "/camera/image_raw", 5)
+    with running_node(tmp_path, weights, {"image": "/wrong/topic"}) as node:
+        node.wait_for_log("no image has come on /wrong/topic for 10 s", 30)
+        assert "topics on which Image is published: /camera/image_raw" in node.log
+    probe.node.destroy_publisher(camera)

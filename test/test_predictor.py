@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,10 @@ import pytest
 from parity import full
 
 from seg_node import Predictor
+from seg_node.draw import draw_segmentation
 from seg_node.engine import Engine, choose_device
 from seg_node.models.load import load_model
-from seg_node.types import Frame
+from seg_node.types import Frame, Instances
 
 Checkpoint = tuple[Path, Path]
 
@@ -65,3 +67,26 @@ def test_image_of_another_form_is_refused_by_what_it_is(thin_checkpoint: Checkpo
 def test_importing_the_package_does_not_load_torch() -> None:
     code = "import sys, seg_node; assert 'torch' not in sys.modules; assert seg_node.Predictor"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_it_says_in_one_line_what_it_is_and_found(thin_checkpoint: Checkpoint, image: np.ndarray) -> None:
+    weights, config = thin_checkpoint
+    predictor = Predictor(config, weights, device="cpu")
+    assert repr(predictor) == "Predictor(80 classes of things, 0 of stuff, on cpu)"
+    found = predictor(image)
+    assert repr(found).startswith(f"Prediction({len(found.scores)} objects in 120x90: {found.names[0]} ")
+    assert len(repr(found)) < 300 and "\n" not in repr(found)
+
+
+def test_picture_shows_what_is_scored_over_the_callers_number(
+    thin_checkpoint: Checkpoint, image: np.ndarray
+) -> None:
+    found = Predictor(thin_checkpoint[1], thin_checkpoint[0], device="cpu")(image)
+    nothing = replace(found.segmentation, instances=Instances.empty())
+    np.testing.assert_array_equal(found.draw(1.0), draw_segmentation(image, nothing, found.labels))
+    np.testing.assert_array_equal(found.draw(0.0), draw_segmentation(image, found.segmentation, found.labels))
+
+
+def test_threshold_beyond_one_is_refused(thin_checkpoint: Checkpoint) -> None:
+    with pytest.raises(ValueError, match="score_threshold 50 is out of range"):
+        Predictor(thin_checkpoint[1], thin_checkpoint[0], score_threshold=50)

@@ -91,6 +91,13 @@ def test_labels_of_the_user_tell_stuff(eomt: Path, caplog: pytest.LogCaptureFixt
     assert labels == LabelSet({0: "lorry", 1: "person"}, {2: "street"}) and not caplog.records
 
 
+def test_labels_by_the_checkpoints_own_names_keep_its_ids(eomt: Path) -> None:
+    first, second, third = NAMES
+    # in a list the first place would be class 0
+    labels = load_transformers(eomt, LabelSet({0: third, 1: second}, {2: first})).labels
+    assert labels == LabelSet({2: third, 1: second}, {0: first})
+
+
 def test_labels_of_classes_that_are_not_there_are_refused(eomt: Path) -> None:
     with pytest.raises(ValueError, match=r"eomt: .* classes up to 2, but the labels name 3"):
         load_transformers(eomt, LabelSet({0: "car"}, {3: "sky"}))

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, NoReturn, get_args
 
 from seg_node.fetch import cached_weights
 from seg_node.labels import read_labels
@@ -36,6 +36,7 @@ _RECOGNISERS: Mapping[str, Callable[[Checkpoint], bool]] = {
     "yolact": lambda checkpoint: is_yolact(checkpoint.tensors),
     "solo": lambda checkpoint: is_solo(checkpoint.tensors),
 }
+_WEIGHTS_SUFFIXES = (".pth", ".pt", ".pkl", ".safetensors")
 EMBEDDED_WEIGHTS = Path(__file__).parents[1] / "weights" / "embedded.safetensors"
 
 
@@ -59,6 +60,8 @@ def load_model(
         raise ValueError(
             f"model family {family!r} is not known; known: auto, {', '.join(get_args(ModelFamily))}"
         )
+    if weights is None and config is not None and family == "auto":
+        raise ValueError(f"{config} is given without the weights that it is for")
     path = _find_weights(family, weights)
     if family == "auto" and is_transformers_folder(path):
         family = _taken_for("transformers", path)
@@ -66,8 +69,11 @@ def load_model(
         return load_transformers(path, _read_labels(labels, first_id=0))
     content = read_config(Path(config).expanduser()) if config else {}
     checkpoint = read_checkpoint(path)
+    own = next((name for name, recognises in _RECOGNISERS.items() if recognises(checkpoint)), None)
     if family == "auto":
-        family = _taken_for(_recognise(checkpoint), path)
+        family = _taken_for(own or _unknown(checkpoint), path)
+    elif own is not None and _LOADERS[own] is not _LOADERS[family]:
+        raise ValueError(f"{path}: a checkpoint of the {own} family, not of {family}")
     first_id = 1 if _LOADERS[family] is load_torchvision else 0
     return _LOADERS[family](checkpoint, content, str(config), _read_labels(labels, first_id))
 
@@ -82,8 +88,19 @@ def _find_weights(family: str, weights: str | Path | None) -> Path:
             )
         return EMBEDDED_WEIGHTS
     path = Path(weights).expanduser()
-    if path.exists() or path.suffix or len(path.parts) > 1:
+    if path.is_dir() and family != "transformers" and not is_transformers_folder(path):
+        files = sorted(file.name for file in path.iterdir() if file.suffix in _WEIGHTS_SUFFIXES)
+        raise ValueError(
+            f"{path}: a folder without a config.json of the transformers library; "
+            + (f"name the file in it: {', '.join(files)}" if files else "name a weights file")
+        )
+    if path.exists() or path.suffix or len(path.parts) > 2 or path.is_absolute():
         return path
+    if len(path.parts) == 2:
+        raise FileNotFoundError(
+            f"{weights}: no such file or folder; a model of the Hugging Face hub must be on disk: "
+            f"hf download {weights} --local-dir FOLDER, then give FOLDER"
+        )
     return cached_weights(str(weights))
 
 
@@ -92,13 +109,11 @@ def _taken_for(family: str, path: Path) -> str:
     return family
 
 
-def _recognise(checkpoint: Checkpoint) -> str:
-    for family, recognises in _RECOGNISERS.items():
-        if recognises(checkpoint):
-            return family
+def _unknown(checkpoint: Checkpoint) -> NoReturn:
     some = ", ".join(list(checkpoint.tensors)[:3])
     raise ValueError(
-        f"{checkpoint.path}: the tensors ({some}, …) are of no known family; known: {', '.join(_RECOGNISERS)}"
+        f"{checkpoint.path}: the tensors ({some}, …) are of no known family; known: "
+        f"{', '.join(_RECOGNISERS)}, and folders of transformers"
     )
 
 

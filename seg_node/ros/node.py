@@ -12,7 +12,7 @@ import argparse
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,6 +27,7 @@ from rclpy.parameter import Parameter
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.signals import SignalHandlerOptions
 from rclpy.subscription import Subscription
+from rclpy.timer import Timer
 from rclpy.utilities import remove_ros_args
 from sensor_msgs.msg import CompressedImage, Image
 
@@ -45,6 +46,8 @@ from seg_node.ros.topics import input_qos
 WAIT_S = 0.1
 SIGNAL_CHECK_S = 0.2
 DIAGNOSTICS_PERIOD_S = 1.0
+SILENCE_S = 10.0
+LISTED_NAMES = 12
 WARM_UP_SIZE = (480, 640)
 
 
@@ -74,8 +77,9 @@ class SegNode(LifecycleNode):
         self.add_post_set_parameters_callback(self._take_options)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         # A steady clock: with use_sim_time a stopped simulation must still be reported.
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._timer = self.create_timer(DIAGNOSTICS_PERIOD_S, self._report, clock=steady)
+        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._timer = self.create_timer(DIAGNOSTICS_PERIOD_S, self._report, clock=self._steady)
+        self._silence: Timer | None = None
 
     # --- life -------------------------------------------------------------------------------------
 
@@ -105,8 +109,10 @@ class SegNode(LifecycleNode):
             return TransitionCallbackReturn.FAILURE
         self._engine = engine
         self._outputs = Outputs(self, model.labels, self._on_output_fault)
-        classes = ", ".join(model.labels.things.values())
-        self.get_logger().info(f"{self._model_name()} on {engine.device_name}, classes: {classes}")
+        self.get_logger().info(
+            f"{self._model_name()} on {engine.device_name}, things: {_listed(model.labels.things)}, "
+            f"stuff: {_listed(model.labels.stuff)}"
+        )
         return TransitionCallbackReturn.SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -123,6 +129,7 @@ class SegNode(LifecycleNode):
             event_callbacks=SubscriptionEventCallbacks(message_lost=self._on_message_lost),
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
+        self._silence = self.create_timer(SILENCE_S, self._warn_of_silence, clock=self._steady)
         self.get_logger().info(f"active, waiting for images on {topic}")
         return TransitionCallbackReturn.SUCCESS
 
@@ -149,6 +156,9 @@ class SegNode(LifecycleNode):
         if self._subscription is not None:
             self.destroy_subscription(self._subscription)
             self._subscription = None
+        if self._silence is not None:
+            self.destroy_timer(self._silence)
+            self._silence = None
         if self._worker is not None:
             self._stopping.set()
             self._worker.join()
@@ -169,6 +179,8 @@ class SegNode(LifecycleNode):
     def _on_image(self, message: Image | CompressedImage) -> None:
         """Executor's thread: store the frame for the worker; newest wins."""
         self._statistics.received()
+        if self._silence is not None:
+            self._silence.cancel()
         if not self._in_order(convert.stamp_to_ns(message.header.stamp)):
             return
         if self._slot.put(Arrival(message, time.perf_counter())) is not None:
@@ -247,6 +259,21 @@ class SegNode(LifecycleNode):
     def _take_options(self, changes: Sequence[Parameter]) -> None:
         self._options = options_of(self)
 
+    def _warn_of_silence(self) -> None:
+        """Once after the activation, if no image came: a wrong topic name gives no other sign."""
+        assert self._silence is not None and self._subscription is not None
+        self._silence.cancel()
+        kind = self._subscription.msg_type.__name__
+        topics = [
+            name
+            for name, kinds in self.get_topic_names_and_types()
+            if f"sensor_msgs/msg/{kind}" in kinds and self.count_publishers(name)
+        ]
+        self.get_logger().warning(
+            f"no image has come on {self._subscription.topic_name} for {SILENCE_S:.0f} s; "
+            f"topics on which {kind} is published: {', '.join(topics) or 'none'}"
+        )
+
     def _on_message_lost(self, info: QoSMessageLostInfo) -> None:
         if self._statistics.warned("lost_in_transport", info.total_count_change):
             self.get_logger().warning(
@@ -275,6 +302,12 @@ class SegNode(LifecycleNode):
         if self._worker is None:
             return None
         return None if self._worker.is_alive() else "the worker thread has died: restart the node"
+
+
+def _listed(names: Mapping[int, str]) -> str:
+    """All names, of many the first ones and their number."""
+    some = ", ".join(list(names.values())[:LISTED_NAMES])
+    return f"{some}, … ({len(names)})" if len(names) > LISTED_NAMES else some or "none"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

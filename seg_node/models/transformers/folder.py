@@ -30,9 +30,9 @@ def load_transformers(folder: Path, labels: LabelSet | None = None) -> Transform
 
     Mask2Former, MaskFormer, OneFormer, EoMT, and DETR with its mask head; a semantic-only checkpoint of these
     needs labels with all its classes as stuff.
-    labels: the user's, which tell stuff from things; classes they leave out are things by the checkpoint's
-    names. None: OneFormer's own, COCO's if the checkpoint has its panoptic names, else all are things (with a
-    warning).
+    labels: the user's, which tell stuff from things, by the checkpoint's names or by class ids; classes they
+    leave out are things. None: OneFormer's own, COCO's if the checkpoint has its panoptic names, else all
+    are things (with a warning).
 
     Raises RuntimeError when the library is missing, FileNotFoundError, and ValueError for a folder that does
     not fit.
@@ -131,6 +131,7 @@ def _choose_labels(
 ) -> LabelSet:
     named = {class_id: name for class_id, name in names.items() if name != "N/A"}  # COCO's unused ids
     if given is not None:
+        given = _by_name(given, named)
         unknown = sorted((given.things.keys() | given.stuff.keys()) - names.keys())
         if unknown:
             raise ValueError(f"{folder}: has classes up to {max(names)}, but the labels name {unknown[0]}")
@@ -145,13 +146,24 @@ def _choose_labels(
         stuff = set()
         if not set(named.values()) <= set(COCO_THING_NAMES):
             logger.warning(
-                "%s does not tell which of its classes are stuff: all count as things; name the others under "
-                "stuff in a file of labels",
+                "%s does not tell which of its classes are stuff: all count as things; name things and stuff "
+                "in a file of labels, by the checkpoint's own names",
                 folder,
             )
     return LabelSet(
         things={i: name for i, name in named.items() if i not in stuff},
         stuff={i: name for i, name in named.items() if i in stuff},
+    )
+
+
+def _by_name(given: LabelSet, named: Mapping[int, str]) -> LabelSet:
+    """The user's labels with the checkpoint's ids where all of them are names that it knows."""
+    id_of = {name: class_id for class_id, name in named.items()}
+    if not {*given.things.values(), *given.stuff.values()} <= id_of.keys():
+        return given
+    return LabelSet(
+        {id_of[name]: name for name in given.things.values()},
+        {id_of[name]: name for name in given.stuff.values()},
     )
 
 
