@@ -1,5 +1,6 @@
 """`seg_node train` on a made-up data set of coloured shapes."""
 
+import copy
 import json
 import os
 import signal
@@ -19,7 +20,7 @@ from seg_node.training.examples import Collate, Examples
 from seg_node.training.export import export_model, round_weights
 from seg_node.training.loop import Training
 from seg_node.training.losses import Losses
-from seg_node.training.network import start_model
+from seg_node.training.network import model_labels, replace_last_layers, start_model
 from seg_node.training.records import read_rows
 from seg_node.types import Frame
 
@@ -142,6 +143,20 @@ def test_rows_of_classes_of_equal_names_are_kept(tmp_path):
     )
     assert model.labels.things == {1: "mug", 2: "cup"} and not model.labels.stuff
     assert torch.equal(after.fpn.layer_blocks[0][0].weight, before.fpn.layer_blocks[0][0].weight)
+
+
+def test_boxes_and_masks_of_a_new_class_begin_as_the_mean_of_the_old_ones():
+    old = load_model("embedded").network
+    model = start_model("embedded", own_class_map(["mug", "cup"], []), (None, None)).network
+    boxes, masks = old.box_head.bbox_pred, old.mask_head.mask_fcn_logits
+    for side in range(4):
+        expected = torch.stack([boxes.weight[i] for i in range(4 + side, len(boxes.weight), 4)]).mean(0)
+        assert torch.allclose(model.box_head.bbox_pred.weight[4 + side], expected)
+    assert torch.allclose(model.mask_head.mask_fcn_logits.bias[1], masks.bias[1:].mean())
+    without = start_model("embedded", own_class_map([], []), (None, None))
+    again = copy.deepcopy(without.network)
+    replace_last_layers(again, without.labels, model_labels(own_class_map(["mug"], [])))
+    assert again.box_head.bbox_pred.weight[4:].isfinite().all()
 
 
 @pytest.mark.parametrize("kind", ["empty", "crowd"])
