@@ -30,7 +30,6 @@ setup(
     extras_require={
         "evaluate": ["pycocotools"],
         "train": ["matplotlib", "pycocotools"],
-        "train": ["matplotlib", "pycocotools"],
         "transformers": ["transformers>=4.48", "scipy"],
         "test": [
             "codespell",
