@@ -65,6 +65,10 @@ class MaskCrop:
     def area(self) -> int:
         return int(np.count_nonzero(self.pixels))
 
+    @staticmethod
+    def empty() -> "MaskCrop":
+        return MaskCrop(0, 0, np.zeros((0, 0), np.bool_))
+
 
 @dataclass(frozen=True)
 class Instances:
@@ -86,14 +90,17 @@ class Instances:
         return len(self.masks)
 
     def scored_over(self, score: float) -> "Instances":
-        """Those with greater scores: the first ones, as they are sorted."""
-        count = int(np.count_nonzero(self.scores > score))
+        """Those with greater scores."""
+        return self.select(np.flatnonzero(self.scores > score))
+
+    def select(self, indices: NDArray[np.intp]) -> "Instances":
+        """Those at the given places, in that order, with their ids."""
         return Instances(
-            self.boxes_xyxy[:count],
-            self.scores[:count],
-            self.class_ids[:count],
-            self.masks[:count],
-            self.ids[:count],
+            self.boxes_xyxy[indices],
+            self.scores[indices],
+            self.class_ids[indices],
+            tuple(self.masks[i] for i in indices),
+            self.ids[indices],
         )
 
     @staticmethod

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from seg_node.types import Instances, MaskCrop
+from seg_node.panoptic import fuse_panoptic
+from seg_node.types import Instances, LabelSet, MaskCrop, Segmentation, SegmentOptions
 
 
 def gather_instances(
@@ -24,6 +26,20 @@ def gather_instances(
         masks=tuple(masks[i] for i in kept),
         ids=np.arange(1, len(kept) + 1, dtype=np.uint32),
     )
+
+
+def assemble_segmentation(
+    instances: Instances,
+    semantic: NDArray[np.integer] | None,
+    image_size: tuple[int, int],
+    labels: LabelSet,
+    options: SegmentOptions,
+) -> Segmentation:
+    """The instances, and the panoptic map where it is wanted. semantic: as in `fuse_panoptic`."""
+    if not options.panoptic:
+        return Segmentation(image_size, instances)
+    panoptic = fuse_panoptic(instances, semantic, image_size, labels, options)
+    return Segmentation(image_size, instances, panoptic)
 
 
 def mask_bounds(masks: Sequence[MaskCrop]) -> Tensor:

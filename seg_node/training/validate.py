@@ -15,7 +15,7 @@ from seg_node.scorers import InstanceScorer, PanopticScorer
 from seg_node.training.classes import ClassMap
 from seg_node.training.dataset import DataSet, Truth, read_truth
 from seg_node.training.translate import translate
-from seg_node.types import Instances, LabelSet, Segmentation
+from seg_node.types import LabelSet, Segmentation
 
 
 @dataclass(frozen=True)
@@ -75,11 +75,4 @@ def only_complete(segmentation: Segmentation, complete: Sequence[bool]) -> Segme
     """Without instances of classes that the picture's annotators left out: nobody knows if they are right."""
     found = segmentation.instances
     kept = np.flatnonzero(np.array(complete)[found.class_ids])
-    instances = Instances(
-        found.boxes_xyxy[kept],
-        found.scores[kept],
-        found.class_ids[kept],
-        tuple(found.masks[i] for i in kept),
-        found.ids[kept],
-    )
-    return replace(segmentation, instances=instances)
+    return replace(segmentation, instances=found.select(kept))

@@ -8,11 +8,10 @@ import torch
 from numpy.typing import NDArray
 from torchvision.ops import clip_boxes_to_image
 
-from seg_node.models.instances import gather_instances
+from seg_node.models.instances import assemble_segmentation, gather_instances
 from seg_node.models.rcnn.network import MaskRCNN, RawPrediction
 from seg_node.models.rcnn.semantic_head import classify_pixels
 from seg_node.models.rcnn.settings import RCNNSettings
-from seg_node.panoptic import fuse_panoptic
 from seg_node.paste import paste_masks, paste_sampled_masks
 from seg_node.prepare import InputSpec, ModelInput, prepare_frames
 from seg_node.types import Frame, Instances, LabelSet, Segmentation, SegmentOptions
@@ -40,11 +39,8 @@ class RCNNModel:
         self, raw: RawPrediction, image_size: tuple[int, int], options: SegmentOptions
     ) -> Segmentation:
         instances = assemble_instances(raw, image_size, self.network.settings, options)
-        if not options.panoptic:
-            return Segmentation(image_size, instances)
-        semantic = self._semantic_map(raw, image_size)
-        panoptic = fuse_panoptic(instances, semantic, image_size, self.labels, options)
-        return Segmentation(image_size, instances, panoptic)
+        semantic = self._semantic_map(raw, image_size) if options.panoptic else None
+        return assemble_segmentation(instances, semantic, image_size, self.labels, options)
 
     def _semantic_map(self, raw: RawPrediction, image_size: tuple[int, int]) -> NDArray[np.int32] | None:
         """(H, W): the stuff's class ids, 0 where the semantic branch sees a thing; None without stuff."""

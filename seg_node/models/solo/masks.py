@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from seg_node.crop import tight_crop
 from seg_node.models.solo.matrix_nms import hard_nms, matrix_nms
 from seg_node.models.solo.settings import SoloSettings
 from seg_node.types import MaskCrop, SegmentOptions
@@ -21,7 +22,6 @@ from seg_node.types import MaskCrop, SegmentOptions
 _CHUNK = 512
 # pixels multiplied at a time, so that few of the weights are zeros
 _TILE = 64
-_EMPTY = MaskCrop(0, 0, np.zeros((0, 0), np.bool_))
 
 
 @dataclass(frozen=True)
@@ -183,15 +183,12 @@ def _place(probs: Tensor, rows: _Resizing, columns: _Resizing, threshold: float)
     """probs: (h, w). Only pixels that have a part in a cell above the threshold are computed."""
     x, y, width, height = cv2.boundingRect((probs > threshold).numpy().view(np.uint8))
     if width == 0:
-        return _EMPTY
+        return MaskCrop.empty()
     top, bottom = rows.touched(y, y + height)
     left, right = columns.touched(x, x + width)
     if top == bottom or left == right:
-        return _EMPTY
+        return MaskCrop.empty()
     first, end = rows.firsts[top], rows.ends[bottom - 1]
     wide = columns.apply(probs[first:end].T, 0, left, right)  # (right - left, end - first)
     mask = (rows.apply(wide.T, first, top, bottom) > threshold).numpy()
-    x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
-    if width == 0:
-        return _EMPTY
-    return MaskCrop(left + x, top + y, mask[y : y + height, x : x + width])
+    return tight_crop(mask, left, top)

@@ -11,12 +11,11 @@ import torch
 from torch import nn
 
 from seg_node.models.backbones import FeaturePyramid, ResNet
-from seg_node.models.instances import gather_instances, mask_bounds
+from seg_node.models.instances import assemble_segmentation, gather_instances, mask_bounds
 from seg_node.models.solo.heads import DecoupledSOLOHead, GridOutput, SOLOHead
 from seg_node.models.solo.masks import SoloPrediction, find_candidates, place_masks, select_instances
 from seg_node.models.solo.settings import SoloSettings
 from seg_node.models.solo.solov2_head import SOLOv2Head
-from seg_node.panoptic import fuse_panoptic
 from seg_node.prepare import InputSpec, ModelInput, prepare_frames
 from seg_node.types import Frame, LabelSet, Segmentation, SegmentOptions
 
@@ -75,7 +74,4 @@ class SoloModel:
     ) -> Segmentation:
         masks = place_masks(raw, image_size, self.network.settings.mask_stride, options.mask_threshold)
         instances = gather_instances(mask_bounds(masks), raw.scores, raw.class_ids, masks, options.min_area)
-        if not options.panoptic:
-            return Segmentation(image_size, instances)
-        panoptic = fuse_panoptic(instances, None, image_size, self.labels, options)
-        return Segmentation(image_size, instances, panoptic)
+        return assemble_segmentation(instances, None, image_size, self.labels, options)

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from seg_node.crop import tight_crop
 from seg_node.models.instances import gather_instances, mask_bounds
 from seg_node.types import (
     Frame,
@@ -111,7 +112,7 @@ class TransformersModel:
             if found[i]["label_id"] not in self.labels.stuff
             and (options.classes is None or found[i]["label_id"] in options.classes)
         ][: options.max_instances]
-        crops = [_crop(masks[i] != 0 if masks.ndim == 3 else masks == found[i]["id"]) for i in wanted]
+        crops = [tight_crop(masks[i] != 0 if masks.ndim == 3 else masks == found[i]["id"]) for i in wanted]
         return gather_instances(
             mask_bounds(crops),
             torch.tensor([found[i]["score"] for i in wanted], dtype=torch.float32),
@@ -131,7 +132,7 @@ class TransformersModel:
         for segment_id, entry in entries.items():
             class_id = entry["label_id"]
             is_thing = class_id not in self.labels.stuff
-            crop = _crop(segment_map == segment_id)
+            crop = tight_crop(segment_map == segment_id)
             unwanted = options.classes is not None and class_id not in options.classes
             if unwanted or (not is_thing and crop.area < options.panoptic_stuff_min_area):
                 segment_map[segment_map == segment_id] = 0
@@ -231,8 +232,3 @@ def _shared_area(one: MaskCrop, other: MaskCrop) -> int:
     b = other.pixels[top - other.y_offset :, left - other.x_offset :]
     height, width = min(len(a), len(b)), min(a.shape[1], b.shape[1])
     return int(np.count_nonzero(a[:height, :width] & b[:height, :width]))
-
-
-def _crop(mask: NDArray[np.bool_]) -> MaskCrop:
-    x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
-    return MaskCrop(x, y, mask[y : y + height, x : x + width].copy())

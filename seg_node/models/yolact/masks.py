@@ -4,15 +4,13 @@ Source: dbolya/yolact `layers/output_utils.py: postprocess`, `layers/box_utils.p
 sanitize_coordinates`.
 """
 
-import cv2
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from seg_node.crop import tight_crop
 from seg_node.types import MaskCrop
 
-_EMPTY = MaskCrop(0, 0, np.zeros((0, 0), np.bool_))
 # a product of matrices rounds differently from F.interpolate, by some 1e-7
 _TOLERANCE = 1e-6
 
@@ -64,7 +62,7 @@ def enlarge_masks(
     crops = []
     for prob, (left, top, right, bottom) in zip(probs, windows.tolist(), strict=True):
         if left >= right or top >= bottom:
-            crops.append(_EMPTY)
+            crops.append(MaskCrop.empty())
             continue
         cells = slice(top, bottom), slice(left, right)
         pixels = (
@@ -75,7 +73,7 @@ def enlarge_masks(
         mask = enlarged > threshold + _TOLERANCE
         if not torch.equal(mask, enlarged > threshold - _TOLERANCE):
             mask = _interpolate(prob, cells, image_size)[pixels] > threshold
-        crops.append(_tight(mask, pixels))
+        crops.append(tight_crop(mask.numpy(), pixels[1].start, pixels[0].start))
     return crops
 
 
@@ -98,12 +96,3 @@ def _interpolate(prob: Tensor, cells: tuple[slice, slice], image_size: tuple[int
     cropped = torch.zeros_like(prob)
     cropped[cells] = prob[cells]
     return F.interpolate(cropped[None, None], size=image_size, mode="bilinear", align_corners=False)[0, 0]
-
-
-def _tight(mask: Tensor, pixels: tuple[slice, slice]) -> MaskCrop:
-    image = mask.numpy()
-    x, y, width, height = cv2.boundingRect(image.view(np.uint8))
-    if width == 0:
-        return _EMPTY
-    tight = np.ascontiguousarray(image[y : y + height, x : x + width])
-    return MaskCrop(pixels[1].start + x, pixels[0].start + y, tight)

@@ -5,12 +5,11 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from seg_node.models.instances import gather_instances
+from seg_node.models.instances import assemble_segmentation, gather_instances
 from seg_node.models.yolact.detect import YolactPrediction, YolactSettings, detect
 from seg_node.models.yolact.masks import crop_windows, enlarge_masks, mix_prototypes, pixel_boxes
 from seg_node.models.yolact.network import Yolact
 from seg_node.models.yolact.rescore import rescore
-from seg_node.panoptic import fuse_panoptic
 from seg_node.prepare import InputSpec, ModelInput, prepare_frames
 from seg_node.types import Frame, Instances, LabelSet, Segmentation, SegmentOptions
 
@@ -45,10 +44,7 @@ class YolactModel:
         self, raw: YolactPrediction, image_size: tuple[int, int], options: SegmentOptions
     ) -> Segmentation:
         instances = assemble_instances(raw, image_size, options)
-        if not options.panoptic:
-            return Segmentation(image_size, instances)
-        panoptic = fuse_panoptic(instances, None, image_size, self.labels, options)
-        return Segmentation(image_size, instances, panoptic)
+        return assemble_segmentation(instances, None, image_size, self.labels, options)
 
 
 def assemble_instances(
