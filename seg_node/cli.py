@@ -144,25 +144,27 @@ def _add_segment(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         metavar="INPUT",
         help="images, folders or globs; or one video; or one bag (sqlite3, mcap)",
     )
-    segment.add_argument("--model", default="auto", metavar="FAMILY", help="model family (default: auto)")
-    segment.add_argument(
-        "--weights", metavar="FILE", help="checkpoint file, or a name known to fetch-weights"
-    )
-    segment.add_argument(
-        "--config", metavar="FILE", help="the checkpoint's own config, where its family has one"
-    )
-    segment.add_argument("--labels", metavar="FILE", help="YAML with the classes' names: things, stuff")
-    segment.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for the results")
-    segment.add_argument(
+    _add_model_options(segment)
+    segment.add_argument("--classes", metavar="NAMES", help='keep only these, as in "person,dining table"')
+    segment.add_argument("--topic", help="image topic of the bag (default: its only colour one)")
+    segment.set_defaults(run=_segment)
+
+
+def _add_model_options(command: argparse.ArgumentParser) -> None:
+    """Of the commands that run a model and write a folder."""
+    add = command.add_argument
+    add("--model", default="auto", metavar="FAMILY", help="model family (default: auto)")
+    add("--weights", metavar="FILE", help="checkpoint file, or a name known to fetch-weights")
+    add("--config", metavar="FILE", help="the checkpoint's own config, where its family has one")
+    add("--labels", metavar="FILE", help="YAML with the classes' names: things, stuff")
+    add("--out", required=True, type=Path, metavar="DIR", help="folder for the results")
+    add(
         "--score-threshold",
         type=float,
         metavar="X",
         help="leave out instances scored at or below X, 0 to 1 (default: that of the model's reference)",
     )
-    segment.add_argument("--classes", metavar="NAMES", help='keep only these, as in "person,dining table"')
-    segment.add_argument("--device", default="auto", help="cpu, cuda, cuda:N or auto (default: auto)")
-    segment.add_argument("--topic", help="image topic of the bag (default: its only colour one)")
-    segment.set_defaults(run=_segment)
+    add("--device", default="auto", help="cpu, cuda, cuda:N or auto (default: auto)")
 
 
 def _add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -182,18 +184,7 @@ def _add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
         metavar="DIR",
         help="the PNG maps of --panoptic (default: the folder beside it with its name)",
     )
-    add("--model", default="auto", metavar="FAMILY", help="model family (default: auto)")
-    add("--weights", metavar="FILE", help="checkpoint file, or a name known to fetch-weights")
-    add("--config", metavar="FILE", help="the checkpoint's own config, where its family has one")
-    add("--labels", metavar="FILE", help="names of the classes, where the checkpoint has none or others")
-    add("--out", required=True, type=Path, metavar="DIR", help="folder for the results")
-    add(
-        "--score-threshold",
-        type=float,
-        metavar="X",
-        help="leave out instances scored at or below X, 0 to 1 (default: that of the model's reference)",
-    )
-    add("--device", default="auto", help="cpu, cuda, cuda:N or auto (default: auto)")
+    _add_model_options(evaluate)
     add("--limit", type=int, metavar="N", help="take only the first N images of the ground truth")
     evaluate.set_defaults(run=_evaluate)
 

@@ -21,9 +21,12 @@ _MAX_VALUES = 100_000
 _DELETE_KEY = "_delete_"  # mmdetection's: replace the base's settings instead of changing some
 
 
-def did_you_mean(key: str, known: Iterable[str]) -> str:
-    """The end of a message about an unknown key: what it may be a misspelling of."""
-    near = difflib.get_close_matches(key, list(known), n=1, cutoff=0.85)
+def did_you_mean(key: str, known: Iterable[str], likeness: float = 0.85) -> str:
+    """The end of a message about an unknown key: what it may be a misspelling of.
+
+    likeness: that two names need, from 0 to 1.
+    """
+    near = difflib.get_close_matches(key, list(known), n=1, cutoff=likeness)
     return f"; did you mean {near[0]}?" if near else ""
 
 

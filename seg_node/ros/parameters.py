@@ -3,7 +3,6 @@
 `python -m seg_node.ros.parameters` prints the table as Markdown.
 """
 
-import difflib
 from collections.abc import Callable
 from dataclasses import Field, dataclass, field, fields, replace
 from typing import Any, get_args
@@ -12,6 +11,7 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+from seg_node.models.config_file import did_you_mean
 from seg_node.types import LabelSet, MaskEncoding, ModelFamily, SegmentOptions
 
 
@@ -248,8 +248,7 @@ def _warn_of_unknown_overrides(node: Node) -> None:
     for name in getattr(node, "_parameter_overrides", {}):
         if name in known or name == "use_sim_time" or name.startswith("qos_overrides."):
             continue
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
+        hint = did_you_mean(name, known, likeness=0.6)
         node.get_logger().warning(f"parameter {name} is not one of this node's and does nothing{hint}")
 
 

@@ -1,8 +1,6 @@
 """Accuracy of the demo's run, where its source comes with ground truth in COCO's formats."""
 
-import contextlib
 import importlib.util
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from seg_node.ground_truth import PanopticTruth, read_panoptic_truth, read_segment_map
+from seg_node.average_precision import average_precision
+from seg_node.ground_truth import PanopticTruth, TrueImage, read_panoptic_truth, read_segment_map
 from seg_node.panoptic_quality import PanopticQuality
 from seg_node.ros.demo.recorder import FrameRecord
 from seg_node.ros.demo.report import SentImage
@@ -79,25 +78,16 @@ def _annotated(
 
 
 def _mask_ap(content: dict[str, Any], records: Mapping[int, FrameRecord]) -> dict[str, float]:
-    """COCO mask AP and AP50. Source: pycocotools' COCOeval, iouType "segm"."""
-    from pycocotools.coco import COCO
-    from pycocotools.cocoeval import COCOeval
-
+    """COCO mask AP and AP50 over all classes of the ground truth; -1 where it has no objects."""
     category_of = {category["name"]: category["id"] for category in content["categories"]}
     results = [
         result for index, record in records.items() for result in _coco_results(index, record, category_of)
     ]
-    with contextlib.redirect_stdout(io.StringIO()):
-        coco = COCO()
-        coco.dataset = content
-        coco.createIndex()
-        evaluation = COCOeval(coco, coco.loadRes(results) if results else COCO(), "segm")
-        evaluation.params.imgIds = sorted(records)
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    ap, ap50 = evaluation.stats[:2]
-    return {"mask AP": round(float(ap), 3), "AP50": round(float(ap50), 3)}
+    images = [TrueImage(index, "", record.image_size) for index, record in records.items()]
+    annotations = [entry for entry in content["annotations"] if entry["image_id"] in records]
+    mean, _ = average_precision("mask", images, annotations, results, category_of.values())
+    found = {"mask AP": mean.ap, "AP50": mean.ap50}
+    return {name: -1.0 if value is None else round(value, 3) for name, value in found.items()}
 
 
 def _coco_results(index: int, record: FrameRecord, category_of: dict[str, int]) -> list[dict[str, Any]]:
