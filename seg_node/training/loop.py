@@ -150,7 +150,7 @@ def _optimizer(network: nn.Module, rate: float) -> torch.optim.Optimizer:
     body = [p for name, p in learning if name.startswith("backbone.")]
     rest = [p for name, p in learning if not name.startswith("backbone.")]
     groups = [{"params": body, "share": BODY_RATE}, {"params": rest, "share": 1.0}]
-    return torch.optim.AdamW(groups, lr=rate, weight_decay=WEIGHT_DECAY)
+    return torch.optim.AdamW(groups, lr=rate, weight_decay=WEIGHT_DECAY, fused=True)
 
 
 def _update_mean(mean: dict[str, Tensor], network: nn.Module, step: int) -> None:
