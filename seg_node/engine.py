@@ -1,9 +1,10 @@
-"""Runs a model on a device: one frame in, its segmentation and the time of each step out."""
+"""Runs a model on a device: frames in, their segmentations and the time of each step out."""
 
 import logging
+import threading
 import time
+from collections.abc import Sequence
 from dataclasses import replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -41,11 +42,12 @@ def choose_device(name: str) -> torch.device:
 
 
 class Engine:
-    """One model on one device. For one thread at a time."""
+    """One model on one device. Threads that ask at the same time are served in turn."""
 
     def __init__(self, model: SegmentationModel[Any, Any], device: torch.device) -> None:
         self._model = model
         self._device = device
+        self._turn = threading.Lock()
         model.to(device)
 
     @property
@@ -57,9 +59,13 @@ class Engine:
         return self._model.default_options
 
     @property
+    def on_gpu(self) -> bool:
+        return self._device.type == "cuda"
+
+    @property
     def device_name(self) -> str:
         """For people: "cpu" or "cuda:0 (NVIDIA H100)"."""
-        if self._device.type == "cuda":
+        if self.on_gpu:
             return f"{self._device} ({torch.cuda.get_device_name(self._device)})"
         return str(self._device)
 
@@ -69,44 +75,56 @@ class Engine:
         self.segment(Frame(grey, "bgr"), self.default_options)
 
     def segment(self, frame: Frame, options: SegmentOptions) -> Segmentation:
-        """The objects of one frame; `stage_ms` has prepare, infer and assemble.
+        """The objects of one frame; see `segment_batch`."""
+        (segmentation,) = self.segment_batch([frame], options)
+        return segmentation
 
+    def segment_batch(self, frames: Sequence[Frame], options: SegmentOptions) -> list[Segmentation]:
+        """The objects of each frame, through the model in one go.
+
+        frames: of one size; others would be padded to the largest, which changes results a little.
+        `stage_ms` of each has prepare and infer, of the whole batch, and assemble, its own.
         Raises OutOfMemory when a second try, with the device's caches freed, does not fit either.
         """
-        try:
-            return self._segment(frame, options)
-        except torch.cuda.OutOfMemoryError:
-            logger.warning("%s is out of memory: its caches are freed for one more try", self._device)
-        torch.cuda.empty_cache()  # here, where the exception no longer holds the first try's tensors
-        try:
-            return self._segment(frame, options)
-        except torch.cuda.OutOfMemoryError as error:
-            height, width = frame.image_size
-            raise OutOfMemory(
-                f"{self._device} has too little memory for a frame of {width}x{height}; "
-                "end other programs that use it, or choose a smaller model"
-            ) from error
+        with self._turn:
+            try:
+                return self._segment(frames, options)
+            except torch.cuda.OutOfMemoryError:
+                logger.warning("%s is out of memory: its caches are freed for one more try", self._device)
+            torch.cuda.empty_cache()  # here, where the exception no longer holds the first try's tensors
+            try:
+                return self._segment(frames, options)
+            except torch.cuda.OutOfMemoryError as error:
+                height, width = frames[0].image_size
+                count = "a frame" if len(frames) == 1 else f"{len(frames)} frames"
+                raise OutOfMemory(
+                    f"{self._device} has too little memory for {count} of {width}x{height}; "
+                    "end other programs that use it, or choose a smaller model"
+                ) from error
 
     def close(self) -> None:
         """Give the device's memory back. The engine cannot be used afterwards."""
         del self._model
-        if self._device.type == "cuda":
+        if self.on_gpu:
             torch.cuda.empty_cache()
 
     @torch.inference_mode()
-    def _segment(self, frame: Frame, options: SegmentOptions) -> Segmentation:
-        times = [self._now_ms()]
-        batch = self._model.prepare([frame], self._device)
-        times.append(self._now_ms())
-        (raw,) = self._model(batch, options)
-        times.append(self._now_ms())
-        segmentation = self._model.assemble(raw, frame.image_size, options)
-        times.append(self._now_ms())
-        stages = ("prepare", "infer", "assemble")
-        stage_ms = {stage: end - start for stage, (start, end) in zip(stages, pairwise(times), strict=True)}
-        return replace(segmentation, stage_ms=stage_ms)
+    def _segment(self, frames: Sequence[Frame], options: SegmentOptions) -> list[Segmentation]:
+        start = self._now_ms()
+        batch = self._model.prepare(frames, self._device)
+        prepared = self._now_ms()
+        raws = self._model(batch, options)
+        inferred = self._now_ms()
+        segmentations = []
+        done = inferred
+        for raw, frame in zip(raws, frames, strict=True):
+            segmentation = self._model.assemble(raw, frame.image_size, options)
+            began, done = done, self._now_ms()
+            stage_ms = {"prepare": prepared - start, "infer": inferred - prepared, "assemble": done - began}
+            segmentations.append(replace(segmentation, stage_ms=stage_ms))
+        return segmentations
 
     def _now_ms(self) -> float:
-        if self._device.type == "cuda":
+        if self.on_gpu:
             torch.cuda.synchronize(self._device)
         return time.perf_counter() * 1000
