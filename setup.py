@@ -23,6 +23,7 @@ setup(
         "pyyaml",
         "rosbags>=0.10",
         "safetensors>=0.4",
+        "scipy",
         "torch>=2.4",
         "torchvision>=0.19",
         "tqdm",
@@ -30,7 +31,7 @@ setup(
     extras_require={
         "evaluate": ["pycocotools"],
         "train": ["matplotlib", "pycocotools"],
-        "transformers": ["transformers>=4.48", "scipy"],
+        "transformers": ["transformers>=4.48"],
         "test": [
             "codespell",
             "hypothesis",
@@ -40,7 +41,6 @@ setup(
             "pytest",
             "pytest-timeout",
             "ruff",
-            "scipy",
             "transformers",
         ],
     },
