@@ -1,0 +1,37 @@
+// Test program of test_examples.py: prints what examples/cpp_consumer prints of a message.
+//   describe_lines KIND FILE   KIND: InstanceMaskArray; FILE: the message as it goes over the wire (CDR)
+#include <cstdint>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <string>
+#include <vector>
+
+#include <rmw/rmw.h>
+#include <rosidl_typesupport_cpp/message_type_support.hpp>
+
+#include "describe.hpp"
+
+template<class Message>
+int print(std::vector<std::uint8_t> & bytes)
+{
+  rmw_serialized_message_t serialized = rmw_get_zero_initialized_serialized_message();
+  serialized.buffer = bytes.data();
+  serialized.buffer_length = serialized.buffer_capacity = bytes.size();
+  serialized.allocator = rcutils_get_default_allocator();
+  Message message;
+  const auto * type = rosidl_typesupport_cpp::get_message_type_support_handle<Message>();
+  if (rmw_deserialize(&serialized, type, &message) != RMW_RET_OK) {
+    std::cerr << "not such a message\n";
+    return 1;
+  }
+  std::cout << describe(message);
+  return 0;
+}
+
+int main(int, char ** argv)
+{
+  std::ifstream file(argv[2], std::ios::binary);
+  std::vector<std::uint8_t> bytes{std::istreambuf_iterator<char>(file), {}};
+  return print<seg_node::msg::InstanceMaskArray>(bytes);
+}
