@@ -1,0 +1,171 @@
+"""Ids that last: the objects of a frame are matched to those of the frames before, by mask and class.
+
+Source of the outline (predict, one optimal assignment by overlap, forget after a while): SORT, Bewley et al.
+2016; here with masks for boxes, a constant velocity for the Kalman filter, seconds for frames, and a second
+look for what comes out from behind something. The numbers were chosen with benchmarks/tracking.py.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from seg_node.overlap import mask_edges, mask_ious, shared_areas
+from seg_node.types import Instances, MaskCrop, Segmentation
+
+# A sighting with less than WHOLE of the pixels that the object had at most within RECENT_S is taken for
+# partly hidden. What then lies to INSIDE within that earlier mask is the same object.
+WHOLE, RECENT_S, INSIDE = 0.85, 0.5, 0.5
+# Weight of the newest displacement in the velocity.
+NEWEST = 0.5
+
+
+@dataclass(frozen=True)
+class TrackOptions:
+    """What makes two sightings one object.
+
+    min_iou: overlap, 0 to 1, that the masks must have at least, after the older one was moved on.
+    class_penalty: subtracted from the overlap when the classes differ; 1 or more forbids it.
+    max_age_s: an object not seen for longer, by the images' stamps, comes back with a new id.
+    """
+
+    min_iou: float = 0.1
+    class_penalty: float = 0.1
+    max_age_s: float = 2.0
+
+
+@dataclass(frozen=True)
+class _Sighting:
+    mask: MaskCrop
+    area: int
+    class_id: int
+    stamp_ns: int
+
+
+@dataclass
+class _Track:
+    """last: its newest sighting. whole: the one with most pixels in RECENT_S. velocity: px/s, x and y."""
+
+    id: int
+    last: _Sighting
+    whole: _Sighting
+    velocity: tuple[float, float] | None = None
+
+    def moved(self, sighting: _Sighting, stamp_ns: int) -> MaskCrop:
+        """Where that sighting's mask would be at the stamp; may lie outside the image."""
+        if self.velocity is None:
+            return sighting.mask
+        seconds = (stamp_ns - sighting.stamp_ns) / 1e9
+        x, y = (round(speed * seconds) for speed in self.velocity)
+        return MaskCrop(sighting.mask.x_offset + x, sighting.mask.y_offset + y, sighting.mask.pixels)
+
+    def follow(self, sighting: _Sighting) -> None:
+        seconds = (sighting.stamp_ns - self.last.stamp_ns) / 1e9
+        if seconds > 0 and sighting.area >= WHOLE * self.whole.area:
+            x, y = (step / seconds for step in _displacement(self.last.mask, sighting.mask))
+            old_x, old_y = self.velocity or (x, y)
+            self.velocity = old_x + NEWEST * (x - old_x), old_y + NEWEST * (y - old_y)
+        self.last = sighting
+        if sighting.area >= self.whole.area or sighting.stamp_ns - self.whole.stamp_ns > RECENT_S * 1e9:
+            self.whole = sighting
+
+
+class Tracker:
+    """Gives the objects of one camera ids that last. No id is given twice, even after a reset."""
+
+    def __init__(self) -> None:
+        self._tracks: list[_Track] = []
+        self._last_id = 0
+        self._stamp_ns = 0
+
+    def reset(self) -> None:
+        """Forget all objects: the next image's get new ids."""
+        self._tracks = []
+
+    def update(self, instances: Instances, stamp_ns: int, options: TrackOptions) -> Instances:
+        """The same instances in the same order, with ids from 1 that their objects had before, or new ones.
+
+        Every instance has an id of its own at once, from its first frame. stamp_ns: of the image; one before
+        the last image's begins a new sequence, all ids new.
+        """
+        if stamp_ns < self._stamp_ns:
+            self.reset()
+        self._stamp_ns = stamp_ns
+        oldest_ns = stamp_ns - options.max_age_s * 1e9
+        self._tracks = [track for track in self._tracks if track.last.stamp_ns >= oldest_ns]
+        sightings = [
+            _Sighting(mask, mask.area, class_id, stamp_ns)
+            for mask, class_id in zip(instances.masks, instances.class_ids.tolist(), strict=True)
+        ]
+        track_of = {j: self._tracks[i] for i, j in _match(self._tracks, sightings, stamp_ns, options)}
+        ids = np.zeros(len(sightings), np.uint32)
+        for j, sighting in enumerate(sightings):
+            if j in track_of:
+                track_of[j].follow(sighting)
+            else:
+                self._last_id += 1
+                track_of[j] = _Track(self._last_id, sighting, sighting)
+                self._tracks.append(track_of[j])
+            ids[j] = track_of[j].id
+        return replace(instances, ids=ids)
+
+
+def with_ids(segmentation: Segmentation, ids: NDArray[np.uint32]) -> Segmentation:
+    """The segmentation with other ids: uint32 (N,), one for each instance in order.
+
+    The panoptic map's segments name their instances by the new ids.
+    """
+    instances, panoptic = segmentation.instances, segmentation.panoptic
+    if panoptic is not None:
+        new_id = dict(zip(instances.ids.tolist(), ids.tolist(), strict=True))
+        segments = (replace(old, instance_id=new_id.get(old.instance_id, 0)) for old in panoptic.segments)
+        panoptic = replace(panoptic, segments=tuple(segments))
+    return replace(segmentation, instances=replace(instances, ids=ids), panoptic=panoptic)
+
+
+def _match(
+    tracks: list[_Track], sightings: list[_Sighting], stamp_ns: int, options: TrackOptions
+) -> list[tuple[int, int]]:
+    """Pairs (track, sighting): first by IoU of the masks, then what comes out from behind something."""
+    if not tracks or not sightings:
+        return []
+    masks, areas = [sighting.mask for sighting in sightings], np.array([s.area for s in sightings])
+    last_areas = np.array([track.last.area for track in tracks])
+    shared = shared_areas([track.moved(track.last, stamp_ns) for track in tracks], masks)
+    classes = np.array([sighting.class_id for sighting in sightings])
+    other_class = np.array([track.last.class_id for track in tracks])[:, None] != classes
+    worth = mask_ious(shared, last_areas, areas) - options.class_penalty * other_class
+    pairs = _assign(worth, options.min_iou)
+    lost = np.setdiff1d(np.arange(len(tracks)), [i for i, _ in pairs])
+    new = np.setdiff1d(np.arange(len(sightings)), [j for _, j in pairs])
+    if len(lost) and len(new):
+        shared = shared_areas(
+            [tracks[i].moved(tracks[i].whole, stamp_ns) for i in lost], [masks[j] for j in new]
+        )
+        inside = shared / np.maximum(areas[new], 1)
+        seen = np.minimum(last_areas[lost][:, None], areas[new])
+        was_hidden = seen < WHOLE * np.array([[tracks[i].whole.area] for i in lost])
+        inside[other_class[np.ix_(lost, new)] | ~was_hidden] = 0
+        pairs += [(int(lost[i]), int(new[j])) for i, j in _assign(inside, INSIDE)]
+    return pairs
+
+
+def _assign(worth: NDArray[np.float64], least: float) -> list[tuple[int, int]]:
+    """Pairs of row and column, each used once, that are worth most together; each pair at least `least`."""
+    worth = np.where((worth >= least) & (worth > 0), worth, 0)
+    rows, columns = linear_sum_assignment(worth, maximize=True)
+    return [(i, j) for i, j in zip(rows.tolist(), columns.tolist(), strict=True) if worth[i, j]]
+
+
+def _displacement(old: MaskCrop, new: MaskCrop) -> tuple[int, int]:
+    """How far the object moved in x and y: of two opposite edges the one that moved less, 0 if they parted.
+
+    An object that goes behind another one loses one edge only, which is not movement.
+    """
+    low_x, low_y, high_x, high_y = np.subtract(*mask_edges([new, old])).tolist()
+    return _lesser(low_x, high_x), _lesser(low_y, high_y)
+
+
+def _lesser(a: int, b: int) -> int:
+    return min(a, b, key=abs) if a * b > 0 else 0

@@ -1,0 +1,241 @@
+"""seg_node.track on objects whose movement is known."""
+
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seg_node.overlap import mask_ious, shared_areas
+from seg_node.track import Tracker, TrackOptions, with_ids
+from seg_node.types import Instances, MaskCrop, PanopticSegments, Roi, Segment, Segmentation
+
+PERIOD_MS = 100
+OPTIONS = TrackOptions()
+CUP, CAN = 3, 6
+
+
+def square(x: int, y: int = 50, side: int = 20) -> MaskCrop:
+    return MaskCrop(x, y, np.ones((side, side), np.bool_))
+
+
+def columns(left: int, right: int, y: int = 50) -> MaskCrop:
+    """20 rows high, from column left to right - 1."""
+    return MaskCrop(left, y, np.ones((20, right - left), np.bool_)) if left < right else MaskCrop.empty()
+
+
+def frame(*masks: MaskCrop, classes: list[int] | None = None) -> Instances:
+    count = len(masks)
+    class_ids = np.array(classes or [CUP] * count, np.int32)
+    scores, boxes = np.linspace(0.9, 0.5, count, dtype=np.float32), np.zeros((count, 4), np.float32)
+    return Instances(boxes, scores, class_ids, masks, np.arange(1, count + 1, dtype=np.uint32))
+
+
+class Sequence:
+    """Frames given to one tracker; each PERIOD_MS after the last one unless a stamp is given."""
+
+    def __init__(self, options: TrackOptions = OPTIONS) -> None:
+        self.tracker, self.options, self.stamp_ms = Tracker(), options, 5000
+
+    def ids(self, *masks: MaskCrop, classes: list[int] | None = None, after_ms: int = PERIOD_MS) -> list[int]:
+        self.stamp_ms += after_ms
+        instances = frame(*masks, classes=classes)
+        return self.tracker.update(instances, self.stamp_ms * 10**6, self.options).ids.tolist()
+
+
+def test_ids_count_from_one_and_stay_with_their_objects_in_any_order() -> None:
+    sequence = Sequence()
+    assert sequence.ids(square(10), square(100), square(200)) == [1, 2, 3]
+    assert sequence.ids(square(203), square(12), square(99)) == [3, 1, 2]
+    assert sequence.ids(square(14), square(300), square(97)) == [1, 4, 2]
+
+
+def test_only_the_ids_change() -> None:
+    instances = frame(square(10), square(100), classes=[CUP, CAN])
+    tracked = Tracker().update(instances, 0, OPTIONS)
+    assert tracked.ids.dtype == np.uint32
+    for field in fields(Instances):
+        if field.name != "ids":
+            assert getattr(tracked, field.name) is getattr(instances, field.name)
+
+
+@pytest.mark.parametrize(("shift", "same"), [(6, True), (7, False)])
+def test_masks_that_overlap_less_than_min_iou_are_other_objects(shift: int, same: bool) -> None:
+    sequence = Sequence(TrackOptions(min_iou=0.5))
+    sequence.ids(square(10))
+    # Two squares of side 20: IoU = (20 - shift) / (20 + shift), 0.538 and 0.481.
+    assert sequence.ids(square(10 + shift)) == ([1] if same else [2])
+
+
+@pytest.mark.parametrize(("hidden_ms", "expected"), [(1900, [1]), (2000, [1]), (2001, [2])])
+def test_an_object_is_known_again_within_max_age(hidden_ms: int, expected: list[int]) -> None:
+    sequence = Sequence(TrackOptions(max_age_s=2.0))
+    sequence.ids(square(10))
+    assert sequence.ids(square(10), after_ms=hidden_ms) == expected
+
+
+@pytest.mark.parametrize(("frames", "same"), [(19, True), (20, False)])
+def test_an_object_that_is_missing_in_some_frames_is_known_again(frames: int, same: bool) -> None:
+    sequence = Sequence()
+    sequence.ids(square(10), square(300))
+    for _ in range(frames):
+        assert sequence.ids(square(300)) == [2]
+    assert sequence.ids(square(10), square(300)) == [1 if same else 3, 2]
+
+
+def test_a_moving_object_is_expected_where_it_would_be() -> None:
+    sequence = Sequence()
+    for number in range(6):  # 10 px a frame
+        assert sequence.ids(square(10 + 10 * number, 50 - 2 * number)) == [1]
+    assert sequence.ids(square(110, 30), after_ms=500) == [1]
+    assert sequence.ids(square(60, 40)) == [2]
+
+
+def test_an_object_that_only_grows_is_expected_where_it_is() -> None:
+    sequence = Sequence()
+    for grown in range(0, 20, 4):
+        assert sequence.ids(square(50 - grown, 50 - grown, 20 + 2 * grown)) == [1]
+    assert sequence.ids(square(34, 34, 52), after_ms=1900) == [1]
+
+
+def test_crossing_objects_keep_their_ids() -> None:
+    """One goes right in front of its twin that goes left: the one behind vanishes and comes out elsewhere."""
+    sequence, found = Sequence(), []
+    for number in range(30):
+        front, back = 40 + 4 * number, 160 - 4 * number
+        hidden = (
+            columns(max(back, front + 20), back + 20)
+            if back >= front
+            else columns(back, min(back + 20, front))
+        )
+        seen = [square(front)] + ([hidden] if hidden.area else [])
+        found.append(sequence.ids(*seen))
+    assert found[0] == found[-1] == [1, 2]
+    assert [1] in found and all(ids in ([1], [1, 2]) for ids in found)
+
+
+def test_an_object_that_a_hand_passes_over_keeps_its_id() -> None:
+    """What is left of it last lies to the right, what comes out first to the left."""
+    sequence, found = Sequence(), []
+    for hand in range(0, 80, 8):  # 26 columns wide, over an object in columns 30 to 49
+        left, right = columns(30, min(50, hand)), columns(max(30, hand + 26), 50)
+        found += sequence.ids(*(part for part in (left, right) if part.area))
+    assert set(found) == {1} and len(found) < 10
+
+
+def test_two_alike_objects_side_by_side_keep_their_ids() -> None:
+    rng, sequence = np.random.default_rng(0), Sequence()
+    for number in range(50):
+        left, right = square(10 + int(rng.integers(-3, 4))), square(30 + int(rng.integers(-3, 4)))
+        if number % 2:
+            assert sequence.ids(right, left) == [2, 1]
+        else:
+            assert sequence.ids(left, right) == [1, 2]
+
+
+def test_another_class_for_a_moment_is_no_other_object_unless_asked() -> None:
+    for penalty, expected in ((0.1, [1, 1, 1]), (1.0, [1, 2, 1])):
+        sequence = Sequence(TrackOptions(class_penalty=penalty))
+        found = [sequence.ids(square(10), classes=[class_id])[0] for class_id in (CUP, CAN, CUP)]
+        assert found == expected
+
+
+def test_two_names_for_one_thing_keep_one_id_each() -> None:
+    sequence = Sequence()
+    assert sequence.ids(square(10), square(11), classes=[CUP, CAN]) == [1, 2]
+    assert sequence.ids(square(11), square(10), classes=[CAN, CUP]) == [2, 1]
+    assert sequence.ids(square(10), classes=[CAN]) == [2]
+    assert sequence.ids(square(10), square(10), classes=[CUP, CAN]) == [1, 2]
+
+
+def test_empty_frames_are_empty_and_forget_nothing() -> None:
+    sequence = Sequence()
+    assert sequence.ids() == []
+    assert sequence.ids(square(10)) == [1]
+    assert sequence.ids() == []
+    assert sequence.ids(square(10), MaskCrop.empty()) == [1, 2]
+    assert sequence.ids(square(10), MaskCrop.empty()) == [1, 3]  # nothing tells where it is
+
+
+def test_after_a_reset_all_ids_are_new() -> None:
+    sequence = Sequence()
+    assert sequence.ids(square(10), square(100)) == [1, 2]
+    sequence.tracker.reset()
+    assert sequence.ids(square(10), square(100)) == [3, 4]
+    assert sequence.ids(square(100)) == [4]
+
+
+def test_a_stamp_before_the_last_begins_anew_and_the_same_stamp_does_not() -> None:
+    sequence = Sequence()
+    assert sequence.ids(square(10)) == [1]
+    assert sequence.ids(square(12), after_ms=0) == [1]
+    assert sequence.ids(square(10), after_ms=-1) == [2]
+    assert sequence.ids(square(10)) == [2]
+
+
+def test_segments_of_the_panoptic_map_follow() -> None:
+    instances = replace(frame(square(10), square(40)), ids=np.array([1, 2], np.uint32))
+    things = [Segment(i, CUP, True, 0.9, 400, Roi(), i) for i in (2, 1)]
+    table, crowd = Segment(3, 40, False, 0.0, 900, Roi(), 0), Segment(4, CUP, True, 0.5, 9, Roi(), 0)
+    panoptic = PanopticSegments(np.zeros((80, 80), np.uint16), (*things, table, crowd))
+    stages = {"infer": 3.0}
+    found = with_ids(Segmentation((80, 80), instances, panoptic, stages), np.array([7, 1], np.uint32))
+    assert found.instances.ids.tolist() == [7, 1]
+    assert found.panoptic is not None and found.panoptic.segment_map is panoptic.segment_map
+    assert [segment.instance_id for segment in found.panoptic.segments] == [1, 7, 0, 0]
+    assert [segment.id for segment in found.panoptic.segments] == [2, 1, 3, 4]
+    assert found.stage_ms == stages
+    without = with_ids(Segmentation((80, 80), instances), np.array([7, 1], np.uint32))
+    assert without.panoptic is None and without.instances.ids.tolist() == [7, 1]
+
+
+SIZE = 24
+
+
+@st.composite
+def crops(draw: st.DrawFn) -> MaskCrop:
+    """A random mask in an image of SIZE x SIZE, or none."""
+    height, width = draw(st.integers(0, 12)), draw(st.integers(1, 12))
+    if height == 0:
+        return MaskCrop.empty()
+    pixels = np.random.default_rng(draw(st.integers(0, 2**32))).random((height, width)) < 0.7
+    return MaskCrop(draw(st.integers(0, SIZE - width)), draw(st.integers(0, SIZE - height)), pixels)
+
+
+def whole(crop: MaskCrop) -> np.ndarray:
+    image = np.zeros((SIZE, SIZE), np.bool_)
+    height, width = crop.pixels.shape
+    image[crop.y_offset : crop.y_offset + height, crop.x_offset : crop.x_offset + width] = crop.pixels
+    return image
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(crops(), max_size=5), st.lists(crops(), max_size=5))
+def test_overlap_is_that_of_the_whole_masks(first: list[MaskCrop], second: list[MaskCrop]) -> None:
+    shared = shared_areas(first, second)
+    areas = [np.array([crop.area for crop in some], np.int64) for some in (first, second)]
+    ious = mask_ious(shared, *areas)
+    assert shared.shape == ious.shape == (len(first), len(second))
+    for i, a in enumerate(map(whole, first)):
+        for j, b in enumerate(map(whole, second)):
+            assert shared[i, j] == (a & b).sum()
+            assert ious[i, j] == pytest.approx((a & b).sum() / max((a | b).sum(), 1))
+
+
+FRAMES = st.lists(
+    st.tuples(st.integers(-300, 1500), st.lists(st.tuples(crops(), st.integers(0, 2)), max_size=6)),
+    max_size=8,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(FRAMES, st.sampled_from([TrackOptions(), TrackOptions(0.0, 0.0, 0.0), TrackOptions(1.0, 1.0, 10.0)]))
+def test_every_instance_has_an_id_of_its_own(
+    frames: list[tuple[int, list[tuple[MaskCrop, int]]]], options: TrackOptions
+) -> None:
+    sequence = Sequence(options)
+    for step_ms, objects in frames:
+        masks, classes = [mask for mask, _ in objects], [class_id for _, class_id in objects]
+        ids = sequence.ids(*masks, classes=classes, after_ms=step_ms)
+        assert len(ids) == len(set(ids)) == len(objects) and all(number > 0 for number in ids)
