@@ -1,9 +1,10 @@
 // Test program of test_examples.py: prints what examples/cpp_consumer prints of a message.
-//   describe_lines KIND FILE   KIND: InstanceMaskArray; FILE: the message as it goes over the wire (CDR)
+//   describe_lines instances|objects FILE   FILE: the message as it goes over the wire (CDR)
 #include <cstdint>
 #include <fstream>
 #include <iostream>
 #include <iterator>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -25,7 +26,11 @@ int print(std::vector<std::uint8_t> & bytes)
     std::cerr << "not such a message\n";
     return 1;
   }
-  std::cout << describe(message);
+  try {
+    std::cout << describe(message);
+  } catch (const std::invalid_argument & error) {
+    std::cout << "left out: " << error.what() << "\n";
+  }
   return 0;
 }
 
@@ -33,5 +38,6 @@ int main(int, char ** argv)
 {
   std::ifstream file(argv[2], std::ios::binary);
   std::vector<std::uint8_t> bytes{std::istreambuf_iterator<char>(file), {}};
-  return print<seg_node::msg::InstanceMaskArray>(bytes);
+  const bool instances = argv[1] == std::string("instances");
+  return instances ? print<seg_node::msg::InstanceMaskArray>(bytes) : print<seg_node::msg::Object3DArray>(bytes);
 }
