@@ -14,12 +14,21 @@ from launch_ros.substitutions import FindPackageShare
 
 # Private outputs of the node; each is a launch argument of the same name.
 OUTPUTS = ["instances", "panoptic", "instance_map", "class_map", "debug_image", "timing"]
+OUTPUTS += ["objects", "cloud", "markers", "detections", "detections_3d", "label_info"]
 CONFIG = PathJoinSubstitution([FindPackageShare("seg_node"), "config"])
 
 
 def generate_launch_description() -> LaunchDescription:
     arguments = [
         DeclareLaunchArgument("image", default_value="image", description="Topic of the camera's images."),
+        DeclareLaunchArgument(
+            "depth", default_value="depth", description="Topic of depth aligned to them, for depth.enabled."
+        ),
+        DeclareLaunchArgument(
+            "camera_info",
+            default_value="camera_info",
+            description="Topic of their CameraInfo; left as it is: the one beside the images.",
+        ),
         *[
             DeclareLaunchArgument(name, default_value=f"~/{name}", description=f"Topic of the output {name}.")
             for name in OUTPUTS
@@ -54,7 +63,7 @@ def generate_launch_description() -> LaunchDescription:
             {"use_sim_time": LaunchConfiguration("use_sim_time")},
         ],
         remappings=[
-            ("image", LaunchConfiguration("image")),
+            *[(name, LaunchConfiguration(name)) for name in ("image", "depth", "camera_info")],
             *[(f"~/{name}", LaunchConfiguration(name)) for name in OUTPUTS],
             ("~/debug_image/compressed", [LaunchConfiguration("debug_image"), "/compressed"]),
         ],

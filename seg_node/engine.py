@@ -103,8 +103,9 @@ class Engine:
                 ) from error
 
     def close(self) -> None:
-        """Give the device's memory back. The engine cannot be used afterwards."""
-        del self._model
+        """Give the device's memory back, once nobody uses it. The engine cannot be used afterwards."""
+        with self._turn:
+            del self._model
         if self.on_gpu:
             torch.cuda.empty_cache()
 

@@ -3,6 +3,7 @@
 `python -m seg_node.ros.parameters` prints the table as Markdown.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import Field, dataclass, field, fields, replace
 from typing import Any, get_args
@@ -11,8 +12,10 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+from seg_node.lift import LiftOptions
 from seg_node.models.config_file import did_you_mean
-from seg_node.types import LabelSet, MaskEncoding, ModelFamily, SegmentOptions
+from seg_node.track import TrackOptions
+from seg_node.types import LabelSet, MaskEncoding, ModelFamily, Roi, SegmentOptions
 
 
 @dataclass(frozen=True)
@@ -26,8 +29,15 @@ class Rule:
     choices: tuple[str, ...] = ()
 
 
-def _start(name: str, default: Any, description: str, choices: tuple[str, ...] = ()) -> Any:
-    return field(default=default, metadata={"rule": Rule(name, description, False, None, choices)})
+def _start(
+    name: str,
+    default: Any,
+    description: str,
+    choices: tuple[str, ...] = (),
+    *,
+    limits: tuple[float, float] | None = None,
+) -> Any:
+    return field(default=default, metadata={"rule": Rule(name, description, False, limits, choices)})
 
 
 def _live(
@@ -71,6 +81,51 @@ class Options:
         "raw subscribes to `image` (sensor_msgs/Image), compressed to `image`/compressed (CompressedImage).",
         ("raw", "compressed"),
     )
+    cameras: tuple[str, ...] = _start(
+        "cameras",
+        ("",),
+        'Names of several cameras: front reads front/image, publishes ~/front/…; [""]: one, without a name.',
+    )
+    max_batch: int = _live(
+        "max_batch",
+        0,
+        "Cameras whose frames go through the model together; 0: on a GPU all that wait, on the CPU one.",
+        (0, 64),
+    )
+    depth_enabled: bool = _start(
+        "depth.enabled",
+        False,
+        "Subscribe to `depth` (aligned to `image`) and `camera_info`, for ~/objects, ~/cloud, ~/markers.",
+    )
+    depth_transport: str = _start(
+        "depth.transport",
+        "raw",
+        "raw subscribes to `depth` (Image), compressedDepth to `depth`/compressedDepth (CompressedImage).",
+        ("raw", "compressedDepth"),
+    )
+    depth_slop: float = _start(
+        "depth.slop",
+        0.01,
+        "Seconds that the stamps of image and depth may differ; keep it below half the camera's period.",
+        limits=(0.0, 1.0),
+    )
+    depth_erosion: int = _live(
+        "depth.erosion",
+        2,
+        "Pixels taken off the masks' rims for centroids and the cloud: there depth of others bleeds in.",
+        (0, 50),
+    )
+    depth_min_points: int = _live(
+        "depth.min_points", 20, "Objects with fewer valid depth pixels are not located.", (4, 1_000_000)
+    )
+    depth_max_points: int = _live(
+        "depth.max_points", 10_000, "Larger objects are thinned to about so many points.", (100, 10_000_000)
+    )
+    target_frame: str = _start(
+        "target_frame",
+        "",
+        "TF frame for ~/objects, ~/cloud, ~/markers, ~/detections_3d (needs tf2_ros); empty: the camera's.",
+    )
     autostart: bool = _start("autostart", True, "Configure and activate at the start, without a manager.")
     always_on: bool = _live("always_on", False, "Run the model even when no output has a subscriber.")
     score_threshold: float = _live(
@@ -104,6 +159,29 @@ class Options:
     )
     max_rate: float = _live(
         "max_rate", 0.0, "Frames per second at most; 0: as fast as the model.", (0.0, 1000.0)
+    )
+    roi: tuple[int, ...] = _live(
+        "roi",
+        (0, 0, 0, 0),
+        "x, y, width, height in pixels of the part of the image that is segmented; zeros: all of it.",
+    )
+    track_enabled: bool = _live(
+        "track.enabled", True, "The same object keeps its id from frame to frame; false: 1, 2, … by score."
+    )
+    track_min_iou: float = _live(
+        "track.min_iou", 0.1, "Overlap (IoU) that an object's masks in two frames must have.", (0.0, 1.0)
+    )
+    track_class_penalty: float = _live(
+        "track.class_penalty",
+        0.1,
+        "Subtracted from the overlap when the classes differ; 1 forbids an object to change its class.",
+        (0.0, 1.0),
+    )
+    track_max_age: float = _live(
+        "track.max_age",
+        2.0,
+        "An object not seen for longer (seconds of the images' stamps) comes back with a new id.",
+        (0.0, 3600.0),
     )
     panoptic_score_threshold: float = _live(
         "panoptic.score_threshold",
@@ -146,6 +224,15 @@ class Options:
             **{name: number for name, number in numbers.items() if number >= 0},
         )
 
+    def lift_options(self, keep_points: bool) -> LiftOptions:
+        return LiftOptions(self.depth_erosion, self.depth_min_points, self.depth_max_points, keep_points)
+
+    def track_options(self) -> TrackOptions:
+        return TrackOptions(self.track_min_iou, self.track_class_penalty, self.track_max_age)
+
+    def region(self) -> Roi:
+        return Roi(*self.roi)
+
 
 # of Options and SegmentOptions, where -1 stands for the checkpoint's own
 _OWN_NUMBERS = (
@@ -174,7 +261,9 @@ def declare_parameters(node: Node, check: Callable[[Options], None]) -> Options:
 
     def validate(changes: list[Parameter]) -> SetParametersResult:
         try:
-            check(with_changes(options_of(node), changes))
+            changed = with_changes(options_of(node), changes)
+            _check_region(changed)
+            check(changed)
         except ValueError as error:
             return SetParametersResult(successful=False, reason=str(error))
         return SetParametersResult(successful=True)
@@ -184,6 +273,8 @@ def declare_parameters(node: Node, check: Callable[[Options], None]) -> Options:
         value = list(default) if isinstance(default, tuple) else default
         node.declare_parameter(rule(option).name, value, _descriptor(option))
     options = options_of(node)
+    _check_cameras(options)
+    _check_region(options)
     check(options)
     node.add_on_set_parameters_callback(validate)
     return options
@@ -207,6 +298,22 @@ def with_changes(options: Options, changes: list[Parameter]) -> Options:
     return replace(options, **values)
 
 
+def _check_cameras(options: Options) -> None:
+    """Raises ValueError when the names cannot be parts of topics, or are not one each."""
+    names = options.cameras
+    if names != ("",) and not all(re.fullmatch(r"[A-Za-z_]\w*(/[A-Za-z_]\w*)*", name) for name in names):
+        raise ValueError(f"cameras = {list(names)}: each must be a name that topics can have, such as front")
+    if len(set(names)) != len(names) or not names:
+        raise ValueError(f"cameras = {list(names)}: each camera needs a name of its own")
+
+
+def _check_region(options: Options) -> None:
+    if len(options.roi) != 4 or min(options.roi) < 0:
+        raise ValueError(
+            f"roi = {list(options.roi)}: must be x, y, width, height in pixels, all 0 for the whole image"
+        )
+
+
 def _checked(option: "Field[Any]", value: Any) -> Any:
     """The value in the option's own type."""
     wanted = rule(option)
@@ -218,6 +325,8 @@ def _checked(option: "Field[Any]", value: Any) -> Any:
     if type(value) is not type(default):
         expected = type(default).__name__
         raise ValueError(f"{wanted.name} = {value!r}: must be of type {expected}, such as {default!r}")
+    if isinstance(default, tuple) and any(type(item) is not type(default[0]) for item in value):
+        raise ValueError(f"{wanted.name} = {list(value)}: must hold values such as {default[0]!r}")
     if wanted.limits and not wanted.limits[0] <= value <= wanted.limits[1]:
         raise ValueError(f"{wanted.name} = {value}: must be from {wanted.limits[0]} to {wanted.limits[1]}")
     if wanted.choices and value not in wanted.choices:

@@ -4,7 +4,7 @@ from typing import Any
 
 from rclpy.node import Node
 from rclpy.publisher import Publisher
-from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
 
@@ -31,5 +31,23 @@ def create_output(node: Node, message_type: type[Any], topic: str) -> Publisher:
     )
 
 
+def create_latched(node: Node, message_type: type[Any], topic: str) -> Publisher:
+    """For what is told once: whoever subscribes later gets the last message too."""
+    qos = QoSProfile(
+        depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
+    )
+    return node.create_publisher(
+        message_type, topic, qos, qos_overriding_options=QoSOverridingOptions.with_default_policies()
+    )
+
+
 def has_subscriber(publisher: Publisher) -> bool:
     return bool(publisher.get_subscription_count())
+
+
+def camera_info_topic(node: Node, prefix: str) -> str:
+    """`camera_info` if it is remapped, otherwise the sibling of the image topic, as image_transport has it."""
+    own = node.resolve_topic_name(f"{prefix}camera_info")
+    if own != node.resolve_topic_name(f"{prefix}camera_info", only_expand=True):
+        return own
+    return node.resolve_topic_name(f"{prefix}image").rpartition("/")[0] + "/camera_info"
