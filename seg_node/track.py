@@ -92,7 +92,7 @@ class Tracker:
         if stamp_ns < self._stamp_ns:
             self.reset()
         self._stamp_ns = stamp_ns
-        oldest_ns = stamp_ns - options.max_age_s * 1e9
+        oldest_ns = stamp_ns - round(options.max_age_s * 1e9)
         self._tracks = [track for track in self._tracks if track.last.stamp_ns >= oldest_ns]
         sightings = [
             _Sighting(mask, mask.area, class_id, stamp_ns)
