@@ -55,6 +55,12 @@ def test_an_object_is_a_box_and_a_name_above_it() -> None:
     assert name.pose.position.y < top - name.scale.z / 2  # the text's middle
 
 
+def test_in_a_robots_frame_the_name_is_where_z_grows() -> None:
+    *_, name = to_markers(FRAME, [box()], LABELS, z_up=True).markers
+    assert (name.pose.position.x, name.pose.position.y) == (0.1, -0.2)
+    assert name.pose.position.z > 0.7 + 0.10 / 2 + name.scale.z / 2
+
+
 def test_earlier_markers_are_deleted_first_and_in_every_namespace() -> None:
     first, *rest = to_markers(FRAME, [box(1), box(2)], LABELS).markers
     assert (first.action, first.ns) == (Marker.DELETEALL, "")
