@@ -1,0 +1,37 @@
+"""The pinhole camera: pixels to rays and back. No ROS.
+
+Points are in the optical frame: x right, y down, z forward, metres. The centre of pixel (row i, column j) is
+at (j, i), as in sensor_msgs/CameraInfo.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+@dataclass(frozen=True)
+class Pinhole:
+    """A camera without distortion.
+
+    fx, fy: focal lengths in pixels. cx, cy: the optical axis, column and row. image_size: (height, width) of
+    the image as it is published, after binning and region of interest.
+    """
+
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    image_size: tuple[int, int]
+
+    def rays(self, columns: ArrayLike, rows: ArrayLike) -> NDArray[np.float64]:
+        """Where the pixels' rays cross the plane z = 1: (N, 3) for N columns and rows, whole or not."""
+        x = (np.asarray(columns, np.float64) - self.cx) / self.fx
+        y = (np.asarray(rows, np.float64) - self.cy) / self.fy
+        return np.stack([x, y, np.ones_like(x)], axis=-1)
+
+    def project(self, points: ArrayLike) -> NDArray[np.float64]:
+        """Pixels (N, 2), column and row, of the points (N, 3); NaN for those not before the camera."""
+        x, y, z = np.asarray(points, np.float64).T
+        z = np.where(z > 0, z, np.nan)
+        return np.stack([self.fx * x / z + self.cx, self.fy * y / z + self.cy], axis=-1)
