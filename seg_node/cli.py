@@ -82,6 +82,7 @@ Nothing else in seg_node downloads: --weights NAME and the node's model.weights 
 ROS_COMMANDS = {
     "node": ("seg_node.ros.node", "run the ROS 2 node; takes ROS arguments (--ros-args -p name:=value …)"),
     "play": ("seg_node.ros.play", "publish images, a video, a bag or a camera as a camera's ROS topic"),
+    "view": ("seg_node.ros.view", "show a running node's images and results: window, browser, recording"),
     "demo": ("seg_node.ros.demo.main", "run node, camera stream and recorder; writes pictures and numbers"),
 }
 
