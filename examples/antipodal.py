@@ -56,7 +56,7 @@ def plan_grasp(mask: MaskCrop, depth: DepthImage, pinhole: Pinhole) -> Grasp:
 def find_contacts(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Two points on opposite edges of a mask (H, W): (2, 2), column and row, fractions of pixels.
 
-    The line between them goes through the mask's middle: of the pixels at least 90 % as far from the edge as
+    The line between them goes through the mask's middle: of the pixels at least 80 % as far from the edge as
     any, the one nearest to the centroid. Of all lines that meet both edges within the friction cone, and that
     are at most 5 % longer than the shortest of these, it is the one that meets them most squarely: the length
     alone hardly tells the direction, 1 % is 8 degrees on a bar.
@@ -66,7 +66,7 @@ def find_contacts(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
     border = 5
     filled = np.pad(mask, border).astype(np.float32)
     distance = cv2.distanceTransform(filled.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    deep = np.argwhere(distance >= 0.9 * distance.max())
+    deep = np.argwhere(distance >= 0.8 * distance.max())
     middle = deep[np.linalg.norm(deep - np.argwhere(filled).mean(axis=0), axis=1).argmin(), ::-1]
 
     angles = np.deg2rad(np.arange(360))

@@ -58,7 +58,7 @@ class GraspPlanner(Node):
         try:
             grasp = self._plan(array, self._choose(array))
         except ValueError as error:
-            self.get_logger().warning(f"no grasp: {error}", throttle_duration_sec=2.0)
+            self.get_logger().warning(f"no grasp: {error}", throttle_duration_sec=1.0)
             return
         pose = to_pose(grasp)
         self._poses.publish(PoseStamped(header=array.header, pose=pose))

@@ -46,7 +46,7 @@ inline std::vector<int> chamfer_distances(const seg_node::MaskCrop & mask)
   return distances;
 }
 
-/// The place to grasp: of the pixels at least 90 % as far from the edge as any, the one nearest to the centroid.
+/// The place to grasp: of the pixels at least 80 % as far from the edge as any, the one nearest to the centroid.
 /// The centroid itself may lie beside a ring or an L; the farthest pixel alone may lie at one end of a bar.
 ///
 /// mask: with at least one pixel of the object.
@@ -69,7 +69,7 @@ inline GraspPoint find_grasp_point(const seg_node::MaskCrop & mask)
       const int distance = distances[(row + 1) * (mask.width + 2) + column + 1];
       const double x = static_cast<double>(column) - column_sum / pixels;
       const double y = static_cast<double>(row) - row_sum / pixels;
-      if (10 * distance >= 9 * farthest && x * x + y * y < nearest) {
+      if (5 * distance >= 4 * farthest && x * x + y * y < nearest) {
         nearest = x * x + y * y;
         best = {mask.x_offset + column, mask.y_offset + row, distance / 3.0};
       }
