@@ -12,6 +12,7 @@ Rerun changes from version to version: what is used here exists alike from 0.23.
 """
 
 import os
+import socket
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -38,6 +39,7 @@ JPEG_QUALITY = 85
 MASK_OPACITY = 0.5
 # Of what the viewer, or the server for browsers, keeps; then the oldest is dropped.
 MEMORY_LIMIT = "2GB"
+VIEWER_PORT = 9876  # Rerun's own default
 IMAGE_PLANE_M = 0.3
 POINT_RADIUS_M = 0.0015
 
@@ -68,12 +70,16 @@ class View:
             raise NoViewer("there is no display ($DISPLAY and $WAYLAND_DISPLAY are empty)")
         try:
             self._recording.spawn(memory_limit=MEMORY_LIMIT)
+            socket.create_connection(("127.0.0.1", VIEWER_PORT), 1.0).close()  # it may have ended at once
         except (OSError, RuntimeError) as error:
-            raise NoViewer(f"Rerun's viewer did not start: {error}") from error
+            reason = str(error).strip().partition("\n")[0]
+            raise NoViewer(f"Rerun's viewer did not start: {reason}") from error
         self._begin()
 
     def serve(self, web_port: int, grpc_port: int) -> str:
         """For browsers; gives the address to open on this computer. Raises RuntimeError for a taken port."""
+        for port in (web_port, grpc_port):
+            _check_free(port)
         source = self._recording.serve_grpc(grpc_port=grpc_port, server_memory_limit=MEMORY_LIMIT)
         rr.serve_web_viewer(web_port=web_port, open_browser=False, connect_to=source)
         self._begin()
@@ -190,6 +196,15 @@ class View:
             collapse_panels=True,
         )
         self._recording.send_blueprint(blueprint)
+
+
+def _check_free(port: int) -> None:
+    """Rerun only logs that its data's port is taken, and goes on."""
+    try:
+        with socket.create_server(("", port)):
+            pass
+    except OSError as error:
+        raise RuntimeError(f"port {port}: {error.strerror}; choose another for --serve") from error
 
 
 def _mask_value(instance_id: int) -> int:

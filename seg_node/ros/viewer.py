@@ -1,0 +1,184 @@
+"""The subscriber behind `seg_node view`.
+
+All subscriptions are best effort: a slow viewer never holds up the node. A result is shown with the image
+that has its stamp; of results that come faster than they can be shown, the newest.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rclpy.node import Node, NodeNameNonExistentError
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
+
+from seg_node.images import decode_message
+from seg_node.msg import FrameTiming, InstanceMaskArray, Object3DArray
+from seg_node.ros.camera_info import CameraInfoError, to_pinhole
+from seg_node.ros.convert import stamp_to_ns
+from seg_node.ros.read_results import read_cloud, read_instances
+from seg_node.ros.topics import input_qos
+
+if TYPE_CHECKING:
+    from seg_node.view import View
+
+# Images wait for their results: some seconds of a camera, whatever its resolution.
+KEPT_BYTES = 256 * 2**20
+IMAGE_TYPES = {"sensor_msgs/msg/Image": Image, "sensor_msgs/msg/CompressedImage": CompressedImage}
+
+
+class RecentImages:
+    """The newest images by stamp, in at most `limit` bytes of pixels."""
+
+    def __init__(self, limit: int = KEPT_BYTES) -> None:
+        self._limit = limit
+        self._bytes = 0
+        self._images: dict[int, Image | CompressedImage] = {}
+
+    def add(self, message: Image | CompressedImage) -> None:
+        stamp_ns = stamp_to_ns(message.header.stamp)
+        self._drop(stamp_ns)
+        self._images[stamp_ns] = message
+        self._bytes += len(message.data)
+        while self._bytes > self._limit and len(self._images) > 1:
+            self._drop(next(iter(self._images)))
+
+    def take(self, stamp_ns: int) -> Image | CompressedImage | None:
+        """The image of that stamp, None if there is none; those that came before it are no longer needed."""
+        image = self._images.get(stamp_ns)
+        if image is None:
+            return None
+        for earlier in list(self._images):
+            self._drop(earlier)
+            if earlier == stamp_ns:
+                break
+        return image
+
+    def _drop(self, stamp_ns: int) -> None:
+        image = self._images.pop(stamp_ns, None)
+        self._bytes -= len(image.data) if image is not None else 0
+
+
+class Viewer(Node):
+    """Passes what one camera of a node publishes on to a `View`."""
+
+    def __init__(self, view: "View", node_name: str, camera: str, image_topic: str | None) -> None:
+        """node_name: fully qualified. camera: empty for the only one. image_topic: None asks the node."""
+        super().__init__("viewer", start_parameter_services=False)
+        self.shown = 0
+        self.without_image = 0
+        self._view = view
+        self._node_name, self._camera, self._image_topic = node_name, camera, image_topic
+        self._images = RecentImages()
+        self._waiting: InstanceMaskArray | None = None
+        self._camera_info: CameraInfo | None = None
+        self._image_size = (0, 0)
+        self._outputs = f"{node_name}/{camera}" if camera else node_name
+
+    def find_node(self) -> str | None:
+        """Subscribe, once the node is there; its image topic, None as long as it is not there or not active.
+
+        Raises ValueError when there is no such camera or it cannot be told which its image topic is.
+        """
+        namespace, _, name = self._node_name.rpartition("/")
+        try:
+            inputs = dict(self.get_subscriber_names_and_types_by_node(name, namespace or "/"))
+            outputs = dict(self.get_publisher_names_and_types_by_node(name, namespace or "/"))
+        except NodeNameNonExistentError:
+            return None
+        arrays = [topic for topic, kinds in outputs.items() if "seg_node/msg/InstanceMaskArray" in kinds]
+        if not arrays:
+            return None
+        if f"{self._outputs}/instances" not in arrays:
+            raise ValueError(
+                f"{self._outputs}/instances is not published; choose the camera by --camera: "
+                f"{self._node_name} publishes {', '.join(sorted(arrays))}"
+            )
+        images = {topic: kinds[0] for topic, kinds in inputs.items() if kinds[0] in IMAGE_TYPES}
+        topic = self._image_topic or choose_image_topic(images, self._camera)
+        if topic is not None:
+            self._subscribe(topic, images.get(topic, "sensor_msgs/msg/Image"))
+        return topic
+
+    def _subscribe(self, image_topic: str, image_type: str) -> None:
+        """The image first: of messages that wait, the executor takes that of the first subscription first."""
+        newest = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+        base = image_topic.removesuffix("/compressed").rpartition("/")[0]
+        for kind, topic, callback, qos in (
+            (IMAGE_TYPES[image_type], image_topic, self._on_image, input_qos()),
+            (CameraInfo, f"{base}/camera_info", self._on_camera_info, newest),
+            (InstanceMaskArray, f"{self._outputs}/instances", self._on_instances, newest),
+            (Object3DArray, f"{self._outputs}/objects", self._on_objects, newest),
+            (PointCloud2, f"{self._outputs}/cloud", self._on_cloud, newest),
+            (FrameTiming, f"{self._outputs}/timing", self._on_timing, input_qos()),
+        ):
+            self.create_subscription(kind, topic, callback, qos)
+
+    def _on_image(self, message: Image | CompressedImage) -> None:
+        self._images.add(message)
+        if self._waiting is not None and self._waiting.header.stamp == message.header.stamp:
+            self._show(self._waiting)
+
+    def _on_instances(self, message: InstanceMaskArray) -> None:
+        if self._waiting is not None:
+            self.without_image += 1
+        self._show(message)
+
+    def _show(self, message: InstanceMaskArray) -> None:
+        """Now, or when its image comes."""
+        stamp_ns = stamp_to_ns(message.header.stamp)
+        image = self._images.take(stamp_ns)
+        self._waiting = message if image is None else None
+        if image is None:
+            return
+        self._image_size = (message.height, message.width)
+        self._view.log_image(decode_message(image))
+        self._view.log_segmentation(stamp_ns, *read_instances(message))
+        self.shown += 1
+
+    def _on_camera_info(self, message: CameraInfo) -> None:
+        self._camera_info = message
+
+    def _on_objects(self, message: Object3DArray) -> None:
+        stamp_ns = stamp_to_ns(message.header.stamp)
+        self._show_camera(stamp_ns, message.header.frame_id)
+        found = [item for item in message.objects if item.num_points > 0]
+        poses = [item.pose for item in found]
+        self._view.log_objects(
+            stamp_ns,
+            [item.id for item in found],
+            [f"{item.class_name} {item.id}" for item in found],
+            np.array([[p.position.x, p.position.y, p.position.z] for p in poses]).reshape(-1, 3),
+            np.array([[getattr(p.orientation, axis) for axis in "xyzw"] for p in poses]).reshape(-1, 4),
+            np.array([[item.size.x, item.size.y, item.size.z] for item in found]).reshape(-1, 3),
+        )
+
+    def _show_camera(self, stamp_ns: int, frame_id: str) -> None:
+        """The camera stands in the scene when the objects are in its own frame."""
+        info = self._camera_info
+        if info is None or info.header.frame_id != frame_id or not all(self._image_size):
+            return
+        try:
+            self._view.log_pinhole(stamp_ns, to_pinhole(info, self._image_size))
+        except CameraInfoError:
+            return  # the node tells of it
+
+    def _on_cloud(self, message: PointCloud2) -> None:
+        self._view.log_cloud(stamp_to_ns(message.header.stamp), *read_cloud(message))
+
+    def _on_timing(self, message: FrameTiming) -> None:
+        names = [name for name in message.get_fields_and_field_types() if name.endswith("_ms")]
+        milliseconds = {name.removesuffix("_ms"): getattr(message, name) for name in names}
+        self._view.log_timing(stamp_to_ns(message.header.stamp), milliseconds)
+
+
+def choose_image_topic(images: Mapping[str, str], camera: str) -> str | None:
+    """Which of a node's subscriptions (topic → type) is the camera's image; None when there is none.
+
+    Depth images are told by their topic's name. Raises ValueError when several are left.
+    """
+    own = [topic for topic in images if not camera or camera in topic.split("/")] or list(images)
+    colour = [topic for topic in own if "depth" not in topic] or own
+    if len(colour) > 1:
+        raise ValueError(f"the node subscribes to {', '.join(sorted(colour))}: choose by --image TOPIC")
+    return colour[0] if colour else None
