@@ -12,6 +12,7 @@ from seg_node.images import decode_message
 from seg_node.types import Frame
 
 BAG_SUFFIXES = {".mcap", ".db3", ".bag"}
+OnError = Callable[[str, Exception], None]
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 
 
@@ -43,7 +44,7 @@ def describe_bag(path: str | Path, topic: str | None = None) -> BagTopic:
     Raises FileNotFoundError, ValueError when the bag is broken or the topic unclear (the error lists them),
     RuntimeError without the package rosbags.
     """
-    with _open_bag(path) as reader:
+    with open_bag(path) as reader:
         counts = {
             name: info.msgcount
             for name, info in reader.topics.items()
@@ -66,7 +67,7 @@ def describe_bag(path: str | Path, topic: str | None = None) -> BagTopic:
 
 
 def read_bag(
-    path: str | Path, topic: str | None = None, on_error: Callable[[str, Exception], None] | None = None
+    path: str | Path, topic: str | None = None, on_error: OnError | None = None
 ) -> Iterator[tuple[str, Frame]]:
     """Every image of one topic, with the stamp and frame_id of its header; see `describe_bag`.
 
@@ -74,43 +75,27 @@ def read_bag(
     it the error, a ValueError, is raised.
     """
     bag = describe_bag(path, topic)
-    with _open_bag(path) as reader:
+    with open_bag(path) as reader:
         connections = [connection for connection in reader.connections if connection.topic == bag.topic]
         for index, (connection, _, raw) in enumerate(reader.messages(connections)):
             name = f"{bag.name}_{index:06d}"
             try:
                 frame = decode_message(reader.deserialize(raw, connection.msgtype))
             except Exception as error:  # bytes of a damaged bag break rosbags' decoder in many ways
-                if on_error is None:
-                    raise ValueError(f"{path}: message {index} of {bag.topic}: {error}") from error
-                on_error(name, error)
+                tell_bad_message(f"{path}: message {index} of {bag.topic}", name, error, on_error)
                 continue
             yield name, frame
 
 
-def _only_topic(reader: Any, counts: dict[str, int]) -> str | None:
-    """The one topic that stands out: colour before grey before depth, raw before compressed."""
-    ranks: dict[int, list[str]] = {}
-    for topic in counts:
-        if topic.rpartition("/")[0] not in counts:
-            ranks.setdefault(_rank(reader, topic), []).append(topic)
-    best = ranks[min(ranks)] if ranks else []
-    return best[0] if len(best) == 1 else None
-
-
-def _rank(reader: Any, topic: str) -> int:
-    """0 colour, 1 grey, 2 depth, by the encoding of the first message."""
-    connections = [connection for connection in reader.connections if connection.topic == topic]
-    connection, _, raw = next(reader.messages(connections))
-    message = reader.deserialize(raw, connection.msgtype)
-    encoding = message.encoding if connection.msgtype == "sensor_msgs/msg/Image" else message.format
-    if re.search("mono16|16UC1|32FC1|compressedDepth", encoding):
-        return 2
-    return 1 if re.search("mono8|8UC1", encoding) else 0
+def tell_bad_message(where: str, name: str, error: Exception, on_error: OnError | None) -> None:
+    """Gives name and error to on_error; without it raises ValueError that begins with `where`."""
+    if on_error is None:
+        raise ValueError(f"{where}: {error}") from error
+    on_error(name, error)
 
 
 @contextmanager
-def _open_bag(path: str | Path) -> Iterator[Any]:
+def open_bag(path: str | Path) -> Iterator[Any]:
     """rosbags' AnyReader, opened; definitions that a bag does not carry are Jazzy's."""
     try:
         from rosbags.highlevel import AnyReader, AnyReaderError
@@ -123,6 +108,31 @@ def _open_bag(path: str | Path) -> Iterator[Any]:
             yield reader
     except (AnyReaderError, ReaderError, sqlite3.Error) as error:
         raise ValueError(f"{path}: not a readable bag ({error})") from error
+
+
+def first_message(reader: Any, topic: str) -> Any:
+    """The first message of a topic of an opened bag that has one, deserialised."""
+    connections = [connection for connection in reader.connections if connection.topic == topic]
+    connection, _, raw = next(reader.messages(connections))
+    return reader.deserialize(raw, connection.msgtype)
+
+
+def image_rank(message: Any) -> int:
+    """0 colour, 1 grey, 2 depth, by the encoding of an Image or the format of a CompressedImage."""
+    encoding = message.encoding if hasattr(message, "encoding") else message.format
+    if re.search("mono16|16UC1|32FC1|compressedDepth", encoding):
+        return 2
+    return 1 if re.search("mono8|8UC1", encoding) else 0
+
+
+def _only_topic(reader: Any, counts: dict[str, int]) -> str | None:
+    """The one topic that stands out: colour before grey before depth, raw before compressed."""
+    ranks: dict[int, list[str]] = {}
+    for topic in counts:
+        if topic.rpartition("/")[0] not in counts:
+            ranks.setdefault(image_rank(first_message(reader, topic)), []).append(topic)
+    best = ranks[min(ranks)] if ranks else []
+    return best[0] if len(best) == 1 else None
 
 
 def _bag_path(path: Path) -> Path:

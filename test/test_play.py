@@ -1,5 +1,6 @@
 """seg_node play: the player as a process of its own, heard over DDS."""
 
+import importlib.util
 import itertools
 import re
 import signal
@@ -20,18 +21,20 @@ pytest.importorskip("rclpy", reason="ROS 2 is not in this environment")
 
 from node_harness import wait_until
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from seg_node.images import decode_message
 from seg_node.ros.convert import stamp_to_ns
 from seg_node.ros.demo.report import read_player_log
 from seg_node.ros.play import due_time, main, step_s, to_message
+from seg_node.ros.play_companions import beside, restamp
 from seg_node.types import Frame
 
 if TYPE_CHECKING:
     from node_harness import Probe
 
 TOPIC = "/test_play/image"
+DEMO = Path(__file__).resolve().parents[1] / "demo/tabletop"
 # (2, 3, 3), every value different: no two channels, rows or columns can be mixed up unseen.
 PIXELS = np.arange(10, 28, dtype=np.uint8).reshape(2, 3, 3)
 
@@ -164,6 +167,54 @@ def test_a_looped_bag_keeps_stamps_and_frame(tmp_path: Path, probe: "Probe") -> 
     assert np.array_equal(decode_message(heard[0]).pixels, test_bags.PIXELS)
 
 
+def test_a_bags_calibration_and_depth_come_with_the_images_and_pairs_stay_pairs(
+    tmp_path: Path, probe: "Probe"
+) -> None:
+    pytest.importorskip("rosbags", reason="rosbags is not installed")
+    import test_bag_companions as recorded
+
+    bag = recorded.write_camera(tmp_path / "run", count=4, depth_later_ns=3_000_000)
+    images = hear(probe)
+    calibrations = hear(probe, CameraInfo, "/test_play/camera_info")
+    depths = hear(probe, Image, "/test_play/depth/image_raw")
+    began = time.time_ns()
+    with playing(bag, "--topic", TOPIC, "--rate", "20", "--frame-id", "front", "--frames", "3") as player:
+        assert player.wait(60) == 0, player.communicate()[0]
+        output = player.communicate()[0]
+    wait_until(lambda: len(images) == len(calibrations) == len(depths) == 3, 5, "3 of each")
+    assert "with /test_play/camera_info, /test_play/depth/image_raw" in output
+    for index, (image, calibration, depth) in enumerate(zip(images, calibrations, depths, strict=True)):
+        assert calibration.header == image.header and image.header.frame_id == "front"
+        assert began < stamp_to_ns(image.header.stamp) < time.time_ns()
+        assert list(calibration.k) == recorded.K and (calibration.height, calibration.width) == (4, 6)
+        assert stamp_to_ns(depth.header.stamp) - stamp_to_ns(image.header.stamp) == 3_000_000
+        assert (depth.encoding, depth.header.frame_id) == ("16UC1", "front")
+        assert np.frombuffer(depth.data, np.uint16).tolist() == [1000 + index] * 24
+
+
+def test_the_demos_bag_is_a_depth_camera(probe: "Probe") -> None:
+    pytest.importorskip("rosbags", reason="rosbags is not installed")
+    images, calibrations = hear(probe), hear(probe, CameraInfo, "/test_play/camera_info")
+    depths = hear(probe, CompressedImage, "/test_play/d/compressedDepth")
+    arguments = ("--topic", TOPIC, "--depth-topic", "/test_play/d", "--keep-stamps", "--frames", "2")
+    with playing(DEMO, *arguments) as player:
+        output = player.communicate(timeout=60)[0]
+    wait_until(lambda: len(images) == len(calibrations) == len(depths) == 2, 5, "2 of each")
+    stamps = [[stamp_to_ns(each.header.stamp) for each in some] for some in (images, calibrations, depths)]
+    assert stamps == [[1_767_225_600 * 10**9, 1_767_225_600 * 10**9 + 80_000_000]] * 3
+    assert {each.header.frame_id for each in (*images, *calibrations, *depths)} == {
+        "camera_color_optical_frame"
+    }
+    # 48 degrees high, 480 rows: focal length 240 / tan 24 degrees.
+    assert calibrations[0].k[0] == pytest.approx(539.05, abs=0.01)
+    assert calibrations[0].k[2] == 319.5 and calibrations[0].k[5] == 239.5
+    assert depths[0].format == "16UC1; compressedDepth png"
+    millimetres = cv2.imdecode(np.frombuffer(depths[0].data, np.uint8)[12:], cv2.IMREAD_UNCHANGED)
+    assert millimetres.shape == (480, 640) and 700 < np.median(millimetres) < 1500
+    if importlib.util.find_spec("tf2_msgs") is None:
+        assert output.count("left out /tf: tf2_msgs is not installed") == 1
+
+
 def test_compressed_images_go_to_the_twin_topic_until_ctrl_c(folder: Path, probe: "Probe") -> None:
     heard = hear(probe, CompressedImage, f"{TOPIC}/compressed")
     arguments = ("--topic", TOPIC, "--compressed", "--loop", "--rate", "50", "--frame-id", "front")
@@ -179,6 +230,30 @@ def test_compressed_images_go_to_the_twin_topic_until_ctrl_c(folder: Path, probe
     assert decode_message(heard[0]).pixels.shape == (12, 12, 3)
 
 
+@pytest.mark.parametrize(
+    ("recorded_ns", "expected_ns"), [(5_000, 70_000), (5_010, 70_010), (4_990, 69_990), (0, 70_000)]
+)
+def test_stamps_move_with_the_images(recorded_ns: int, expected_ns: int) -> None:
+    message = CameraInfo()
+    message.header.stamp.nanosec = recorded_ns
+    restamp(message, image_ns=5_000, now_ns=70_000)
+    assert stamp_to_ns(message.header.stamp) == expected_ns
+
+
+def test_without_a_stamp_of_the_image_all_are_now() -> None:
+    message = CameraInfo()
+    message.header.stamp.sec = 2_000_000_000
+    restamp(message, image_ns=0, now_ns=2_000_000_001 * 10**9)
+    assert message.header.stamp.sec == 2_000_000_001
+
+
+@pytest.mark.parametrize(
+    ("topic", "expected"), [("/camera/image_raw", "/camera/x"), ("image", "x"), ("/image", "/x")]
+)
+def test_beside_is_the_same_namespace(topic: str, expected: str) -> None:
+    assert beside(topic, "x") == expected
+
+
 def test_without_a_subscriber_it_gives_up_and_names_the_topic(folder: Path) -> None:
     with playing(folder, "--topic", "/nobody/here", "--wait", "1.2") as player:
         output = player.communicate(timeout=60)[0]
@@ -192,6 +267,7 @@ def test_without_a_subscriber_it_gives_up_and_names_the_topic(folder: Path) -> N
     [
         (["--rate", "0"], "--rate is 0"),
         (["--keep-stamps"], "only bags have stamps"),
+        (["--bag-depth-topic", "/depth"], "only bags have topics"),
     ],
 )
 def test_arguments_that_cannot_work_are_refused(folder: Path, arguments: list[str], words: str) -> None:

@@ -1,0 +1,161 @@
+"""What a bag holds beside a camera's images: their calibration, depth in the same frame, and tf.
+
+Messages stay serialised (CDR), for a player to send on; only their stamps are looked at.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from posixpath import commonpath
+from typing import Any, Literal
+
+from seg_node.bags import (
+    IMAGE_TYPES,
+    BagTopic,
+    OnError,
+    describe_bag,
+    first_message,
+    image_rank,
+    open_bag,
+    tell_bad_message,
+)
+from seg_node.images import decode_message
+from seg_node.types import Frame
+
+Role = Literal["camera_info", "depth", "tf", "tf_static"]
+TF_TYPE = "tf2_msgs/msg/TFMessage"
+# Images read ahead, so that a message recorded up to so many images late still comes with its own.
+AHEAD = 2
+
+
+@dataclass(frozen=True)
+class CompanionTopic:
+    """A topic of the bag and what it is to the images; type: such as "sensor_msgs/msg/CameraInfo"."""
+
+    name: str
+    type: str
+    role: Role
+
+
+@dataclass(frozen=True)
+class Companion:
+    """One message of such a topic. stamp_ns: of its header (time of recording where that is 0)."""
+
+    topic: CompanionTopic
+    stamp_ns: int
+    cdr: bytes
+
+
+def find_companions(
+    path: str | Path, topic: str | None = None, depth_topic: str | None = None
+) -> tuple[CompanionTopic, ...]:
+    """What belongs to the image topic that `describe_bag` chooses; none of it in a bag of ROS 1.
+
+    The calibration is `camera_info` beside the image topic. Depth is the topic given, or else one of depth
+    images with the frame_id of the colour images (of several: named most alike, raw before compressed).
+
+    Raises as `describe_bag` does, and ValueError when there are no images on depth_topic.
+    """
+    image_topic = describe_bag(path, topic).topic
+    with open_bag(path) as reader:
+        types = {name: info.msgtype for name, info in reader.topics.items() if info.msgcount}
+        if depth_topic and types.get(depth_topic) not in IMAGE_TYPES:
+            images = ", ".join(name for name, kind in types.items() if kind in IMAGE_TYPES)
+            raise ValueError(f"{path}: no depth images on topic {depth_topic}; images are on: {images}")
+        if not reader.is2:
+            return ()
+        calibration = image_topic.removesuffix("/compressed").rpartition("/")[0] + "/camera_info"
+        roles: dict[str, Role] = {"/tf": "tf", "/tf_static": "tf_static", calibration: "camera_info"}
+        wanted = {"tf": TF_TYPE, "tf_static": TF_TYPE, "camera_info": "sensor_msgs/msg/CameraInfo"}
+        roles = {name: role for name, role in roles.items() if types.get(name) == wanted[role]}
+        depth = depth_topic or _depth_topic(reader, types, image_topic)
+        if depth:
+            roles[depth] = "depth"
+        return tuple(CompanionTopic(name, types[name], role) for name, role in roles.items())
+
+
+def read_with_companions(
+    path: str | Path, topic: str | None, companions: Sequence[CompanionTopic], on_error: OnError | None = None
+) -> Iterator[tuple[str, Frame, list[Companion]]]:
+    """As `seg_node.bags.read_bag`, and with every image the messages whose stamps are nearest to its own.
+
+    on_error: told of every message that cannot be read; without it ValueError is raised.
+    """
+    images: deque[tuple[str, Frame, int]] = deque()
+    waiting: list[Companion] = []
+    for item in _read(path, describe_bag(path, topic), companions, on_error):
+        if isinstance(item, Companion):
+            waiting.append(item)
+            continue
+        images.append(item)
+        if len(images) > AHEAD:
+            name, frame, own, waiting = _next_image(images, waiting)
+            yield name, frame, own
+    while images:
+        name, frame, own, waiting = _next_image(images, waiting)
+        yield name, frame, own
+
+
+def _next_image(
+    images: deque[tuple[str, Frame, int]], waiting: list[Companion]
+) -> tuple[str, Frame, list[Companion], list[Companion]]:
+    """The oldest image with its companions, and those that still wait."""
+    name, frame, stamp_ns = images.popleft()
+    if not images or images[0][2] <= stamp_ns:  # the last one, or the stamps jump back
+        return name, frame, waiting, []
+    middle_ns = (stamp_ns + images[0][2]) // 2
+    own = [companion for companion in waiting if companion.stamp_ns <= middle_ns]
+    return name, frame, own, [companion for companion in waiting if companion.stamp_ns > middle_ns]
+
+
+def _read(
+    path: str | Path, bag: BagTopic, companions: Sequence[CompanionTopic], on_error: OnError | None
+) -> Iterator[tuple[str, Frame, int] | Companion]:
+    """Images (name, frame, stamp in ns) and companions as they were recorded."""
+    topics = {companion.name: companion for companion in companions}
+    index = -1
+    with open_bag(path) as reader:
+        connections = [each for each in reader.connections if each.topic in {bag.topic, *topics}]
+        for connection, recorded_ns, raw in reader.messages(connections):
+            is_image = connection.topic == bag.topic
+            index += is_image
+            name = f"{bag.name}_{index:06d}"
+            item: tuple[str, Frame, int] | Companion
+            try:
+                message = reader.deserialize(raw, connection.msgtype)
+                stamp_ns = _stamp_ns(message) or recorded_ns
+                if is_image:
+                    item = name, decode_message(message), stamp_ns
+                else:
+                    item = Companion(topics[connection.topic], stamp_ns, bytes(raw))
+            except Exception as error:  # bytes of a damaged bag break rosbags' decoder in many ways
+                name = name if is_image else f"{connection.topic} near {name}"
+                tell_bad_message(f"{path}: {name}", name, error, on_error)
+                continue
+            yield item
+
+
+def _stamp_ns(message: Any) -> int:
+    """Of the header, or of a TFMessage's first transform; 0 where there is none."""
+    if hasattr(message, "header"):
+        stamp = message.header.stamp
+    elif message.transforms:
+        stamp = message.transforms[0].header.stamp
+    else:
+        return 0
+    return int(stamp.sec) * 10**9 + int(stamp.nanosec)
+
+
+def _depth_topic(reader: Any, types: dict[str, str], image_topic: str) -> str | None:
+    frame_id = first_message(reader, image_topic).header.frame_id
+    found = []
+    for name in (name for name, kind in types.items() if kind in IMAGE_TYPES and name != image_topic):
+        message = first_message(reader, name)
+        if image_rank(message) == 2 and message.header.frame_id == frame_id:
+            found.append(name)
+    return max(
+        found,
+        key=lambda name: (len(commonpath([name, image_topic])), types[name] == IMAGE_TYPES[0]),
+        default=None,
+    )
