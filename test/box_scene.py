@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.transform import Rotation
 
+from seg_node.crop import tight_crop
 from seg_node.pinhole import Pinhole
-from seg_node.types import Instances, MaskCrop
+from seg_node.types import Instances
 
 PINHOLE = Pinhole(900.0, 900.0, 639.5, 359.5, (720, 1280))
 
@@ -48,20 +49,12 @@ def grown(mask: NDArray[np.bool_], by: int) -> NDArray[np.bool_]:
 
 def instances(*masks: NDArray[np.bool_]) -> Instances:
     """Objects 1, 2, … of class 7, 8, … with the given full-size masks, cropped."""
-    crops = []
-    for mask in masks:
-        rows, columns = np.nonzero(mask)
-        if not len(rows):
-            crops.append(MaskCrop.empty())
-            continue
-        top, left = int(rows.min()), int(columns.min())
-        crops.append(MaskCrop(left, top, mask[top : rows.max() + 1, left : columns.max() + 1].copy()))
     count = len(masks)
     return Instances(
         np.zeros((count, 4), np.float32),
         np.linspace(0.9, 0.5, count, dtype=np.float32),
         np.arange(7, 7 + count, dtype=np.int32),
-        tuple(crops),
+        tuple(tight_crop(mask) for mask in masks),
         np.arange(1, count + 1, dtype=np.uint32),
     )
 
