@@ -29,7 +29,7 @@ def two_objects() -> Segmentation:
             scores=np.array([0.9, 0.75], np.float32),
             class_ids=np.array([3, 5], np.int32),
             masks=(MaskCrop(1, 0, np.ones((2, 2), np.bool_)), MaskCrop(2, 1, np.ones((3, 4), np.bool_))),
-            ids=np.array([258, 7], np.uint32),
+            ids=np.array([510, 7], np.uint32),
         ),
     )
 
@@ -42,14 +42,14 @@ def test_a_segmentation_is_a_mask_of_lasting_values_and_captioned_boxes(tmp_path
     logged = read_recording(tmp_path / "a.rrd")
     mask = np.array(logged["/scene/image/masks SegmentationImage:buffer"][STAMP_NS], np.uint8).reshape(SIZE)
     expected = [
-        [0, 3, 3, 0, 0, 0],  # 258 has gone round once: 3
-        [0, 3, 3, 7, 7, 7],
+        [0, 255, 255, 0, 0, 0],  # 510 is the last of the second round
+        [0, 255, 255, 7, 7, 7],
         [0, 0, 7, 7, 7, 7],
         [0, 0, 7, 7, 7, 7],
     ]
     np.testing.assert_array_equal(mask, expected)
-    assert logged["/scene/image/boxes Boxes2D:labels"][STAMP_NS] == ["cup 258 0.90", "bowl 7 0.75"]
-    assert logged["/scene/image/boxes Boxes2D:class_ids"][STAMP_NS] == [3, 7]
+    assert logged["/scene/image/boxes Boxes2D:labels"][STAMP_NS] == ["cup 510 0.90", "bowl 7 0.75"]
+    assert logged["/scene/image/boxes Boxes2D:class_ids"][STAMP_NS] == [255, 7]
     assert logged["/scene/image/boxes Boxes2D:centers"][STAMP_NS] == [[2.0, 1.0], [4.0, 2.5]]
     assert logged["/scene/image/boxes Boxes2D:half_sizes"][STAMP_NS] == [[1.0, 1.0], [2.0, 1.5]]
 
