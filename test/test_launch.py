@@ -1,6 +1,7 @@
 """The launch files, with the real `launch`; skipped where it is not installed (it is not on PyPI)."""
 
 import importlib.util
+import re
 import signal
 import subprocess
 import sys
@@ -52,8 +53,10 @@ def test_there_is_an_argument_for_every_topic() -> None:
     module = load("seg_node.launch.py")
     names = {argument.name for argument in module.generate_launch_description().get_launch_arguments()}
     outputs = (LAUNCH.parent / "seg_node/ros/outputs.py").read_text()
-    published = {line.split('"~/')[1].split('"')[0] for line in outputs.splitlines() if '"~/' in line}
-    assert published | {"image", "debug_image"} <= names
+    published = set(re.findall(r'_create\([\w.]+, "(\w+)"', outputs))
+    published |= set(re.findall(r'{prefix}(\w+)"', outputs))
+    assert {"instances", "objects", "timing"} <= published
+    assert published | {"image", "depth", "camera_info", "debug_image"} <= names
     assert {"namespace", "params_file", "log_level", "use_sim_time", "fastdds_profile"} <= names
 
 

@@ -20,12 +20,12 @@ WAIT_S = 0.2
 class DebugImage:
     """Draws the newest result it was offered; while it draws, newer ones replace what waits."""
 
-    def __init__(self, node: Node, labels: LabelSet, on_fault: Callable[[str], None]) -> None:
-        """`on_fault(text)` is called when a picture could not be drawn or sent."""
+    def __init__(self, node: Node, prefix: str, labels: LabelSet, on_fault: Callable[[str], None]) -> None:
+        """prefix: of the topics. `on_fault(text)` is called when a picture could not be drawn or sent."""
         self._labels = labels
         self._on_fault = on_fault
-        self._raw = create_output(node, Image, "~/debug_image")
-        self._compressed = create_output(node, CompressedImage, "~/debug_image/compressed")
+        self._raw = create_output(node, Image, f"{prefix}debug_image")
+        self._compressed = create_output(node, CompressedImage, f"{prefix}debug_image/compressed")
         self._slot: NewestSlot[tuple[Frame, Segmentation, Options]] = NewestSlot()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._work, name="debug_image", daemon=True)

@@ -1,62 +1,52 @@
 """The ROS 2 node: images in, instance and panoptic messages out, each with the source's stamp and frame_id.
 
-Threads: the executor's thread receives images and answers services, nothing else; one worker thread owns
-the model; one thread draws the debug image. Between them only the newest frame waits, and every frame that
-gives no result is counted with its reason on /diagnostics.
+Threads: the executor's threads receive images and answer services, nothing else; one worker thread runs the
+model; one thread a camera draws its debug image. Between them only the newest frame of each camera waits, and
+every frame that gives no result is counted with its reason on /diagnostics.
 
 Life: __init__ declares → on_configure loads and warms up the model → on_activate subscribes → frames:
-_on_image → _work → _process → Outputs.publish → on_deactivate stops → on_cleanup frees the model.
+Inputs → slots → _work: Camera.accept → _segment → Camera.finish → Outputs.publish → on_deactivate stops →
+on_cleanup frees the model.
 """
 
 import argparse
 import sys
 import threading
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
-from rclpy.event_handler import QoSMessageLostInfo, SubscriptionEventCallbacks
 from rclpy.exceptions import ParameterException
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.signals import SignalHandlerOptions
-from rclpy.subscription import Subscription
-from rclpy.timer import Timer
 from rclpy.utilities import remove_ros_args
-from sensor_msgs.msg import CompressedImage, Image
+from std_srvs.srv import SetBool, Trigger
 
 from seg_node.engine import Engine, OutOfMemory, choose_device
 from seg_node.images import ImageError, decode_message
 from seg_node.models.load import load_model
-from seg_node.ros import convert, memory
-from seg_node.ros.diagnostics import FrameStatistics
+from seg_node.region import clip_region, cut_out, put_back
+from seg_node.ros import convert, memory, vision
+from seg_node.ros.camera import Camera, Work
+from seg_node.ros.inputs import Arrival
 from seg_node.ros.interrupt import Interrupt
 from seg_node.ros.log import pass_on_core_log
-from seg_node.ros.outputs import Outputs, Result
 from seg_node.ros.parameters import Options, declare_parameters, options_of
-from seg_node.ros.slot import NewestSlot
-from seg_node.ros.topics import input_qos
+from seg_node.ros.slot import NewestSlots
+from seg_node.srv import Segment
+from seg_node.types import Frame, Segmentation
 
 WAIT_S = 0.1
 SIGNAL_CHECK_S = 0.2
 DIAGNOSTICS_PERIOD_S = 1.0
-SILENCE_S = 10.0
 LISTED_NAMES = 12
 WARM_UP_SIZE = (480, 640)
-
-
-@dataclass(frozen=True)
-class Arrival:
-    """An image message and the monotonic time at which it came, in seconds."""
-
-    message: Image | CompressedImage
-    at: float
 
 
 class SegNode(LifecycleNode):
@@ -66,20 +56,22 @@ class SegNode(LifecycleNode):
         """kwargs go to rclpy's node (namespace, parameter_overrides, context …)."""
         super().__init__(node_name, **kwargs)
         self._engine: Engine | None = None
-        self._outputs: Outputs | None = None
         self._worker: threading.Thread | None = None
-        self._subscription: Subscription | None = None
-        self._statistics = FrameStatistics()
-        self._slot: NewestSlot[Arrival] = NewestSlot()
+        self._slots: NewestSlots[Arrival] = NewestSlots()
         self._stopping = threading.Event()
-        self._last_stamp_ns = 0
+        self._enabled = True
         self._options = declare_parameters(self, self._check)
         self.add_post_set_parameters_callback(self._take_options)
+        self._cameras = {name: Camera(self, name) for name in self._options.cameras}
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         # A steady clock: with use_sim_time a stopped simulation must still be reported.
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._timer = self.create_timer(DIAGNOSTICS_PERIOD_S, self._report, clock=self._steady)
-        self._silence: Timer | None = None
+        self.create_timer(DIAGNOSTICS_PERIOD_S, self._report, clock=self._steady)
+        self.create_service(SetBool, "~/enable", self._on_enable)
+        self.create_service(Trigger, "~/reset_tracks", self._on_reset_tracks)
+        # A thread of its own in a multi-threaded executor: it waits for the model.
+        own = MutuallyExclusiveCallbackGroup()
+        self.create_service(Segment, "~/segment", self._on_segment, callback_group=own)
 
     # --- life -------------------------------------------------------------------------------------
 
@@ -101,14 +93,17 @@ class SegNode(LifecycleNode):
                 options.model_config or None,
                 options.model_labels or None,
             )
-            options.segment_options(model.labels, model.default_options)
+            wanted = options.segment_options(model.labels, model.default_options)
             engine = Engine(model, choose_device(options.device))
             engine.warm_up(WARM_UP_SIZE)
         except (ValueError, OSError, RuntimeError) as error:
             self.get_logger().error(f"cannot configure: {error}")
             return TransitionCallbackReturn.FAILURE
         self._engine = engine
-        self._outputs = Outputs(self, model.labels, self._on_output_fault)
+        for camera in self._cameras.values():
+            camera.open(model.labels, wanted.score_threshold)
+        if not vision.installed():
+            self.get_logger().info(vision.MISSING)
         self.get_logger().info(
             f"{self._model_name()} on {engine.device_name}, things: {_listed(model.labels.things)}, "
             f"stuff: {_listed(model.labels.stuff)}"
@@ -119,18 +114,11 @@ class SegNode(LifecycleNode):
         self._stopping.clear()
         self._worker = threading.Thread(target=self._work, name="worker", daemon=True)
         self._worker.start()
-        compressed = self._options.image_transport == "compressed"
-        topic = self.resolve_topic_name("image") + ("/compressed" if compressed else "")
-        self._subscription = self.create_subscription(
-            CompressedImage if compressed else Image,
-            topic,
-            self._on_image,
-            input_qos(),
-            event_callbacks=SubscriptionEventCallbacks(message_lost=self._on_message_lost),
-            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
-        )
-        self._silence = self.create_timer(SILENCE_S, self._warn_of_silence, clock=self._steady)
-        self.get_logger().info(f"active, waiting for images on {topic}")
+        topics = [
+            camera.subscribe(self._options, self._slots.put, self._steady)
+            for camera in self._cameras.values()
+        ]
+        self.get_logger().info(f"active, waiting for images on {', '.join(topics)}")
         return TransitionCallbackReturn.SUCCESS
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -152,102 +140,111 @@ class SegNode(LifecycleNode):
         super().destroy_node()
 
     def _stop(self) -> None:
-        """Unsubscribe, let the worker finish its frame, count the one that waits."""
-        if self._subscription is not None:
-            self.destroy_subscription(self._subscription)
-            self._subscription = None
-        if self._silence is not None:
-            self.destroy_timer(self._silence)
-            self._silence = None
+        """Unsubscribe, let the worker finish its frames, count those that wait."""
+        for camera in self._cameras.values():
+            camera.unsubscribe()
         if self._worker is not None:
             self._stopping.set()
             self._worker.join()
             self._worker = None
-        if self._slot.take(0.0) is not None:
-            self._statistics.dropped("deactivated")
+        for name in self._slots.clear():
+            self._cameras[name].dropped("deactivated")
 
     def _release(self) -> None:
-        if self._outputs is not None:
-            self._outputs.close()
-            self._outputs = None
+        for camera in self._cameras.values():
+            camera.close()
         if self._engine is not None:
             self._engine.close()
             self._engine = None
 
-    # --- one frame's way --------------------------------------------------------------------------
-
-    def _on_image(self, message: Image | CompressedImage) -> None:
-        """Executor's thread: store the frame for the worker; newest wins."""
-        self._statistics.received()
-        if self._silence is not None:
-            self._silence.cancel()
-        if not self._in_order(convert.stamp_to_ns(message.header.stamp)):
-            return
-        if self._slot.put(Arrival(message, time.perf_counter())) is not None:
-            self._statistics.dropped("replaced_by_newer")
-
-    def _in_order(self, stamp_ns: int) -> bool:
-        """Refuse a frame older than its predecessor; after a jump back (a looped bag) the next is served."""
-        last, self._last_stamp_ns = self._last_stamp_ns, stamp_ns
-        if stamp_ns == 0:
-            if self._statistics.warned("zero_stamp"):
-                self.get_logger().warning(
-                    "image stamp is zero: results carry it too; let the camera driver set it"
-                )
-            return True
-        if stamp_ns < last:
-            self._drop(
-                "stamp_backwards", f"image stamp {stamp_ns} ns is older than the one before ({last} ns)"
-            )
-            return False
-        return True
+    # --- the frames' way, in the worker's thread --------------------------------------------------
 
     def _work(self) -> None:
-        """Worker's thread: until the node stops, take the newest frame and process it."""
-        next_start = 0.0
+        """Until the node stops: take the newest frames, of cameras in turn, and process them."""
         while not self._stopping.is_set():
-            wait = next_start - time.perf_counter()
-            if wait > 0:
-                self._stopping.wait(min(wait, WAIT_S))
-                continue
-            arrival = self._slot.take(WAIT_S)
-            if arrival is None:
-                continue
-            options = self._options
+            arrivals = self._slots.take(self._batch_limit(self._options), WAIT_S)
+            options = self._options  # as they are when a frame is there, not when it was waited for
             if options.max_rate > 0:
-                next_start = time.perf_counter() + 1.0 / options.max_rate
-            self._process(arrival, options)
+                for name in arrivals:
+                    self._slots.hold(name, 1.0 / options.max_rate)
+            for batch in _by_size(self._accept(arrivals, options)):
+                self._process(batch, options)
 
-    def _process(self, arrival: Arrival, options: Options) -> None:
-        """One frame from message to messages; whatever is wrong with it ends here."""
-        assert self._engine is not None and self._outputs is not None
-        if not (options.always_on or self._outputs.wanted()):
-            self._statistics.dropped("no_subscriber")
-            return
-        taken = time.perf_counter()
+    def _batch_limit(self, options: Options) -> int:
+        """On the CPU one: there a batch takes as long as its frames one by one, and all would wait for it."""
+        assert self._engine is not None
+        return options.max_batch or (len(self._cameras) if self._engine.on_gpu else 1)
+
+    def _accept(self, arrivals: Mapping[str, Arrival], options: Options) -> list[Work]:
+        works = []
+        for name, arrival in arrivals.items():
+            work = self._cameras[name].accept(arrival, options, self._enabled)
+            if work is not None:
+                works.append(work)
+        return works
+
+    def _process(self, batch: Sequence[Work], options: Options) -> None:
+        """Frames of one size from pixels to messages; whatever is wrong with them ends here."""
+        open_works = list(batch)
         try:
-            frame = decode_message(arrival.message)
-            decoded = time.perf_counter()
-            wanted = options.segment_options(self._engine.labels, self._engine.default_options)
-            panoptic = self._outputs.panoptic_wanted()
-            segmentation = self._engine.segment(frame, replace(wanted, panoptic=panoptic))
-            milliseconds = {
-                "wait_ms": (taken - arrival.at) * 1e3,
-                "decode_ms": (decoded - taken) * 1e3,
-                **{f"{stage}_ms": spent for stage, spent in segmentation.stage_ms.items()},
-            }
-            timing = self._outputs.publish(Result(frame, segmentation, milliseconds), options)
-            self._statistics.processed(timing)
-        except ImageError as error:
-            self._drop(error.reason, f"{self.resolve_topic_name('image')}: {error}")
+            panoptic = any(work.camera.panoptic_wanted() for work in batch)
+            segmentations = self._segment([work.frame for work in batch], options, panoptic)
+            for work, segmentation in zip(batch, segmentations, strict=True):
+                work.camera.finish(work, segmentation, options)
+                open_works.remove(work)
         except OutOfMemory as error:
-            self._drop("out_of_memory", str(error))
-        except Exception as error:  # an unforeseen fault costs one frame, not the worker
-            self._drop("failed", f"{type(error).__name__}: {error}")
+            reason, text = "out_of_memory", str(error)
+        except ValueError as error:
+            reason, text = "refused", str(error)
+        except Exception as error:  # an unforeseen fault costs these frames, not the worker
+            reason, text = "failed", f"{type(error).__name__}: {error}"
+        for work in open_works:
+            work.camera.drop(reason, text)
 
-    def _drop(self, reason: str, text: str) -> None:
-        if self._statistics.dropped(reason, bad=True):
-            self.get_logger().warning(f"frame dropped ({reason}): {text}")
+    def _segment(self, frames: Sequence[Frame], options: Options, panoptic: bool) -> list[Segmentation]:
+        """The frames, of one size, through the model; only the region of interest is looked at.
+
+        Raises OutOfMemory; ValueError for a region outside the image.
+        """
+        engine = self._engine
+        assert engine is not None
+        size = frames[0].image_size
+        region = clip_region(options.region(), size)
+        wanted = options.segment_options(engine.labels, engine.default_options)
+        cut = [cut_out(frame, region) for frame in frames]
+        found = engine.segment_batch(cut, replace(wanted, panoptic=panoptic))
+        return [put_back(segmentation, region, size) for segmentation in found]
+
+    # --- services ---------------------------------------------------------------------------------
+
+    def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        self._enabled = request.data
+        response.success = True
+        response.message = "segmenting" if request.data else "resting: frames are counted as disabled"
+        return response
+
+    def _on_reset_tracks(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        for camera in self._cameras.values():
+            camera.reset_tracks()
+        response.success = True
+        return response
+
+    def _on_segment(self, request: Segment.Request, response: Segment.Response) -> Segment.Response:
+        engine, options = self._engine, self._options
+        if engine is None:
+            response.message = "not configured: no model is loaded"
+            return response
+        try:
+            frame = decode_message(request.image)
+            (found,) = self._segment([frame], options, request.panoptic)
+        except (ImageError, OutOfMemory, ValueError) as error:
+            response.message = str(error)
+            return response
+        response.instances = convert.to_instances(frame, found, engine.labels, options.mask_encoding)
+        if found.panoptic is not None and request.panoptic:
+            response.panoptic = convert.to_panoptic(frame, found, engine.labels)
+        response.success = True
+        return response
 
     # --- parameters and reports -------------------------------------------------------------------
 
@@ -259,38 +256,13 @@ class SegNode(LifecycleNode):
     def _take_options(self, changes: Sequence[Parameter]) -> None:
         self._options = options_of(self)
 
-    def _warn_of_silence(self) -> None:
-        """Once after the activation, if no image came: a wrong topic name gives no other sign."""
-        assert self._silence is not None and self._subscription is not None
-        self._silence.cancel()
-        kind = self._subscription.msg_type.__name__
-        topics = [
-            name
-            for name, kinds in self.get_topic_names_and_types()
-            if f"sensor_msgs/msg/{kind}" in kinds and self.count_publishers(name)
-        ]
-        self.get_logger().warning(
-            f"no image has come on {self._subscription.topic_name} for {SILENCE_S:.0f} s; "
-            f"topics on which {kind} is published: {', '.join(topics) or 'none'}"
-        )
-
-    def _on_message_lost(self, info: QoSMessageLostInfo) -> None:
-        if self._statistics.warned("lost_in_transport", info.total_count_change):
-            self.get_logger().warning(
-                "images are lost in transport: start the camera's process with config/fastdds_images.xml "
-                "(docs/troubleshooting.md)"
-            )
-
-    def _on_output_fault(self, text: str) -> None:
-        if self._statistics.warned("output_fault"):
-            self.get_logger().warning(text)
-
     def _report(self) -> None:
-        name = f"{self.get_fully_qualified_name()}: frames"
         device = self._engine.device_name if self._engine else "none"
-        status = self._statistics.status(name, device, self._model_name(), self._problem())
-        message = DiagnosticArray(status=[status])
+        problem = self._problem()
+        message = DiagnosticArray()
         message.header.stamp = self.get_clock().now().to_msg()
+        for camera in self._cameras.values():
+            message.status.append(camera.status(device, self._model_name(), problem))
         self._diagnostics.publish(message)
 
     def _model_name(self) -> str:
@@ -302,6 +274,14 @@ class SegNode(LifecycleNode):
         if self._worker is None:
             return None
         return None if self._worker.is_alive() else "the worker thread has died: restart the node"
+
+
+def _by_size(works: Sequence[Work]) -> list[list[Work]]:
+    """One batch for each image size: another size would be padded, which changes results."""
+    batches: dict[tuple[int, int], list[Work]] = {}
+    for work in works:
+        batches.setdefault(work.frame.image_size, []).append(work)
+    return list(batches.values())
 
 
 def _listed(names: Mapping[int, str]) -> str:
@@ -325,7 +305,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rclpy.try_shutdown()
         return 1
     pass_on_core_log(node.get_logger())
-    executor = SingleThreadedExecutor()
+    executor = MultiThreadedExecutor(2)  # images and quick services; the service that waits for the model
     executor.add_node(node)
     try:
         if not node.autostart:

@@ -1,111 +1,189 @@
-"""The node's output topics. Work that nobody subscribes to is not done."""
+"""One camera's output topics. Work that nobody subscribes to is not done."""
 
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from rclpy.node import Node
 from rclpy.publisher import Publisher
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import Image, PointCloud2
+from visualization_msgs.msg import MarkerArray
 
-from seg_node.msg import FrameTiming, InstanceMaskArray, PanopticSegmentation
+from seg_node.lift import Object3D
+from seg_node.msg import FrameTiming, InstanceMaskArray, Object3DArray, PanopticSegmentation
 from seg_node.panoptic import class_map, instance_map
-from seg_node.ros import convert
+from seg_node.ros import convert, vision
+from seg_node.ros.convert_objects import to_cloud, to_objects
 from seg_node.ros.debug_image import DebugImage
+from seg_node.ros.markers import to_markers
 from seg_node.ros.parameters import Options
-from seg_node.ros.topics import create_output, has_subscriber
+from seg_node.ros.topics import create_latched, create_output, has_subscriber
 from seg_node.types import Frame, LabelSet, Segmentation
 
 
 @dataclass(frozen=True)
 class Result:
-    """One processed frame on its way out, with the milliseconds of the steps before publishing."""
+    """One processed frame on its way out, with the milliseconds of the steps before publishing.
+
+    objects: in metres; None when they were not asked for, or no depth image fitted.
+    """
 
     frame: Frame
     segmentation: Segmentation
+    objects: tuple[Object3D, ...] | None
     milliseconds: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class _Output:
+    """A topic, and how its message is made; None: there is nothing to tell."""
+
+    publisher: Publisher
+    make: Callable[[Result, Options], Any | None]
 
 
 class Outputs:
     """The publishers of one camera. `publish` is called by the worker thread only."""
 
-    def __init__(self, node: Node, labels: LabelSet, on_fault: Callable[[str], None]) -> None:
-        """`on_fault(text)` is called when a message could not be drawn or sent."""
-        self._node = node
-        self._labels = labels
-        self._on_fault = on_fault
-        self._instances = create_output(node, InstanceMaskArray, "~/instances")
-        self._panoptic = create_output(node, PanopticSegmentation, "~/panoptic")
-        self._instance_map = create_output(node, Image, "~/instance_map")
-        self._class_map = create_output(node, Image, "~/class_map")
-        self._timing = create_output(node, FrameTiming, "~/timing")
-        self._debug = DebugImage(node, labels, on_fault)
+    def __init__(
+        self,
+        node: Node,
+        prefix: str,
+        labels: LabelSet,
+        score_threshold: float,
+        on_fault: Callable[[str], None],
+    ) -> None:
+        """prefix: of the topics. score_threshold: told in LabelInfo.
+
+        `on_fault(text)` is called when a message could not be drawn or sent.
+        """
+        self._node, self._prefix, self._labels, self._on_fault = node, prefix, labels, on_fault
+        self._instances = self._create(InstanceMaskArray, "instances", self._make_instances)
+        self._panoptic = self._create(PanopticSegmentation, "panoptic", self._make_panoptic)
+        self._instance_map = self._create(Image, "instance_map", self._make_instance_map)
+        self._class_map = self._create(Image, "class_map", self._make_class_map)
+        self._of_objects = [
+            self._create(Object3DArray, "objects", self._make_objects),
+            self._create(PointCloud2, "cloud", self._make_cloud),
+            self._create(MarkerArray, "markers", self._make_markers),
+        ]
+        self._standard: list[_Output] = []
+        self._label_info: Publisher | None = None
+        if vision.installed():
+            self._create_standard(score_threshold)
+        self._timing = create_output(node, FrameTiming, f"{prefix}timing")
+        self._debug = DebugImage(node, prefix, labels, on_fault)
 
     def wanted(self) -> bool:
         """Whether any output has a subscriber."""
         return any(has_subscriber(publisher) for publisher in self._publishers())
 
     def panoptic_wanted(self) -> bool:
-        if has_subscriber(self._panoptic):
+        if has_subscriber(self._panoptic.publisher):
             return True
         shows_stuff = bool(self._labels.stuff)
-        return shows_stuff and (has_subscriber(self._class_map) or self._debug.wanted())
+        return shows_stuff and (has_subscriber(self._class_map.publisher) or self._debug.wanted())
+
+    def objects_wanted(self) -> bool:
+        return any(has_subscriber(output.publisher) for output in self._of_objects)
+
+    def cloud_wanted(self) -> bool:
+        return has_subscriber(self._of_objects[1].publisher)
 
     def publish(self, result: Result, options: Options) -> dict[str, float]:
         """Send what is subscribed to; gives the complete timing of the frame in milliseconds."""
         began = time.perf_counter()
-        frame, segmentation = result.frame, result.segmentation
-        size = segmentation.image_size
-        self._send(
-            self._instances,
-            lambda: convert.to_instances(frame, segmentation, self._labels, options.mask_encoding),
-        )
-        if segmentation.panoptic is not None:
-            self._send(self._panoptic, lambda: convert.to_panoptic(frame, segmentation, self._labels))
-        self._send(
-            self._instance_map,
-            lambda: convert.to_image(instance_map(segmentation.instances, size), "mono16", frame),
-        )
-        self._send(
-            self._class_map,
-            lambda: convert.to_image(
-                class_map(segmentation.instances, segmentation.panoptic, size), "mono8", frame
-            ),
-        )
+        for output in self._outputs():
+            self._send(output, result, options)
         if self._debug.wanted():
-            self._debug.offer(frame, segmentation, options)
+            self._debug.offer(result.frame, result.segmentation, options)
         now = time.perf_counter()
         timing = {
             **result.milliseconds,
             "publish_ms": (now - began) * 1e3,
-            "age_ms": self._age_ms(frame),
+            "age_ms": self._age_ms(result.frame),
         }
-        self._send(self._timing, lambda: convert.to_timing(frame, timing))
+        self._send(_Output(self._timing, lambda *_: convert.to_timing(result.frame, timing)), result, options)
         return timing
 
     def close(self) -> None:
         self._debug.close()
-        for publisher in self._publishers():
+        for publisher in [*self._publishers(), *filter(None, [self._label_info])]:
             self._node.destroy_publisher(publisher)
 
-    def _publishers(self) -> tuple[Publisher, ...]:
-        return (
-            self._instances,
-            self._panoptic,
-            self._instance_map,
-            self._class_map,
-            self._timing,
-            *self._debug.publishers(),
+    def _create(
+        self, message_type: type[Any], topic: str, make: Callable[[Result, Options], Any | None]
+    ) -> _Output:
+        return _Output(create_output(self._node, message_type, self._prefix + topic), make)
+
+    def _create_standard(self, score_threshold: float) -> None:
+        """The messages of vision_msgs, where that package is installed."""
+        detections_3d = self._create(vision.Detection3DArray, "detections_3d", self._make_detections_3d)
+        self._standard.append(self._create(vision.Detection2DArray, "detections", self._make_detections))
+        self._of_objects.append(detections_3d)
+        self._label_info = create_latched(self._node, vision.LabelInfo, f"{self._prefix}label_info")
+        self._label_info.publish(
+            vision.label_info(self._labels, score_threshold, self._node.get_clock().now().to_msg())
         )
 
-    def _send(self, publisher: Publisher, make: Callable[[], object]) -> None:
-        if not has_subscriber(publisher):
+    def _outputs(self) -> list[_Output]:
+        """In the order of sending: what planners wait for comes first."""
+        maps = [self._panoptic, self._instance_map, self._class_map]
+        return [self._instances, *self._of_objects, *self._standard, *maps]
+
+    def _publishers(self) -> list[Publisher]:
+        publishers = [output.publisher for output in self._outputs()]
+        return [*publishers, self._timing, *self._debug.publishers()]
+
+    def _send(self, output: _Output, result: Result, options: Options) -> None:
+        if not has_subscriber(output.publisher):
             return
-        message = make()
+        message = output.make(result, options)
+        if message is None:
+            return
         try:
-            publisher.publish(message)
+            output.publisher.publish(message)
         except RuntimeError as error:  # RCLError: a reliable writer under back-pressure
-            self._on_fault(f"{publisher.topic_name}: {error}")
+            self._on_fault(f"{output.publisher.topic_name}: {error}")
+
+    def _make_instances(self, result: Result, options: Options) -> InstanceMaskArray:
+        return convert.to_instances(result.frame, result.segmentation, self._labels, options.mask_encoding)
+
+    def _make_panoptic(self, result: Result, options: Options) -> PanopticSegmentation | None:
+        if result.segmentation.panoptic is None:  # the subscriber came after the frame was begun
+            return None
+        return convert.to_panoptic(result.frame, result.segmentation, self._labels)
+
+    def _make_instance_map(self, result: Result, options: Options) -> Image:
+        found = result.segmentation
+        return convert.to_image(instance_map(found.instances, found.image_size), "mono16", result.frame)
+
+    def _make_class_map(self, result: Result, options: Options) -> Image:
+        found = result.segmentation
+        classes = class_map(found.instances, found.panoptic, found.image_size)
+        return convert.to_image(classes, "mono8", result.frame)
+
+    def _make_detections(self, result: Result, options: Options) -> Any:
+        return vision.detections_2d(result.frame, result.segmentation, self._labels)
+
+    def _make_objects(self, result: Result, options: Options) -> Object3DArray | None:
+        if result.objects is None:
+            return None
+        return to_objects(result.frame, result.objects, self._labels)
+
+    def _make_cloud(self, result: Result, options: Options) -> PointCloud2 | None:
+        return None if result.objects is None else to_cloud(result.frame, result.objects)
+
+    def _make_markers(self, result: Result, options: Options) -> MarkerArray | None:
+        if result.objects is None:
+            return None
+        return to_markers(result.frame, result.objects, self._labels)
+
+    def _make_detections_3d(self, result: Result, options: Options) -> Any | None:
+        if result.objects is None:
+            return None
+        return vision.detections_3d(result.frame, result.objects, self._labels)
 
     def _age_ms(self, frame: Frame) -> float:
         if frame.stamp_ns == 0:

@@ -46,7 +46,7 @@ def has_subscriber(publisher: Publisher) -> bool:
 
 
 def camera_info_topic(node: Node, prefix: str) -> str:
-    """`camera_info` if it is remapped, otherwise the sibling of the image topic, as image_transport has it."""
+    """`camera_info` if it is remapped, else the sibling of the image topic, as in image_transport."""
     own = node.resolve_topic_name(f"{prefix}camera_info")
     if own != node.resolve_topic_name(f"{prefix}camera_info", only_expand=True):
         return own

@@ -1,0 +1,170 @@
+"""One camera's share of the node: what it sends, what became of its frames, what is published for it."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.clock import Clock
+from rclpy.node import Node
+
+from seg_node.depth_image import decode_depth
+from seg_node.images import ImageError, decode_message
+from seg_node.lift import Object3D, lift_instances
+from seg_node.ros.camera_info import CameraInfoError, to_pinhole
+from seg_node.ros.diagnostics import FrameStatistics
+from seg_node.ros.faults import Faults
+from seg_node.ros.inputs import Arrival, Inputs
+from seg_node.ros.outputs import Outputs, Result
+from seg_node.ros.parameters import Options
+from seg_node.track import Tracker, with_ids
+from seg_node.types import Frame, LabelSet, Segmentation
+
+
+@dataclass(frozen=True)
+class Work:
+    """A frame on its way: decoded, for this camera. milliseconds: of the steps so far."""
+
+    camera: "Camera"
+    arrival: Arrival
+    frame: Frame
+    milliseconds: dict[str, float]
+
+
+class Camera:
+    """Its topics begin with its name; the only camera of a node has none."""
+
+    def __init__(self, node: Node, name: str) -> None:
+        self.name = name
+        self._node = node
+        self._prefix = f"{name}/" if name else ""
+        self._statistics = FrameStatistics()
+        self._faults = Faults(self._statistics, node.get_logger())
+        self._tracker = Tracker()
+        self._inputs: Inputs | None = None
+        self._outputs: Outputs | None = None
+
+    # --- life, in the executor's thread -----------------------------------------------------------
+
+    def open(self, labels: LabelSet, score_threshold: float) -> None:
+        def on_fault(text: str) -> None:
+            self._faults.warn("output_fault", text)
+
+        self._outputs = Outputs(self._node, f"~/{self._prefix}", labels, score_threshold, on_fault)
+
+    def close(self) -> None:
+        if self._outputs is not None:
+            self._outputs.close()
+            self._outputs = None
+
+    def subscribe(
+        self, options: Options, deliver: Callable[[str, Arrival], Arrival | None], steady: Clock
+    ) -> str:
+        """Begin to receive; `deliver` stores an arrival and gives the one it replaced. Returns the topic."""
+
+        def take_in(arrival: Arrival) -> None:
+            if deliver(self.name, arrival) is not None:
+                self._statistics.dropped("replaced_by_newer")
+
+        self._inputs = Inputs(
+            self._node, self._prefix, options, self._statistics, self._faults, take_in, steady
+        )
+        return self._inputs.topic
+
+    def unsubscribe(self) -> None:
+        if self._inputs is not None:
+            self._inputs.close()
+            self._inputs = None
+
+    def reset_tracks(self) -> None:
+        self._tracker.reset()
+
+    # --- one frame's way, in the worker's thread --------------------------------------------------
+
+    def accept(self, arrival: Arrival, options: Options, enabled: bool) -> Work | None:
+        """The decoded frame; None, counted, when it is not wanted or cannot be decoded."""
+        assert self._outputs is not None
+        if not enabled:
+            self._statistics.dropped("disabled")
+            return None
+        if not (options.always_on or self._outputs.wanted()):
+            self._statistics.dropped("no_subscriber")
+            return None
+        taken = time.perf_counter()
+        try:
+            frame = decode_message(arrival.image)
+        except ImageError as error:
+            self.drop(error.reason, f"{self._topic}: {error}")
+            return None
+        decoded = time.perf_counter()
+        times = {"wait_ms": (taken - arrival.at) * 1e3, "decode_ms": (decoded - taken) * 1e3}
+        return Work(self, arrival, frame, times)
+
+    def panoptic_wanted(self) -> bool:
+        assert self._outputs is not None
+        return self._outputs.panoptic_wanted()
+
+    def finish(self, work: Work, segmentation: Segmentation, options: Options) -> None:
+        """Track, lift, publish."""
+        assert self._outputs is not None
+        start = time.perf_counter()
+        if options.track_enabled:
+            ids = self._tracker.update(
+                segmentation.instances, work.frame.stamp_ns, options.track_options()
+            ).ids
+            segmentation = with_ids(segmentation, ids)
+        tracked = time.perf_counter()
+        objects = self._lift(work, segmentation, options) if self._outputs.objects_wanted() else None
+        lifted = time.perf_counter()
+        times = {
+            **work.milliseconds,
+            **{f"{stage}_ms": spent for stage, spent in segmentation.stage_ms.items()},
+            "track_ms": (tracked - start) * 1e3,
+            "lift_ms": (lifted - tracked) * 1e3,
+        }
+        timing = self._outputs.publish(Result(work.frame, segmentation, objects, times), options)
+        self._statistics.processed(timing)
+
+    def _lift(self, work: Work, segmentation: Segmentation, options: Options) -> tuple[Object3D, ...] | None:
+        """The objects in metres; None, with its reason counted, without a depth image that fits."""
+        inputs = self._inputs
+        if not options.depth_enabled or inputs is None:
+            return None
+        if work.arrival.depth is None:
+            self._faults.warn(
+                "no_depth",
+                f"no depth image within {options.depth_slop} s of the image at {self._topic}: check the "
+                "depth topic and that its stamps equal the image's, or raise depth.slop",
+            )
+            return None
+        if inputs.camera_info is None:
+            self._faults.warn("no_camera_info", f"no CameraInfo has come yet for {self._topic}")
+            return None
+        try:
+            depth = decode_depth(work.arrival.depth)
+            pinhole = to_pinhole(inputs.camera_info, segmentation.image_size)
+            assert self._outputs is not None
+            return lift_instances(
+                segmentation.instances, depth, pinhole, options.lift_options(self._outputs.cloud_wanted())
+            )
+        except (ImageError, CameraInfoError) as error:
+            self._faults.warn(error.reason, f"{self._topic}: {error}")
+        except ValueError as error:
+            self._faults.warn("depth_size", f"{self._topic}: {error}")
+        return None
+
+    def drop(self, reason: str, text: str) -> None:
+        self._faults.drop(reason, text)
+
+    def dropped(self, reason: str) -> None:
+        """A frame that gives no result by design."""
+        self._statistics.dropped(reason)
+
+    @property
+    def _topic(self) -> str:
+        return self._inputs.topic if self._inputs is not None else f"{self._prefix}image"
+
+    def status(self, device: str, model: str, problem: str | None) -> DiagnosticStatus:
+        camera = f" of {self.name}" if self.name else ""
+        name = f"{self._node.get_fully_qualified_name()}: frames{camera}"
+        return self._statistics.status(name, device, model, problem)
