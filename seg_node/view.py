@@ -8,7 +8,7 @@ Entities, all under the camera's name where one is given, at the time `stamp`, t
     scene/objects, scene/cloud  oriented boxes and points
     timing/wait … timing/age    milliseconds of each stage
 
-Rerun changes from version to version: what is used here exists alike from 0.23.1 to 0.41.
+Rerun changes from version to version: what is used here exists alike from 0.24 to 0.41.
 """
 
 import os
@@ -40,7 +40,7 @@ MASK_OPACITY = 0.5
 # Of what the viewer, or the server for browsers, keeps; then the oldest is dropped.
 MEMORY_LIMIT = "2GB"
 VIEWER_PORT = 9876  # Rerun's own default
-IMAGE_PLANE_M = 0.3
+IMAGE_PLANE_M = 0.15
 POINT_RADIUS_M = 0.0015
 
 
@@ -220,4 +220,4 @@ def _rgb(instance_id: int) -> tuple[int, int, int]:
 def _colours() -> rr.AnnotationContext:
     """Of all mask values; 0, the background, is not drawn."""
     objects = [rr.AnnotationInfo(value, f"id {value}", _rgb(value)) for value in range(1, 256)]
-    return rr.AnnotationContext([rr.AnnotationInfo(0, None, (0, 0, 0, 0)), *objects])
+    return rr.AnnotationContext([rr.AnnotationInfo(0, "background", (0, 0, 0, 0)), *objects])
