@@ -38,6 +38,16 @@ def colour_at(stamp_ns: int) -> Any:
     return Image(header(stamp_ns), 4, 6, "bgr8", 0, 18, PIXELS.reshape(-1))
 
 
+def transform(stamp_ns: int, parent: str, child: str, x: float) -> Any:
+    """A TFMessage of one."""
+    types = {
+        name: STORE.types[f"geometry_msgs/msg/{name}"] for name in ("Transform", "Vector3", "Quaternion")
+    }
+    pose = types["Transform"](types["Vector3"](x, 0.0, 0.0), types["Quaternion"](0.0, 0.0, 0.0, 1.0))
+    stamped = STORE.types["geometry_msgs/msg/TransformStamped"]
+    return TFMessage([stamped(header(stamp_ns, parent), child, pose)])
+
+
 def write_messages(path: Path, messages: list[tuple[str, int, Any]]) -> Path:
     """Topic, time of recording in ns and message, each."""
     connections: dict[str, Any] = {}

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 pytest.importorskip("rclpy", reason="ROS 2 is not in this environment")
 
 from node_harness import wait_until
-from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from seg_node.images import decode_message
@@ -213,6 +213,36 @@ def test_the_demos_bag_is_a_depth_camera(probe: "Probe") -> None:
     assert millimetres.shape == (480, 640) and 700 < np.median(millimetres) < 1500
     if importlib.util.find_spec("tf2_msgs") is None:
         assert output.count("left out /tf: tf2_msgs is not installed") == 1
+
+
+def test_tf_moves_with_the_images_and_static_tf_waits_for_late_listeners(
+    tmp_path: Path, probe: "Probe"
+) -> None:
+    pytest.importorskip("rosbags", reason="rosbags is not installed")
+    tf2 = pytest.importorskip("tf2_msgs.msg", reason="tf2_msgs is not installed")
+    import test_bag_companions as recorded
+
+    start_ns, messages = recorded.START_NS, []
+    for index in range(3):
+        stamp_ns = start_ns + index * recorded.PERIOD_NS
+        moving = recorded.transform(stamp_ns - 2_000_000, "base", "arm", 0.5 + index)
+        messages += [("/image", stamp_ns, recorded.colour_at(stamp_ns)), ("/tf", stamp_ns, moving)]
+    messages.append(("/tf_static", start_ns, recorded.transform(start_ns, "arm", "camera", 0.25)))
+    bag = recorded.write_messages(tmp_path / "run", sorted(messages, key=lambda message: message[1]))
+    images, tf = hear(probe), hear(probe, tf2.TFMessage, "/tf")
+    still: list[Any] = []
+    with playing(bag, "--topic", TOPIC, "--loop", "--rate", "20", "--frame-id", "front") as player:
+        wait_until(lambda: len(images) > 2 and len(tf) > 2, 60, "images and tf")
+        qos = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        probe.node.create_subscription(tf2.TFMessage, "/tf_static", still.append, qos)
+        wait_until(lambda: bool(still), 10, "static tf")
+        player.send_signal(signal.SIGINT)
+        assert player.wait(30) == 0
+    first = tf[0].transforms[0]
+    assert (first.header.frame_id, first.child_frame_id) == ("base", "arm")
+    assert [each.transforms[0].transform.translation.x for each in tf[:3]] == [0.5, 1.5, 2.5]
+    assert stamp_to_ns(first.header.stamp) == stamp_to_ns(images[0].header.stamp) - 2_000_000
+    assert still[0].transforms[0].child_frame_id == "camera"
 
 
 def test_compressed_images_go_to_the_twin_topic_until_ctrl_c(folder: Path, probe: "Probe") -> None:
