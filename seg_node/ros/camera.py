@@ -8,15 +8,14 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.clock import Clock
 from rclpy.node import Node
 
-from seg_node.depth_image import decode_depth
 from seg_node.images import ImageError, decode_message
-from seg_node.lift import Object3D, lift_instances
-from seg_node.ros.camera_info import CameraInfoError, to_pinhole
 from seg_node.ros.diagnostics import FrameStatistics
 from seg_node.ros.faults import Faults
 from seg_node.ros.inputs import Arrival, Inputs
 from seg_node.ros.outputs import Outputs, Result
 from seg_node.ros.parameters import Options
+from seg_node.ros.space import NotLocated, Space, locate
+from seg_node.ros.target_frame import TargetFrame
 from seg_node.track import Tracker, with_ids
 from seg_node.types import Frame, LabelSet, Segmentation
 
@@ -43,10 +42,14 @@ class Camera:
         self._tracker = Tracker()
         self._inputs: Inputs | None = None
         self._outputs: Outputs | None = None
+        self._target: TargetFrame | None = None
 
     # --- life, in the executor's thread -----------------------------------------------------------
 
-    def open(self, labels: LabelSet, score_threshold: float) -> None:
+    def open(self, labels: LabelSet, score_threshold: float, target: TargetFrame | None) -> None:
+        """score_threshold: told in LabelInfo. target: where objects are wanted; None: the camera's frame."""
+        self._target = target
+
         def on_fault(text: str) -> None:
             self._faults.warn("output_fault", text)
 
@@ -114,7 +117,7 @@ class Camera:
             ).ids
             segmentation = with_ids(segmentation, ids)
         tracked = time.perf_counter()
-        objects = self._lift(work, segmentation, options) if self._outputs.objects_wanted() else None
+        space = self._locate(work, segmentation, options)
         lifted = time.perf_counter()
         times = {
             **work.milliseconds,
@@ -122,35 +125,21 @@ class Camera:
             "track_ms": (tracked - start) * 1e3,
             "lift_ms": (lifted - tracked) * 1e3,
         }
-        timing = self._outputs.publish(Result(work.frame, segmentation, objects, times), options)
+        timing = self._outputs.publish(Result(work.frame, segmentation, space, times), options)
         self._statistics.processed(timing)
 
-    def _lift(self, work: Work, segmentation: Segmentation, options: Options) -> tuple[Object3D, ...] | None:
-        """The objects in metres; None, with its reason counted, without a depth image that fits."""
+    def _locate(self, work: Work, segmentation: Segmentation, options: Options) -> Space | None:
+        """The objects in metres; None when nobody asks, or, counted, without depth that fits."""
+        assert self._outputs is not None
         inputs = self._inputs
-        if not options.depth_enabled or inputs is None:
+        if not (options.depth_enabled and self._outputs.space_wanted()) or inputs is None:
             return None
-        if work.arrival.depth is None:
-            self._faults.warn(
-                "no_depth",
-                f"no depth image within {options.depth_slop} s of the image at {self._topic}: check the "
-                "depth topic and that its stamps equal the image's, or raise depth.slop",
-            )
-            return None
-        if inputs.camera_info is None:
-            self._faults.warn("no_camera_info", f"no CameraInfo has come yet for {self._topic}")
-            return None
+        wanted = options.lift_options(keep_points=self._outputs.cloud_wanted())
+        found = segmentation.instances
         try:
-            depth = decode_depth(work.arrival.depth)
-            pinhole = to_pinhole(inputs.camera_info, segmentation.image_size)
-            assert self._outputs is not None
-            return lift_instances(
-                segmentation.instances, depth, pinhole, options.lift_options(self._outputs.cloud_wanted())
-            )
-        except (ImageError, CameraInfoError) as error:
+            return locate(work.frame, found, work.arrival.depth, inputs.camera_info, wanted, self._target)
+        except NotLocated as error:
             self._faults.warn(error.reason, f"{self._topic}: {error}")
-        except ValueError as error:
-            self._faults.warn("depth_size", f"{self._topic}: {error}")
         return None
 
     def drop(self, reason: str, text: str) -> None:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from rclpy.clock import Clock
 from rclpy.event_handler import QoSMessageLostInfo, SubscriptionEventCallbacks
@@ -21,7 +21,7 @@ from seg_node.ros.parameters import Options
 from seg_node.ros.topics import camera_info_topic, input_qos
 
 SILENCE_S = 10.0
-AnyImage = Image | CompressedImage
+AnyImage: TypeAlias = Image | CompressedImage
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,9 @@ class Inputs:
         """prefix: of the topics, "" or "front/". `deliver` takes each image that is in order."""
         self._node, self._statistics, self._faults, self._deliver = node, statistics, faults, deliver
         self._last_stamp_ns = 0
-        self._pairs = PairByStamp(options.depth_slop) if options.depth_enabled else None
+        self._pairs: PairByStamp[Arrival, AnyImage] | None = None
+        if options.depth_enabled:
+            self._pairs = PairByStamp(options.depth_slop)
         self.camera_info: CameraInfo | None = None  # the newest
         compressed = options.image_transport == "compressed"
         self._image = self._subscribe(

@@ -39,6 +39,7 @@ from seg_node.ros.interrupt import Interrupt
 from seg_node.ros.log import pass_on_core_log
 from seg_node.ros.parameters import Options, declare_parameters, options_of
 from seg_node.ros.slot import NewestSlots
+from seg_node.ros.target_frame import TargetFrame
 from seg_node.srv import Segment
 from seg_node.types import Frame, Segmentation
 
@@ -60,6 +61,7 @@ class SegNode(LifecycleNode):
         self._slots: NewestSlots[Arrival] = NewestSlots()
         self._stopping = threading.Event()
         self._enabled = True
+        self._target: TargetFrame | None = None
         self._options = declare_parameters(self, self._check)
         self.add_post_set_parameters_callback(self._take_options)
         self._cameras = {name: Camera(self, name) for name in self._options.cameras}
@@ -96,12 +98,13 @@ class SegNode(LifecycleNode):
             wanted = options.segment_options(model.labels, model.default_options)
             engine = Engine(model, choose_device(options.device))
             engine.warm_up(WARM_UP_SIZE)
+            self._target = TargetFrame(self, options.target_frame) if options.target_frame else None
         except (ValueError, OSError, RuntimeError) as error:
             self.get_logger().error(f"cannot configure: {error}")
             return TransitionCallbackReturn.FAILURE
         self._engine = engine
         for camera in self._cameras.values():
-            camera.open(model.labels, wanted.score_threshold)
+            camera.open(model.labels, wanted.score_threshold, self._target)
         if not vision.installed():
             self.get_logger().info(vision.MISSING)
         self.get_logger().info(
@@ -153,6 +156,9 @@ class SegNode(LifecycleNode):
     def _release(self) -> None:
         for camera in self._cameras.values():
             camera.close()
+        if self._target is not None:
+            self._target.close()
+            self._target = None
         if self._engine is not None:
             self._engine.close()
             self._engine = None

@@ -10,7 +10,6 @@ from rclpy.publisher import Publisher
 from sensor_msgs.msg import Image, PointCloud2
 from visualization_msgs.msg import MarkerArray
 
-from seg_node.lift import Object3D
 from seg_node.msg import FrameTiming, InstanceMaskArray, Object3DArray, PanopticSegmentation
 from seg_node.panoptic import class_map, instance_map
 from seg_node.ros import convert, vision
@@ -18,6 +17,7 @@ from seg_node.ros.convert_objects import to_cloud, to_objects
 from seg_node.ros.debug_image import DebugImage
 from seg_node.ros.markers import to_markers
 from seg_node.ros.parameters import Options
+from seg_node.ros.space import Space
 from seg_node.ros.topics import create_latched, create_output, has_subscriber
 from seg_node.types import Frame, LabelSet, Segmentation
 
@@ -26,12 +26,12 @@ from seg_node.types import Frame, LabelSet, Segmentation
 class Result:
     """One processed frame on its way out, with the milliseconds of the steps before publishing.
 
-    objects: in metres; None when they were not asked for, or no depth image fitted.
+    space: None when nobody asked for objects in metres, or no depth image fitted.
     """
 
     frame: Frame
     segmentation: Segmentation
-    objects: tuple[Object3D, ...] | None
+    space: Space | None
     milliseconds: Mapping[str, float]
 
 
@@ -63,7 +63,7 @@ class Outputs:
         self._panoptic = self._create(PanopticSegmentation, "panoptic", self._make_panoptic)
         self._instance_map = self._create(Image, "instance_map", self._make_instance_map)
         self._class_map = self._create(Image, "class_map", self._make_class_map)
-        self._of_objects = [
+        self._in_space = [
             self._create(Object3DArray, "objects", self._make_objects),
             self._create(PointCloud2, "cloud", self._make_cloud),
             self._create(MarkerArray, "markers", self._make_markers),
@@ -85,11 +85,11 @@ class Outputs:
         shows_stuff = bool(self._labels.stuff)
         return shows_stuff and (has_subscriber(self._class_map.publisher) or self._debug.wanted())
 
-    def objects_wanted(self) -> bool:
-        return any(has_subscriber(output.publisher) for output in self._of_objects)
+    def space_wanted(self) -> bool:
+        return any(has_subscriber(output.publisher) for output in self._in_space)
 
     def cloud_wanted(self) -> bool:
-        return has_subscriber(self._of_objects[1].publisher)
+        return has_subscriber(self._in_space[1].publisher)
 
     def publish(self, result: Result, options: Options) -> dict[str, float]:
         """Send what is subscribed to; gives the complete timing of the frame in milliseconds."""
@@ -121,7 +121,7 @@ class Outputs:
         """The messages of vision_msgs, where that package is installed."""
         detections_3d = self._create(vision.Detection3DArray, "detections_3d", self._make_detections_3d)
         self._standard.append(self._create(vision.Detection2DArray, "detections", self._make_detections))
-        self._of_objects.append(detections_3d)
+        self._in_space.append(detections_3d)
         self._label_info = create_latched(self._node, vision.LabelInfo, f"{self._prefix}label_info")
         self._label_info.publish(
             vision.label_info(self._labels, score_threshold, self._node.get_clock().now().to_msg())
@@ -130,7 +130,7 @@ class Outputs:
     def _outputs(self) -> list[_Output]:
         """In the order of sending: what planners wait for comes first."""
         maps = [self._panoptic, self._instance_map, self._class_map]
-        return [self._instances, *self._of_objects, *self._standard, *maps]
+        return [self._instances, *self._in_space, *self._standard, *maps]
 
     def _publishers(self) -> list[Publisher]:
         publishers = [output.publisher for output in self._outputs()]
@@ -168,22 +168,18 @@ class Outputs:
         return vision.detections_2d(result.frame, result.segmentation, self._labels)
 
     def _make_objects(self, result: Result, options: Options) -> Object3DArray | None:
-        if result.objects is None:
-            return None
-        return to_objects(result.frame, result.objects, self._labels)
+        space = result.space
+        return space and to_objects(space.frame, space.objects, self._labels)
 
     def _make_cloud(self, result: Result, options: Options) -> PointCloud2 | None:
-        return None if result.objects is None else to_cloud(result.frame, result.objects)
+        return result.space and to_cloud(result.space.frame, result.space.objects)
 
     def _make_markers(self, result: Result, options: Options) -> MarkerArray | None:
-        if result.objects is None:
-            return None
-        return to_markers(result.frame, result.objects, self._labels)
+        space = result.space
+        return space and to_markers(space.frame, space.objects, self._labels, z_up=not space.in_camera)
 
     def _make_detections_3d(self, result: Result, options: Options) -> Any | None:
-        if result.objects is None:
-            return None
-        return vision.detections_3d(result.frame, result.objects, self._labels)
+        return result.space and vision.detections_3d(result.space.frame, result.space.objects, self._labels)
 
     def _age_ms(self, frame: Frame) -> float:
         if frame.stamp_ns == 0:
