@@ -78,10 +78,11 @@ class Tracker:
         self._tracks: list[_Track] = []
         self._last_id = 0
         self._stamp_ns = 0
+        self._is_reset = False
 
     def reset(self) -> None:
-        """Forget all objects: the next image's get new ids."""
-        self._tracks = []
+        """Forget all objects: the next image's get new ids. May be called from another thread."""
+        self._is_reset = True
 
     def update(self, instances: Instances, stamp_ns: int, options: TrackOptions) -> Instances:
         """The same instances in the same order, with ids from 1 that their objects had before, or new ones.
@@ -89,8 +90,8 @@ class Tracker:
         Every instance has an id of its own at once, from its first frame. stamp_ns: of the image; one before
         the last image's begins a new sequence, all ids new.
         """
-        if stamp_ns < self._stamp_ns:
-            self.reset()
+        if self._is_reset or stamp_ns < self._stamp_ns:
+            self._is_reset, self._tracks = False, []
         self._stamp_ns = stamp_ns
         oldest_ns = stamp_ns - round(options.max_age_s * 1e9)
         self._tracks = [track for track in self._tracks if track.last.stamp_ns >= oldest_ns]

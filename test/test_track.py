@@ -1,5 +1,6 @@
 """seg_node.track on objects whose movement is known."""
 
+import threading
 from dataclasses import fields, replace
 
 import numpy as np
@@ -164,6 +165,23 @@ def test_after_a_reset_all_ids_are_new() -> None:
     sequence.tracker.reset()
     assert sequence.ids(square(10), square(100)) == [3, 4]
     assert sequence.ids(square(100)) == [4]
+
+
+def test_a_reset_may_come_from_another_thread_at_any_time() -> None:
+    sequence, stop = Sequence(), threading.Event()
+
+    def reset_always() -> None:
+        while not stop.is_set():
+            sequence.tracker.reset()
+
+    thread = threading.Thread(target=reset_always)
+    thread.start()
+    try:
+        found = [sequence.ids(square(10), square(100)) for _ in range(300)]
+    finally:
+        stop.set()
+        thread.join()
+    assert all(a < b for a, b in found) and found[-1] > found[0]
 
 
 def test_a_stamp_before_the_last_begins_anew_and_the_same_stamp_does_not() -> None:
