@@ -97,16 +97,18 @@ class Viewer(Node):
         images = {topic: kinds[0] for topic, kinds in inputs.items() if kinds[0] in IMAGE_TYPES}
         topic = self._image_topic or choose_image_topic(images, self._camera)
         if topic is not None:
-            self._subscribe(topic, images.get(topic, "sensor_msgs/msg/Image"))
+            infos = [name for name, kinds in inputs.items() if "sensor_msgs/msg/CameraInfo" in kinds]
+            beside = topic.removesuffix("/compressed").rpartition("/")[0] + "/camera_info"
+            info_topic = infos[0] if len(infos) == 1 else beside
+            self._subscribe(topic, images.get(topic, "sensor_msgs/msg/Image"), info_topic)
         return topic
 
-    def _subscribe(self, image_topic: str, image_type: str) -> None:
+    def _subscribe(self, image_topic: str, image_type: str, info_topic: str) -> None:
         """The image first: of messages that wait, the executor takes that of the first subscription first."""
         newest = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-        base = image_topic.removesuffix("/compressed").rpartition("/")[0]
         for kind, topic, callback, qos in (
             (IMAGE_TYPES[image_type], image_topic, self._on_image, input_qos()),
-            (CameraInfo, f"{base}/camera_info", self._on_camera_info, newest),
+            (CameraInfo, info_topic, self._on_camera_info, newest),
             (InstanceMaskArray, f"{self._outputs}/instances", self._on_instances, newest),
             (Object3DArray, f"{self._outputs}/objects", self._on_objects, newest),
             (PointCloud2, f"{self._outputs}/cloud", self._on_cloud, newest),
