@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from unittest.mock import patch
 
 import rclpy
@@ -19,6 +19,7 @@ from sensor_msgs.msg import Image
 
 from seg_node.prepare import InputSpec
 from seg_node.ros.convert import stamp_to_ns
+from seg_node.ros.inputs import Inputs
 from seg_node.ros.node import SegNode
 
 TRAFFIC = Path(__file__).with_name("traffic.py")
@@ -52,17 +53,15 @@ class Costs:
     sizes: dict[str, int]
 
 
-class MeasuredNode(SegNode):
-    """The node as it is; it only notes when each image came and what the executor's thread spent on it."""
+class MeasuredInputs(Inputs):
+    """The inputs as they are; they note only when images came and what the executor's thread spent."""
 
-    def __init__(self, encoding: str) -> None:
-        super().__init__(parameter_overrides=[Parameter("mask_encoding", value=encoding)])
-        self.received_ms: dict[int, dict[str, float]] = {}  # by stamp in nanoseconds
-        self._thread_s = time.thread_time()
+    received_ms: ClassVar[dict[int, dict[str, float]]] = {}  # by stamp in nanoseconds
+    _thread_s = 0.0
 
     def _on_image(self, message: Image) -> None:
         stamp_ns = stamp_to_ns(message.header.stamp)
-        transport_ms = (self.get_clock().now().nanoseconds - stamp_ns) / 1e6
+        transport_ms = (self._node.get_clock().now().nanoseconds - stamp_ns) / 1e6
         super()._on_image(message)
         before, self._thread_s = self._thread_s, time.thread_time()
         self.received_ms[stamp_ns] = {"transport": transport_ms, "take": (self._thread_s - before) * 1e3}
@@ -76,8 +75,12 @@ def measure(cell: Cell, spec: InputSpec, frames: int, warm_up: int, rate_hz: flo
     topics = ["instances", "panoptic"] if cell.panoptic else ["instances"]
     model = fixed_model(cell.instances, spec)
     rclpy.init()
-    with patch("seg_node.ros.node.load_model", return_value=model):
-        node = MeasuredNode(cell.encoding)
+    MeasuredInputs.received_ms.clear()
+    with (
+        patch("seg_node.ros.node.load_model", return_value=model),
+        patch("seg_node.ros.camera.Inputs", MeasuredInputs),
+    ):
+        node = SegNode(parameter_overrides=[Parameter("mask_encoding", value=cell.encoding)])
         if not node.start():
             raise RuntimeError("the node did not start; see its log above")
     try:
@@ -91,7 +94,7 @@ def measure(cell: Cell, spec: InputSpec, frames: int, warm_up: int, rate_hz: flo
     finally:
         node.destroy_node()
         rclpy.shutdown()
-    return _join(node.received_ms, heard, warm_up)
+    return _join(MeasuredInputs.received_ms, heard, warm_up)
 
 
 @contextmanager
@@ -106,22 +109,23 @@ def process(*arguments: object) -> Iterator["subprocess.Popen[str]"]:
         running.wait(TIMEOUT_S)
 
 
-def _receive(node: MeasuredNode, topics: list[str], count: int, rate_hz: float) -> None:
+def _receive(node: SegNode, topics: list[str], count: int, rate_hz: float) -> None:
     """Let the node work until `count` images came that had a subscriber."""
+    received = MeasuredInputs.received_ms
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     outputs = [node.resolve_topic_name(f"~/{topic}") for topic in (*topics, "timing")]
     end = time.monotonic() + TIMEOUT_S
-    while not (node.received_ms and all(map(node.count_subscribers, outputs))):
+    while not (received and all(map(node.count_subscribers, outputs))):
         executor.spin_once(timeout_sec=1.0)
         if time.monotonic() > end:
             raise RuntimeError(f"no image or no subscriber within {TIMEOUT_S} s")
-    node.received_ms.clear()
+    received.clear()
     end = time.monotonic() + TIMEOUT_S + 2 * count / rate_hz
-    while len(node.received_ms) < count:
+    while len(received) < count:
         executor.spin_once(timeout_sec=1.0)
         if time.monotonic() > end:
-            raise RuntimeError(f"only {len(node.received_ms)} of {count} images came at {rate_hz} Hz")
+            raise RuntimeError(f"only {len(received)} of {count} images came at {rate_hz} Hz")
     time.sleep(LAST_RESULT_S)
     executor.shutdown()
 
