@@ -34,7 +34,8 @@ class LiftOptions:
     """How depth is read off a mask.
 
     erosion_px: taken off the mask's rim for centroid and points, where depth of others bleeds in; fewer where
-    less than min_points would be left. The box needs the rim and takes what is on the object's surface.
+    less than min_points would be left. The box needs the rim: it takes what is on the object's surface, and
+    leaves out what lies behind it within twice so many pixels of the mask's edge.
     min_points: with fewer valid depth pixels the object is not located.
     max_points: a larger object is thinned to about so many pixels, evenly.
     keep_points: whether Object3D.points and pixels are filled.
@@ -118,8 +119,12 @@ def _surface(mask: MaskCrop, depth: DepthImage, pinhole: Pinhole, options: LiftO
     if not valid_ratio:
         none = np.zeros((0, 3), np.float32)
         return _Surface(none, none[:, :2].astype(np.int32), none[:, 0] > 0, 0.0)
-    tolerance = NOISE + 2 * stride * STEEPEST / min(pinhole.fx, pinhole.fy)
+    step = stride * STEEPEST / min(pinhole.fx, pinhole.fy)
+    tolerance = NOISE + 2 * step  # between the two ends of a 3 x 3 neighbourhood
+    bleed_px = 2 * options.erosion_px
     own = _without_edges(valid, metres, tolerance, options.min_points)
+    rim = pixels & ~_eroded(mask.pixels, bleed_px)[::stride, ::stride]
+    own &= ~_bleed(valid, metres, rim, math.ceil(bleed_px / stride), step)
     own = _with_rim(_largest_part(own, metres, mask, pinhole), valid, metres, tolerance)
     inner = own
     for erosion_px in range(options.erosion_px, -1, -1):
@@ -156,6 +161,20 @@ def _without_edges(
     nearest, farthest = _neighbours(valid, metres)
     smooth = valid & (farthest - nearest < tolerance * nearest)
     return smooth if np.count_nonzero(smooth) >= min_points else valid
+
+
+def _bleed(
+    valid: NDArray[np.bool_], metres: NDArray[np.float32], rim: NDArray[np.bool_], reach: int, step: float
+) -> NDArray[np.bool_]:
+    """The rim's pixels that are behind a pixel of the mask within `reach` by more than a slope makes.
+
+    They are of what stands behind, where the mask is too wide. The table behind an object begins at its foot,
+    so that no gap along the ray divides the two. step: of the steepest surface from pixel to pixel, as a part
+    of its depth.
+    """
+    kernel = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
+    nearest = np.asarray(cv2.erode(np.where(valid, metres, np.float32(1e6)), kernel))
+    return rim & (metres > nearest * (1 + NOISE + reach * step))
 
 
 def _with_rim(

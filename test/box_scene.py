@@ -38,6 +38,13 @@ class Box:
         enter, leave = np.minimum(first, second).max(-1), np.maximum(first, second).min(-1)
         return np.where(enter < leave, enter, np.nan)
 
+    def table(self, pinhole: Pinhole = PINHOLE) -> NDArray[np.float64]:
+        """The depth of the plane that the box stands on, its own y axis pointing down: metres (H, W)."""
+        rows, columns = np.indices(pinhole.image_size)
+        down = self.axes[:, 1]
+        depth = (self.centre @ down + self.size[1] / 2) / (pinhole.rays(columns, rows) @ down)
+        return np.where(depth > 0, depth, np.nan)
+
 
 def before_wall(box: NDArray[np.float64], wall_m: float) -> NDArray[np.float64]:
     return np.where(np.isnan(box), wall_m, box)

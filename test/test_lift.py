@@ -48,6 +48,18 @@ def test_a_mask_that_bleeds_onto_a_wall_behind_changes_nothing(box: Box) -> None
     assert found.centroid == pytest.approx(lift(depth, np.isfinite(depth)).centroid, abs=0.002 + 0.002 * wall)
 
 
+def test_a_mask_that_bleeds_onto_the_table_it_stands_on_moves_the_box_little() -> None:
+    """The table goes from the foot to far behind without a gap in depth."""
+    upright = Box(np.array([0.0, 0.0, 0.9]), Box.at([0, 0, 0], [40, 0, 0], [1, 1, 1]).axes, np.zeros(3))
+    axes = upright.axes @ Box.at([0, 0, 0], [0, 30, 0], [1, 1, 1]).axes
+    bottle = Box(upright.centre, axes, np.array([0.07, 0.24, 0.07]))
+    depth = bottle.depth()
+    mask = np.isfinite(depth)
+    found = lift(np.fmin(depth, bottle.table()), grown(mask, 4))
+    assert np.linalg.norm(found.centre - bottle.centre) < 0.004
+    np.testing.assert_allclose(found.size, [0.24, 0.07, 0.07], atol=0.004)
+
+
 @pytest.mark.parametrize("erosion_px", [0, 1, 2])
 def test_flying_pixels_and_noise_change_little(erosion_px: int) -> None:
     box, rng = BOXES[0], np.random.default_rng(0)
