@@ -81,7 +81,7 @@ def axes_error(found: FloatArray, true: FloatArray, is_round: bool) -> float:
 
 
 def with_noise(scene: Scene, noise: float, rng: np.random.Generator) -> Scene:
-    """Depth as of a stereo camera: normal noise of `noise` metres at 1 m, growing with the distance squared."""
+    """Depth as of a stereo camera: normal noise, `noise` metres at 1 m, growing with the square."""
     metres = scene.depth.metres
     errors = (noise * rng.standard_normal(metres.shape)).astype(np.float32)
     return scene.with_depth(metres + errors * metres**2) if noise else scene
@@ -144,9 +144,8 @@ def main() -> None:
             options.pictures.mkdir(parents=True, exist_ok=True)
             cv2.imwrite(str(options.pictures / f"{index:06d}.png"), draw(scene, objects))
     print(table(errors, count))
-    print(
-        f"\n{count} frames, {lifted / count:.1f} objects each, lifted in {1e3 * np.median(seconds):.1f} ms (median)"
-    )
+    took = f"lifted in {1e3 * np.median(seconds):.1f} ms (median)"
+    print(f"\n{count} frames, {lifted / count:.1f} objects each, {took}")
 
 
 if __name__ == "__main__":

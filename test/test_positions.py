@@ -1,4 +1,4 @@
-"""The demo's objects from its masks and depth, against where they really are; the whole way of the benchmark."""
+"""The demo's objects from its masks and depth, against where they really are."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def test_boxes_of_the_demo_are_where_the_renderer_put_them(monkeypatch: pytest.M
     objects = lift_instances(scene.instances, scene.depth, scene.pinhole, LiftOptions())
     kinds = [thing.kind for thing in scene.things]
     assert len(kinds) == len(objects) == 13
-    for kind in ("book", "block", "milk_carton"):  # box-shaped, three faces visible
+    for kind in ("book", "block"):  # box-shaped, nothing before them in this frame
         thing, found = scene.things[kinds.index(kind)], objects[kinds.index(kind)]
         assert np.linalg.norm(found.centre - thing.centre) < 0.004, kind
         assert axes_error(found.axes, thing.axes, is_round=False) < 2, kind
