@@ -42,15 +42,14 @@ def plan_grasp(mask: MaskCrop, depth: DepthImage, pinhole: Pinhole) -> Grasp:
         raise ValueError("the image's border cuts it off where the gripper would close")
     depth_m = np.where(mask.pixels, depth.crop(mask.roi), np.nan)
     # At the edge itself depth bleeds: a contact has that of the quarter of the width next to it.
-    parts = (0.0, 0.25), (0.25, 0.75), (0.75, 1.0)
-    depths_m = np.array([[_median_depth(depth_m, contacts, *part)] for part in parts])
-    columns, rows = (np.stack([contacts[0], contacts.mean(axis=0), contacts[1]]) + corner).T
-    first, centre, second = pinhole.rays(columns, rows) * depths_m
+    depths_m = [_median_depth(depth_m, contacts, *part) for part in ((0.0, 0.25), (0.75, 1.0))]
+    first, second = pinhole.rays(*(contacts + corner).T) * np.array(depths_m)[:, None]
     width_m = float(np.linalg.norm(second - first))
     y = (second - first) / width_m
     x = np.cross(y, [0, 0, 1])
     x /= np.linalg.norm(x)
-    return Grasp(centre, Rotation.from_matrix(np.stack([x, y, np.cross(x, y)], axis=1)), width_m)
+    rotation = Rotation.from_matrix(np.stack([x, y, np.cross(x, y)], axis=1))
+    return Grasp((first + second) / 2, rotation, width_m)
 
 
 def find_contacts(mask: NDArray[np.bool_]) -> NDArray[np.float64]:

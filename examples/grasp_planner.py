@@ -41,7 +41,9 @@ class GraspPlanner(Node):
         # The instances of an image come when the model is done, long after its depth.
         self._depths: deque[Image | CompressedImage] = deque(maxlen=30)
         self._camera_info: CameraInfo | None = None
-        depth, topic = (CompressedImage, "depth/compressedDepth") if compressed else (Image, "depth")
+        depth, below = (CompressedImage, "/compressedDepth") if compressed else (Image, "")
+        # -r depth:=… goes for the compressed topic too, as in image_transport.
+        topic = self.resolve_topic_name("depth") + below
         self.create_subscription(depth, topic, self._on_depth, qos_profile_sensor_data)
         self.create_subscription(CameraInfo, "camera_info", self._on_camera_info, qos_profile_sensor_data)
         self.create_subscription(InstanceMaskArray, "instances", self._on_instances, 5)

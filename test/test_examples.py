@@ -85,7 +85,7 @@ class Planner:
     def __init__(self, folder: Path, transport: str) -> None:
         self._log_path = folder / "planner.log"
         parameters = ["-p", "class_name:=bar", "-p", f"depth_transport:={transport}"]
-        remaps = ["-r", "instances:=/seg_node/instances", "-r", "__node:=hand"]
+        remaps = ["-r", "instances:=/seg_node/instances", "-r", "depth:=/camera/depth", "-r", "__node:=hand"]
         command = [
             sys.executable,
             str(ROOT / "examples/grasp_planner.py"),
@@ -129,8 +129,8 @@ def publish_until(condition: Callable[[], bool], what: str, *messages: tuple[Any
 @pytest.mark.parametrize(
     ("transport", "topic", "kind", "to_depth"),
     [
-        ("raw", "/depth", Image, raw_depth),
-        ("compressedDepth", "/depth/compressedDepth", CompressedImage, compressed_depth),
+        ("raw", "/camera/depth", Image, raw_depth),
+        ("compressedDepth", "/camera/depth/compressedDepth", CompressedImage, compressed_depth),
     ],
 )
 def test_planner_publishes_the_grasp_of_a_bar_with_the_images_stamp_and_frame(
@@ -162,7 +162,7 @@ def test_planner_publishes_the_grasp_of_a_bar_with_the_images_stamp_and_frame(
 def test_planner_says_what_is_wrong_and_goes_on(probe: Probe, tmp_path: Path) -> None:
     with running_planner(tmp_path, "raw") as planner:
         poses = probe.listen(PoseStamped, "/hand/grasp_pose")
-        depths, infos = probe.publisher(Image, "/depth"), probe.publisher(CameraInfo, "/camera_info")
+        depths, infos = probe.publisher(Image, "/camera/depth"), probe.publisher(CameraInfo, "/camera_info")
         arrays = probe.publisher(InstanceMaskArray, "/seg_node/instances")
         info = infos, camera_info(frame_at(0))
         seen, flat = {"bar": bar_crop(30)}, depth_m(bar_mask(30))
