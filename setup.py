@@ -32,6 +32,8 @@ setup(
         "evaluate": ["pycocotools"],
         "train": ["matplotlib", "pycocotools"],
         "transformers": ["transformers>=4.48"],
+        "benchmark": ["motmetrics>=1.4"],
+        "view": ["rerun-sdk>=0.24"],
         "test": [
             "codespell",
             "hypothesis",

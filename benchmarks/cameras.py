@@ -111,7 +111,12 @@ def _noise() -> Image:
 
 def measure(arguments: argparse.Namespace, folder: Path) -> list[Row]:
     names = [f"camera_{i + 1}" for i in range(arguments.cameras)]
-    parameters = {"cameras": names, "device": "cpu", "model.weights": str(arguments.weights or "")}
+    parameters = {
+        "cameras": names,
+        "device": "cpu",
+        "model.weights": str(arguments.weights or ""),
+        "model.config": str(arguments.config or ""),
+    }
     file = folder / "parameters.yaml"
     file.write_text(yaml.safe_dump({"/**": {"ros__parameters": parameters}}))
     command = [sys.executable, "-m", "seg_node.ros.node", "--ros-args", "--params-file", str(file)]
@@ -156,6 +161,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--dead", type=int, default=0, help="cameras that stop half-way")
     parser.add_argument("--weights", type=Path, help="checkpoint (default: the embedded model)")
+    parser.add_argument("--config", type=Path, help="its configuration file")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     os.environ["ROS_DOMAIN_ID"] = str(os.getpid() % 100 + 1)  # alone, whatever else runs on this machine

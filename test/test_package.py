@@ -19,14 +19,16 @@ ROSDEP_KEYS = {
     "cv2": "python3-opencv",
     "numpy": "python3-numpy",
     "rosbags": "python3-rosbags-pip",
+    "scipy": "python3-scipy",
+    "tf2_ros": "tf2_ros_py",
     "torch": "python3-pytorch-pip",
     "torchvision": "python3-pytorch-pip",
     "tqdm": "python3-tqdm",
     "yaml": "python3-yaml",
 }
 WITHOUT_ROSDEP_KEY = {"safetensors"}
-OPTIONAL = {"matplotlib", "pycocotools", "transformers"}  # extras in setup.py
-PYPI_NAMES = {"PIL": "pillow", "cv2": "opencv-python", "yaml": "pyyaml"}
+OPTIONAL = {"matplotlib", "pycocotools", "rerun", "transformers"}  # extras in setup.py
+PYPI_NAMES = {"PIL": "pillow", "cv2": "opencv-python", "rerun": "rerun-sdk", "yaml": "pyyaml"}
 
 needs_build = pytest.mark.skipif(
     importlib.util.find_spec("seg_node.msg") is None,
@@ -77,8 +79,10 @@ def test_setup_py_takes_the_version_from_the_package():
 
 
 def test_every_message_is_built():
-    listed = re.findall(r"^\s+(msg/\w+\.msg)$", (ROOT / "CMakeLists.txt").read_text(), re.MULTILINE)
-    assert listed == sorted(f"msg/{path.name}" for path in ROOT.glob("msg/*.msg"))
+    listed = re.findall(r"^\s+((?:msg|srv)/\w+\.\w+)$", (ROOT / "CMakeLists.txt").read_text(), re.MULTILINE)
+    assert listed == sorted(
+        str(path.relative_to(ROOT)) for path in [*ROOT.glob("msg/*"), *ROOT.glob("srv/*")]
+    )
 
 
 def test_package_xml_names_what_the_code_imports():
@@ -94,7 +98,7 @@ def test_setup_py_names_what_the_core_imports_and_nothing_else():
 
 
 def test_setup_py_has_an_extra_for_what_is_imported_when_there():
-    assert requirements("extras_require") >= OPTIONAL
+    assert requirements("extras_require") >= {PYPI_NAMES.get(name, name) for name in OPTIONAL}
 
 
 def test_fastdds_profile_gives_images_room_in_shared_memory():
