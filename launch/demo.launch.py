@@ -20,13 +20,20 @@ def generate_launch_description() -> LaunchDescription:
         ),
         DeclareLaunchArgument("image", default_value="/camera/image_raw", description="Topic of the images."),
         DeclareLaunchArgument(
+            "depth", default_value="/camera/depth/image_raw", description="Topic of the depth images."
+        ),
+        DeclareLaunchArgument(
             "rviz", default_value="false", description="Open RViz with rviz/seg_node.rviz."
         ),
     ]
     # Before the camera: it sets the Fast DDS profile, which the camera's process needs most.
     node = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(PathJoinSubstitution([SHARE, "launch", "seg_node.launch.py"])),
-        launch_arguments={"image": LaunchConfiguration("image")}.items(),
+        launch_arguments={
+            "image": LaunchConfiguration("image"),
+            "depth": LaunchConfiguration("depth"),
+            "params_file": PathJoinSubstitution([SHARE, "config", "demo.yaml"]),
+        }.items(),
     )
     camera = Node(
         package="seg_node",
@@ -38,6 +45,8 @@ def generate_launch_description() -> LaunchDescription:
             "--loop",
             "--topic",
             LaunchConfiguration("image"),
+            "--depth-topic",
+            LaunchConfiguration("depth"),
             # The first start of a model on a weak computer takes longer than the usual minute.
             "--wait",
             "600",

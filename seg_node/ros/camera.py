@@ -55,6 +55,10 @@ class Camera:
 
         self._outputs = Outputs(self._node, f"~/{self._prefix}", labels, score_threshold, on_fault)
 
+    def tell_threshold(self, score_threshold: float) -> None:
+        if self._outputs is not None:
+            self._outputs.tell_threshold(score_threshold)
+
     def close(self) -> None:
         if self._outputs is not None:
             self._outputs.close()

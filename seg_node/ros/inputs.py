@@ -101,10 +101,13 @@ class Inputs:
         if not self._in_order(stamp_ns):
             return
         arrival = Arrival(message, None, time.perf_counter())
-        if self._pairs is None:
+        if self._pairs is None or not self._depth_publishers():
             self._deliver(arrival)
         else:
             self._deliver_all(self._pairs.add_image(arrival, stamp_ns))
+
+    def _depth_publishers(self) -> int:
+        return int(self._subscriptions[1].get_publisher_count())
 
     def _on_depth(self, message: AnyImage) -> None:
         assert self._pairs is not None

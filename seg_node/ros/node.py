@@ -261,6 +261,10 @@ class SegNode(LifecycleNode):
 
     def _take_options(self, changes: Sequence[Parameter]) -> None:
         self._options = options_of(self)
+        if self._engine is not None and any(change.name == "score_threshold" for change in changes):
+            wanted = self._options.segment_options(self._engine.labels, self._engine.default_options)
+            for camera in self._cameras.values():
+                camera.tell_threshold(wanted.score_threshold)
 
     def _report(self) -> None:
         device = self._engine.device_name if self._engine else "none"

@@ -75,6 +75,12 @@ class Outputs:
         self._timing = create_output(node, FrameTiming, f"{prefix}timing")
         self._debug = DebugImage(node, prefix, labels, on_fault)
 
+    def tell_threshold(self, score_threshold: float) -> None:
+        """In LabelInfo, beside the classes' names."""
+        if self._label_info is not None:
+            stamp = self._node.get_clock().now().to_msg()
+            self._label_info.publish(vision.label_info(self._labels, score_threshold, stamp))
+
     def wanted(self) -> bool:
         """Whether any output has a subscriber."""
         return any(has_subscriber(publisher) for publisher in self._publishers())
@@ -123,9 +129,7 @@ class Outputs:
         self._standard.append(self._create(vision.Detection2DArray, "detections", self._make_detections))
         self._in_space.append(detections_3d)
         self._label_info = create_latched(self._node, vision.LabelInfo, f"{self._prefix}label_info")
-        self._label_info.publish(
-            vision.label_info(self._labels, score_threshold, self._node.get_clock().now().to_msg())
-        )
+        self.tell_threshold(score_threshold)
 
     def _outputs(self) -> list[_Output]:
         """In the order of sending: what planners wait for comes first."""
