@@ -8,23 +8,20 @@ the box has the outline, and a thickness near 0 (the noise of the depth). Of rou
 the far half is missing. What other things hide is missing as well.
 """
 
-import math
 from dataclasses import dataclass, field
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from seg_node.depth_image import DepthImage
 from seg_node.oriented_box import fit_orientations
 from seg_node.pinhole import Pinhole
-from seg_node.types import Instances, MaskCrop
+from seg_node.types import Instances
+from seg_node.visible_surface import Surface, visible_surface
 
 FIT_POINTS = 256
 SIZE_POINTS = 2048
 OUTSIDE = 0.005  # of the points lie outside of each face: the noise's tail
-# Neighbours on one surface differ by less than noise (1 % of the depth) and a slope of 75 degrees make.
-NOISE, STEEPEST = 0.01, float(np.tan(np.radians(75)))
 # The axes' signs: not across any direction that edges of upright things, seen from above, often have.
 TOWARDS = np.array([2.0, 3.0, 1.0])
 
@@ -75,16 +72,6 @@ class Object3D:
     pixels: NDArray[np.int32] = field(default_factory=lambda: np.zeros((0, 2), np.int32))
 
 
-@dataclass(frozen=True)
-class _Surface:
-    """What is seen of an object. points: (N, 3); pixels: (N, 2); inner: bool (N,), in the eroded mask."""
-
-    points: NDArray[np.float32]
-    pixels: NDArray[np.int32]
-    inner: NDArray[np.bool_]
-    valid_ratio: float
-
-
 def lift_instances(
     instances: Instances, depth: DepthImage, pinhole: Pinhole, options: LiftOptions
 ) -> tuple[Object3D, ...]:
@@ -99,7 +86,8 @@ def lift_instances(
             f"depth image is {columns}x{rows}, but the colour image is {width}x{height}: "
             "use depth that is registered (aligned) to the colour camera"
         )
-    surfaces = [_surface(mask, depth, pinhole, options) for mask in instances.masks]
+    limits = options.erosion_px, options.min_points, options.max_points
+    surfaces = [visible_surface(mask, depth, pinhole, *limits) for mask in instances.masks]
     found = [index for index, surface in enumerate(surfaces) if surface.inner.any()]
     objects = [_not_located(instances, index, surface.valid_ratio) for index, surface in enumerate(surfaces)]
     if found:
@@ -109,121 +97,13 @@ def lift_instances(
     return tuple(objects)
 
 
-def _surface(mask: MaskCrop, depth: DepthImage, pinhole: Pinhole, options: LiftOptions) -> _Surface:
-    """The object's own depth pixels as points; none when they are fewer than min_points."""
-    stride = max(1, math.ceil(math.sqrt(mask.area / options.max_points)))
-    metres = depth.crop(mask.roi, stride)
-    pixels = mask.pixels[::stride, ::stride]
-    valid = pixels & (metres > 0)  # NaN is not
-    valid_ratio = int(np.count_nonzero(valid)) / max(int(np.count_nonzero(pixels)), 1)
-    if not valid_ratio:
-        none = np.zeros((0, 3), np.float32)
-        return _Surface(none, none[:, :2].astype(np.int32), none[:, 0] > 0, 0.0)
-    step = stride * STEEPEST / min(pinhole.fx, pinhole.fy)
-    tolerance = NOISE + 2 * step  # between the two ends of a 3 x 3 neighbourhood
-    bleed_px = 2 * options.erosion_px
-    own = _without_edges(valid, metres, tolerance, options.min_points)
-    rim = pixels & ~_eroded(mask.pixels, bleed_px)[::stride, ::stride]
-    own &= ~_bleed(valid, metres, rim, math.ceil(bleed_px / stride), step)
-    own = _with_rim(_largest_part(own, metres, mask, pinhole), valid, metres, tolerance)
-    inner = own
-    for erosion_px in range(options.erosion_px, -1, -1):
-        inner = own & _eroded(mask.pixels, erosion_px)[::stride, ::stride]
-        if np.count_nonzero(inner) >= options.min_points:
-            break
-    else:
-        own = inner = np.zeros_like(own)
-    rows, columns = np.nonzero(own)
-    z = metres[rows, columns]
-    at = np.stack([columns * stride + mask.x_offset, rows * stride + mask.y_offset], axis=1).astype(np.int32)
-    points = np.empty((len(z), 3), np.float32)
-    points[:, 0] = (at[:, 0] - pinhole.cx) / pinhole.fx * z
-    points[:, 1] = (at[:, 1] - pinhole.cy) / pinhole.fy * z
-    points[:, 2] = z
-    return _Surface(points, at, inner[rows, columns], valid_ratio)
-
-
-def _eroded(pixels: NDArray[np.bool_], by: int) -> NDArray[np.bool_]:
-    if by == 0:
-        return pixels
-    kernel = np.ones((2 * by + 1, 2 * by + 1), np.uint8)
-    inner = cv2.erode(pixels.view(np.uint8), kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0)
-    return np.asarray(inner).view(np.bool_)
-
-
-def _without_edges(
-    valid: NDArray[np.bool_], metres: NDArray[np.float32], tolerance: float, min_points: int
-) -> NDArray[np.bool_]:
-    """The pixels whose neighbours in the mask are on one surface with them: flying pixels are not.
-
-    All of them where too few would be left: a thin or very noisy thing.
-    """
-    nearest, farthest = _neighbours(valid, metres)
-    smooth = valid & (farthest - nearest < tolerance * nearest)
-    return smooth if np.count_nonzero(smooth) >= min_points else valid
-
-
-def _bleed(
-    valid: NDArray[np.bool_], metres: NDArray[np.float32], rim: NDArray[np.bool_], reach: int, step: float
-) -> NDArray[np.bool_]:
-    """The rim's pixels that are behind a pixel of the mask within `reach` by more than a slope makes.
-
-    They are of what stands behind, where the mask is too wide. The table behind an object begins at its foot,
-    so that no gap along the ray divides the two. step: of the steepest surface from pixel to pixel, as a part
-    of its depth.
-    """
-    kernel = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
-    nearest = np.asarray(cv2.erode(np.where(valid, metres, np.float32(1e6)), kernel))
-    return rim & (metres > nearest * (1 + NOISE + reach * step))
-
-
-def _with_rim(
-    own: NDArray[np.bool_], valid: NDArray[np.bool_], metres: NDArray[np.float32], tolerance: float
-) -> NDArray[np.bool_]:
-    """`own` and those of the valid pixels around it that go on with its surface."""
-    nearest, farthest = _neighbours(own, metres)
-    slack = tolerance / 2 * metres
-    return own | (valid & (metres > nearest - slack) & (metres < farthest + slack))
-
-
-def _neighbours(
-    of: NDArray[np.bool_], metres: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Least and greatest depth of those pixels in each 3 x 3 neighbourhood; huge and 0 without any."""
-    kernel = np.ones((3, 3), np.uint8)
-    nearest = cv2.erode(np.where(of, metres, np.float32(1e6)), kernel)
-    farthest = cv2.dilate(np.where(of, metres, np.float32(0)), kernel)
-    return np.asarray(nearest, np.float32), np.asarray(farthest, np.float32)
-
-
-def _largest_part(
-    valid: NDArray[np.bool_], metres: NDArray[np.float32], mask: MaskCrop, pinhole: Pinhole
-) -> NDArray[np.bool_]:
-    """The pixels of the largest group along the ray: groups are as far apart as half the object is wide.
-
-    A cup's own rim hides a part of its inside, and a gap of that kind is smaller.
-    """
-    z = metres[valid]
-    if not len(z):
-        return valid
-    height, width = mask.pixels.shape
-    gap = 0.5 * float(np.median(z)) * max(width / pinhole.fx, height / pinhole.fy)
-    if float(z.max()) - float(z.min()) < gap:
-        return valid
-    z = np.sort(z)
-    ends = np.flatnonzero(np.diff(z) > gap)
-    starts, ends = np.append(0, ends + 1), np.append(ends, len(z) - 1)
-    largest = np.argmax(ends - starts)
-    return valid & (metres >= z[starts[largest]]) & (metres <= z[ends[largest]])
-
-
 def _thinned(points: NDArray[np.float32], count: int) -> NDArray[np.float32]:
     """Exactly so many of the points, evenly; each several times where there are fewer."""
     return points[np.arange(count) * len(points) // count]
 
 
 def _located(
-    instances: Instances, index: int, surface: _Surface, frame: NDArray[np.float32], keep_points: bool
+    instances: Instances, index: int, surface: Surface, frame: NDArray[np.float32], keep_points: bool
 ) -> Object3D:
     points = surface.points
     along = frame.T @ points[:: max(1, len(points) // SIZE_POINTS)].T  # (3, N)
