@@ -87,3 +87,12 @@ def test_streams_in_step_pair_completely(frames: list[tuple[int, bool]]) -> None
         arrivals += two[::-1] if depth_first else two
     expected = [(100 + 33 * number, 100 + 33 * number + offset) for number, (offset, _) in enumerate(frames)]
     assert play(*arrivals) == expected
+
+
+def test_an_image_is_given_up_without_depth_only_if_one_waits() -> None:
+    pairs: PairByStamp[str, str] = PairByStamp(0.01)
+    assert pairs.give_up() == []
+    assert pairs.add_image("image", 1_000) == []
+    assert pairs.give_up() == [("image", None)]
+    assert pairs.give_up() == []
+    assert pairs.add_depth("late", 1_000) == []

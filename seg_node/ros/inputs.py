@@ -101,10 +101,12 @@ class Inputs:
         if not self._in_order(stamp_ns):
             return
         arrival = Arrival(message, None, time.perf_counter())
-        if self._pairs is None or not self._depth_publishers():
+        if self._pairs is None:
             self._deliver(arrival)
-        else:
-            self._deliver_all(self._pairs.add_image(arrival, stamp_ns))
+            return
+        self._deliver_all(self._pairs.add_image(arrival, stamp_ns))
+        if not self._depth_publishers():
+            self._deliver_all(self._pairs.give_up())
 
     def _depth_publishers(self) -> int:
         return int(self._subscriptions[1].get_publisher_count())

@@ -42,6 +42,11 @@ class PairByStamp(Generic[Image, Depth]):
         self._depths.append((depth, stamp_ns))
         return self._take()
 
+    def give_up(self) -> list[tuple[Image, Depth | None]]:
+        """The image that waits, if any, without depth: none will come."""
+        waiting, self._waiting = self._waiting, None
+        return [] if waiting is None else [(waiting[0], None)]
+
     def _forget_depths_after(self, stamp_ns: int) -> None:
         while self._depths and self._depths[-1][1] > stamp_ns:
             self._depths.pop()

@@ -52,11 +52,14 @@ def locate(
     try:
         pinhole = to_pinhole(calibration, frame.image_size)
         objects = lift_instances(instances, decode_depth(depth), pinhole, options)
-        if target is None:
-            return Space(objects, frame, in_camera=True)
-        transform = target.from_camera(frame.frame_id, frame.stamp_ns, TF_WAIT_S)
-    except (ImageError, CameraInfoError, TransformError) as error:
+    except (ImageError, CameraInfoError) as error:
         raise NotLocated(error.reason, str(error)) from error
     except ValueError as error:
         raise NotLocated("depth_size", str(error)) from error
+    if target is None:
+        return Space(objects, frame, in_camera=True)
+    try:
+        transform = target.from_camera(frame.frame_id, frame.stamp_ns, TF_WAIT_S)
+    except ValueError as error:  # TransformError, or a rotation that is none
+        raise NotLocated(TransformError.reason, str(error)) from error
     return Space(transform.move(objects), replace(frame, frame_id=target.frame_id), in_camera=False)
