@@ -7,10 +7,14 @@ import numpy as np
 from seg_node.types import Frame, Instances, PanopticSegments, Roi, Segment, Segmentation
 
 
+class RegionError(ValueError):
+    """The region has no pixel in common with the image."""
+
+
 def clip_region(region: Roi, image_size: tuple[int, int]) -> Roi:
     """The part of the region inside the image; 0 x 0 stands for the whole image.
 
-    Raises ValueError when nothing of it is inside.
+    Raises RegionError when nothing of it is inside.
     """
     height, width = image_size
     if region.width == 0 or region.height == 0:
@@ -23,7 +27,7 @@ def clip_region(region: Roi, image_size: tuple[int, int]) -> Roi:
     )
     if clipped.width <= 0 or clipped.height <= 0:
         x, y = region.x_offset, region.y_offset
-        raise ValueError(
+        raise RegionError(
             f"roi [{x}, {y}, {region.width}, {region.height}] (x, y, width, height) lies outside the "
             f"image of {width}x{height}: choose one inside, or [0, 0, 0, 0] for the whole image"
         )

@@ -139,7 +139,7 @@ def test_only_the_region_of_interest_is_segmented(
             assert 40 <= found.x_min <= found.x_max <= 120 and 30 <= found.y_min <= found.y_max <= 90
         assert probe.set_parameter("roi", [500, 0, 10, 10])[0].successful
         camera.publish(image_message(picture(), 2000))
-        wait_until(lambda: count(reports, "dropped.refused") == 1, 10, "the count of the refused frame")
+        wait_until(lambda: count(reports, "dropped.roi_outside") == 1, 10, "the count of the refused frame")
         result, _ = probe.set_parameter("roi", [0, 0, 10])
         assert not result.successful and "x, y, width, height" in result.reason
         assert probe.set_parameter("roi", [0, 0, 0, 0])[0].successful

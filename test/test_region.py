@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from seg_node.region import clip_region, cut_out, put_back
+from seg_node.region import RegionError, clip_region, cut_out, put_back
 from seg_node.types import Frame, Instances, MaskCrop, PanopticSegments, Roi, Segment, Segmentation
 
 REGION = Roi(x_offset=10, y_offset=4, width=6, height=5)
@@ -51,5 +51,5 @@ def test_no_region_stands_for_the_whole_image_and_a_large_one_is_clipped() -> No
 
 
 def test_a_region_outside_the_image_is_refused_with_its_numbers() -> None:
-    with pytest.raises(ValueError, match=r"roi \[30, 0, 5, 5\].*outside the image of 30x20"):
+    with pytest.raises(RegionError, match=r"roi \[30, 0, 5, 5\].*outside the image of 30x20"):
         clip_region(Roi(30, 0, 5, 5), (20, 30))

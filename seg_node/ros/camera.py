@@ -103,6 +103,9 @@ class Camera:
         except ImageError as error:
             self.drop(error.reason, f"{self._topic}: {error}")
             return None
+        except Exception as error:  # an unforeseen fault costs this frame, not the worker
+            self.drop("failed", f"{self._topic}: {type(error).__name__}: {error}")
+            return None
         decoded = time.perf_counter()
         times = {"wait_ms": (taken - arrival.at) * 1e3, "decode_ms": (decoded - taken) * 1e3}
         return Work(self, arrival, frame, times)

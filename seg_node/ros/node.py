@@ -31,7 +31,7 @@ from std_srvs.srv import SetBool, Trigger
 from seg_node.engine import Engine, OutOfMemory, choose_device
 from seg_node.images import ImageError, decode_message
 from seg_node.models.load import load_model
-from seg_node.region import clip_region, cut_out, put_back
+from seg_node.region import RegionError, clip_region, cut_out, put_back
 from seg_node.ros import convert, memory, vision
 from seg_node.ros.camera import Camera, Work
 from seg_node.ros.inputs import Arrival
@@ -191,26 +191,26 @@ class SegNode(LifecycleNode):
 
     def _process(self, batch: Sequence[Work], options: Options) -> None:
         """Frames of one size from pixels to messages; whatever is wrong with them ends here."""
-        open_works = list(batch)
+        finished = 0
         try:
             panoptic = any(work.camera.panoptic_wanted() for work in batch)
             segmentations = self._segment([work.frame for work in batch], options, panoptic)
             for work, segmentation in zip(batch, segmentations, strict=True):
                 work.camera.finish(work, segmentation, options)
-                open_works.remove(work)
+                finished += 1
         except OutOfMemory as error:
             reason, text = "out_of_memory", str(error)
-        except ValueError as error:
-            reason, text = "refused", str(error)
+        except RegionError as error:
+            reason, text = "roi_outside", str(error)
         except Exception as error:  # an unforeseen fault costs these frames, not the worker
             reason, text = "failed", f"{type(error).__name__}: {error}"
-        for work in open_works:
+        for work in batch[finished:]:
             work.camera.drop(reason, text)
 
     def _segment(self, frames: Sequence[Frame], options: Options, panoptic: bool) -> list[Segmentation]:
         """The frames, of one size, through the model; only the region of interest is looked at.
 
-        Raises OutOfMemory; ValueError for a region outside the image.
+        Raises OutOfMemory, RegionError.
         """
         engine = self._engine
         assert engine is not None
@@ -243,8 +243,11 @@ class SegNode(LifecycleNode):
         try:
             frame = decode_message(request.image)
             (found,) = self._segment([frame], options, request.panoptic)
-        except (ImageError, OutOfMemory, ValueError) as error:
+        except (ImageError, OutOfMemory, RegionError) as error:
             response.message = str(error)
+            return response
+        except Exception as error:  # an unforeseen fault costs one answer, not the node
+            response.message = f"{type(error).__name__}: {error}"
             return response
         response.instances = convert.to_instances(frame, found, engine.labels, options.mask_encoding)
         if found.panoptic is not None and request.panoptic:
