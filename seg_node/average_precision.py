@@ -26,7 +26,7 @@ class Precision:
 def check_pycocotools() -> None:
     """Raises RuntimeError when the library is missing."""
     if find_spec("pycocotools") is None:
-        raise RuntimeError("average precision needs pycocotools: pip install 'seg_node[evaluate]'")
+        raise RuntimeError("average precision needs pycocotools: pip install pycocotools")
 
 
 def average_precision(

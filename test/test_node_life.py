@@ -154,7 +154,23 @@ def test_a_topic_without_images_is_told_with_those_that_have_some(
     weights: dict[str, Any], probe: Probe, tmp_path: Path
 ) -> None:
     camera = probe.node.create_publisher(Image, "/camera/image_raw", 5)
-    with running_node(tmp_path, weights, {"image": "/wrong/topic"}) as node:
+    packed = probe.node.create_publisher(CompressedImage, "/depth/compressedDepth", 5)
+    parameters = {**weights, "depth.enabled": True}
+    with running_node(tmp_path, parameters, {"image": "/wrong/topic"}) as node:
         node.wait_for_log("no image has come on /wrong/topic for 10 s", 30)
-        assert "topics on which Image is published: /camera/image_raw" in node.log
+        # not the node's own outputs, which are images too
+        assert "topics on which Image is published: /camera/image_raw\n" in node.log
+        node.wait_for_log("no camera_info has come on /wrong/camera_info", 10)
+        node.wait_for_log("no depth has come on /depth for 10 s", 10)
+        assert "/depth/compressedDepth is published: set depth.transport to compressedDepth" in node.log
     probe.node.destroy_publisher(camera)
+    probe.node.destroy_publisher(packed)
+
+
+def test_a_second_node_on_the_same_topics_is_told(
+    weights: dict[str, Any], probe: Probe, tmp_path: Path
+) -> None:
+    forgotten = probe.node.create_publisher(InstanceMaskArray, f"{NODE}/instances", 5)
+    with running_node(tmp_path, weights) as node:
+        node.wait_for_log("/seg_node/instances has another publisher", 20)
+    probe.node.destroy_publisher(forgotten)

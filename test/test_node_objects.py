@@ -107,6 +107,7 @@ def test_every_fault_of_depth_is_counted_and_masks_go_on(
         wait_until(lambda: count(reports, "warned.depth_size") == 1, 10, "depth of another size")
         send(4000, wall(), 4100)
         wait_until(lambda: count(reports, "warned.no_depth") == 1, 10, "a far stamp")
+        assert any(r.status[0].level == b"\x01" and "no_depth 1" in r.status[0].message for r in reports)
         assert not objects
         send(5000, wall(), 5000)
         wait_until(lambda: bool(objects), 20, "objects, after all that")

@@ -140,7 +140,8 @@ def test_only_the_region_of_interest_is_segmented(
         assert probe.set_parameter("roi", [500, 0, 10, 10])[0].successful
         camera.publish(image_message(picture(), 2000))
         wait_until(lambda: count(reports, "dropped.roi_outside") == 1, 10, "the count of the refused frame")
-        result, _ = probe.set_parameter("roi", [0, 0, 10])
-        assert not result.successful and "x, y, width, height" in result.reason
+        for wrong in ([0, 0, 10], [10, 10, 0, 50], [0, 0, 100, 0], [0, 0, -1, 5]):
+            result, _ = probe.set_parameter("roi", wrong)
+            assert not result.successful and "x, y, width, height" in result.reason
         assert probe.set_parameter("roi", [0, 0, 0, 0])[0].successful
         send_and_wait(probe, image_message(picture(), 3000), heard, camera)

@@ -146,7 +146,7 @@ class Camera:
         try:
             return locate(work.frame, found, work.arrival.depth, inputs.camera_info, wanted, self._target)
         except NotLocated as error:
-            self._faults.warn(error.reason, f"{self._topic}: {error}")
+            self._faults.warn(error.reason, f"{inputs.topics}: {error}")
         return None
 
     def drop(self, reason: str, text: str) -> None:
@@ -163,4 +163,10 @@ class Camera:
     def status(self, device: str, model: str, problem: str | None) -> DiagnosticStatus:
         camera = f" of {self.name}" if self.name else ""
         name = f"{self._node.get_fully_qualified_name()}: frames{camera}"
+        if self._outputs is not None and (shared := self._outputs.shared_topic()):
+            self._faults.warn(
+                "second_publisher",
+                f"{shared} has another publisher: another seg_node, perhaps forgotten in a terminal? "
+                "Results of both arrive mixed",
+            )
         return self._statistics.status(name, device, model, problem)

@@ -19,6 +19,7 @@ class _Window:
     processed: int = 0
     bad: int = 0
     lost: int = 0
+    warned: Counter[str] = field(default_factory=Counter)
     milliseconds: Counter[str] = field(default_factory=Counter)
     began: float = field(default_factory=time.monotonic)
 
@@ -61,6 +62,7 @@ class FrameStatistics:
         """Something is wrong but no received frame was dropped for it. Returns as `dropped`."""
         with self._lock:
             self._warned[reason] += count
+            self._window.warned[reason] += count
             if reason == "lost_in_transport":
                 self._window.lost += count
             return self._tell(reason)
@@ -115,4 +117,7 @@ def _verdict(window: _Window, problem: str | None) -> tuple[bytes, str]:
         )
     if not window.received:
         return DiagnosticStatus.WARN, "no image received"
+    if window.warned:
+        counts = ", ".join(f"{reason} {count}" for reason, count in sorted(window.warned.items()))
+        return DiagnosticStatus.WARN, f"{counts}; see the log"
     return DiagnosticStatus.OK, f"{window.processed} of {window.received} frames processed"

@@ -10,7 +10,6 @@ from rclpy.event_handler import QoSMessageLostInfo, SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
-from rclpy.timer import Timer
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from seg_node.ros import convert
@@ -18,9 +17,9 @@ from seg_node.ros.diagnostics import FrameStatistics
 from seg_node.ros.faults import Faults
 from seg_node.ros.pairing import PairByStamp
 from seg_node.ros.parameters import Options
+from seg_node.ros.silence import Silence
 from seg_node.ros.topics import camera_info_topic, input_qos
 
-SILENCE_S = 10.0
 AnyImage: TypeAlias = Image | CompressedImage
 
 
@@ -53,39 +52,62 @@ class Inputs:
         if options.depth_enabled:
             self._pairs = PairByStamp(options.depth_slop)
         self.camera_info: CameraInfo | None = None  # the newest
-        compressed = options.image_transport == "compressed"
-        self._image = self._subscribe(
-            CompressedImage if compressed else Image,
-            node.resolve_topic_name(f"{prefix}image") + ("/compressed" if compressed else ""),
-            self._on_image,
+        self._silences: dict[str, Silence] = {}
+        self._subscriptions: dict[str, Subscription] = {}
+        packed = options.image_transport == "compressed"
+        self._subscribe_images(
+            f"{prefix}image", "/compressed", packed, "image_transport", self._on_image, steady
         )
-        self._subscriptions = [self._image]
         if options.depth_enabled:
-            self._subscriptions += self._subscribe_depth(prefix, options)
-        self._silence: Timer = node.create_timer(SILENCE_S, self._warn_of_silence, clock=steady)
+            packed = options.depth_transport == "compressedDepth"
+            self._subscribe_images(
+                f"{prefix}depth", "/compressedDepth", packed, "depth.transport", self._on_depth, steady
+            )
+            topic = camera_info_topic(node, prefix)
+            self._subscribe("camera_info", CameraInfo, topic, self._on_camera_info, None, steady)
 
     @property
     def topic(self) -> str:
-        return str(self._image.topic_name)
+        """Of the images."""
+        return str(self._subscriptions["image"].topic_name)
+
+    @property
+    def topics(self) -> str:
+        """All, for people."""
+        return ", ".join(f"{what} {found.topic_name}" for what, found in self._subscriptions.items())
 
     def close(self) -> None:
-        for subscription in self._subscriptions:
+        for silence in self._silences.values():
+            silence.close()
+        for subscription in self._subscriptions.values():
             self._node.destroy_subscription(subscription)
-        self._node.destroy_timer(self._silence)
 
-    def _subscribe_depth(self, prefix: str, options: Options) -> list[Subscription]:
-        packed = options.depth_transport == "compressedDepth"
-        depth = self._node.resolve_topic_name(f"{prefix}depth") + ("/compressedDepth" if packed else "")
-        info = camera_info_topic(self._node, prefix)
-        return [
-            self._subscribe(CompressedImage if packed else Image, depth, self._on_depth),
-            self._subscribe(CameraInfo, info, self._on_camera_info),
-        ]
+    def _subscribe_images(
+        self,
+        name: str,
+        suffix: str,
+        packed: bool,
+        parameter: str,
+        callback: Callable[[Any], None],
+        steady: Clock,
+    ) -> None:
+        """Raw, or packed by a transport of image_transport, whose topic has the suffix."""
+        topic = self._node.resolve_topic_name(name)
+        own, other = (topic + suffix, topic) if packed else (topic, topic + suffix)
+        advice = f"{parameter} to {'raw' if packed else suffix[1:]}"
+        message_type = CompressedImage if packed else Image
+        self._subscribe(name.rpartition("/")[2], message_type, own, callback, (other, advice), steady)
 
     def _subscribe(
-        self, message_type: type[Any], topic: str, callback: Callable[[Any], None]
-    ) -> Subscription:
-        return self._node.create_subscription(
+        self,
+        what: str,
+        message_type: type[Any],
+        topic: str,
+        callback: Callable[[Any], None],
+        other: tuple[str, str] | None,
+        steady: Clock,
+    ) -> None:
+        found = self._node.create_subscription(
             message_type,
             topic,
             callback,
@@ -93,10 +115,12 @@ class Inputs:
             event_callbacks=SubscriptionEventCallbacks(message_lost=self._on_message_lost),
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
+        self._subscriptions[what] = found
+        self._silences[what] = Silence(self._node, found, what, other, steady)
 
     def _on_image(self, message: AnyImage) -> None:
         self._statistics.received()
-        self._silence.cancel()
+        self._silences["image"].end()
         stamp_ns = convert.stamp_to_ns(message.header.stamp)
         if not self._in_order(stamp_ns):
             return
@@ -109,10 +133,11 @@ class Inputs:
             self._deliver_all(self._pairs.give_up())
 
     def _depth_publishers(self) -> int:
-        return int(self._subscriptions[1].get_publisher_count())
+        return int(self._subscriptions["depth"].get_publisher_count())
 
     def _on_depth(self, message: AnyImage) -> None:
         assert self._pairs is not None
+        self._silences["depth"].end()
         self._deliver_all(self._pairs.add_depth(message, convert.stamp_to_ns(message.header.stamp)))
 
     def _deliver_all(self, pairs: list[tuple[Arrival, AnyImage | None]]) -> None:
@@ -120,6 +145,7 @@ class Inputs:
             self._deliver(Arrival(arrival.image, depth, arrival.at))
 
     def _on_camera_info(self, message: CameraInfo) -> None:
+        self._silences["camera_info"].end()
         self.camera_info = message
 
     def _in_order(self, stamp_ns: int) -> bool:
@@ -144,18 +170,4 @@ class Inputs:
             "images are lost in transport: start the camera's process with config/fastdds_images.xml "
             "(docs/troubleshooting.md)",
             info.total_count_change,
-        )
-
-    def _warn_of_silence(self) -> None:
-        """Once after the activation, if no image came: a wrong topic name gives no other sign."""
-        self._silence.cancel()
-        kind = self._image.msg_type.__name__
-        topics = [
-            name
-            for name, kinds in self._node.get_topic_names_and_types()
-            if f"sensor_msgs/msg/{kind}" in kinds and self._node.count_publishers(name)
-        ]
-        self._node.get_logger().warning(
-            f"no image has come on {self.topic} for {SILENCE_S:.0f} s; "
-            f"topics on which {kind} is published: {', '.join(topics) or 'none'}"
         )

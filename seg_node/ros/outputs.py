@@ -85,6 +85,11 @@ class Outputs:
         """Whether any output has a subscriber."""
         return any(has_subscriber(publisher) for publisher in self._publishers())
 
+    def shared_topic(self) -> str | None:
+        """A topic that somebody else publishes too."""
+        topic = str(self._instances.publisher.topic_name)
+        return topic if self._node.count_publishers(topic) > 1 else None
+
     def panoptic_wanted(self) -> bool:
         if has_subscriber(self._panoptic.publisher):
             return True

@@ -308,7 +308,9 @@ def _check_cameras(options: Options) -> None:
 
 
 def _check_region(options: Options) -> None:
-    if len(options.roi) != 4 or min(options.roi) < 0:
+    x, y, width, height = options.roi if len(options.roi) == 4 else (-1,) * 4
+    empty = width == 0 or height == 0
+    if min(x, y, width, height) < 0 or (empty and any(options.roi)):
         raise ValueError(
             f"roi = {list(options.roi)}: must be x, y, width, height in pixels, all 0 for the whole image"
         )

@@ -42,7 +42,7 @@ def train(
     """
     check_pycocotools()
     if find_spec("matplotlib") is None:
-        print("matplotlib is missing, so there will be no plot: pip install 'seg_node[train]'")
+        print("matplotlib is missing, so there will be no plot: pip install matplotlib")
     _check_numbers(data, steps, minutes, batch, rate, workers)
     where = choose_device(device)
     truths = [read_truth(source) for source in data]

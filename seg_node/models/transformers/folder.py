@@ -1,4 +1,4 @@
-"""A folder of the Hugging Face `transformers` library → a model (extra `seg_node[transformers]`).
+"""A folder of the Hugging Face `transformers` library → a model (extra `transformers`).
 
 All is read from the folder: nothing is downloaded, and no code that it may bring is run.
 """
@@ -41,7 +41,7 @@ def load_transformers(folder: Path, labels: LabelSet | None = None) -> Transform
     try:
         import transformers
     except ImportError as error:
-        raise RuntimeError(f"{folder}: {error}; run pip install 'seg_node[transformers]'") from error
+        raise RuntimeError(f"{folder}: {error}; run pip install 'transformers>=4.48'") from error
     transformers.utils.logging.disable_progress_bar()
     try:
         network = _load_network(transformers, folder)
