@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 import rclpy
 import yaml
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
@@ -37,10 +38,11 @@ START_S = 60.0
 
 @dataclass(frozen=True)
 class Row:
-    """One camera. gap: the longest time without a result while it sent, in milliseconds."""
+    """One camera. received: images that reached the node. gap: the longest time without a result."""
 
     camera: str
     sent: int
+    received: int
     served: int
     longest_gap_ms: float
     age_p50_ms: float
@@ -61,6 +63,8 @@ class Cameras:
         self.publishers = {
             name: node.create_publisher(Image, f"/{name}/image", qos_profile_sensor_data) for name in names
         }
+        self._reports: dict[str, dict[str, str]] = {}
+        node.create_subscription(DiagnosticArray, "/diagnostics", self._note_report, 10)
         for name in names:
             own = f"/seg_node/{name}"
             node.create_subscription(InstanceMaskArray, f"{own}/instances", partial(self._note, name), 5)
@@ -90,13 +94,18 @@ class Cameras:
     def _note_age(self, name: str, message: FrameTiming) -> None:
         self.ages_ms[name].append(message.age_ms)
 
+    def _note_report(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            self._reports[status.name.rpartition(" ")[2]] = {pair.key: pair.value for pair in status.values}
+
     def rows(self) -> list[Row]:
         rows = []
         for name in self.publishers:
             times = [t for t in self.came[name] if t <= self.last_sent[name] + 1]
             gap_ms = float(np.diff(times).max()) * 1e3 if len(times) > 1 else float("inf")
             p50, p95 = np.percentile(self.ages_ms[name], (50, 95)).tolist() if times else (0.0, 0.0)
-            rows.append(Row(name, self.sent[name], len(self.came[name]), gap_ms, p50, p95))
+            received = int(self._reports.get(name, {}).get("received", 0))
+            rows.append(Row(name, self.sent[name], received, len(self.came[name]), gap_ms, p50, p95))
         return rows
 
 
@@ -135,7 +144,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> list[Row]:
                 raise RuntimeError("the node did not start; see its log above")
             time.sleep(0.1)
         cameras.send(arguments.seconds, names[: arguments.dead])
-        time.sleep(1)
+        time.sleep(1.5)  # the last report of the node
         return cameras.rows()
     finally:
         running.send_signal(signal.SIGINT)
@@ -146,10 +155,13 @@ def measure(arguments: argparse.Namespace, folder: Path) -> list[Row]:
 
 
 def table(rows: list[Row]) -> str:
-    lines = ["| camera | sent | served | longest gap | age p50 | age p95 |", "|---|---|---|---|---|---|"]
+    lines = [
+        "| camera | sent | received | served | longest gap | age p50 | age p95 |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for row in rows:
         gap, p50, p95 = (f"{value:.0f} ms" for value in (row.longest_gap_ms, row.age_p50_ms, row.age_p95_ms))
-        lines.append(f"| {row.camera} | {row.sent} | {row.served} | {gap} | {p50} | {p95} |")
+        lines.append(f"| {row.camera} | {row.sent} | {row.received} | {row.served} | {gap} | {p50} | {p95} |")
     return "\n".join(lines)
 
 
