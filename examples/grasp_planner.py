@@ -8,6 +8,7 @@ along its y axis and approaches along its z axis: the camera's viewing direction
 ~/grasp_marker (Marker) is a picture of it. docs/examples.md says more.
 """
 
+import sys
 from collections import deque
 from contextlib import suppress
 
@@ -29,6 +30,7 @@ from seg_node.ros.camera_info import to_pinhole
 from seg_node.ros.convert import stamp_to_ns
 
 MAX_APART_NS = 10_000_000  # a depth image belongs to the instances if their stamps differ by no more
+TRANSPORTS = {"raw": (Image, ""), "compressedDepth": (CompressedImage, "/compressedDepth")}
 FINGER_M = 0.05  # length in the picture
 
 
@@ -37,14 +39,19 @@ class GraspPlanner(Node):
         super().__init__("grasp_planner")
         self.declare_parameter("class_name", "")  # empty: any class
         self.declare_parameter("max_width", 0.08)  # metres that the gripper opens
-        compressed = self.declare_parameter("depth_transport", "raw").value == "compressedDepth"
+        transport = self.declare_parameter("depth_transport", "raw").value
+        if transport not in TRANSPORTS:
+            known = " or ".join(TRANSPORTS)
+            raise ValueError(f"depth_transport is {transport!r}, but must be {known}")
         # The instances of an image come when the model is done, long after its depth.
         self._depths: deque[Image | CompressedImage] = deque(maxlen=30)
         self._camera_info: CameraInfo | None = None
-        depth, below = (CompressedImage, "/compressedDepth") if compressed else (Image, "")
         # -r depth:=… goes for the compressed topic too, as in image_transport.
-        topic = self.resolve_topic_name("depth") + below
-        self.create_subscription(depth, topic, self._on_depth, qos_profile_sensor_data)
+        topic = self.resolve_topic_name("depth")
+        self._depth_topics = {name: topic + below for name, (_, below) in TRANSPORTS.items()}
+        self._depth_topic = self._depth_topics.pop(transport)
+        kind = TRANSPORTS[transport][0]
+        self.create_subscription(kind, self._depth_topic, self._on_depth, qos_profile_sensor_data)
         self.create_subscription(CameraInfo, "camera_info", self._on_camera_info, qos_profile_sensor_data)
         self.create_subscription(InstanceMaskArray, "instances", self._on_instances, 5)
         self._poses = self.create_publisher(PoseStamped, "~/grasp_pose", 5)
@@ -93,12 +100,22 @@ class GraspPlanner(Node):
         stamp_ns = stamp_to_ns(array.header.stamp)
         apart_ns = {abs(stamp_to_ns(depth.header.stamp) - stamp_ns): depth for depth in self._depths}
         if not apart_ns or min(apart_ns) > MAX_APART_NS:
-            raise ValueError("no depth image of the instances' time; is the topic `depth` the camera's?")
+            raise ValueError(f"no depth image of the instances' time on {self._describe_depth_topic()}")
         depth = decode_depth(apart_ns[min(apart_ns)])
         if depth.image_size != (array.height, array.width):
             (rows, columns), image = depth.image_size, f"{array.width}x{array.height}"
             raise ValueError(f"depth is {columns}x{rows}, the image {image}; align depth to the image")
         return depth
+
+    def _describe_depth_topic(self) -> str:
+        count = self.count_publishers(self._depth_topic)
+        text = f"{self._depth_topic} ({count} publisher{'' if count == 1 else 's'})"
+        if count:
+            return f"{text}; its stamps must match the image's to {MAX_APART_NS // 1_000_000} ms"
+        for transport, topic in self._depth_topics.items():
+            if self.count_publishers(topic):
+                return f"{text}; {topic} is published: set depth_transport to {transport}"
+        return f"{text}; remap `depth` to the camera's depth image"
 
 
 def to_pose(grasp: Grasp) -> Pose:
@@ -127,8 +144,12 @@ def to_point(x: float, y: float, z: float) -> Point:
 
 def main() -> None:
     rclpy.init()
+    try:
+        planner = GraspPlanner()
+    except ValueError as error:
+        sys.exit(f"grasp_planner: {error}")
     with suppress(KeyboardInterrupt, ExternalShutdownException):
-        rclpy.spin(GraspPlanner())
+        rclpy.spin(planner)
     rclpy.try_shutdown()
 
 

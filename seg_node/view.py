@@ -32,7 +32,7 @@ try:
     import rerun as rr
     import rerun.blueprint as rrb
 except ImportError as error:  # missing, or PyPI's other package of that name
-    raise RuntimeError(f"the viewer is not installed ({error}): pip install 'seg_node[view]'") from error
+    raise RuntimeError(f"the viewer is not installed ({error}): pip install 'rerun-sdk>=0.24'") from error
 
 TIMELINE = "stamp"
 JPEG_QUALITY = 85
@@ -87,8 +87,7 @@ class View:
 
     def save(self, file: Path) -> None:
         """Into a recording (.rrd), for `rerun FILE` later. Raises FileNotFoundError without its folder."""
-        if not file.absolute().parent.is_dir():
-            raise FileNotFoundError(f"{file}: there is no folder {file.parent} to write it into")
+        check_folder(file)
         self._recording.save(file)
         self._begin()
 
@@ -196,6 +195,12 @@ class View:
             collapse_panels=True,
         )
         self._recording.send_blueprint(blueprint)
+
+
+def check_folder(file: Path) -> None:
+    """Raises FileNotFoundError when there is no folder to write the file into."""
+    if not file.absolute().parent.is_dir():
+        raise FileNotFoundError(f"{file}: there is no folder {file.parent} to write it into")
 
 
 def _check_free(port: int) -> None:

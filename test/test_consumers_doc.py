@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -23,6 +24,7 @@ PROGRAMS = {
 }
 PRINTED = {
     "masks": r"\S+ #\d+ around pixel \(\d+, \d+\)",
+    "ids": r"\S+ #\d+, known for 0\.[1-9] s",
     "objects": r"\S+ #\d+ 1\.000 m away, \d\.\d{3} m long",
     "instance_map": r"instance \d+: \d+ px are its own",
     "class_map": r"[\w ]+: \d+ px",
@@ -45,10 +47,15 @@ def test_the_programs_print_what_the_node_sees(weights: dict[str, Any], tmp_path
             texts = show_images_until(probe, {name: tmp_path / name for name in wanted})
         finally:
             for process in running.values():
-                process.kill()
-                process.wait()
+                process.send_signal(signal.SIGINT)
+            ends = {name: process.wait(30) for name, process in running.items()}
     for name, text in texts.items():
-        assert re.fullmatch(PRINTED[name], text.splitlines()[0]), f"{name}: {text}"
+        assert has_printed(name, text), f"{name}: {text}"
+        assert ends[name] == 0 and "Traceback" not in (tmp_path / name).read_text(), name
+
+
+def has_printed(name: str, text: str) -> bool:
+    return re.search(f"^{PRINTED[name]}$", text, re.MULTILINE) is not None
 
 
 def start(code: str, output: Path) -> "subprocess.Popen[bytes]":
@@ -57,7 +64,7 @@ def start(code: str, output: Path) -> "subprocess.Popen[bytes]":
 
 
 def show_images_until(probe: Probe, outputs: dict[str, Path]) -> dict[str, str]:
-    """What each program has printed when all have printed a line, or after PATIENCE_S."""
+    """What each program has printed when all have printed what they should, or after PATIENCE_S."""
     camera = probe.publisher(Image, "/image")
     camera_info = probe.publisher(CameraInfo, "/camera_info")
     depth = probe.publisher(Image, "/depth")
@@ -70,6 +77,6 @@ def show_images_until(probe: Probe, outputs: dict[str, Path]) -> dict[str, str]:
         camera.publish(image)
         time.sleep(0.2)
         texts = {name: output.read_text() for name, output in outputs.items()}
-        if all("\n" in text for text in texts.values()):
+        if all(has_printed(name, text) for name, text in texts.items()):
             break
     return texts

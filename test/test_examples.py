@@ -174,7 +174,8 @@ def test_planner_says_what_is_wrong_and_goes_on(probe: Probe, tmp_path: Path) ->
             instances = arrays, instances_message(masks, frame_at(stamp_ms))
             publish_until(lambda: text in planner.log, text, *camera, instances)
 
-        complain("no grasp: no depth image of the instances' time", seen, 1000)
+        none = "no grasp: no depth image of the instances' time on /camera/depth"
+        complain(f"{none} (1 publisher); its stamps must match the image's to 10 ms", seen, 1000)
         complain("no CameraInfo yet", seen, 1000, depth(flat, 1000))
         complain("depth is 320x240, the image 640x480; align", seen, 2000, info, depth(flat[::2, ::2], 2000))
         complain("bar: there is no depth in its mask", seen, 3000, info, depth(np.zeros_like(flat), 3000))
@@ -186,6 +187,28 @@ def test_planner_says_what_is_wrong_and_goes_on(probe: Probe, tmp_path: Path) ->
         assert poses == []
         instances = arrays, instances_message(seen, frame_at(1000))
         publish_until(lambda: bool(poses), "a pose after all that", depth(flat, 1000), info, instances)
+
+
+def test_planner_names_the_depth_that_is_published_in_the_other_transport(
+    probe: Probe, tmp_path: Path
+) -> None:
+    probe.node.create_publisher(CompressedImage, "/camera/depth/compressedDepth", 5)
+    with running_planner(tmp_path, "raw") as planner:
+        arrays = probe.publisher(InstanceMaskArray, "/seg_node/instances")
+        instances = arrays, instances_message({"bar": bar_crop(30)}, frame_at(1000))
+        cure = "/camera/depth (0 publishers); /camera/depth/compressedDepth is published: set depth_transport"
+        publish_until(lambda: f"{cure} to compressedDepth" in planner.log, cure, instances)
+
+
+def test_planner_refuses_a_depth_transport_that_it_does_not_know(tmp_path: Path) -> None:
+    planner = Planner(tmp_path, "compressed")
+    try:
+        assert planner.process.wait(30) == 1
+    finally:
+        planner.process.kill()
+    assert planner.log == (
+        "grasp_planner: depth_transport is 'compressed', but must be raw or compressedDepth\n"
+    )
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,12 @@
 """seg_node view: what it subscribes to and pairs, and the command as a process beside a real node."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,12 +29,13 @@ from seg_node.types import Frame, Instances, LabelSet, MaskCrop, Segmentation
 if TYPE_CHECKING:
     from node_harness import Probe
 
+COMMAND = [sys.executable, "-m", "seg_node.cli", "view"]
 PIXELS = picture()
 RAW, JPEG = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 
 
 def view(*arguments: str | Path) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "seg_node.cli", "view", *map(str, arguments)]
+    command = [*COMMAND, *map(str, arguments)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
@@ -149,14 +153,13 @@ def test_a_missing_viewer_is_named_with_its_cure(
     monkeypatch.delitem(sys.modules, "seg_node.view", raising=False)
     monkeypatch.setitem(sys.modules, "rerun", None)
     assert main(["view", "--save", "a.rrd"]) == 1
-    assert "pip install 'seg_node[view]'" in capsys.readouterr().err
+    assert "pip install 'rerun-sdk>=0.24'" in capsys.readouterr().err
 
 
 def test_without_a_display_the_headless_ways_are_named() -> None:
     pytest.importorskip("rerun", reason="rerun-sdk is not in this environment")
     environment = {name: value for name, value in os.environ.items() if "DISPLAY" not in name}
-    command = [sys.executable, "-m", "seg_node.cli", "view"]
-    result = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60)
+    result = subprocess.run(COMMAND, capture_output=True, text=True, env=environment, timeout=60)
     assert result.returncode == 2
     assert all(word in result.stderr for word in ("no display", "--serve", "--save"))
     assert "Traceback" not in result.stderr
@@ -250,10 +253,65 @@ def viewer_had_time() -> None:
     time.sleep(0.5)
 
 
-def test_a_camera_that_is_not_there_is_named_with_those_that_are(probe: "Probe") -> None:
+@pytest.mark.parametrize(
+    ("published", "camera", "cure"),
+    [
+        ("/probe/front/instances", "rear", "choose the camera by --camera"),
+        ("/probe/instances", "frnt", "leave --camera out"),
+    ],
+)
+def test_a_camera_that_is_not_there_is_named_with_its_cure(
+    tmp_path: Path, probe: "Probe", published: str, camera: str, cure: str
+) -> None:
     pytest.importorskip("rerun", reason="rerun-sdk is not in this environment")
-    probe.node.create_publisher(InstanceMaskArray, "/probe/front/instances", 5)
-    viewer = view("--node", "probe", "--camera", "rear", "--save", os.devnull)
+    probe.node.create_publisher(InstanceMaskArray, published, 5)
+    file = tmp_path / "a.rrd"
+    viewer = view("--node", "probe", "--camera", camera, "--save", file)
     output, _ = viewer.communicate(timeout=60)
     assert viewer.returncode == 1
-    assert "/probe/rear/instances is not published" in output and "/probe/front/instances" in output
+    assert f"/probe/{camera}/instances is not published; {cure}: /probe publishes {published}" in output
+    assert "recording" not in output and not file.exists()
+
+
+def test_a_missing_folder_is_told_before_the_node_is_there(tmp_path: Path) -> None:
+    pytest.importorskip("rerun", reason="rerun-sdk is not in this environment")
+    output, _ = view("--save", tmp_path / "missing" / "a.rrd").communicate(timeout=60)
+    assert "there is no folder" in output and "waiting" not in output
+
+
+def test_a_misspelt_node_and_a_misspelt_image_are_told_with_what_there_is(
+    tmp_path: Path, probe: "Probe"
+) -> None:
+    pytest.importorskip("rerun", reason="rerun-sdk is not in this environment")
+    instances = probe.node.create_publisher(InstanceMaskArray, "/probe/instances", 5)
+    image = probe.node.create_publisher(Image, "/camera/image", 5)
+    probe.node.create_publisher(Image, "/probe/class_map", 5)  # the node's own: nothing to choose
+    with told(tmp_path, "--node", "/prob", "--save", tmp_path / "a.rrd") as log:
+        wait_until(lambda: "nodes that publish instances: /probe\n" in log(), 40, "the nodes that are there")
+        assert log().startswith("waiting for /prob to be active")
+    with told(tmp_path, "--node", "/probe", "--image", "/camera/nobody", "--save", tmp_path / "a.rrd") as log:
+        wait_until(lambda: instances.get_subscription_count() > 0, 40, "the viewer")
+        stamps_ms = iter(range(100, 100_000, 100))
+
+        def is_told() -> bool:
+            message = image_message(PIXELS, next(stamps_ms))
+            image.publish(message)
+            instances.publish(InstanceMaskArray(header=message.header))
+            time.sleep(0.1)
+            return "images are published on: /camera/image\n" in log()
+
+        wait_until(is_told, 40, "the images that are there")
+        assert "no image of the results' time has come on /camera/nobody" in log()
+
+
+@contextmanager
+def told(folder: Path, *arguments: str | Path) -> Iterator[Callable[[], str]]:
+    """A viewer; gives what it has printed so far. Ctrl-C ends it cleanly."""
+    output = folder / "output"
+    with output.open("w") as file:
+        viewer = subprocess.Popen([*COMMAND, *map(str, arguments)], stdout=file, stderr=subprocess.STDOUT)
+    try:
+        yield output.read_text
+    finally:
+        viewer.send_signal(signal.SIGINT)
+        assert viewer.wait(30) == 0, output.read_text()

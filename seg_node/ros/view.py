@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from rclpy.utilities import remove_ros_args
 
 from seg_node.ros import memory
 from seg_node.ros.interrupt import Interrupt
-from seg_node.ros.viewer import Viewer
+from seg_node.ros.viewer import PATIENCE_S, Viewer
 
 if TYPE_CHECKING:
     from seg_node.view import View
@@ -31,11 +32,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     options = _parser().parse_args(remove_ros_args(["view", *arguments])[1:])
-    from seg_node.view import NoViewer, View  # here, so that --help needs no Rerun
+    from seg_node.view import NoViewer, View, check_folder  # here, so that --help needs no Rerun
 
     view = View(options.camera)
     try:
-        _open(view, options)
+        if options.save:
+            check_folder(options.save)
+        else:
+            _open(view, options)
     except NoViewer as error:
         print(f"seg_node view: {error}\n{HEADLESS}", file=sys.stderr)
         return 2
@@ -44,6 +48,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
     viewer = Viewer(view, "/" + options.node.strip("/"), options.camera, options.image)
     try:
+        _wait_for_node(viewer, options, interrupt)
+        if options.save:
+            view.save(options.save)
+            print(f"recording to {options.save} until Ctrl-C", flush=True)
         _show(viewer, options, interrupt)
     except KeyboardInterrupt:
         pass  # the usual end
@@ -56,30 +64,33 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _open(view: "View", options: argparse.Namespace) -> None:
-    if options.save:
-        view.save(options.save)
-        print(f"recording to {options.save} until Ctrl-C", flush=True)
-    elif options.serve:
+    if options.serve:
         address = view.serve(options.web_port, options.grpc_port)
         print(f"open {address}", flush=True)
     else:
         view.open_window()
 
 
+def _wait_for_node(viewer: Viewer, options: argparse.Namespace, interrupt: Interrupt) -> None:
+    """Until the viewer has subscribed. A misspelt name shows in the list of the nodes that are there."""
+    node, began, said = "/" + options.node.strip("/"), time.monotonic(), ""
+    while (topic := viewer.find_node()) is None:
+        interrupt.check()
+        text = f"waiting for {node} to be active"
+        if time.monotonic() - began > PATIENCE_S:
+            text += f"; nodes that publish instances: {', '.join(viewer.list_nodes()) or 'none'}"
+        if text != said:
+            print(said := text, flush=True)
+        time.sleep(0.5)
+    print(f"showing {node}, images from {topic}", flush=True)
+
+
 def _show(viewer: Viewer, options: argparse.Namespace, interrupt: Interrupt) -> None:
     executor = SingleThreadedExecutor()
     executor.add_node(viewer)
-    topic, told = None, False
     while options.frames is None or viewer.shown < options.frames:
         interrupt.check()
-        executor.spin_once(timeout_sec=0.1 if topic else 0.5)
-        if topic is None:
-            topic = viewer.find_node()
-            if topic is not None:
-                print(f"showing /{options.node.strip('/')}, images from {topic}", flush=True)
-            elif not told:
-                told = True
-                print(f"waiting for /{options.node.strip('/')} to be active", flush=True)
+        executor.spin_once(timeout_sec=0.1)
 
 
 def _parser() -> argparse.ArgumentParser:

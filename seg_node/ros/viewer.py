@@ -4,6 +4,7 @@ All subscriptions are best effort: a slow viewer never holds up the node. A resu
 that has its stamp; of results that come faster than they can be shown, the newest.
 """
 
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 # Images wait for their results: some seconds of a camera, whatever its resolution.
 KEPT_BYTES = 256 * 2**20
+# After so long without a node, or without images, what there is instead is told.
+PATIENCE_S = 5.0
+INSTANCES_TYPE = "seg_node/msg/InstanceMaskArray"
 IMAGE_TYPES = {"sensor_msgs/msg/Image": Image, "sensor_msgs/msg/CompressedImage": CompressedImage}
 
 
@@ -73,6 +77,7 @@ class Viewer(Node):
         self._waiting: InstanceMaskArray | None = None
         self._camera_info: CameraInfo | None = None
         self._image_size = (0, 0)
+        self._imageless_since: float | None = None  # first result without an image, before any with one
         self._outputs = f"{node_name}/{camera}" if camera else node_name
 
     def find_node(self) -> str | None:
@@ -86,22 +91,42 @@ class Viewer(Node):
             outputs = dict(self.get_publisher_names_and_types_by_node(name, namespace or "/"))
         except NodeNameNonExistentError:
             return None
-        arrays = [topic for topic, kinds in outputs.items() if "seg_node/msg/InstanceMaskArray" in kinds]
+        arrays = [topic for topic, kinds in outputs.items() if INSTANCES_TYPE in kinds]
         if not arrays:
             return None
         if f"{self._outputs}/instances" not in arrays:
+            unnamed = f"{self._node_name}/instances" in arrays
             raise ValueError(
-                f"{self._outputs}/instances is not published; choose the camera by --camera: "
+                f"{self._outputs}/instances is not published; "
+                f"{'leave --camera out' if unnamed else 'choose the camera by --camera'}: "
                 f"{self._node_name} publishes {', '.join(sorted(arrays))}"
             )
         images = {topic: kinds[0] for topic, kinds in inputs.items() if kinds[0] in IMAGE_TYPES}
         topic = self._image_topic or choose_image_topic(images, self._camera)
         if topic is not None:
+            self._image_topic = topic
             infos = [name for name, kinds in inputs.items() if "sensor_msgs/msg/CameraInfo" in kinds]
             beside = topic.removesuffix("/compressed").rpartition("/")[0] + "/camera_info"
             info_topic = infos[0] if len(infos) == 1 else beside
-            self._subscribe(topic, images.get(topic, "sensor_msgs/msg/Image"), info_topic)
+            kinds_of = self._published_images() | images
+            self._subscribe(topic, kinds_of.get(topic, "sensor_msgs/msg/Image"), info_topic)
         return topic
+
+    def list_nodes(self) -> list[str]:
+        """Those that publish instances, fully qualified."""
+        topics = [t for t, kinds in self.get_topic_names_and_types() if INSTANCES_TYPE in kinds]
+        ends = [end for topic in topics for end in self.get_publishers_info_by_topic(topic)]
+        return sorted({f"{end.node_namespace.rstrip('/')}/{end.node_name}" for end in ends})
+
+    def _published_images(self) -> dict[str, str]:
+        """Topic → type, but for the images that the node itself makes."""
+        return {
+            topic: kinds[0]
+            for topic, kinds in self.get_topic_names_and_types()
+            if kinds[0] in IMAGE_TYPES
+            and self.count_publishers(topic)
+            and not topic.startswith(f"{self._node_name}/")
+        }
 
     def _subscribe(self, image_topic: str, image_type: str, info_topic: str) -> None:
         """The image first: of messages that wait, the executor takes that of the first subscription first."""
@@ -124,7 +149,21 @@ class Viewer(Node):
     def _on_instances(self, message: InstanceMaskArray) -> None:
         if self._waiting is not None:
             self.without_image += 1
+            self._tell_of_missing_images()
         self._show(message)
+
+    def _tell_of_missing_images(self) -> None:
+        """Once, when no image has come with any of the results: a misspelt topic gives no other sign."""
+        if self._imageless_since is None:
+            self._imageless_since = time.monotonic()
+        if self.shown or time.monotonic() - self._imageless_since < PATIENCE_S:
+            return
+        self._imageless_since = float("inf")
+        print(
+            f"no image of the results' time has come on {self._image_topic}; choose by --image, "
+            f"images are published on: {', '.join(sorted(self._published_images())) or 'no topic'}",
+            flush=True,
+        )
 
     def _show(self, message: InstanceMaskArray) -> None:
         """Now, or when its image comes."""
