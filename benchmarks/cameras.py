@@ -34,11 +34,12 @@ from seg_node.msg import FrameTiming, InstanceMaskArray
 
 SIZE = 480, 640
 START_S = 60.0
+WARM_UP_S = 3.0  # the first frames are slower: kernels are chosen for each new size
 
 
 @dataclass(frozen=True)
 class Row:
-    """One camera. received: images that reached the node. gap: the longest time without a result."""
+    """One camera. received: images that reached the node. gap: the longest without a result, once warm."""
 
     camera: str
     sent: int
@@ -101,7 +102,8 @@ class Cameras:
     def rows(self) -> list[Row]:
         rows = []
         for name in self.publishers:
-            times = [t for t in self.came[name] if t <= self.last_sent[name] + 1]
+            came = self.came[name]
+            times = [t for t in came if came[0] + WARM_UP_S < t <= self.last_sent[name] + 1]
             gap_ms = float(np.diff(times).max()) * 1e3 if len(times) > 1 else float("inf")
             p50, p95 = np.percentile(self.ages_ms[name], (50, 95)).tolist() if times else (0.0, 0.0)
             received = int(self._reports.get(name, {}).get("received", 0))
