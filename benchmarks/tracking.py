@@ -68,7 +68,7 @@ def track(scene: Scene, options: TrackOptions) -> list[list[int]]:
 
 
 def cost_ms(image_size: tuple[int, int], count: int) -> dict[str, Any]:
-    """Milliseconds of one `update` with as many objects found as followed; they all swing from side to side."""
+    """Milliseconds of one `update` with as many objects found as followed; they swing from side to side."""
     frames = [_moving(image_size, count, shift) for shift in (0, 3, 6, 3)]
     tracker, options, times = Tracker(), TrackOptions(), []
     for number in range(COST_FRAMES):
