@@ -206,4 +206,5 @@ def _options(defaults: SegmentOptions, score_threshold: float | None, panoptic: 
     if score_threshold is not None and not 0 <= score_threshold <= 1:
         raise ValueError(f"score threshold {score_threshold:g} is out of range; give a number from 0 to 1")
     threshold = defaults.score_threshold if score_threshold is None else score_threshold
-    return dataclasses.replace(defaults, score_threshold=threshold, panoptic=panoptic)
+    # AP counts every candidate, also a second name of the same thing
+    return dataclasses.replace(defaults, score_threshold=threshold, duplicate_iou=1.0, panoptic=panoptic)

@@ -182,6 +182,8 @@ class SegmentOptions:
 
     score_threshold: instances scored at or below it are left out.
     nms_threshold: of two boxes of a class that overlap by more (IoU), the lower-scored one is left out.
+    duplicate_iou: of two objects of any classes whose masks overlap by more (IoU), the lower-scored one is
+    left out; 1 keeps all, as every reference does.
     mask_threshold: a pixel is the object's at or above this probability (YOLACT and SOLO: above).
     max_instances: best-scored ones are kept.
     min_area: instances with fewer mask pixels are left out (0 keeps empty masks too).
@@ -194,6 +196,7 @@ class SegmentOptions:
 
     score_threshold: float
     nms_threshold: float = 0.5
+    duplicate_iou: float = 1.0
     mask_threshold: float = 0.5
     max_instances: int = 100
     min_area: int = 0

@@ -35,8 +35,9 @@ def several(weights: dict[str, Any]) -> dict[str, Any]:
 
 
 def values_of(reports: list[DiagnosticArray], camera: str) -> dict[str, str]:
-    status = next(s for s in reports[-1].status if s.name == f"{NODE}: frames of {camera}")
-    return {pair.key: pair.value for pair in status.values}
+    """Of the newest report; nothing before the first."""
+    found = [s for report in reports[-1:] for s in report.status if s.name == f"{NODE}: frames of {camera}"]
+    return {pair.key: pair.value for status in found for pair in status.values}
 
 
 def test_each_camera_has_its_topics_headers_sizes_and_counts(

@@ -1,12 +1,14 @@
 """What every family does last: a network's objects and their masks become `Instances`."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from seg_node.overlap import mask_ious, shared_areas
 from seg_node.panoptic import fuse_panoptic
 from seg_node.types import Instances, LabelSet, MaskCrop, Segmentation, SegmentOptions
 
@@ -36,10 +38,26 @@ def assemble_segmentation(
     options: SegmentOptions,
 ) -> Segmentation:
     """The instances, and the panoptic map where it is wanted. semantic: as in `fuse_panoptic`."""
+    if options.duplicate_iou < 1:
+        instances = without_duplicates(instances, options.duplicate_iou)
     if not options.panoptic:
         return Segmentation(image_size, instances)
     panoptic = fuse_panoptic(instances, semantic, image_size, labels, options)
     return Segmentation(image_size, instances, panoptic)
+
+
+def without_duplicates(instances: Instances, iou: float) -> Instances:
+    """Those whose mask overlaps no better-scored one's by more than `iou`: one thing, one name."""
+    masks = instances.masks
+    areas = np.array([mask.area for mask in masks], np.int64)
+    overlaps = mask_ious(shared_areas(masks, masks), areas, areas) > iou
+    kept: list[int] = []
+    for i in range(len(masks)):
+        if not overlaps[i, kept].any():
+            kept.append(i)
+    return replace(
+        instances.select(np.array(kept, np.intp)), ids=np.arange(1, len(kept) + 1, dtype=np.uint32)
+    )
 
 
 def mask_bounds(masks: Sequence[MaskCrop]) -> Tensor:

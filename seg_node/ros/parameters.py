@@ -140,6 +140,12 @@ class Options:
         "Of two boxes of one class that overlap by more (IoU), the best stays; -1: the checkpoint's own.",
         (-1.0, 1.0),
     )
+    duplicate_iou: float = _live(
+        "duplicate_iou",
+        -1.0,
+        "Of two objects whose masks overlap by more (IoU), of any class, the best stays; 1: all; -1: own.",
+        (-1.0, 1.0),
+    )
     mask_threshold: float = _live(
         "mask_threshold",
         -1.0,
@@ -238,6 +244,7 @@ class Options:
 _OWN_NUMBERS = (
     "score_threshold",
     "nms_threshold",
+    "duplicate_iou",
     "mask_threshold",
     "max_instances",
     "panoptic_score_threshold",

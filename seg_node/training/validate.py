@@ -52,7 +52,7 @@ def validate(
 
 def _validate_one(engine: Engine, validation: Validation, folder: Path) -> dict[str, float | None]:
     truth = validation.truth
-    options = replace(engine.default_options, panoptic=truth.panoptic is not None)
+    options = replace(engine.default_options, duplicate_iou=1.0, panoptic=truth.panoptic is not None)
     scorers: list[InstanceScorer | PanopticScorer] = [InstanceScorer(truth.instances, engine.labels)]
     if truth.panoptic is not None:
         scorers.append(PanopticScorer(truth.panoptic, engine.labels, folder))

@@ -70,6 +70,7 @@ _FIELDS: Mapping[str, tuple[str, str, Callable[[Any], Any]]] = {
     "box_score_thresh": ("options", "score_threshold", float),
     "box_nms_thresh": ("options", "nms_threshold", float),
     "box_detections_per_img": ("options", "max_instances", int),
+    "duplicate_iou": ("options", "duplicate_iou", float),
     "mask_threshold": ("options", "mask_threshold", _threshold),
 }
 _OWN_FIELDS: Mapping[str, Callable[[Any], Any]] = {
