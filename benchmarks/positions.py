@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from positions_scenes import Scene, Thing, draw, read_scenes
 
 from seg_node.lift import LiftOptions, Object3D, lift_instances
-from seg_node.overlap import mask_ious, shared_areas
+from seg_node.overlap import mask_areas, mask_ious, shared_areas
 from seg_node.predictor import Predictor
 from seg_node.types import Instances
 
@@ -89,7 +89,7 @@ def with_noise(scene: Scene, noise: float, rng: np.random.Generator) -> Scene:
 
 def matched(instances: Instances, things: Instances) -> Iterator[tuple[int, int]]:
     """(instance, thing), indices, of each thing's best overlap, where that is LEAST_IOU or more."""
-    found, true = (np.array([mask.area for mask in of.masks], np.int64) for of in (instances, things))
+    found, true = mask_areas(instances.masks), mask_areas(things.masks)
     ious = mask_ious(shared_areas(instances.masks, things.masks), found, true)
     for thing in range(len(things)) if len(instances) else ():
         best = int(ious[:, thing].argmax())

@@ -17,9 +17,9 @@ from typing import Any
 import cv2
 import numpy as np
 from fixed_model import random_boxes, random_masks
-from tracking_scenes import Scene, areas, behind_a_bar, perturbed, predicted, read_truth
+from tracking_scenes import Scene, behind_a_bar, perturbed, predicted, read_truth
 
-from seg_node.overlap import mask_ious, shared_areas
+from seg_node.overlap import mask_areas, mask_ious, shared_areas
 from seg_node.track import Tracker, TrackOptions
 from seg_node.types import Instances, MaskCrop
 
@@ -47,7 +47,7 @@ def score(scene: Scene, ids: list[list[int]]) -> dict[str, float]:
     accumulator = motmetrics.MOTAccumulator(auto_id=True)
     for things, instances, given in zip(scene.truth, scene.found, ids, strict=True):
         true_masks, masks = [thing.mask for thing in things], list(instances.masks)
-        ious = mask_ious(shared_areas(true_masks, masks), areas(true_masks), areas(masks))
+        ious = mask_ious(shared_areas(true_masks, masks), mask_areas(true_masks), mask_areas(masks))
         accumulator.update(
             [thing.id for thing in things], given, np.where(ious >= LEAST_IOU, 1 - ious, np.nan)
         )

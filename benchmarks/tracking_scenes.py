@@ -1,7 +1,6 @@
 """Sequences of instances whose true identities are known, all from the demo's rendered stream."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -139,8 +138,3 @@ def _instances(things: list[Thing]) -> Instances:
         tuple(thing.mask for thing in things),
         np.arange(1, len(things) + 1, dtype=np.uint32),
     )
-
-
-def areas(masks: Sequence[MaskCrop]) -> NDArray[np.int64]:
-    """(N,) pixels."""
-    return np.array([mask.area for mask in masks], np.int64)

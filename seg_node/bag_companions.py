@@ -20,6 +20,7 @@ from seg_node.bags import (
     open_bag,
     tell_bad_message,
 )
+from seg_node.image_buffer import stamp_to_ns
 from seg_node.images import decode_message
 from seg_node.types import Frame
 
@@ -144,7 +145,7 @@ def _stamp_ns(message: Any) -> int:
         stamp = message.transforms[0].header.stamp
     else:
         return 0
-    return int(stamp.sec) * 10**9 + int(stamp.nanosec)
+    return stamp_to_ns(stamp)
 
 
 def _depth_topic(reader: Any, types: dict[str, str], image_topic: str) -> str | None:

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from seg_node.image_buffer import ImageError, check_size, view_rows
+from seg_node.image_buffer import ImageError, check_size, stamp_to_ns, view_rows
 from seg_node.image_headers import read_header
 from seg_node.types import Roi
 
@@ -70,8 +70,7 @@ def decode_depth(message: Any) -> DepthImage:
     Raises ImageError when the message holds no depth image: unknown_encoding, empty_image, too_large,
     wrong_step, truncated_data, corrupt_image.
     """
-    stamp = message.header.stamp
-    stamp_ns, frame_id = stamp.sec * 1_000_000_000 + stamp.nanosec, message.header.frame_id
+    stamp_ns, frame_id = stamp_to_ns(message.header.stamp), message.header.frame_id
     if not hasattr(message, "encoding"):
         values, unit = _decompress(bytes(message.data), message.format)
         return DepthImage(values, stamp_ns, frame_id, unit)

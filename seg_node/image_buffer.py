@@ -27,6 +27,11 @@ class ImageError(ValueError):
         self.reason = reason
 
 
+def stamp_to_ns(stamp: Any) -> int:
+    """Nanoseconds of a builtin_interfaces Time, whichever library read it."""
+    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
+
+
 def check_size(height: int, width: int) -> None:
     """Raises ImageError empty_image or too_large unless there are 1 to MAX_PIXELS pixels."""
     if height < 1 or width < 1:

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from seg_node.image_buffer import ImageError, check_size, view_rows
+from seg_node.image_buffer import ImageError, check_size, stamp_to_ns, view_rows
 from seg_node.image_headers import read_header
 from seg_node.types import Channels, Frame
 from seg_node.yuv import YUV_ENCODINGS, decode_yuv
@@ -77,8 +77,7 @@ def decode_message(message: Any) -> Frame:
         )
     else:
         pixels, channels = decode_compressed(message.data, message.format)
-    stamp = message.header.stamp
-    return Frame(pixels, channels, stamp.sec * 1_000_000_000 + stamp.nanosec, message.header.frame_id)
+    return Frame(pixels, channels, stamp_to_ns(message.header.stamp), message.header.frame_id)
 
 
 def decode_image(

@@ -31,6 +31,11 @@ def mask_ious(
     return shared / np.maximum(union, 1)  # two empty masks have nothing in common
 
 
+def mask_areas(masks: Sequence[MaskCrop]) -> NDArray[np.int64]:
+    """(N,): pixels of each mask."""
+    return np.array([mask.area for mask in masks], np.int64)
+
+
 def mask_edges(masks: Sequence[MaskCrop]) -> NDArray[np.int64]:
     """(N, 4) of the regions of interest, half-open: x_min, y_min, x_max, y_max."""
     edges = []

@@ -5,6 +5,7 @@ Coordinates are pixels of the source image, x right, y down. Sizes are (height, 
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -61,7 +62,7 @@ class MaskCrop:
         height, width = self.pixels.shape
         return Roi(self.x_offset, self.y_offset, width, height)
 
-    @property
+    @cached_property  # asked for by several steps of a frame
     def area(self) -> int:
         return int(np.count_nonzero(self.pixels))
 

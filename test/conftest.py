@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 os.environ.setdefault("ROS_DOMAIN_ID", str(os.getpid() % 100 + 1))
 os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
 
-IMAGE_TOPICS = ("/image", "/front/compressed", "/robot/camera/image_raw")
+IMAGE_TOPICS = ("/image", "/depth", "/camera_info", "/front/compressed", "/robot/camera/image_raw")
 RELIABLE = {"reliability": "reliable", "depth": 50}
 
 
@@ -48,3 +48,8 @@ def weights(thin_checkpoint: tuple[Path, Path]) -> dict[str, Any]:
         # so that a test's single images are neither lost before the match nor overwritten in the queue
         "qos_overrides": {topic: {"subscription": dict(RELIABLE)} for topic in IMAGE_TOPICS},
     }
+
+
+@pytest.fixture
+def with_depth(weights: dict[str, Any]) -> dict[str, Any]:
+    return {**weights, "depth.enabled": True}

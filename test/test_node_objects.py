@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 pytest.importorskip("rclpy", reason="ROS 2 is not in this environment")
 
-from conftest import RELIABLE
 from diagnostic_msgs.msg import DiagnosticArray
 from node_harness import (
     FRAME_ID,
@@ -30,12 +29,6 @@ from seg_node.msg import InstanceMaskArray, Object3DArray
 
 DISTANCE_MM = 800
 TOPICS = ("/image", "/depth", "/camera_info")
-
-
-@pytest.fixture
-def with_depth(weights: dict[str, Any]) -> dict[str, Any]:
-    overrides = {topic: {"subscription": dict(RELIABLE)} for topic in TOPICS}
-    return {**weights, "depth.enabled": True, "qos_overrides": overrides}
 
 
 def depth_message(millimetres: NDArray[np.uint16], stamp: int) -> Image:

@@ -1,6 +1,7 @@
 """seg_node.track on objects whose movement is known."""
 
 import threading
+import time
 from dataclasses import fields, replace
 
 import numpy as np
@@ -178,6 +179,9 @@ def test_a_reset_may_come_from_another_thread_at_any_time() -> None:
     thread.start()
     try:
         found = [sequence.ids(square(10), square(100)) for _ in range(300)]
+        end = time.monotonic() + 10
+        while found[-1] == found[0] and time.monotonic() < end:  # the other thread has not had its turn yet
+            found.append(sequence.ids(square(10), square(100)))
     finally:
         stop.set()
         thread.join()

@@ -22,14 +22,6 @@ HEIGHT, WIDTH = 120, 160
 needs_vision_msgs = pytest.mark.skipif(not vision.installed(), reason="vision_msgs is not installed")
 
 
-def with_depth(weights: dict[str, Any]) -> dict[str, Any]:
-    """Parameters of a node that loses none of a test's few messages."""
-    overrides = dict(weights["qos_overrides"])
-    for topic in ("/depth", "/camera_info"):
-        overrides[topic] = {"subscription": {"reliability": "reliable", "depth": 50}}
-    return {**weights, "depth.enabled": True, "qos_overrides": overrides}
-
-
 def wall(image: Image) -> tuple[Image, CameraInfo]:
     """Depth of a wall at 1 m and the camera that sees it, with the image's header."""
     metres = np.ones((HEIGHT, WIDTH), np.float32)
@@ -91,8 +83,8 @@ def test_label_info_reaches_who_comes_later(weights: dict[str, Any], tmp_path: P
     assert names and all(names.values()) and max(names) < 255
 
 
-def test_markers_are_the_objects(weights: dict[str, Any], tmp_path: Path, probe: Probe) -> None:
-    with running_node(tmp_path, with_depth(weights)):
+def test_markers_are_the_objects(with_depth: dict[str, Any], tmp_path: Path, probe: Probe) -> None:
+    with running_node(tmp_path, with_depth):
         objects = probe.listen(Object3DArray, "/seg_node/objects")
         markers = probe.listen(MarkerArray, "/seg_node/markers")
         camera = probe.publisher(Image, "/image")

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seg_node.overlap import mask_ious, shared_areas
+from seg_node.overlap import mask_areas, mask_ious, shared_areas
 from seg_node.panoptic import fuse_panoptic
 from seg_node.types import Instances, LabelSet, MaskCrop, Segmentation, SegmentOptions
 
@@ -49,7 +49,7 @@ def assemble_segmentation(
 def without_duplicates(instances: Instances, iou: float) -> Instances:
     """Those whose mask overlaps no better-scored one's by more than `iou`: one thing, one name."""
     masks = instances.masks
-    areas = np.array([mask.area for mask in masks], np.int64)
+    areas = mask_areas(masks)
     overlaps = mask_ious(shared_areas(masks, masks), areas, areas) > iou
     kept: list[int] = []
     for i in range(len(masks)):

@@ -10,13 +10,10 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image, RegionOfInterest
 from std_msgs.msg import Header
 
+from seg_node.image_buffer import stamp_to_ns as stamp_to_ns
 from seg_node.masks import encode_mask
 from seg_node.msg import FrameTiming, InstanceMask, InstanceMaskArray, PanopticSegment, PanopticSegmentation
 from seg_node.types import Frame, LabelSet, MaskEncoding, Roi, Segmentation
-
-
-def stamp_to_ns(stamp: Time) -> int:
-    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
 
 
 def to_header(frame: Frame) -> Header:

@@ -63,9 +63,10 @@ class Outputs:
         self._panoptic = self._create(PanopticSegmentation, "panoptic", self._make_panoptic)
         self._instance_map = self._create(Image, "instance_map", self._make_instance_map)
         self._class_map = self._create(Image, "class_map", self._make_class_map)
+        self._cloud = self._create(PointCloud2, "cloud", self._make_cloud)
         self._in_space = [
             self._create(Object3DArray, "objects", self._make_objects),
-            self._create(PointCloud2, "cloud", self._make_cloud),
+            self._cloud,
             self._create(MarkerArray, "markers", self._make_markers),
         ]
         self._standard: list[_Output] = []
@@ -100,7 +101,7 @@ class Outputs:
         return any(has_subscriber(output.publisher) for output in self._in_space)
 
     def cloud_wanted(self) -> bool:
-        return has_subscriber(self._in_space[1].publisher)
+        return has_subscriber(self._cloud.publisher)
 
     def publish(self, result: Result, options: Options) -> dict[str, float]:
         """Send what is subscribed to; gives the complete timing of the frame in milliseconds."""
