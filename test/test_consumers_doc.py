@@ -15,7 +15,7 @@ pytest.importorskip("rclpy", reason="ROS 2 is not in this environment")
 
 from node_harness import Probe, image_message, picture, running_node
 from sensor_msgs.msg import CameraInfo, Image
-from test_vision_topics import HEIGHT, WIDTH, wall, with_depth
+from test_vision_topics import HEIGHT, WIDTH, wall
 
 DOC = Path(__file__).resolve().parents[1] / "docs/consumers.md"
 PROGRAMS = {
@@ -39,9 +39,11 @@ def test_every_program_that_prints_is_run() -> None:
         compile(code, str(DOC), "exec")
 
 
-def test_the_programs_print_what_the_node_sees(weights: dict[str, Any], tmp_path: Path, probe: Probe) -> None:
+def test_the_programs_print_what_the_node_sees(
+    with_depth: dict[str, Any], tmp_path: Path, probe: Probe
+) -> None:
     wanted = [name for name in PRINTED if name not in NEEDS or importlib.util.find_spec(NEEDS[name])]
-    with running_node(tmp_path, with_depth(weights)):
+    with running_node(tmp_path, with_depth):
         running = {name: start(PROGRAMS[name], tmp_path / name) for name in wanted}
         try:
             texts = show_images_until(probe, {name: tmp_path / name for name in wanted})
