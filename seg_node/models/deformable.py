@@ -28,7 +28,8 @@ class DeformableConv2d(nn.Module):
         self.conv_offset = nn.Conv2d(conv.in_channels, channels, kernel, self.stride, self.padding)
 
     def forward(self, x: Tensor) -> Tensor:
-        shifts = self.conv_offset(x)
+        """In float32 whatever x is: shifts of many pixels lose their fractions in half precision."""
+        shifts, x = self.conv_offset(x).float(), x.float()
         offsets, weights = shifts[:, : 2 * self.taps], shifts[:, 2 * self.taps :]
         mask = weights.sigmoid() if weights.shape[1] else None
         return deform_conv2d(x, offsets, self.weight, self.bias, self.stride, self.padding, mask=mask)

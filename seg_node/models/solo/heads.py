@@ -26,7 +26,8 @@ class GridOutput:
     """A head's answer for N images.
 
     category_probs: of each level, float (N, S, S, classes), after `points_nms`.
-    mask_sources: what the masks of chosen cells are made of; the head that wrote them reads them.
+    mask_sources: what the masks of chosen cells are made of; the head that wrote them reads them. Features
+    are in the network's precision, all else is float32.
     """
 
     category_probs: tuple[Tensor, ...]
@@ -59,14 +60,15 @@ class SOLOHead(nn.Module):
         cells: rising int64 (K,), counted over levels, rows, columns.
         """
         size = output.mask_sources[0].shape[-2:]
-        masks = [output.mask_sources[0].new_zeros((0, *size))]
+        masks = [torch.zeros((0, *size), device=cells.device)]
         levels = split_levels(cells, self.grids)
         for conv, features, chosen in zip(self.solo_ins_list, output.mask_sources, levels, strict=True):
             if len(chosen) == 0:
                 continue
             assert isinstance(conv, nn.Conv2d) and conv.bias is not None
             # only the chosen channels: all of them would cost as much as the backbone
-            logits = F.conv2d(features[image][None], conv.weight[chosen], conv.bias[chosen])
+            x = features[image][None].to(conv.weight.dtype)
+            logits = F.conv2d(x, conv.weight[chosen], conv.bias[chosen]).float()
             masks.append(bilinear(logits.sigmoid(), size)[0])
         return torch.cat(masks)
 
@@ -106,13 +108,13 @@ class DecoupledSOLOHead(nn.Module):
             else:
                 x = upsample(self.ins_convs_x(with_coordinates(level, "x")))
                 y = upsample(self.ins_convs_y(with_coordinates(level, "y")))
-            sources.append(torch.stack((conv_x(x), conv_y(y)), dim=1).sigmoid_())
+            sources.append(torch.stack((conv_x(x).float(), conv_y(y).float()), dim=1).sigmoid_())
         return GridOutput(probs, tuple(sources))
 
     def masks(self, output: GridOutput, image: int, cells: Tensor) -> Tensor:
         """See `SOLOHead.masks`."""
         size = output.mask_sources[0].shape[-2:]
-        masks = [output.mask_sources[0].new_zeros((0, *size))]
+        masks = [torch.zeros((0, *size), device=cells.device)]
         levels = split_levels(cells, self.grids)
         for source, chosen, grid in zip(output.mask_sources, levels, self.grids, strict=True):
             if len(chosen) == 0:
@@ -148,8 +150,8 @@ def with_coordinates(x: Tensor, axes: Literal["x", "y", "xy"]) -> Tensor:
     """(N, C, h, w) → (N, C + 1 or 2, h, w): where each pixel is, from -1 to 1, as further channels."""
     rows, columns = x.shape[-2:]
     along = {
-        "x": torch.linspace(-1, 1, columns, device=x.device, dtype=x.dtype).view(1, 1, 1, -1),
-        "y": torch.linspace(-1, 1, rows, device=x.device, dtype=x.dtype).view(1, 1, -1, 1),
+        "x": torch.linspace(-1, 1, columns, device=x.device).to(x.dtype).view(1, 1, 1, -1),
+        "y": torch.linspace(-1, 1, rows, device=x.device).to(x.dtype).view(1, 1, -1, 1),
     }
     return torch.cat([x, *(along[axis].expand(len(x), 1, rows, columns) for axis in axes)], dim=1)
 
@@ -159,7 +161,7 @@ def category_probs(
 ) -> tuple[Tensor, ...]:
     """Of each level, the probability of each class in each grid cell: (N, S, S, classes)."""
     cells = [bilinear(level, (grid, grid)) for level, grid in zip(levels, grids, strict=True)]
-    return tuple(points_nms(classify(convs(x)).sigmoid()).permute(0, 2, 3, 1) for x in cells)
+    return tuple(points_nms(classify(convs(x)).float().sigmoid()).permute(0, 2, 3, 1) for x in cells)
 
 
 def points_nms(probs: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from seg_node.models.backbones import FeaturePyramid, ResNet
 from seg_node.models.instances import assemble_segmentation, gather_instances, mask_bounds
@@ -37,8 +37,14 @@ class SOLO(nn.Module):
         self.settings = settings
 
     def forward(self, batch: ModelInput, options: SegmentOptions) -> list[SoloPrediction]:
-        output = self.head(self.fpn(self.backbone(batch.pixels)))
+        tensors, levels = self.dense(batch.pixels), len(self.settings.grids)
+        output = GridOutput(tensors[:levels], tensors[levels:])
         return [self._select(output, image, size, options) for image, size in enumerate(batch.sizes)]
+
+    def dense(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        """Fields of `GridOutput` in one row: all that depends on nothing but the input's shape."""
+        output = self.head(self.fpn(self.backbone(pixels)))
+        return (*output.category_probs, *output.mask_sources)
 
     def _select(
         self, output: GridOutput, image: int, size: tuple[int, int], options: SegmentOptions

@@ -45,8 +45,8 @@ class SOLOv2Head(nn.Module):
         for level, grid in zip(grid_levels(pyramid), self.grids, strict=True):
             # the coordinates are resized too, so that they are means over the pixels of a cell
             cells = bilinear(with_coordinates(level, "xy"), (grid, grid))
-            kernels.append(self.solo_kernel(self.kernel_convs(cells)))
-            logits = self.solo_cate(self.cate_convs(cells[:, :-2]))
+            kernels.append(self.solo_kernel(self.kernel_convs(cells)).float())
+            logits = self.solo_cate(self.cate_convs(cells[:, :-2])).float()
             probs.append(points_nms(logits.sigmoid()).permute(0, 2, 3, 1))
         return GridOutput(tuple(probs), (*kernels, self.mask_feat(pyramid[:-1])))
 
@@ -55,8 +55,8 @@ class SOLOv2Head(nn.Module):
         *grids, features = (source[image] for source in output.mask_sources)
         kernels = torch.cat([grid.flatten(1).T for grid in grids])[cells]  # (K, E)
         if len(kernels) == 0:
-            return features.new_zeros((0, *features.shape[-2:]))
-        return F.conv2d(features[None], kernels[:, :, None, None])[0].sigmoid_()
+            return torch.zeros((0, *features.shape[-2:]), device=cells.device)
+        return F.conv2d(features[None], kernels[:, :, None, None].to(features.dtype))[0].float().sigmoid_()
 
 
 class MaskFeatures(nn.Module):

@@ -114,7 +114,7 @@ class PredictionHead(nn.Module):
             x = self.upfeature(x)
         layers = self.bbox_layer, self.conf_layer, self.mask_layer
         return tuple(
-            layer(x).permute(0, 2, 3, 1).reshape(len(x), -1, size)
+            layer(x).float().permute(0, 2, 3, 1).reshape(len(x), -1, size)
             for layer, size in zip(layers, self.sizes, strict=True)
         )
 
@@ -132,7 +132,7 @@ class MaskIoUNet(nn.Module):
         self.maskiou_net = nn.Sequential(*stack)
 
     def forward(self, masks: Tensor) -> Tensor:
-        return self.maskiou_net(masks[:, None]).amax(dim=(2, 3))
+        return self.maskiou_net(masks[:, None]).amax(dim=(2, 3)).float()
 
 
 class Yolact(nn.Module):
@@ -151,8 +151,12 @@ class Yolact(nn.Module):
         self.register_buffer("priors", priors, persistent=False)
 
     def forward(self, pixels: Tensor) -> YolactOutput:
+        return YolactOutput(*self.dense(pixels))
+
+    def dense(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The fields of `YolactOutput`, float32: all that depends on nothing but the input's shape."""
         maps = self.fpn(self.backbone(pixels)[-len(self.fpn.lat_layers) :])
         levels = [self.prediction_layers[0](level) for level in maps]
         loc, logits, coefficients = (torch.cat(parts, dim=1) for parts in zip(*levels, strict=True))
-        prototypes = self.proto_net(maps[0]).permute(0, 2, 3, 1).contiguous()
-        return YolactOutput(loc, logits.softmax(-1), coefficients.tanh(), prototypes)
+        prototypes = self.proto_net(maps[0]).float().permute(0, 2, 3, 1).contiguous()
+        return loc, logits.softmax(-1), coefficients.tanh(), prototypes
