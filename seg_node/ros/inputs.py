@@ -17,6 +17,7 @@ from seg_node.ros.diagnostics import FrameStatistics
 from seg_node.ros.faults import Faults
 from seg_node.ros.pairing import PairByStamp
 from seg_node.ros.parameters import Options
+from seg_node.ros.receiver import ReceivedElsewhere, Receiver
 from seg_node.ros.silence import Silence
 from seg_node.ros.topics import camera_info_topic, input_qos
 
@@ -33,7 +34,7 @@ class Arrival:
 
 
 class Inputs:
-    """The subscriptions of one camera; all callbacks run in the executor's thread."""
+    """The subscriptions of one camera; all callbacks run in its receiver's thread."""
 
     def __init__(
         self,
@@ -54,6 +55,7 @@ class Inputs:
         self.camera_info: CameraInfo | None = None  # the newest
         self._silences: dict[str, Silence] = {}
         self._subscriptions: dict[str, Subscription] = {}
+        self._group = ReceivedElsewhere()
         packed = options.image_transport == "compressed"
         self._subscribe_images(
             f"{prefix}image", "/compressed", packed, "image_transport", self._on_image, steady
@@ -65,6 +67,7 @@ class Inputs:
             )
             topic = camera_info_topic(node, prefix)
             self._subscribe("camera_info", CameraInfo, topic, self._on_camera_info, None, steady)
+        self._receiver = Receiver(list(self._subscriptions.values()), node.context, self._on_fault)
 
     @property
     def topic(self) -> str:
@@ -77,6 +80,7 @@ class Inputs:
         return ", ".join(f"{what} {found.topic_name}" for what, found in self._subscriptions.items())
 
     def close(self) -> None:
+        self._receiver.close()
         for silence in self._silences.values():
             silence.close()
         for subscription in self._subscriptions.values():
@@ -112,6 +116,7 @@ class Inputs:
             topic,
             callback,
             input_qos(),
+            callback_group=self._group,
             event_callbacks=SubscriptionEventCallbacks(message_lost=self._on_message_lost),
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
@@ -163,6 +168,9 @@ class Inputs:
             )
             return False
         return True
+
+    def _on_fault(self, text: str) -> None:
+        self._faults.warn("not_received", f"{self.topics}: a message could not be received: {text}")
 
     def _on_message_lost(self, info: QoSMessageLostInfo) -> None:
         self._faults.warn(
