@@ -86,7 +86,8 @@ class TransformersModel:
         threshold = options.score_threshold
         if options.panoptic:
             threshold = min(threshold, options.panoptic_score_threshold)
-        return [_best_queries(self.network(**inputs), threshold) for inputs in batch]
+        with _autocast(self.network):
+            return [_best_queries(self.network(**inputs), threshold) for inputs in batch]
 
     def assemble(
         self, raw: QueryPrediction, image_size: tuple[int, int], options: SegmentOptions
@@ -170,6 +171,15 @@ class TransformersModel:
         return answer["segmentation"].cpu().numpy(), answer["segments_info"]
 
 
+def _autocast(network: nn.Module) -> torch.autocast:
+    """For layers in half precision: the library mixes them with tensors of its own."""
+    halves = (weight for weight in network.parameters() if weight.dtype != torch.float32)
+    half = next(halves, None)
+    if half is None:
+        return torch.autocast("cpu", enabled=False)
+    return torch.autocast(half.device.type, half.dtype)
+
+
 def _to_rgb(frame: Frame) -> PIL.Image.Image:
     """Of an array of few rows the library would guess that they are channels."""
     if 0 in frame.image_size:
@@ -185,8 +195,8 @@ def _to_rgb(frame: Frame) -> PIL.Image.Image:
 def _best_queries(output: Any, threshold: float) -> QueryPrediction:
     """Only the queries that can matter: the post-processing enlarges every mask to the size of the image."""
     detr = "pred_masks" in output
-    classes = (output.logits if detr else output.class_queries_logits)[0]
-    masks = (output.pred_masks if detr else output.masks_queries_logits)[0]
+    classes = (output.logits if detr else output.class_queries_logits)[0].float()
+    masks = (output.pred_masks if detr else output.masks_queries_logits)[0].float()
     probs = classes.softmax(-1)[:, :-1]
     # as many as there are pairs of query and class above it: the library takes the best pairs, one per query
     count = min(max(int((probs > threshold).sum()), 1), len(probs))
