@@ -6,6 +6,7 @@ Source of the order of operations: WXinlong/SOLO `mmdet/models/anchor_heads/solo
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -116,16 +117,18 @@ def _rescore(
             break
         chunk = chunk.sort().values
         new_probs = masks_of(candidates.cells[chunk])
-        masks = new_probs > mask_threshold
-        areas = masks.sum((1, 2)).float()
-        large = areas > candidates.strides[chunk]
-        chunk, new_probs, masks, areas = chunk[large], new_probs[large], masks[large], areas[large]
-        new_scores = candidates.scores[chunk] * ((new_probs * masks).sum((1, 2)) / areas)
+        flat = new_probs.flatten(1)
+        inside = (flat > mask_threshold).float()
+        areas = inside.sum(1)  # below 2**24, so exact
+        new_scores = candidates.scores[chunk] * ((flat * inside).sum(1) / areas)
+        # those too small go last, and then away: of fixed size, so that a GPU need not be waited for
+        new_scores = torch.where(areas > candidates.strides[chunk], new_scores, -1)
         scores = torch.cat((scores, new_scores))
         best = scores.argsort(descending=True, stable=True)[: settings.nms_candidates]
         scores, class_ids = scores[best], torch.cat((class_ids, candidates.class_ids[chunk]))[best]
-        probs = torch.cat((probs, new_probs))[best]
-    return scores, class_ids, probs
+        probs = (torch.cat((probs, new_probs)) if len(probs) else new_probs)[best]
+    count = int((scores >= 0).sum())
+    return scores[:count], class_ids[:count], probs[:count]
 
 
 def place_masks(
@@ -170,6 +173,7 @@ class _Resizing:
         return torch.cat(tiles)
 
 
+@lru_cache(maxsize=16)  # 2 for each size of camera image
 def _resizing(small: int, unpadded: int, image: int, stride: int) -> _Resizing:
     """Enlarges by the stride, cuts off the padding and resizes to the image: all that is linear."""
     enlarged = F.interpolate(torch.eye(small)[None], size=small * stride, mode="linear")[..., :unpadded]

@@ -56,7 +56,8 @@ class SOLOv2Head(nn.Module):
         kernels = torch.cat([grid.flatten(1).T for grid in grids])[cells]  # (K, E)
         if len(kernels) == 0:
             return torch.zeros((0, *features.shape[-2:]), device=cells.device)
-        return F.conv2d(features[None], kernels[:, :, None, None].to(features.dtype))[0].float().sigmoid_()
+        logits = F.conv2d(features[None], kernels[:, :, None, None].to(features.dtype))[0]
+        return logits.contiguous().float().sigmoid_()
 
 
 class MaskFeatures(nn.Module):
