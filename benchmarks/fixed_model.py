@@ -25,22 +25,27 @@ LEAST_SIDE, GREATEST_SIDE = 0.01, 0.9  # of the image's
 class FixedNetwork(nn.Module):
     """Stands where the network stands; gives the same objects for every image, whatever it shows."""
 
+    boxes: Tensor
+    scores: Tensor
+    class_ids: Tensor
+    mask_probs: Tensor
+
     def __init__(self, count: int) -> None:
         super().__init__()
         self.settings = RCNNSettings()
-        self._boxes = random_boxes(count)
-        self._mask_probs = random_masks(count)
         known = torch.tensor(sorted(COCO_THINGS.things))
-        self._class_ids = known[torch.arange(count) % len(known)]
-        self._scores = torch.linspace(0.99, 0.6, count)
+        self.register_buffer("boxes", random_boxes(count))
+        self.register_buffer("mask_probs", random_masks(count))
+        self.register_buffer("class_ids", known[torch.arange(count) % len(known)])
+        self.register_buffer("scores", torch.linspace(0.99, 0.6, count))
 
     def forward(self, batch: ModelInput, options: SegmentOptions) -> list[RawPrediction]:
         return [
             RawPrediction(
-                self._boxes * torch.tensor([width, height, width, height]),
-                self._scores,
-                self._class_ids,
-                self._mask_probs,
+                self.boxes * self.boxes.new_tensor([width, height, width, height]),
+                self.scores,
+                self.class_ids,
+                self.mask_probs,
                 (height, width),
             )
             for height, width in batch.sizes
