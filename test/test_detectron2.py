@@ -91,7 +91,7 @@ def test_each_stage_gives_what_the_fixture_recorded(case: tuple[str, RCNNModel],
         batch = model.prepare([read_frame(image)], CPU)
         stages = network.backbone(batch.pixels)
         features = network.fpn(stages)
-        proposals = network.rpn(features, batch)
+        proposals = network.rpn(*network.rpn.head(features), batch)
         classes, deltas = network.box_head.head(features[:-1], proposals)
         (found,) = network.box_head(features[:-1], proposals, batch, model.default_options)
         values = {

@@ -123,7 +123,7 @@ class Starved:
 
     def __init__(self, model: RCNNModel, failures: int) -> None:
         self.labels, self.default_options = model.labels, model.default_options
-        self.prepare, self.assemble, self.to = model.prepare, model.assemble, model.to
+        self.prepare, self.assemble, self.network = model.prepare, model.assemble, model.network
         self.batch_sizes: list[tuple[int, ...]] = []
         self._model, self._failures = model, failures
 

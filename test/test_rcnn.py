@@ -50,7 +50,7 @@ def run_stages(model: RCNNModel, batch: ModelInput) -> dict[str, Tensor]:
     network = model.network
     features = network.fpn(network.backbone(batch.pixels))
     logits, deltas = network.rpn.head(features)
-    proposals = network.rpn(features, batch)
+    proposals = network.rpn(logits, deltas, batch)
     classes, refinements = network.box_head.head(features[:-1], proposals)
     (found,) = network.box_head(features[:-1], proposals, batch, model.default_options)
     return {

@@ -62,7 +62,7 @@ def proposals_of(settings: RCNNSettings, heights: list[int], logits: float = 0.0
     torch.nn.init.constant_(rpn.get_parameter("cls_logits.bias"), logits)
     features = [torch.zeros(1, 1, height, height) for height in heights]
     with torch.inference_mode():
-        (boxes,) = rpn(features, ModelInput(torch.zeros(1, 3, 96, 96), ((96, 96),)))
+        (boxes,) = rpn(*rpn.head(features), ModelInput(torch.zeros(1, 3, 96, 96), ((96, 96),)))
     return boxes
 
 
@@ -106,7 +106,7 @@ def test_scores_whose_probabilities_are_equal_are_told_apart() -> None:
         rpn.get_parameter("conv.0.0.weight")[:, :, 1, 1] = 1
         rpn.get_parameter("cls_logits.weight").fill_(1)
         rpn.get_parameter("cls_logits.bias").fill_(10)
-        (boxes,) = rpn(features, ModelInput(torch.zeros(1, 3, 96, 96), ((96, 96),)))
+        (boxes,) = rpn(*rpn.head(features), ModelInput(torch.zeros(1, 3, 96, 96), ((96, 96),)))
     assert float(boxes[0, 3] - boxes[0, 1]) > 12  # no anchor of 8 pixels is so high
 
 

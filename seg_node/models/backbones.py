@@ -83,7 +83,7 @@ def count_numbered(names: Iterable[str], prefix: str) -> int:
 
 
 class Block(nn.Module):
-    """One residual block, basic or bottleneck."""
+    """One residual block, basic or bottleneck. Its layers are registered in the order in which they run."""
 
     def __init__(self, in_channels: int, stage: int, stride: int, spec: ResNetSpec, norm: NormLayer) -> None:
         super().__init__()
@@ -91,13 +91,16 @@ class Block(nn.Module):
         if spec.bottleneck:
             stride_1, stride_2 = (stride, 1) if spec.stride_in_1x1 else (1, stride)
             self.conv1 = nn.Conv2d(in_channels, mid, 1, stride_1, bias=False)
+            self.bn1, self.relu1 = norm(mid), nn.ReLU(inplace=True)
             self.conv2 = nn.Conv2d(mid, mid, 3, stride_2, 1, groups=spec.groups, bias=False)
+            self.bn2, self.relu2 = norm(mid), nn.ReLU(inplace=True)
             self.conv3 = nn.Conv2d(mid, out, 1, bias=False)
             self.bn3 = norm(out)
         else:
             self.conv1 = nn.Conv2d(in_channels, mid, 3, stride, 1, bias=False)
+            self.bn1, self.relu1 = norm(mid), nn.ReLU(inplace=True)
             self.conv2 = nn.Conv2d(mid, out, 3, 1, 1, bias=False)
-        self.bn1, self.bn2 = norm(mid), norm(self.conv2.out_channels)
+            self.bn2 = norm(out)
         self.downsample: nn.Module | None = None
         if stride != 1 or in_channels != out:
             self.downsample = nn.Sequential(nn.Conv2d(in_channels, out, 1, stride, bias=False), norm(out))
@@ -105,10 +108,10 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         shortcut = x if self.downsample is None else self.downsample(x)
-        y = F.relu(self.bn1(self.conv1(x)), inplace=True)
+        y = self.relu1(self.bn1(self.conv1(x)))
         y = self.bn2(self.conv2(y))
         if self.bottleneck:
-            y = self.bn3(self.conv3(F.relu(y, inplace=True)))
+            y = self.bn3(self.conv3(self.relu2(y)))
         y += shortcut
         return F.relu(y, inplace=True)
 
@@ -119,7 +122,7 @@ class ResNet(nn.Module):
     def __init__(self, spec: ResNetSpec, norm: NormLayer) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, spec.stem_channels, 7, 2, 3, bias=False)
-        self.bn1 = norm(spec.stem_channels)
+        self.bn1, self.relu = norm(spec.stem_channels), nn.ReLU(inplace=True)
         in_channels = spec.stem_channels
         stages = []
         for stage, (count, out) in enumerate(zip(spec.blocks, spec.out_channels, strict=True)):
@@ -129,7 +132,7 @@ class ResNet(nn.Module):
         self.layer1, self.layer2, self.layer3, self.layer4 = stages
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        x = F.relu(self.bn1(self.conv1(x)), inplace=True)
+        x = self.relu(self.bn1(self.conv1(x)))
         x = F.max_pool2d(x, 3, 2, 1)
         features = []
         for stage in (self.layer1, self.layer2, self.layer3, self.layer4):

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
 import torch
+from torch import nn
 
 from seg_node.types import Frame, LabelSet, Segmentation, SegmentOptions
 
@@ -14,20 +15,20 @@ Raw = TypeVar("Raw")
 class SegmentationModel(Protocol[Batch, Raw]):
     """One loaded checkpoint.
 
+    network: its weights; `dense(pixels)` is all of it that depends on nothing but the input's shape.
     labels: names of its classes.
     default_options: the thresholds of the software it was trained with.
     Batch is its network's input, Raw the network's answer for one image, both on the device.
     """
 
     @property
+    def network(self) -> nn.Module: ...
+
+    @property
     def labels(self) -> LabelSet: ...
 
     @property
     def default_options(self) -> SegmentOptions: ...
-
-    def to(self, device: torch.device) -> None:
-        """Moves the weights."""
-        ...
 
     def prepare(self, frames: Sequence[Frame], device: torch.device) -> Batch:
         """Uploads the frames as the network wants them. Raises ValueError for a frame without pixels."""

@@ -2,8 +2,6 @@
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from functools import cache
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +13,7 @@ from torchvision.models.detection.rpn import RegionProposalNetwork
 
 from seg_node.models.rcnn.network import MaskRCNN
 from seg_node.models.rcnn.rpn import RegionProposals
+from seg_node.precision import has_bfloat16_units
 from seg_node.training.classes import UNKNOWN
 from seg_node.training.examples import Batch, Target
 from seg_node.training.partial import ignore_crowded, ignore_unseen, inside_crowds, possible_classes
@@ -55,7 +54,7 @@ class Losses:
         # not the backbone on CPUs: its depthwise convolutions are four times slower in bfloat16
         with torch.autocast(kind, torch.bfloat16, enabled=kind != "cpu"):
             stages = self._network.backbone(batch.pixels)
-        with torch.autocast(kind, torch.bfloat16, enabled=kind != "cpu" or _has_bfloat16_units()):
+        with torch.autocast(kind, torch.bfloat16, enabled=kind != "cpu" or has_bfloat16_units()):
             return self._measure(batch, stages)
 
     def _measure(self, batch: Batch, stages: Sequence[Tensor]) -> dict[str, Tensor]:
@@ -96,13 +95,6 @@ class Losses:
         truth = [target.masks for target in targets], [target.labels for target in targets]
         mask_loss = maskrcnn_loss(mask_logits, boxes, *truth, matched)
         return {"classes": class_loss, "boxes": box_loss, "masks": mask_loss}
-
-
-@cache
-def _has_bfloat16_units() -> bool:
-    """Whether this CPU multiplies matrices in bfloat16 faster than in float32 (Intel's AMX)."""
-    cpu = Path("/proc/cpuinfo")
-    return cpu.exists() and "amx_bf16" in cpu.read_text()
 
 
 def semantic_loss(logits: Tensor, semantic: Tensor) -> Tensor:

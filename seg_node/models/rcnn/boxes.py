@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torchvision.ops import roi_align
 
+from seg_node.models.rcnn.roi_align import align_rows
+
 MAX_LOG_SCALE = math.log(1000 / 16)  # a box grows at most 62.5 times, so that exp() stays finite
 
 
@@ -89,15 +91,16 @@ def pool_regions(
     """RoIAlign on the pyramid level that suits each box.
 
     features: maps (N, C, h, w) of stride 4, 8, …. boxes: (K, 4) for each of the N images.
-    Returns (ΣK, C, size, size) in the boxes' order.
+    Returns (ΣK, C, size, size) in the boxes' order. Features in channels_last order go the fast way.
     """
     image = torch.cat([torch.full_like(b[:, :1], i) for i, b in enumerate(boxes)])
     regions = torch.cat([image, torch.cat(list(boxes))], dim=1)
     levels = pyramid_levels(regions[:, 1:], len(features), level_epsilon)
-    pooled = features[0].new_zeros((len(regions), features[0].shape[1], size, size))
+    pooled = features[0].new_empty((len(regions), features[0].shape[1], size, size))
+    if not features[0].is_contiguous():
+        pooled = pooled.to(memory_format=torch.channels_last)
     for level, feature in enumerate(features):
         here = torch.where(levels == level)[0]
-        pooled[here] = roi_align(
-            feature, regions[here], (size, size), 1 / (4 << level), sampling_ratio, aligned
-        )
+        align = roi_align if feature.is_contiguous() else align_rows
+        pooled[here] = align(feature, regions[here], size, 1 / (4 << level), sampling_ratio, aligned)
     return pooled

@@ -61,18 +61,31 @@ class MaskRCNN(nn.Module):
         self.semantic_head = semantic_head
 
     def forward(self, batch: ModelInput, options: SegmentOptions) -> list[RawPrediction]:
-        features = self.fpn(self.backbone(batch.pixels))
-        proposals = self.rpn(features, batch)
-        regions = features[:-1]  # the coarsest map only serves proposals
+        maps = self.dense(batch.pixels, options.panoptic)
+        levels = len(self.settings.anchor_sizes)
+        regions, maps = maps[: levels - 1], maps[levels - 1 :]
+        logits, deltas, semantic = maps[:levels], maps[levels : 2 * levels], maps[2 * levels :]
+        proposals = self.rpn(logits, deltas, batch)
         detections = self.box_head(regions, proposals, batch, options)
         masks = self.mask_head(regions, detections)
-        stuff: Sequence[Tensor | None] = [None] * len(masks)
-        if self.semantic_head is not None and options.panoptic:
-            stuff = self.semantic_head(features).unbind()
+        stuff: Sequence[Tensor | None] = semantic[0].unbind() if semantic else [None] * len(masks)
         return [
             RawPrediction(found.boxes_xyxy, found.scores, found.class_ids, probs, size, logits)
             for found, probs, size, logits in zip(detections, masks, batch.sizes, stuff, strict=True)
         ]
+
+    def dense(self, pixels: Tensor, panoptic: bool = True) -> tuple[Tensor, ...]:
+        """All that depends on nothing but the input (N, 3, H, W), and is a map itself.
+
+        The pyramid's levels but the coarsest, which only serves proposals; objectness logits and deltas of
+        all levels; the semantic logits where there are any and `panoptic` asks for them.
+        """
+        features = self.fpn(self.backbone(pixels))
+        logits, deltas = self.rpn.head(features)
+        semantic = []
+        if self.semantic_head is not None and panoptic:
+            semantic = [self.semantic_head(features).float()]
+        return (*features[:-1], *logits, *deltas, *semantic)
 
 
 def build_mask_rcnn(

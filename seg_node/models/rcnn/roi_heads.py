@@ -62,9 +62,9 @@ class BoxHead(nn.Module):
         self.settings = settings
 
     def head(self, features: Sequence[Tensor], proposals: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Class logits (R, classes) and deltas (R, box_classes·4) of all images' proposals, in order."""
+        """Class logits (R, classes) and deltas (R, box_classes·4) of all proposals, in order; float32."""
         x = self.layers(_pool(features, proposals, self.pool_size, self.settings))
-        return self.cls_score(x), self.bbox_pred(x)
+        return self.cls_score(x).float(), self.bbox_pred(x).float()
 
     def forward(
         self,
@@ -128,10 +128,10 @@ class MaskHead(nn.Module):
         self.settings = settings
 
     def head(self, features: Sequence[Tensor], boxes: Sequence[Tensor]) -> Tensor:
-        """Logits (R, mask_classes, 28, 28)."""
+        """Logits (R, mask_classes, 28, 28), float32."""
         x = self.convs(_pool(features, boxes, self.pool_size, self.settings))
         x = F.relu(self.conv5_mask(x), inplace=True)
-        return self.mask_fcn_logits(x)
+        return self.mask_fcn_logits(x).float()
 
     def forward(self, features: Sequence[Tensor], detections: Sequence[Detections]) -> list[Tensor]:
         logits = self.head(features, [d.boxes_xyxy for d in detections])

@@ -31,18 +31,20 @@ class RegionProposals(nn.Module):
             self.register_buffer(f"cells{level}", cells, persistent=False)
 
     def head(self, features: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        """Objectness logits (N, A, h, w) and deltas (N, 4A, h, w) of each level."""
+        """Objectness logits (N, A, h, w) and deltas (N, 4A, h, w) of each level, float32."""
         hidden = [self.conv(feature) for feature in features]
-        return [self.cls_logits(x) for x in hidden], [self.bbox_pred(x) for x in hidden]
+        return [self.cls_logits(x).float() for x in hidden], [self.bbox_pred(x).float() for x in hidden]
 
-    def forward(self, features: Sequence[Tensor], batch: ModelInput) -> list[Tensor]:
-        maps = zip(*self.head(features), strict=True)
+    def forward(self, logits: Sequence[Tensor], deltas: Sequence[Tensor], batch: ModelInput) -> list[Tensor]:
+        """The boxes (K, 4) of each image, best first, from what `head` gives."""
+        maps = zip(logits, deltas, strict=True)
         candidates = [
             self._candidates(level, *pair, batch.pixels.shape[-2:]) for level, pair in enumerate(maps)
         ]
-        boxes, logits, levels = (torch.cat(parts, dim=1) for parts in zip(*candidates, strict=True))
-        by_logits = self.settings.proposal_nms_scores == "logits"
-        images = zip(boxes, logits if by_logits else logits.sigmoid(), levels, batch.sizes, strict=True)
+        boxes, scores, levels = (torch.cat(parts, dim=1) for parts in zip(*candidates, strict=True))
+        if self.settings.proposal_nms_scores == "probabilities":
+            scores = scores.sigmoid()
+        images = zip(boxes, scores, levels, batch.sizes, strict=True)
         return [self._suppress(*image) for image in images]
 
     def _candidates(

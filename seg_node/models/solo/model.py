@@ -66,9 +66,6 @@ class SoloModel:
     input_spec: InputSpec
     default_options: SegmentOptions
 
-    def to(self, device: torch.device) -> None:
-        self.network.to(device)
-
     def prepare(self, frames: Sequence[Frame], device: torch.device) -> ModelInput:
         return prepare_frames(frames, self.input_spec, device)
 

@@ -69,9 +69,6 @@ class TransformersModel:
     labels: LabelSet
     default_options: SegmentOptions
 
-    def to(self, device: torch.device) -> None:
-        self.network.to(device)
-
     def prepare(self, frames: Sequence[Frame], device: torch.device) -> list[Mapping[str, Tensor]]:
         """One input for each frame: the post-processing would take the padding of a batch for image."""
         return [

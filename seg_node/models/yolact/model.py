@@ -24,9 +24,6 @@ class YolactModel:
     default_options: SegmentOptions
     settings: YolactSettings
 
-    def to(self, device: torch.device) -> None:
-        self.network.to(device)
-
     def prepare(self, frames: Sequence[Frame], device: torch.device) -> ModelInput:
         return prepare_frames(frames, self.input_spec, device)
 

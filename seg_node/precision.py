@@ -1,0 +1,93 @@
+"""In which numbers a network computes: a choice between agreement with its reference and speed.
+
+exact   as the reference: float32, one channel after the other in memory, nothing merged, no TF32.
+fp32    float32 in another order: batch norms merged into convolutions, channels innermost in memory. Results
+        part by rounding only.
+bf16    as fp32, but convolutions and linear layers in bfloat16. Boxes, scores and masks stay float32.
+fp16    the same in float16; for GPUs.
+"""
+
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights
+from torchvision.ops import FrozenBatchNorm2d
+
+Precision = Literal["exact", "fp32", "bf16", "fp16"]
+PRECISIONS = ("auto", *get_args(Precision))
+
+_HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
+# the layers that a network's time goes into; everything else computes in what it is given
+_CAST = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.GroupNorm, nn.BatchNorm2d)
+
+
+def choose_precision(name: str, device: torch.device) -> Precision:
+    """The precision of that name; "auto": the fastest that the device computes well in.
+
+    Raises ValueError for another name, RuntimeError for one that the device is no good for.
+    """
+    if name == "auto":
+        return _fastest(device)
+    if name not in PRECISIONS:
+        raise ValueError(f"precision {name!r} is not known; use {', '.join(PRECISIONS)}")
+    if name == "fp16" and device.type == "cpu":
+        raise RuntimeError("precision fp16 is for GPUs: choose bf16, fp32 or auto on the CPU")
+    return name  # type: ignore[return-value]  # one of its values, as checked
+
+
+def _fastest(device: torch.device) -> Precision:
+    if device.type == "cuda":
+        # GPUs before Ampere have no units for bfloat16
+        return "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "fp16"
+    return "bf16" if has_bfloat16_units() else "fp32"
+
+
+@cache
+def has_bfloat16_units() -> bool:
+    """Whether this CPU multiplies matrices in bfloat16 faster than in float32 (Intel's AMX)."""
+    cpu = Path("/proc/cpuinfo")
+    return cpu.exists() and "amx_bf16" in cpu.read_text()
+
+
+def apply_precision(network: nn.Module, precision: Precision) -> None:
+    """Changes the network in place, for inference only; `exact` leaves it as it is."""
+    if precision == "exact":
+        return
+    for module in network.modules():
+        _merge_norms(module)
+    network.to(memory_format=torch.channels_last)
+    if precision == "fp32":
+        return
+    for module in network.modules():
+        if isinstance(module, _CAST):
+            module.to(_HALF[precision])
+            module.register_forward_pre_hook(_cast_input)
+
+
+def _cast_input(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Autocast would convert the weights anew for every image, and choose by itself what else to convert."""
+    assert isinstance(module.weight, Tensor)
+    return tuple(x.to(module.weight.dtype) for x in inputs)
+
+
+def _merge_norms(parent: nn.Module) -> None:
+    """Every batch norm right behind a convolution of the same parent becomes part of it.
+
+    Children are taken to run in the order in which they are registered.
+    """
+    for (_, conv), (name, norm) in pairwise(list(parent.named_children())):
+        if isinstance(conv, nn.Conv2d) and isinstance(norm, (nn.BatchNorm2d, FrozenBatchNorm2d)):
+            _merge(conv, norm)
+            setattr(parent, name, nn.Identity())
+
+
+def _merge(conv: nn.Conv2d, norm: nn.BatchNorm2d | FrozenBatchNorm2d) -> None:
+    assert isinstance(norm.running_mean, Tensor) and isinstance(norm.running_var, Tensor)
+    weight, bias = fuse_conv_bn_weights(
+        conv.weight, conv.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
+    )
+    conv.weight, conv.bias = weight, bias
