@@ -9,7 +9,7 @@ same work, pasting masks into the image, stands beside it. --batches are cameras
 
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -153,7 +153,7 @@ def _paste(point: Point, device: str, seconds: float) -> Runs:
     return _repeat(run, device, seconds)
 
 
-def _repeat(run, device: str, seconds: float) -> Runs:
+def _repeat(run: Callable[[], tuple[float, dict[str, float]]], device: str, seconds: float) -> Runs:
     run()
     reset_peak_memory(device)
     runs: Runs = []

@@ -36,6 +36,7 @@ from threshold import NODE_THRESHOLD, typical_threshold
 from seg_node.precision import choose_precision
 
 CAMERA_HZ = 30.0
+LEAST_HZ = 0.1
 PICTURES = 8
 COLUMNS = (
     *map(text_of, ("family", "size", "device", "precision")),
@@ -108,7 +109,7 @@ def measure(options: Options, effort: Effort, folder: Path) -> Iterator[Row]:
 def _search(node: NodeProcess, folder: Path, effort: Effort) -> Row:
     """The peak, and what is seen at a camera's rate, or at the peak's where that is lower.
 
-    Raises RuntimeError when not even half of what a flood gives is sustained.
+    Raises RuntimeError when no rate is sustained.
     """
     first = _play(node, folder, CAMERA_HZ, effort.seconds)
     if first.sustained:
@@ -124,8 +125,11 @@ def _search(node: NodeProcess, folder: Path, effort: Effort) -> Row:
             low, best = (low + high) / 2, tried
         else:
             high = (low + high) / 2
-    if best is None:
-        raise RuntimeError(f"no rate from {low:.1f} Hz on is sustained; is the machine busy?")
+    while best is None:
+        if low < LEAST_HZ:
+            raise RuntimeError(f"not even {2 * low:.1f} images a second are sustained; is the machine busy?")
+        tried, low = _play(node, folder, low, effort.seconds), low / 2
+        best = tried if tried.sustained else None
     return {"peak_fps": round(best.served_hz, 2), **_figures(first if first.sustained else best)}
 
 
