@@ -4,79 +4,14 @@ import argparse
 import importlib
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from seg_node import __version__
-
-SEGMENT_HELP = """\
-Segments images, a video or a ROS bag with a model, without ROS.
-
-writes into DIR:
-  instances.json   COCO results: one entry an instance, best first within an image, images in input order
-                   (file_name, image_id, category_id, category_name, bbox, score, segmentation as
-                   compressed RLE); frames of a video or bag also have stamp_ns
-  panoptic.json, panoptic/*.png
-                   COCO panoptic format, where the model knows stuff classes
-  annotated/*      every image with its objects drawn, under its own name; for a video or bag one video.
-                   Drawn are instances scored over 0.5, or all with --score-threshold
-
-image_id is the number in a file name made of digits (000000000139.jpg: 139), else 1, 2, 3 …
-category_id is the class id of the model's checkpoint, as in the ROS messages, and not always COCO's.
-Results of an earlier run in DIR are replaced. After Ctrl-C the results so far are written.
-Images are turned upright as their EXIF orientation says, as cv2.imread and Detectron2 do; sizes and
-coordinates are those of the upright image.
-An image that cannot be read is named and left out; the exit status is then 1."""
-
-EVALUATE_HELP = """\
-Compares a model's answers with ground truth in COCO's formats and prints a table. Classes are matched by
-name, upper and lower case alike: those known to both sides are scored, the others are listed.
-
-writes into DIR:
-  evaluation.json  mask_ap, mask_ap50, box_ap, box_ap50 with --coco (COCO's AP, by pycocotools);
-                   pq, sq, rq of all, things and stuff with --panoptic (as panopticapi computes them);
-                   all from 0 to 1; per_class, classes, images, images_left_out, median_ms, device, model,
-                   ground_truth, date, versions
-  instances.json   what was predicted, as COCO results in the ground truth's category ids, with --coco
-  panoptic.json, panoptic/*.png
-                   what was predicted, in COCO's panoptic format, with --panoptic
-
-The model's own thresholds, those of its reference, are used: AP is higher the lower the score threshold.
-Ground truth segments of classes that the model does not know are neither hit nor missed, but a prediction on
-top of them is as wrong as elsewhere. Predicted segments of classes that the ground truth does not know are
-left out: their pixels are void. The ground truth is taken to be complete for each of its classes.
-An image that is missing, cannot be read or has another size than the ground truth says is named and left
-out; the exit status is then 1."""
-
-TRAIN_HELP = """\
-Trains a Mask R-CNN on your own objects, or a Panoptic FPN where panoptic maps are given, from data in COCO's
-formats. --data begins a data set; --images, --panoptic, --panoptic-dir and --weight after it are its own. It
-may be given several times: the data sets are mixed. The same holds for --val.
-
-An image record may have "exhaustive_categories": [names], the categories of which every object is drawn
-(without it: all of the file's). Whatever else is in the picture is then not taken for background.
-
---classes names a YAML file with the classes to learn and the categories that mean each of them ("*": all
-others):
-  things: {cup: [mug, wine glass], food: [banana, apple], box: []}
-  stuff: {table: [dining table, table-merged], other: "*"}
-Without it the categories of the data are the classes.
-
-writes into DIR, and goes on from there when it is run again after an interruption:
-  model.safetensors     the model, for --weights and the node's model.weights
-  losses.csv, validation.csv, training.png
-                        the course of the training (the picture needs matplotlib)
-  last.pt               its state
-  validation/           the ground truth of --val in the model's classes, for seg_node evaluate
-
-With the same seed, steps and data a training can be repeated: on the CPU with OMP_NUM_THREADS=1 to the last
-bit, else but for rounding."""
-
-FETCH_HELP = """\
-Downloads published weights into $SEG_NODE_CACHE (default ~/.cache/seg_node) and checks their SHA-256.
-Nothing else in seg_node downloads: --weights NAME and the node's model.weights take them from there."""
+from seg_node.cli_help import EVALUATE_HELP, EXPORT_HELP, FETCH_HELP, SEGMENT_HELP, TRAIN_HELP
 
 # Subcommands that need ROS 2 and read their own arguments: the module whose main(arguments) runs them, help.
 ROS_COMMANDS = {
@@ -117,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_segment(commands)
     _add_evaluate(commands)
     _add_train(commands)
+    _add_export(commands)
     fetch = commands.add_parser(
         "fetch-weights",
         help="download published weights",
@@ -151,12 +87,18 @@ def _add_segment(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     segment.set_defaults(run=_segment)
 
 
-def _add_model_options(command: argparse.ArgumentParser) -> None:
-    """Of the commands that run a model and write a folder."""
+def _add_model(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
     add("--model", default="auto", metavar="FAMILY", help="model family (default: auto)")
     add("--weights", metavar="FILE", help="checkpoint file, or a name known to fetch-weights")
     add("--config", metavar="FILE", help="the checkpoint's own config, where its family has one")
+    add("--device", default="auto", help="cpu, cuda, cuda:N or auto (default: auto)")
+
+
+def _add_model_options(command: argparse.ArgumentParser) -> None:
+    """Of the commands that run a model and write a folder."""
+    add = command.add_argument
+    _add_model(command)
     add("--labels", metavar="FILE", help="YAML with the classes' names: things, stuff")
     add("--out", required=True, type=Path, metavar="DIR", help="folder for the results")
     add(
@@ -165,7 +107,12 @@ def _add_model_options(command: argparse.ArgumentParser) -> None:
         metavar="X",
         help="leave out instances scored at or below X, 0 to 1 (default: that of the model's reference)",
     )
-    add("--device", default="auto", help="cpu, cuda, cuda:N or auto (default: auto)")
+    add(
+        "--precision",
+        metavar="P",
+        help="exact, fp32, bf16, fp16 or auto, the fastest (default: exact, or that of --engine)",
+    )
+    add("--engine", metavar="FILE", help="what seg_node export wrote for this model and image size")
 
 
 def _add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -261,6 +208,54 @@ def _add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     train.set_defaults(run=_train)
 
 
+def _add_export(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    export = commands.add_parser(
+        "export",
+        help="compile a model for one image size",
+        description=EXPORT_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = export.add_argument
+    add("--out", required=True, type=Path, metavar="FILE", help="ends in .pt2 or .onnx")
+    add(
+        "--size",
+        required=True,
+        type=_read_size,
+        metavar="WIDTHxHEIGHT",
+        help="of the camera's images, as in 640x480",
+    )
+    _add_model(export)
+    add(
+        "--precision",
+        default="auto",
+        metavar="P",
+        help="fp32, bf16, fp16 or auto: the fastest for a .pt2, fp32 for an .onnx (default: auto)",
+    )
+    export.set_defaults(run=_export)
+
+
+def _read_size(text: str) -> tuple[int, int]:
+    """ "640x480" → (480, 640)."""
+    match = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text)
+    if not match:
+        raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT in pixels, such as 640x480")
+    return int(match[2]), int(match[1])
+
+
+def _export(options: argparse.Namespace) -> int:
+    from seg_node.export import export
+
+    return export(
+        options.out,
+        options.size,
+        family=options.model,
+        weights=options.weights,
+        config=options.config,
+        precision=options.precision,
+        device=options.device,
+    )
+
+
 def _train(options: argparse.Namespace) -> int:
     from seg_node.training.dataset import DataSet
     from seg_node.training.train import train
@@ -299,6 +294,8 @@ def _segment(options: argparse.Namespace) -> int:
         config=options.config,
         labels=options.labels,
         device=options.device,
+        precision=options.precision,
+        engine=options.engine,
         score_threshold=options.score_threshold,
         classes=[name.strip() for name in options.classes.split(",")] if options.classes else None,
         topic=options.topic,
@@ -319,6 +316,8 @@ def _evaluate(options: argparse.Namespace) -> int:
         config=options.config,
         labels=options.labels,
         device=options.device,
+        precision=options.precision,
+        engine=options.engine,
         score_threshold=options.score_threshold,
         limit=options.limit,
     )

@@ -19,6 +19,7 @@ from seg_node import __version__
 from seg_node.average_precision import check_pycocotools
 from seg_node.engine import Engine, choose_device
 from seg_node.evaluation_table import evaluation_table
+from seg_node.exported import open_engine
 from seg_node.ground_truth import (
     InstanceTruth,
     PanopticTruth,
@@ -49,6 +50,8 @@ def evaluate(
     config: str | Path | None = None,
     labels: str | Path | None = None,
     device: str = "auto",
+    precision: str | None = None,
+    engine: str | Path | None = None,
     score_threshold: float | None = None,
     limit: int | None = None,
 ) -> int:
@@ -57,6 +60,7 @@ def evaluate(
     images: folder of the images. coco: ground truth of instances. panoptic, panoptic_dir: ground truth of
     panoptic maps, JSON and PNG; without panoptic_dir the folder beside the JSON that has its name.
     limit: only that many images, the first ones, are taken.
+    precision, engine: those of `Predictor`.
 
     Returns the exit status: 1 when some image had to be left out, else 0.
     Raises ValueError, FileNotFoundError or RuntimeError for what the user can mend.
@@ -71,16 +75,17 @@ def evaluate(
     if instance_truth:
         scorers.append(InstanceScorer(instance_truth, model.labels))
     make_folder(out)
-    engine = Engine(model, choose_device(device))
-    stage_ms, left_out = _run(engine, options, images, todo, scorers)
-    given = {"family": family, "weights": weights, "config": config, "labels": labels}
+    runner = open_engine(model, choose_device(device), precision, engine)
+    stage_ms, left_out = _run(runner, options, images, todo, scorers)
+    given = {"family": family, "weights": weights, "config": config, "labels": labels, "engine": engine}
     report = {
         "scale": SCALE,
         "model": {name: None if value is None else str(value) for name, value in given.items()},
         "ground_truth": _ground_truth(images, coco, panoptic, panoptic_dir),
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "versions": _versions(),
-        "device": engine.device_name,
+        "device": runner.device_name,
+        "precision": runner.precision,
         "score_threshold": options.score_threshold,
         "images": len(todo) - len(left_out),
         "images_left_out": left_out,

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seg_node.draw import draw_segmentation
-from seg_node.engine import Engine, choose_device
+from seg_node.engine import choose_device
+from seg_node.exported import open_engine
 from seg_node.models.load import load_model
 from seg_node.types import Frame, LabelSet, PanopticSegments, Segmentation
 
@@ -89,12 +90,16 @@ class Predictor:
         family: str = "auto",
         labels: str | Path | None = None,
         device: str = "auto",
+        precision: str | None = None,
+        engine: str | Path | None = None,
         score_threshold: float | None = None,
         classes: Iterable[str] | None = None,
     ) -> None:
         """Loads the model; the first four are those of `load_model`, which says what it raises.
 
         device: see `choose_device`. score_threshold: instances scored at or below it are left out.
+        precision: see `choose_precision`; None: exact, or that of `engine`.
+        engine: a file of `seg_node export` for images of one size; see `load_exported`, also for errors.
         classes: names of those to keep. Raises ValueError for an unknown name.
         """
         model = load_model(family, weights, config, labels)
@@ -109,11 +114,11 @@ class Predictor:
             options = replace(options, classes=model.labels.ids(classes))
         self.options = replace(options, panoptic=True)
         self.labels = model.labels
-        self._engine = Engine(model, choose_device(device))
+        self._engine = open_engine(model, choose_device(device), precision, engine)
 
     def __repr__(self) -> str:
         kinds = f"{len(self.labels.things)} classes of things, {len(self.labels.stuff)} of stuff"
-        return f"Predictor({kinds}, on {self._engine.device_name})"
+        return f"Predictor({kinds}, on {self._engine.device_name}, {self._engine.precision})"
 
     def __call__(self, image: NDArray[np.uint8]) -> Prediction:
         """Segments an image, uint8 (H, W, 3), BGR as cv2.imread gives. Raises ValueError for another form."""

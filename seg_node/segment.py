@@ -7,7 +7,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from seg_node.engine import Engine, choose_device
+from seg_node.engine import choose_device
+from seg_node.exported import open_engine
 from seg_node.models.load import load_model
 from seg_node.result_folder import ResultFolder, make_folder, remove_old_results
 from seg_node.sources import open_source
@@ -28,12 +29,15 @@ def segment(
     config: str | Path | None = None,
     labels: str | Path | None = None,
     device: str = "auto",
+    precision: str | None = None,
+    engine: str | Path | None = None,
     score_threshold: float | None = None,
     classes: Iterable[str] | None = None,
     topic: str | None = None,
 ) -> int:
     """Segments the inputs, writes the folder `out` (see `seg_node segment --help`) and prints a table.
 
+    The model, precision and engine are those of `Predictor`.
     Returns the exit status: 130 after Ctrl-C, 1 when some input could not be read, else 0.
     Raises ValueError, FileNotFoundError or RuntimeError for what the user can mend.
     """
@@ -49,7 +53,7 @@ def segment(
     make_folder(out)
     model = load_model(family, weights, config, labels)
     options = _options(model.default_options, model.labels, score_threshold, classes)
-    engine = Engine(model, choose_device(device))
+    runner = open_engine(model, choose_device(device), precision, engine)
     draw_above = READABLE_SCORE if score_threshold is None else score_threshold
     unit = "image" if source.kind == "images" else "frame"
     remove_old_results(out, inputs)
@@ -57,13 +61,14 @@ def segment(
     stopped = False
     try:
         for name, frame in tqdm(source.frames, total=source.count, unit=unit):
-            results.add(name, frame, engine.segment(frame, options))
+            results.add(name, frame, runner.segment(frame, options))
     except KeyboardInterrupt:
         stopped = True
     finally:  # what there is, is written after any error
         results.finish()
     of_how_many = f" of {source.count}" if source.count else ""
-    print(results.table(unread, engine.device_name, f"{of_how_many}, stopped by Ctrl-C" if stopped else ""))
+    device_name = f"{runner.device_name}, {runner.precision}"
+    print(results.table(unread, device_name, f"{of_how_many}, stopped by Ctrl-C" if stopped else ""))
     if stopped:
         return INTERRUPTED
     return 1 if unread else 0

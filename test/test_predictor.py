@@ -72,7 +72,7 @@ def test_importing_the_package_does_not_load_torch() -> None:
 def test_it_says_in_one_line_what_it_is_and_found(thin_checkpoint: Checkpoint, image: np.ndarray) -> None:
     weights, config = thin_checkpoint
     predictor = Predictor(config, weights, device="cpu")
-    assert repr(predictor) == "Predictor(80 classes of things, 0 of stuff, on cpu)"
+    assert repr(predictor) == "Predictor(80 classes of things, 0 of stuff, on cpu, exact)"
     found = predictor(image)
     assert repr(found).startswith(f"Prediction({len(found.scores)} objects in 120x90: {found.names[0]} ")
     assert len(repr(found)) < 300 and "\n" not in repr(found)

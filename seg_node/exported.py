@@ -1,0 +1,133 @@
+"""Files of `seg_node export` in the place of the part of a network that they were made from."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seg_node.engine import Engine
+from seg_node.export_info import (
+    METADATA_KEY,
+    ExportInfo,
+    check_fits,
+    describe_machine,
+    network_of,
+    read_package_info,
+)
+from seg_node.models.model import SegmentationModel
+from seg_node.onnx_runner import OnnxRunner, read_onnx_metadata
+
+logger = logging.getLogger(__name__)
+
+Model = SegmentationModel[Any, Any]
+Run = Callable[[Tensor], tuple[Tensor, ...]]
+
+
+class Exported:
+    """A network's `dense`, compiled for one size of its input."""
+
+    def __init__(self, path: Path, info: ExportInfo, run: Run) -> None:
+        self._path = path
+        self._info = info
+        self._run = run
+
+    def __call__(self, pixels: Tensor, panoptic: bool = True) -> tuple[Tensor, ...]:
+        """pixels: float32 (N, 3, H, W). Every output of the network, also the one for panoptic maps.
+
+        Raises ValueError for another size than it was exported for.
+        """
+        if pixels.shape[-2:] != self._info.input_size:
+            raise ValueError(
+                f"{self._path}: exported for camera images of {_size(self._info.camera_size)} (network input "
+                f"{_size(self._info.input_size)}), but this image makes an input of "
+                f"{_size(pixels.shape[-2:])}; export a file for it: seg_node export --size WIDTHxHEIGHT …"
+            )
+        images = [self._run(image) for image in pixels.split(1)]
+        return tuple(torch.cat(maps) for maps in zip(*images, strict=True)) if len(images) > 1 else images[0]
+
+
+def open_engine(
+    model: Model, device: torch.device, precision: str | None = None, exported: str | Path | None = None
+) -> Engine:
+    """The model's engine, with an exported file where one is given.
+
+    precision: see `choose_precision`; None: exact, or with a file the file's.
+    """
+    if exported is None:
+        return Engine(model, device, precision or "exact")
+    return Engine(model, device, load_exported(exported, model, device, precision or "auto").precision)
+
+
+def load_exported(
+    path: str | Path, model: Model, device: torch.device, precision: str = "auto"
+) -> ExportInfo:
+    """Replaces `model.network.dense` by the file's; everything behind it stays.
+
+    model: as it was loaded: before its engine, which changes the weights, is made. The engine's precision
+    must be the one of the answer. An .onnx file is data; a .pt2 is machine code, which runs: load your own.
+
+    precision: "auto" for the file's, else what it must be.
+    Raises FileNotFoundError; ValueError for a file of another model, precision or machine; RuntimeError when
+    a library is missing.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such exported file; make it with seg_node export --out {path} …")
+    network = network_of(model)
+    try:
+        info = _read_info(path)
+        check_fits(info, model)
+        if precision not in ("auto", info.precision):
+            raise ValueError(f"exported in {info.precision}, but precision is {precision}")
+        if info.machine:
+            _check_machine(info, device)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}; export a file for this: seg_node export --help") from error
+    run, by = _open(path, info, device)
+    network.dense = Exported(path, info, run)  # type: ignore[assignment]  # a function, and not a module
+    logger.info(
+        "%s: the network's dense part in %s, by %s, for camera images of %s",
+        path,
+        info.precision,
+        by,
+        _size(info.camera_size),
+    )
+    return info
+
+
+def _read_info(path: Path) -> ExportInfo:
+    if path.suffix != ".onnx":
+        return read_package_info(path)
+    text = read_onnx_metadata(path, METADATA_KEY)
+    if text is None:
+        raise ValueError("not written by seg_node export")
+    return ExportInfo.from_json(text)
+
+
+def _check_machine(info: ExportInfo, device: torch.device) -> None:
+    here = describe_machine(device)
+    if info.machine != here:
+        raise ValueError(f"compiled for {info.machine}, not for {here}")
+    if info.torch != torch.__version__:
+        raise ValueError(f"compiled with PyTorch {info.torch}, but this is {torch.__version__}")
+
+
+def _open(path: Path, info: ExportInfo, device: torch.device) -> tuple[Run, str]:
+    """What runs the file, and its name for people."""
+    if path.suffix == ".onnx":
+        runner = OnnxRunner(path, device, info.precision)
+        return runner, f"ONNX Runtime ({runner.provider})"
+    from torch._inductor import aoti_load_package
+
+    index = -1 if device.type == "cpu" else device.index or 0
+    package = aoti_load_package(str(path), device_index=index)
+    # compiled for this order in memory; another one would be read wrongly without an error
+    return lambda pixels: tuple(package(pixels.contiguous(memory_format=torch.channels_last))), "AOTInductor"
+
+
+def _size(size: tuple[int, ...]) -> str:
+    height, width = size
+    return f"{width}x{height}"

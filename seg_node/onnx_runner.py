@@ -1,0 +1,116 @@
+"""An ONNX file as a function of tensors, through ONNX Runtime: on the CPU, CUDA or TensorRT."""
+
+import importlib
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seg_node.fetch import cache_folder
+from seg_node.precision import Precision
+
+logger = logging.getLogger(__name__)
+
+_TENSORRT, _CUDA = "TensorrtExecutionProvider", "CUDAExecutionProvider"
+_CPU = "CPUExecutionProvider"
+# ONNX's names of the types that a network gives or takes
+_TYPES = {"tensor(float)": (torch.float32, np.float32), "tensor(float16)": (torch.float16, np.float16)}
+
+
+class OnnxRunner:
+    """One input of a fixed shape; every output is a tensor on the same device."""
+
+    def __init__(self, path: Path, device: torch.device, precision: Precision) -> None:
+        """Raises RuntimeError when ONNX Runtime is missing, or cannot use the device."""
+        self._session = _open(path, _providers(device, precision))
+        self._device = device
+        self.provider: str = self._session.get_providers()[0]
+        if device.type == "cuda" and self.provider == _CPU:
+            raise RuntimeError(
+                f"{path}: ONNX Runtime could not start CUDA (its messages above say why); "
+                "mend it, or choose device cpu"
+            )
+
+    def __call__(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        """pixels: float32 (1, 3, H, W)."""
+        pixels = pixels.contiguous()
+        binding = self._session.io_binding()
+        binding.bind_input(self._session.get_inputs()[0].name, *self._place(pixels, np.float32))
+        outputs = []
+        for output in self._session.get_outputs():
+            dtype, numpy_type = _TYPES[output.type]
+            outputs.append(torch.empty(output.shape, dtype=dtype, device=self._device))
+            binding.bind_output(output.name, *self._place(outputs[-1], numpy_type))
+        if self._device.type == "cuda":  # ONNX Runtime has a stream of its own
+            torch.cuda.current_stream(self._device).synchronize()
+        self._session.run_with_iobinding(binding)
+        binding.synchronize_outputs()
+        return tuple(outputs)
+
+    def _place(self, tensor: Tensor, numpy_type: type) -> tuple[Any, ...]:
+        """Where it lies, as ONNX Runtime wants to be told."""
+        index = self._device.index or 0
+        return self._device.type, index, numpy_type, tuple(tensor.shape), tensor.data_ptr()
+
+
+def read_onnx_metadata(path: Path, key: str) -> str | None:
+    """A text that the file carries. Raises ValueError for a file of another kind, RuntimeError as above."""
+    try:
+        session = _open(path, [_CPU], optimised=False)
+    except RuntimeError:
+        raise
+    except Exception as error:  # its exceptions have no common class
+        raise ValueError(f"not an ONNX file ({str(error).splitlines()[0]})") from error
+    text: str | None = session.get_modelmeta().custom_metadata_map.get(key)
+    return text
+
+
+def _open(path: Path, providers: list[Any], optimised: bool = True) -> Any:
+    runtime = _onnxruntime()
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    # threads that spin take the cores from torch's, which work next
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    if not optimised:
+        options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return runtime.InferenceSession(path, options, providers=providers)
+
+
+def _onnxruntime() -> Any:
+    try:
+        return importlib.import_module("onnxruntime")
+    except ImportError as error:
+        raise RuntimeError(
+            "an .onnx file needs ONNX Runtime: pip install onnxruntime (onnxruntime-gpu for an NVIDIA GPU)"
+        ) from error
+
+
+def _providers(device: torch.device, precision: Precision) -> list[Any]:
+    """Execution providers for the device, the preferred one first."""
+    if device.type == "cpu":
+        return [_CPU]
+    available = _onnxruntime().get_available_providers()
+    if not {_TENSORRT, _CUDA} & set(available):
+        raise RuntimeError(
+            f"this ONNX Runtime has no CUDA ({', '.join(available)}): pip install onnxruntime-gpu, "
+            "or choose device cpu"
+        )
+    index = device.index or 0
+    cache = cache_folder() / "tensorrt"
+    settings = {
+        _TENSORRT: {
+            "device_id": index,
+            "trt_fp16_enable": precision == "fp16",
+            "trt_engine_cache_enable": True,  # building takes minutes
+            "trt_engine_cache_path": str(cache),
+        },
+        _CUDA: {"device_id": index},
+    }
+    if _TENSORRT in available:
+        cache.mkdir(parents=True, exist_ok=True)
+        logger.info("TensorRT: its engine is built now, which may take minutes, or read from %s", cache)
+    return [*((name, values) for name, values in settings.items() if name in available), _CPU]
