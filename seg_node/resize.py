@@ -95,7 +95,7 @@ def _taps(index: NDArray[np.int64], weight: NDArray[np.int32], dim: int, device:
 def _pillow_starts_with_rows(before: tuple[int, int], after: tuple[int, int]) -> bool:
     """Whether the installed Pillow resizes rows first; which images it does so with depends on its version.
 
-    It is asked once a size, with noise on which the orders differ. Columns come first unless the height shrinks.
+    Asked once a size, with noise on which the orders differ. Columns come first unless the height shrinks.
     """
     if after[0] >= before[0] or after[1] == before[1]:
         return False

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
-from seg_node.prepare import InputSpec, prepare_frames
+from seg_node.prepare import InputSpec, prepare_frames, write_pixels
 from seg_node.types import Channels, Frame
 
 CPU = torch.device("cpu")
@@ -94,3 +94,29 @@ def test_a_batch_is_padded_to_its_largest_image() -> None:
 def test_a_frame_without_pixels_is_refused() -> None:
     with pytest.raises(ValueError, match="0 rows and 5 columns"):
         prepare_frames([Frame(np.zeros((0, 5, 3), np.uint8), "bgr")], SPEC, CPU)
+
+
+@pytest.mark.parametrize("resize", ["torchvision", "torch"])
+@pytest.mark.parametrize("channels", ["rgb", "bgr", "rgba", "mono"])
+@pytest.mark.parametrize("size", [(60, 80), (300, 211), (1, 1)])
+def test_faster_preparation_differs_by_less_than_a_twentieth_of_a_grey_level(
+    resize: str, channels: Channels, size: tuple[int, int]
+) -> None:
+    spec = InputSpec(resize=resize, min_size=96, max_size=160)  # type: ignore[arg-type]
+    rgb = random_image(*size)
+    pixels = {"mono": rgb[..., 0], "rgba": cv2.cvtColor(rgb, cv2.COLOR_RGB2RGBA)}.get(channels, rgb)
+    exact, fast = (prepare_frames([Frame(pixels, channels)] * 2, spec, CPU, exact) for exact in (True, False))
+    assert fast.sizes == exact.sizes
+    assert fast.pixels.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(fast.pixels, exact.pixels, atol=3e-4, rtol=0)
+
+
+@pytest.mark.parametrize("resize", ["torchvision", "torch", "pillow", "opencv"])
+@pytest.mark.parametrize("exact", [True, False])
+def test_images_of_one_size_prepared_together_are_those_prepared_alone(resize: str, exact: bool) -> None:
+    spec = InputSpec(resize=resize, min_size=96, max_size=160)  # type: ignore[arg-type]
+    images = np.random.default_rng(0).integers(0, 256, (3, 70, 90, 3), np.uint8)
+    expected = prepare_frames([Frame(image, "bgr") for image in images], spec, CPU, exact).pixels
+    pixels = torch.zeros_like(expected)
+    write_pixels(pixels, torch.from_numpy(images), "bgr", spec, exact)
+    assert torch.equal(pixels, expected)

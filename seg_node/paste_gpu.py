@@ -1,0 +1,124 @@
+"""Mask probabilities on a small grid over each box → masks at image resolution, made on the boxes' device.
+
+All pixels of all boxes in one pass, each inside its box and the image, as bytes one after the other: on CUDA a
+Triton kernel, without Triton the same arithmetic as a torch function. One byte a pixel, because the host would
+take longer to unpack bits than the larger download takes.
+Equal to `seg_node.paste` but for pixels whose probability is within 1e-5 of the threshold.
+"""
+
+from importlib.util import find_spec
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from seg_node.crop import tight_crop
+from seg_node.types import MaskCrop
+
+PasteRule = Literal["resize", "sample"]
+
+
+def paste_on_device(
+    mask_probs: Tensor, boxes_xyxy: Tensor, image_size: tuple[int, int], threshold: float, rule: PasteRule
+) -> list[MaskCrop]:
+    """The pixels of each object, cropped to the smallest rectangle that holds them.
+
+    mask_probs: (N, M, M) float. boxes_xyxy: (N, 4) float, pixels of the image, on the same device.
+    threshold: a pixel belongs to the object at or above it.
+    rule: "resize" as `paste_masks`; "sample" as `paste_sampled_masks`, where a box without area has no pixels.
+    The host waits twice: for N rectangles, as memory for the pixels must be asked for, and for the pixels.
+    """
+    if len(boxes_xyxy) == 0:
+        return []
+    origins, rects = place_boxes(boxes_xyxy.float(), mask_probs.shape[-1], image_size, rule)
+    on_host = rects.cpu().numpy()
+    total = int(on_host[-1, 4])
+    if total == 0:
+        return [MaskCrop.empty()] * len(on_host)
+    padded = F.pad(mask_probs.float(), (1, 1, 1, 1)).contiguous()  # (N, M+2, M+2)
+    if padded.is_cuda and find_spec("triton"):
+        from seg_node import paste_kernel
+
+        largest = int((on_host[:, 2] * on_host[:, 3]).max())
+        pixels = paste_kernel.paste_pixels(
+            padded, origins, rects, total, largest, threshold, rule == "sample"
+        )
+    else:
+        pixels = paste_pixels(padded, origins, rects, total, threshold, rule == "sample")
+    return _crops(on_host, pixels)
+
+
+def place_boxes(
+    boxes: Tensor, grid: int, image_size: tuple[int, int], rule: PasteRule
+) -> tuple[Tensor, Tensor]:
+    """Where the masks' grids lie and which pixels of the image they can touch.
+
+    Returns float32 (N, 4): x, y, width and height of each grid (for "resize" enlarged by a cell around it, in
+    whole pixels), and int64 (N, 5): left, top, width and height of its visible rectangle, and the number of all
+    pixels up to its end.
+    """
+    low, high = boxes[:, :2], boxes[:, 2:]
+    if rule == "resize":
+        half, centre = (high - low) * 0.5 * ((grid + 2) / grid), (high + low) * 0.5
+        low, high = (centre - half).trunc(), (centre + half).trunc() + 1
+        first, last = low, high
+    else:
+        first, last = low.floor() - 1, high.ceil() + 1
+    first = first.clamp(min=0)
+    last = torch.stack((last[:, 0].clamp(max=image_size[1]), last[:, 1].clamp(max=image_size[0])), dim=1)
+    some = (high > low).all(1, keepdim=True) & (last > first).all(1, keepdim=True)
+    size = torch.where(some, last - first, 0).to(torch.int64)
+    ends = size.prod(1, keepdim=True).cumsum(0)
+    return torch.cat((low, high - low), dim=1), torch.cat((first.to(torch.int64), size, ends), dim=1)
+
+
+def paste_pixels(
+    padded: Tensor, origins: Tensor, rects: Tensor, total: int, threshold: float, sample: bool
+) -> Tensor:
+    """uint8 (total,): 1 where the probability reaches the threshold, row by row of each rectangle.
+
+    padded: float32 (N, M+2, M+2), zeros around the grid. origins, rects: see `place_boxes`.
+    """
+    left, top, width, height, ends = rects.unbind(1)
+    counts = width * height
+    thing = torch.repeat_interleave(torch.arange(len(rects), device=rects.device), counts, output_size=total)
+    at = torch.arange(total, device=rects.device) - (ends - counts)[thing]
+    row = at // width[thing]
+    pixel = torch.stack((left[thing] + at - row * width[thing], top[thing] + row), dim=1).to(torch.float32)
+    grid = padded.shape[-1]
+    low, high, fraction = _neighbours(pixel, origins[thing, :2], origins[thing, 2:], grid, sample)
+    (x0, y0), (x1, y1), (fx, fy) = low.unbind(1), high.unbind(1), fraction.unbind(1)
+    upper = padded[thing, y0, x0] * (1 - fx) + padded[thing, y0, x1] * fx
+    lower = padded[thing, y1, x0] * (1 - fx) + padded[thing, y1, x1] * fx
+    return (upper * (1 - fy) + lower * fy >= threshold).to(torch.uint8)
+
+
+def _neighbours(
+    pixel: Tensor, origin: Tensor, extent: Tensor, grid: int, sample: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The two cells of the padded grid beside a pixel's centre, and its place between them, 0 … 1."""
+    if sample:
+        place = ((((pixel + 0.5 - origin) / extent * 2 - 1) + 1) * (grid - 2) - 1) * 0.5
+        first = place.floor().to(torch.int64) + 1  # the zeros beyond the grid are its first and last cell
+    else:
+        place = ((pixel - origin + 0.5) * (grid / extent) - 0.5).clamp(min=0)
+        first = place.floor().to(torch.int64)
+    fraction = place - place.floor()
+    return first.clamp(0, grid - 1), (first + 1).clamp(0, grid - 1), fraction
+
+
+def _crops(rects: NDArray[np.int64], pixels: Tensor) -> list[MaskCrop]:
+    if pixels.is_cuda:
+        host = torch.empty(pixels.shape, dtype=torch.uint8, pin_memory=True)
+        host.copy_(pixels, non_blocking=True)
+        torch.cuda.current_stream(pixels.device).synchronize()
+        pixels = host
+    masks = pixels.numpy().view(np.bool_)
+    crops = []
+    for left, top, width, height, end in rects.tolist():
+        mask = masks[end - width * height : end].reshape(height, width)
+        crops.append(tight_crop(mask, left, top) if mask.size else MaskCrop.empty())
+    return crops
