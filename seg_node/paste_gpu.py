@@ -1,8 +1,8 @@
 """Mask probabilities on a small grid over each box → masks at image resolution, made on the boxes' device.
 
-All pixels of all boxes in one pass, each inside its box and the image, as bytes one after the other: on CUDA a
-Triton kernel, without Triton the same arithmetic as a torch function. One byte a pixel, because the host would
-take longer to unpack bits than the larger download takes.
+All pixels of all boxes in one pass, only inside boxes and image, as bytes one after the other: on CUDA a
+Triton kernel, without Triton the same arithmetic as a torch function. One byte a pixel: unpacking bits on the
+host costs about what their smaller download saves (0.06 ms for 20 objects of 200 x 200 pixels).
 Equal to `seg_node.paste` but for pixels whose probability is within 1e-5 of the threshold.
 """
 
@@ -28,7 +28,7 @@ def paste_on_device(
 
     mask_probs: (N, M, M) float. boxes_xyxy: (N, 4) float, pixels of the image, on the same device.
     threshold: a pixel belongs to the object at or above it.
-    rule: "resize" as `paste_masks`; "sample" as `paste_sampled_masks`, where a box without area has no pixels.
+    rule: "resize" as `paste_masks`; "sample" as `paste_sampled_masks`, where no area means no pixels.
     The host waits twice: for N rectangles, as memory for the pixels must be asked for, and for the pixels.
     """
     if len(boxes_xyxy) == 0:
@@ -57,8 +57,8 @@ def place_boxes(
     """Where the masks' grids lie and which pixels of the image they can touch.
 
     Returns float32 (N, 4): x, y, width and height of each grid (for "resize" enlarged by a cell around it, in
-    whole pixels), and int64 (N, 5): left, top, width and height of its visible rectangle, and the number of all
-    pixels up to its end.
+    whole pixels), and int64 (N, 5): left, top, width and height of its visible rectangle, and how many pixels
+    there are up to its end.
     """
     low, high = boxes[:, :2], boxes[:, 2:]
     if rule == "resize":

@@ -86,7 +86,8 @@ def prepare_frames(
     """One batch of the frames, on the device; padded to the largest of them.
 
     exact: False lays the pixels out as channels_last, and on a CPU lets OpenCV do the float resizing: faster,
-    and normalised pixels change by up to 3e-4.
+    and normalised pixels change by up to 5e-4 in
+    an image of 1280 columns, where float32 rounds the places between pixels.
     Raises ValueError for a frame without pixels.
     """
     for frame in frames:
@@ -153,7 +154,7 @@ def _normalise(image: Tensor, spec: InputSpec, swapped: bool) -> Tensor:
     pixel_max, mean, std = _constants(spec, swapped, image.shape[2], image.device)
     rows = image.view(-1, image.shape[2] * 3)
     if spec.pixel_max != 1:
-        rows.div_(pixel_max)
+        rows.div_(pixel_max if rows.is_cuda else spec.pixel_max)
     rows.sub_(mean).div_(std)
     return image
 
@@ -180,6 +181,8 @@ def _interpolate(image: Tensor, size: tuple[int, int], exact: bool) -> Tensor:
         return torch.from_numpy(np.stack([cv2.resize(each.numpy(), size[::-1]) for each in image]))
     # channels stay innermost in memory: twice as fast, the same to the last bit
     planes = image.permute(0, 3, 1, 2)
+    if len(planes) == 1 and not image.is_cuda:
+        planes = planes[0][None]  # no longer called channels_last, whose kernel takes three times as long
     return F.interpolate(planes, size=size, mode="bilinear", align_corners=False).permute(0, 2, 3, 1)
 
 
