@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from seg_node.models.download_crops import download_crops
 from seg_node.models.solo import masks as solo_masks
 from seg_node.models.solo.heads import grid_levels, points_nms, split_levels, with_coordinates
 from seg_node.models.solo.masks import (
@@ -13,6 +14,7 @@ from seg_node.models.solo.masks import (
     SoloPrediction,
     find_candidates,
     place_masks,
+    place_whole_masks,
     select_instances,
 )
 from seg_node.models.solo.settings import SoloSettings
@@ -163,6 +165,20 @@ def test_masks_are_enlarged_cropped_and_resized(
         else:
             assert mask.pixels.shape == (0, 0)
     assert place_masks(prediction, image_size, 4, 0.5)[1].area == 0
+
+
+@pytest.mark.parametrize("count", [0, 1, 40])
+@pytest.mark.parametrize("mask_stride", [4, None])
+def test_masks_placed_on_a_device_are_those_placed_one_by_one(count: int, mask_stride: int | None) -> None:
+    coarse = torch.randn((1, count, 6, 9)) if count else torch.zeros(1, 0, 6, 9)
+    probs = F.interpolate(coarse, size=(24, 40), mode="bicubic")[0].sigmoid() if count else coarse[0]
+    prediction = SoloPrediction(torch.zeros(count), torch.zeros(count), probs, (89, 150))
+    whole = place_whole_masks(prediction, (72, 131), mask_stride, 0.5)
+    one_by_one = place_masks(prediction, (72, 131), mask_stride, 0.5)
+    assert whole.shape == (count, 72, 131)
+    for found, mask in zip(download_crops(whole), one_by_one, strict=True):
+        # at most the last bit of a sum
+        assert np.count_nonzero(full(found, (72, 131)) != full(mask, (72, 131))) <= 1
 
 
 def test_adelaidet_s_stride_is_the_input_s_height_by_the_masks_rounded_up() -> None:

@@ -7,8 +7,15 @@ import torch.nn.functional as F
 from parity import full
 from torch import Tensor
 
+from seg_node.models.download_crops import download_crops
 from seg_node.models.yolact.detect import YolactPrediction
-from seg_node.models.yolact.masks import crop_windows, enlarge_masks, mix_prototypes, pixel_boxes
+from seg_node.models.yolact.masks import (
+    crop_windows,
+    enlarge_masks,
+    enlarge_whole_masks,
+    mix_prototypes,
+    pixel_boxes,
+)
 from seg_node.models.yolact.model import assemble_instances
 from seg_node.types import SegmentOptions
 
@@ -54,6 +61,16 @@ def test_masks_are_those_of_the_whole_map_enlarged(image_size: tuple[int, int], 
             assert all(edge.any() for edge in edges)
         else:
             assert mask.pixels.shape == (0, 0)
+
+
+@pytest.mark.parametrize("count", [0, 1, 40])
+def test_masks_enlarged_on_a_device_are_those_enlarged_in_their_windows(count: int) -> None:
+    probs = torch.rand(count, 16, 20)
+    boxes = torch.rand(count, 4) * 1.4 - 0.2
+    windows = crop_windows(boxes, (16, 20))
+    whole = download_crops(enlarge_whole_masks(probs, windows, (60, 95), 0.5))
+    for found, mask in zip(whole, enlarge_masks(probs, windows, (60, 95), 0.5), strict=True):
+        np.testing.assert_array_equal(full(found, (60, 95)), full(mask, (60, 95)))
 
 
 def test_pixels_near_the_threshold_are_decided_as_the_whole_map_decides_them() -> None:

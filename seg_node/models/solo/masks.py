@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from seg_node.crop import tight_crop
+from seg_node.models.solo.heads import bilinear
 from seg_node.models.solo.matrix_nms import hard_nms, matrix_nms
 from seg_node.models.solo.settings import SoloSettings
 from seg_node.types import MaskCrop, SegmentOptions
@@ -23,6 +24,8 @@ from seg_node.types import MaskCrop, SegmentOptions
 _CHUNK = 512
 # pixels multiplied at a time, so that few of the weights are zeros
 _TILE = 64
+# objects enlarged to whole images of float at a time
+_AT_A_TIME = 16
 
 
 @dataclass(frozen=True)
@@ -141,11 +144,29 @@ def place_masks(
     mask_stride: as in `SoloSettings`.
     """
     small_size, input_size = prediction.mask_probs.shape[-2:], prediction.input_size
-    stride = -(-input_size[0] // small_size[0]) if mask_stride is None else mask_stride
+    stride = _stride(prediction, mask_stride)
     rows, columns = (
         _resizing(*sizes, stride) for sizes in zip(small_size, input_size, image_size, strict=True)
     )
-    return [_place(probs, rows, columns, threshold) for probs in prediction.mask_probs.cpu()]
+    return [_place(probs, rows, columns, threshold) for probs in prediction.mask_probs]
+
+
+def place_whole_masks(
+    prediction: SoloPrediction, image_size: tuple[int, int], mask_stride: int | None, threshold: float
+) -> Tensor:
+    """As `place_masks` on a device that has the memory for it: bool (N, H, W)."""
+    small_size, (height, width) = prediction.mask_probs.shape[-2:], prediction.input_size
+    stride = _stride(prediction, mask_stride)
+    placed = []
+    for probs in prediction.mask_probs.split(_AT_A_TIME):
+        enlarged = bilinear(probs[:, None], [side * stride for side in small_size])[..., :height, :width]
+        placed.append(bilinear(enlarged, image_size)[:, 0] > threshold)
+    return torch.cat(placed)
+
+
+def _stride(prediction: SoloPrediction, mask_stride: int | None) -> int:
+    rows = prediction.mask_probs.shape[-2]
+    return -(-prediction.input_size[0] // rows) if mask_stride is None else mask_stride
 
 
 @dataclass(frozen=True)

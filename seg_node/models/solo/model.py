@@ -11,9 +11,16 @@ import torch
 from torch import Tensor, nn
 
 from seg_node.models.backbones import FeaturePyramid, ResNet
+from seg_node.models.download_crops import download_crops
 from seg_node.models.instances import assemble_segmentation, gather_instances, mask_bounds
 from seg_node.models.solo.heads import DecoupledSOLOHead, GridOutput, SOLOHead
-from seg_node.models.solo.masks import SoloPrediction, find_candidates, place_masks, select_instances
+from seg_node.models.solo.masks import (
+    SoloPrediction,
+    find_candidates,
+    place_masks,
+    place_whole_masks,
+    select_instances,
+)
 from seg_node.models.solo.settings import SoloSettings
 from seg_node.models.solo.solov2_head import SOLOv2Head
 from seg_node.prepare import InputSpec, ModelInput, prepare_frames
@@ -75,6 +82,10 @@ class SoloModel:
     def assemble(
         self, raw: SoloPrediction, image_size: tuple[int, int], options: SegmentOptions
     ) -> Segmentation:
-        masks = place_masks(raw, image_size, self.network.settings.mask_stride, options.mask_threshold)
+        stride = self.network.settings.mask_stride
+        if raw.mask_probs.is_cuda:
+            masks = download_crops(place_whole_masks(raw, image_size, stride, options.mask_threshold))
+        else:
+            masks = place_masks(raw, image_size, stride, options.mask_threshold)
         instances = gather_instances(mask_bounds(masks), raw.scores, raw.class_ids, masks, options.min_area)
         return assemble_segmentation(instances, None, image_size, self.labels, options)

@@ -4,7 +4,6 @@ Boxes are relative: 0 … 1 across the image. Sources: dbolya/yolact `yolact.py:
 `layers/box_utils.py: decode, jaccard`, `layers/functions/detection.py: Detect`.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -110,8 +109,10 @@ def _select_per_class(
     sorted_scores = sorted_scores[:, : settings.candidates_per_class]
     candidates = candidates[:, : settings.candidates_per_class]
     kept = fast_nms(boxes[candidates], options.nms_threshold) & (sorted_scores > options.score_threshold)
-    best = sorted_scores[kept].argsort(descending=True)[: options.max_instances]
-    return candidates[kept][best], wanted[:, None].expand_as(candidates)[kept][best]
+    places = kept.flatten().nonzero()[:, 0]  # once: a GPU is waited for
+    best = places[sorted_scores.flatten()[places].argsort(descending=True)[: options.max_instances]]
+    classes = wanted[:, None].expand_as(candidates)
+    return candidates.flatten()[best], classes.flatten()[best]
 
 
 def _select_across_classes(
@@ -120,16 +121,16 @@ def _select_across_classes(
     """As `_select_per_class`, but each box only as its best class, and all compete."""
     best_scores, class_ids = scores.max(dim=0)
     candidates = best_scores.argsort(descending=True)[: settings.candidates_per_class]
-    kept = candidates[fast_nms(boxes[candidates][None], options.nms_threshold)[0]]
-    kept = kept[torch.isin(class_ids[kept], _wanted_classes(len(scores), options, scores.device))]
-    kept = kept[: options.max_instances]
+    wanted = _wanted_classes(len(scores), options, scores.device)
+    is_best = fast_nms(boxes[candidates][None], options.nms_threshold)[0]
+    kept = candidates[is_best & torch.isin(class_ids[candidates], wanted)][: options.max_instances]
     return kept, class_ids[kept]
 
 
 def _wanted_classes(count: int, options: SegmentOptions, device: torch.device) -> Tensor:
-    wanted: Sequence[int] = range(count)
-    if options.classes is not None:
-        wanted = sorted(class_id for class_id in options.classes if 0 <= class_id < count)
+    if options.classes is None:
+        return torch.arange(count, device=device)
+    wanted = sorted(class_id for class_id in options.classes if 0 <= class_id < count)
     return torch.tensor(wanted, dtype=torch.int64, device=device)
 
 

@@ -4,6 +4,8 @@ Source: dbolya/yolact `layers/output_utils.py: postprocess`, `layers/box_utils.p
 sanitize_coordinates`.
 """
 
+from functools import lru_cache
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -13,6 +15,8 @@ from seg_node.types import MaskCrop
 
 # a product of matrices rounds differently from F.interpolate, by some 1e-7
 _TOLERANCE = 1e-6
+# objects enlarged to whole images of float at a time
+_AT_A_TIME = 16
 
 
 def pixel_boxes(boxes_rel: Tensor, image_size: tuple[int, int]) -> Tensor:
@@ -47,6 +51,26 @@ def crop_windows(boxes_rel: Tensor, grid: tuple[int, int]) -> Tensor:
     return torch.stack((x_min, y_min, x_max, y_max), dim=1).ceil().long()
 
 
+def clear_outside(probs: Tensor, windows: Tensor) -> Tensor:
+    """Probabilities (N, h, w), 0 outside of the windows (see `crop_windows`)."""
+    left, top, right, bottom = windows.t()[:, :, None]
+    columns, rows = (torch.arange(size, device=probs.device) for size in (probs.shape[2], probs.shape[1]))
+    inside = ((rows >= top) & (rows < bottom))[:, :, None] & ((columns >= left) & (columns < right))[:, None]
+    return probs * inside
+
+
+def enlarge_whole_masks(
+    probs: Tensor, windows: Tensor, image_size: tuple[int, int], threshold: float
+) -> Tensor:
+    """As `enlarge_masks` on a device that has the memory for it: bool (N, H, W)."""
+    cropped = clear_outside(probs, windows)
+    enlarged = (
+        F.interpolate(some[:, None], size=image_size, mode="bilinear", align_corners=False)[:, 0] > threshold
+        for some in cropped.split(_AT_A_TIME)
+    )
+    return torch.cat(list(enlarged))
+
+
 def enlarge_masks(
     probs: Tensor, windows: Tensor, image_size: tuple[int, int], threshold: float
 ) -> list[MaskCrop]:
@@ -57,8 +81,9 @@ def enlarge_masks(
     The pixels are those of F.interpolate(bilinear) on the whole map, computed only around the windows.
     """
     grid = probs.shape[-2:]
-    rows, columns = (_weights(cells, pixels) for cells, pixels in zip(grid, image_size, strict=True))
-    row_reach, column_reach = _reach(rows), _reach(columns)
+    (rows, row_reach), (columns, column_reach) = (
+        _enlarging(cells, pixels) for cells, pixels in zip(grid, image_size, strict=True)
+    )
     crops = []
     for prob, (left, top, right, bottom) in zip(probs, windows.tolist(), strict=True):
         if left >= right or top >= bottom:
@@ -75,6 +100,12 @@ def enlarge_masks(
             mask = _interpolate(prob, cells, image_size)[pixels] > threshold
         crops.append(tight_crop(mask.numpy(), pixels[1].start, pixels[0].start))
     return crops
+
+
+@lru_cache(maxsize=16)  # 2 for each size of camera image
+def _enlarging(cells: int, pixels: int) -> tuple[Tensor, tuple[list[int], list[int]]]:
+    weights = _weights(cells, pixels)
+    return weights, _reach(weights)
 
 
 def _weights(cells: int, pixels: int) -> Tensor:

@@ -5,9 +5,16 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from seg_node.models.download_crops import download_crops
 from seg_node.models.instances import assemble_segmentation, gather_instances
 from seg_node.models.yolact.detect import YolactPrediction, YolactSettings, detect
-from seg_node.models.yolact.masks import crop_windows, enlarge_masks, mix_prototypes, pixel_boxes
+from seg_node.models.yolact.masks import (
+    crop_windows,
+    enlarge_masks,
+    enlarge_whole_masks,
+    mix_prototypes,
+    pixel_boxes,
+)
 from seg_node.models.yolact.network import Yolact
 from seg_node.models.yolact.rescore import rescore
 from seg_node.prepare import InputSpec, ModelInput, prepare_frames
@@ -48,10 +55,13 @@ def assemble_instances(
     raw: YolactPrediction, image_size: tuple[int, int], options: SegmentOptions
 ) -> Instances:
     """Boxes in whole pixels and masks at image resolution; those below min_area left out."""
-    boxes = raw.boxes_rel.cpu()
-    probs = mix_prototypes(raw.prototypes, raw.coefficients).cpu()
-    windows = crop_windows(boxes, (probs.shape[1], probs.shape[2]))
-    masks = enlarge_masks(probs, windows, image_size, options.mask_threshold)
+    probs = mix_prototypes(raw.prototypes, raw.coefficients)
+    windows = crop_windows(raw.boxes_rel, (probs.shape[1], probs.shape[2]))
+    if probs.is_cuda:
+        whole = enlarge_whole_masks(probs, windows, image_size, options.mask_threshold)
+        masks = download_crops(whole)
+    else:
+        masks = enlarge_masks(probs, windows, image_size, options.mask_threshold)
     return gather_instances(
-        pixel_boxes(boxes, image_size), raw.scores, raw.class_ids, masks, options.min_area
+        pixel_boxes(raw.boxes_rel, image_size), raw.scores, raw.class_ids, masks, options.min_area
     )

@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 
 from seg_node.models.yolact.detect import YolactPrediction
-from seg_node.models.yolact.masks import crop_windows, mix_prototypes
+from seg_node.models.yolact.masks import clear_outside, crop_windows, mix_prototypes
 from seg_node.models.yolact.network import MaskIoUNet
 from seg_node.types import SegmentOptions
 
@@ -18,11 +18,8 @@ def rescore(prediction: YolactPrediction, network: MaskIoUNet, options: SegmentO
     if len(prediction.scores) == 0:
         return prediction
     masks = mix_prototypes(prediction.prototypes, prediction.coefficients)
-    height, width = masks.shape[1:]
-    left, top, right, bottom = crop_windows(prediction.boxes_rel, (height, width)).t()[:, :, None]
-    columns, rows = (torch.arange(size, device=masks.device) for size in (width, height))
-    inside = ((rows >= top) & (rows < bottom))[:, :, None] & ((columns >= left) & (columns < right))[:, None]
-    quality = network(masks * inside)
+    windows = crop_windows(prediction.boxes_rel, (masks.shape[1], masks.shape[2]))
+    quality = network(clear_outside(masks, windows))
     scores = prediction.scores * quality[torch.arange(len(masks), device=masks.device), prediction.class_ids]
     best = scores.argsort(descending=True)[: options.max_instances]
     best = best[scores[best] > options.score_threshold]

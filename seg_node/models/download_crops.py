@@ -1,0 +1,43 @@
+"""Whole masks on a GPU → the crops that a segmentation holds; only their pixels are downloaded."""
+
+import torch
+from torch import Tensor
+
+from seg_node.types import MaskCrop
+
+
+def download_crops(masks: Tensor) -> list[MaskCrop]:
+    """Each object's mask, cropped to the smallest rectangle that holds it; (0, 0) without pixels.
+
+    masks: bool (N, H, W) on any device. There are two downloads: the rectangles, then all pixels at once.
+    """
+    columns, rows = _bounds(masks.any(dim=1)), _bounds(masks.any(dim=2))
+    corners = torch.cat((columns, rows), dim=1)
+    rectangles = corners.tolist()
+    sizes = [(bottom - top, right - left) for left, right, top, bottom in rectangles]
+    pixels = _cut(masks, corners, sum(height * width for height, width in sizes)).cpu().numpy()
+    crops, start = [], 0
+    for (left, _, top, _), (height, width) in zip(rectangles, sizes, strict=True):
+        end = start + height * width
+        # a copy, so that one object does not keep all pixels in memory
+        crops.append(MaskCrop(left, top, pixels[start:end].reshape(height, width).copy()))
+        start = end
+    return crops
+
+
+def _bounds(used: Tensor) -> Tensor:
+    """bool (N, L) → int64 (N, 2): the first that is true and the one after the last; zeros without any."""
+    numbers = used.to(torch.uint8)
+    end = used.shape[1] - numbers.flip(1).argmax(dim=1)
+    return torch.stack((numbers.argmax(dim=1), end), dim=1) * used.any(dim=1)[:, None]
+
+
+def _cut(masks: Tensor, corners: Tensor, total: int) -> Tensor:
+    """bool (total,): the pixels within the corners (N, 4: left, right, top, bottom), object after object."""
+    left, right, top, bottom = corners.t()
+    widths, areas = right - left, (right - left) * (bottom - top)
+    numbers = torch.arange(len(masks), device=masks.device)
+    owner = numbers.repeat_interleave(areas, output_size=total)
+    place = torch.arange(total, device=masks.device) - (areas.cumsum(0) - areas)[owner]
+    width = widths[owner]
+    return masks[owner, top[owner] + place // width, left[owner] + place % width]
