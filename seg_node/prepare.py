@@ -98,7 +98,7 @@ def prepare_frames(
     sizes = tuple(spec.resized(frame.image_size) for frame in frames)
     height, width = (-(-max(side) // spec.multiple) * spec.multiple for side in zip(*sizes, strict=True))
     layout = torch.contiguous_format if exact else torch.channels_last
-    pixels = torch.empty((len(frames), 3, height, width), device=device, memory_format=layout).zero_()
+    pixels = torch.empty((len(frames), 3, height, width), device=device, memory_format=layout)
     alike = device.type == "cuda" and len({(f.pixels.shape, f.channels) for f in frames}) == 1
     step = len(frames) if alike else 1
     for start in range(0, len(frames), step):
@@ -124,27 +124,29 @@ def _upload(frames: Sequence[Frame], device: torch.device) -> Tensor:
 
 
 def write_pixels(pixels: Tensor, images: Tensor, channels: Channels, spec: InputSpec, exact: bool) -> None:
-    """The upper left of pixels, float (N, 3, H, W), from images, uint8 (N, h, w, C) on the same device.
+    """Fills pixels, float (N, 3, H, W), from images that are alike, uint8 (N, h, w, C) on the same device.
 
     On CUDA it neither waits nor uploads, but for the first images of a size: a CUDA graph may hold it.
     """
     size = spec.resized((images.shape[1], images.shape[2]))
     colours = images.expand(-1, -1, -1, 3) if channels == "mono" else images[..., :3]
     swapped = channels != "mono" and channels[:3] != spec.channels
+    target = pixels[:, :, : size[0], : size[1]].permute(0, 2, 3, 1)
+    pixels[:, :, size[0] :].zero_()
+    pixels[:, :, :, size[1] :].zero_()
+    if spec.resize in ("torchvision", "torch") and not (exact or images.is_cuda):
+        for written, colour in zip(target, colours, strict=True):
+            _write_faster(written, colour, spec, swapped)
+        return
     if spec.resize in ("pillow", "opencv"):
         image = _resize_levels(colours, size, spec).to(torch.float32)
         image = _normalise(image.contiguous(), spec, swapped)
     elif spec.resize == "torch":
         image = colours.to(torch.float32, memory_format=torch.contiguous_format)
-        image = _normalise(_interpolate(image, size, exact).contiguous(), spec, swapped)
+        image = _normalise(_interpolate(image, size).contiguous(), spec, swapped)
     else:
         image = colours.to(torch.float32, memory_format=torch.contiguous_format)
-        image = _interpolate(_normalise(image, spec, swapped), size, exact)
-    target = pixels[:, :, : size[0], : size[1]].permute(0, 2, 3, 1)
-    if swapped and not (exact or image.is_cuda):  # in one piece: plane by plane is slow in channels_last
-        for destination, source in zip(target, image, strict=True):
-            destination.copy_(torch.from_numpy(cv2.cvtColor(source.numpy(), cv2.COLOR_BGR2RGB)))
-        return
+        image = _interpolate(_normalise(image, spec, swapped), size)
     for plane in range(3):
         target[..., plane] = image[..., 2 - plane if swapped else plane]
 
@@ -175,10 +177,20 @@ def _constants(
     )
 
 
-def _interpolate(image: Tensor, size: tuple[int, int], exact: bool) -> Tensor:
+def _write_faster(target: Tensor, image: Tensor, spec: InputSpec, swapped: bool) -> None:
+    """On the CPU, into float (h, w, 3), channels innermost, from uint8 (H, W, 3)."""
+    levels = image.numpy()
+    if swapped:
+        levels = cv2.cvtColor(levels, cv2.COLOR_BGR2RGB)
+    rows = torch.from_numpy(levels).to(torch.float32, memory_format=torch.contiguous_format)
+    pixel_max, mean, std = _constants(spec, False, image.shape[1], image.device)
+    flat = rows.view(len(rows), -1)
+    torch.addcmul(-mean / std, flat, 1 / (std * pixel_max), out=flat)
+    target.copy_(torch.from_numpy(cv2.resize(rows.numpy(), (target.shape[1], target.shape[0]))))
+
+
+def _interpolate(image: Tensor, size: tuple[int, int]) -> Tensor:
     """float (N, H, W, 3) → (N, h, w, 3)."""
-    if not (exact or image.is_cuda):
-        return torch.from_numpy(np.stack([cv2.resize(each.numpy(), size[::-1]) for each in image]))
     # channels stay innermost in memory: twice as fast, the same to the last bit
     planes = image.permute(0, 3, 1, 2)
     if len(planes) == 1 and not image.is_cuda:
