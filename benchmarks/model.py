@@ -49,6 +49,7 @@ COLUMNS = (
     number_of("peak MB", "peak_memory_mb", ".0f"),
     number_of("objects", "objects"),
     number_of("matched", "agreement.matched", ".3f"),
+    number_of("mean IoU", "agreement.mean_iou", ".3f"),
     number_of("score differs", "agreement.score_difference", ".1e"),
     number_of("mask AP", "mask_ap", ".3f"),
 )

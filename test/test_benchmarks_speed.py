@@ -55,7 +55,7 @@ def test_model_stands_beside_torchvision_with_the_same_weights(tmp_path: Path) -
         assert row["objects"] >= 10 and row["fps"] == pytest.approx(1000 / row["p50_ms"], rel=1e-3)
         assert row["agreement"]["matched"] > 0.9
     exact, _, torchvision = rows
-    assert exact["agreement"] == {"matched": 1.0, "score_difference": 0.0}
+    assert exact["agreement"] == {"matched": 1.0, "score_difference": 0.0, "mean_iou": 1.0}
     assert torchvision["agreement"]["matched"] == 1.0 and torchvision["speedup"] == 1.0
 
 
@@ -131,10 +131,14 @@ def test_agreement_counts_partners_of_the_same_class(benchmarks: None) -> None:
     assert agreement([one], [one]).matched == 1.0
     both = agreement([one], [_objects([shifted, shifted], [0.85, 0.7], [1, 2])])
     assert both.matched == 1.0 and both.score_difference == pytest.approx(0.1)
+    assert both.mean_iou == pytest.approx(19 / 21)
     # the second has another class, then too small an overlap, then is missing: 2 of 4, 2 of 4, 2 of 3 objects
     assert agreement([one], [_objects([square, square], [0.9, 0.8], [1, 3])]).matched == 0.5
     assert agreement([one], [_objects([square, far], [0.9, 0.8], [1, 2])]).matched == 0.5
     assert agreement([one], [_objects([square], [0.9], [1])]).matched == pytest.approx(2 / 3)
+    with_empty = _objects([square, MaskCrop.empty()], [0.9, 0.8], [1, 2])
+    assert agreement([with_empty], [with_empty]).matched == 1.0
+    assert agreement([one], [_objects([], [], [])]).mean_iou == 0.0
     assert agreement([_objects([], [], [])], [_objects([], [], [])]).matched == 1.0
 
 
