@@ -26,8 +26,8 @@ name, upper and lower case alike: those known to both sides are scored, the othe
 writes into DIR:
   evaluation.json  mask_ap, mask_ap50, box_ap, box_ap50 with --coco (COCO's AP, by pycocotools);
                    pq, sq, rq of all, things and stuff with --panoptic (as panopticapi computes them);
-                   all from 0 to 1; per_class, classes, images, images_left_out, median_ms, device, model,
-                   ground_truth, date, versions
+                   all from 0 to 1; per_class, classes, images, images_left_out, median_ms, device, precision,
+                   model, ground_truth, date, versions
   instances.json   what was predicted, as COCO results in the ground truth's category ids, with --coco
   panoptic.json, panoptic/*.png
                    what was predicted, in COCO's panoptic format, with --panoptic

@@ -27,6 +27,7 @@ from seg_node.export_info import (
     write_package_info,
 )
 from seg_node.exported import load_exported
+from seg_node.fused_convolution import fuse_activations
 from seg_node.models.load import load_model
 from seg_node.models.model import SegmentationModel
 from seg_node.precision import PRECISIONS, Precision, apply_precision, choose_precision
@@ -34,8 +35,8 @@ from seg_node.types import Frame
 
 _SUFFIXES = (".pt2", ".onnx")
 _MIN_TORCH = (2, 6)
-# newest that ONNX Runtime and TensorRT of the last years all know
-_ONNX_OPSET = 18
+# the first with deformable convolutions (YOLACT++)
+_ONNX_OPSET = 19
 
 
 class _Dense(nn.Module):
@@ -88,6 +89,8 @@ def export(
     write = _write_onnx if out.suffix == ".onnx" else _write_package
     with torch.no_grad():
         write(dense, pixels, out, info)
+    if target.type == "cpu" and chosen != "fp16":
+        fuse_activations(network)  # as the engine does, for a fair comparison
     print(_compare(dense, pixels, out, info, fresh, target))
     return 0
 

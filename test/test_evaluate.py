@@ -43,9 +43,9 @@ PERSON_BOX, CUP_BOX, DRAGON_BOX, GRASS_ROWS = (8, 4, 20, 12), (40, 20, 5, 10), (
 class KnownEngine:
     """In place of the engine: a person (0.9), a dragon (0.8), a cup (0.6); grass, at its right lava."""
 
-    device_name = "cpu"
+    device_name, precision = "cpu", "exact"
 
-    def __init__(self, model: "KnownModel", device: torch.device) -> None:
+    def __init__(self, model: "KnownModel", *settings: object) -> None:
         self._model = model
 
     def segment(self, frame: Frame, options: SegmentOptions) -> Segmentation:
@@ -82,7 +82,7 @@ class KnownModel:
 def known_model(monkeypatch: pytest.MonkeyPatch) -> KnownModel:
     model = KnownModel()
     monkeypatch.setattr(evaluate_module, "load_model", lambda *_: model)
-    monkeypatch.setattr(evaluate_module, "Engine", KnownEngine)
+    monkeypatch.setattr(evaluate_module, "open_engine", KnownEngine)
     return model
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from thin_solo import write_thin_checkpoint as write_solo
+from thin_yolact import Weights, add_heads, make_plus, resnet
 from thin_yolact import write_thin_checkpoint as write_yolact
 
 from seg_node import Predictor
@@ -133,8 +134,25 @@ def test_segment_takes_the_file(
     assert "makes an input of 128x256" in error and "--size WIDTHxHEIGHT" in error
 
 
-@pytest.mark.parametrize("write", [write_yolact, write_solo], ids=["yolact", "solo"])
-@pytest.mark.parametrize("suffix", [".pt2", ".onnx"])
+def write_plus(folder: Path) -> tuple[Path, None]:
+    """A thin YOLACT++: deformable convolutions."""
+    weights = Weights(1)
+    add_heads(weights, resnet(weights), priors=9)
+    make_plus(weights)
+    torch.save(dict(weights), folder / "plus.pth")
+    return folder / "plus.pth", None
+
+
+@pytest.mark.parametrize(
+    ("write", "suffix"),
+    [
+        (write_yolact, ".pt2"),
+        (write_yolact, ".onnx"),
+        (write_plus, ".onnx"),
+        (write_solo, ".pt2"),
+        (write_solo, ".onnx"),
+    ],
+)
 def test_other_families_compute_the_same_too(write: Any, suffix: str, tmp_path: Path) -> None:
     require(suffix)
     weights, config = write(tmp_path)

@@ -66,9 +66,9 @@ def found_in(frame: Frame) -> Instances:
 class KnownEngine:
     """In place of the engine: `found_in`, thresholds applied; grass below row 30 in the panoptic map."""
 
-    device_name = "cpu"
+    device_name, precision = "cpu", "exact"
 
-    def __init__(self, model: "KnownModel", device: torch.device) -> None:
+    def __init__(self, model: "KnownModel", *settings: object) -> None:
         self._model = model
 
     def segment(self, frame: Frame, options: SegmentOptions) -> Segmentation:
@@ -109,7 +109,7 @@ class KnownModel:
 def known_model(monkeypatch: pytest.MonkeyPatch) -> KnownModel:
     model = KnownModel(LABELS)
     monkeypatch.setattr(segment_module, "load_model", lambda family, weights, config, labels: model)
-    monkeypatch.setattr(segment_module, "Engine", KnownEngine)
+    monkeypatch.setattr(segment_module, "open_engine", KnownEngine)
     return model
 
 
@@ -235,7 +235,7 @@ def test_unreadable_images_are_named_and_the_others_done(
     table = {line.split()[0]: line.split(maxsplit=1)[1] for line in output.out.splitlines()}
     assert table["images"] == "2  (1 could not be read: b.png)"
     assert (table["instances"], table["person"], table["cup"]) == ("4", "2", "2")
-    assert table["median"].split() == ["ms", "prepare", "1.0", "infer", "20.0", "on", "cpu"]
+    assert table["median"].split() == ["ms", "prepare", "1.0", "infer", "20.0", "on", "cpu,", "exact"]
     assert "left out b.png: " in output.err and "2/3" in output.err
     ids = [result["image_id"] for result in read_json(tmp_path / "out/instances.json")]
     assert ids == [1, 1, 3, 3], "ids count inputs, read or not"
@@ -334,7 +334,7 @@ def test_an_interrupted_run_writes_what_it_has(
                 raise error
             return super().segment(frame, options)
 
-    monkeypatch.setattr(segment_module, "Engine", Stops)
+    monkeypatch.setattr(segment_module, "open_engine", Stops)
     for name in ("a.png", "b.png", "c.png"):
         picture().save(tmp_path / name)
     assert main(["segment", str(tmp_path), "--out", str(tmp_path / "out")]) == status
