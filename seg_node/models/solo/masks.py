@@ -74,8 +74,8 @@ def find_candidates(
         known[[class_id for class_id in classes if 0 <= class_id < len(known)]] = True
         wanted &= known.to(wanted.device)
     cells, class_ids = torch.where(wanted)  # in the order (cell, class)
-    counts = torch.tensor([probs.shape[0] ** 2 for probs in category_probs], device=scores.device)
-    stride_of = torch.tensor(strides, device=scores.device).repeat_interleave(counts).float()
+    levels = zip(category_probs, strides, strict=True)
+    stride_of = torch.cat([probs.new_full((probs.shape[0] ** 2,), stride) for probs, stride in levels])
     return Candidates(cells, class_ids, scores[cells, class_ids], stride_of[cells])
 
 

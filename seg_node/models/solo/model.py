@@ -73,8 +73,8 @@ class SoloModel:
     input_spec: InputSpec
     default_options: SegmentOptions
 
-    def prepare(self, frames: Sequence[Frame], device: torch.device) -> ModelInput:
-        return prepare_frames(frames, self.input_spec, device)
+    def prepare(self, frames: Sequence[Frame], device: torch.device, exact: bool = True) -> ModelInput:
+        return prepare_frames(frames, self.input_spec, device, exact)
 
     def __call__(self, batch: ModelInput, options: SegmentOptions) -> list[SoloPrediction]:
         return self.network(batch, options)
