@@ -30,8 +30,11 @@ class SegmentationModel(Protocol[Batch, Raw]):
     @property
     def default_options(self) -> SegmentOptions: ...
 
-    def prepare(self, frames: Sequence[Frame], device: torch.device) -> Batch:
-        """Uploads the frames as the network wants them. Raises ValueError for a frame without pixels."""
+    def prepare(self, frames: Sequence[Frame], device: torch.device, exact: bool = True) -> Batch:
+        """Uploads the frames as the network wants them.
+
+        exact: to the last bit as the reference does. Raises ValueError for a frame without pixels.
+        """
         ...
 
     def __call__(self, batch: Batch, options: SegmentOptions) -> list[Raw]:

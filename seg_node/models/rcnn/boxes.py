@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import roi_align
 
-from seg_node.models.rcnn.roi_align import align_rows
+from seg_node.models.rcnn.roi_align import align_rows, align_rows_of_levels
 
 MAX_LOG_SCALE = math.log(1000 / 16)  # a box grows at most 62.5 times, so that exp() stays finite
 
@@ -87,15 +87,21 @@ def pool_regions(
     sampling_ratio: int,
     aligned: bool,
     level_epsilon: Literal["level", "side"] = "level",
+    fixed: bool = False,
 ) -> Tensor:
     """RoIAlign on the pyramid level that suits each box.
 
     features: maps (N, C, h, w) of stride 4, 8, …. boxes: (K, 4) for each of the N images.
     Returns (ΣK, C, size, size) in the boxes' order. Features in channels_last order go the fast way.
+    fixed: without waiting for a number from the GPU.
     """
     image = torch.cat([torch.full_like(b[:, :1], i) for i, b in enumerate(boxes)])
     regions = torch.cat([image, torch.cat(list(boxes))], dim=1)
     levels = pyramid_levels(regions[:, 1:], len(features), level_epsilon)
+    if fixed and sampling_ratio > 0:
+        return align_rows_of_levels(features, regions, levels, size, sampling_ratio, aligned)
+    if fixed:
+        return _pool_on_all_levels(features, regions, levels, size, aligned)
     pooled = features[0].new_empty((len(regions), features[0].shape[1], size, size))
     if not features[0].is_contiguous():
         pooled = pooled.to(memory_format=torch.channels_last)
@@ -104,3 +110,15 @@ def pool_regions(
         align = roi_align if feature.is_contiguous() else align_rows
         pooled[here] = align(feature, regions[here], size, 1 / (4 << level), sampling_ratio, aligned)
     return pooled
+
+
+def _pool_on_all_levels(
+    features: Sequence[Tensor], regions: Tensor, levels: Tensor, size: int, aligned: bool
+) -> Tensor:
+    """As many samples as cells, a number that only torchvision's kernel need not know beforehand."""
+    maps = [feature.float().contiguous() for feature in features]
+    pooled = roi_align(maps[0], regions, size, 1 / 4, 0, aligned)
+    for level, feature in enumerate(maps[1:], 1):
+        here = (levels == level)[:, None, None, None]
+        pooled = torch.where(here, roi_align(feature, regions, size, 1 / (4 << level), 0, aligned), pooled)
+    return pooled.to(features[0].dtype).contiguous(memory_format=torch.channels_last)

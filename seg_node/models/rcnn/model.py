@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torchvision.ops import clip_boxes_to_image
 
 from seg_node.models.instances import assemble_segmentation, gather_instances
@@ -13,8 +14,9 @@ from seg_node.models.rcnn.network import MaskRCNN, RawPrediction
 from seg_node.models.rcnn.semantic_head import classify_pixels
 from seg_node.models.rcnn.settings import RCNNSettings
 from seg_node.paste import paste_masks, paste_sampled_masks
+from seg_node.paste_gpu import paste_on_device
 from seg_node.prepare import InputSpec, ModelInput, prepare_frames
-from seg_node.types import Frame, Instances, LabelSet, Segmentation, SegmentOptions
+from seg_node.types import Frame, Instances, LabelSet, MaskCrop, Segmentation, SegmentOptions
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,8 @@ class RCNNModel:
     input_spec: InputSpec
     default_options: SegmentOptions
 
-    def prepare(self, frames: Sequence[Frame], device: torch.device) -> ModelInput:
-        return prepare_frames(frames, self.input_spec, device)
+    def prepare(self, frames: Sequence[Frame], device: torch.device, exact: bool = True) -> ModelInput:
+        return prepare_frames(frames, self.input_spec, device, exact)
 
     def __call__(self, batch: ModelInput, options: SegmentOptions) -> list[RawPrediction]:
         return self.network(batch, options)
@@ -58,8 +60,23 @@ def assemble_instances(
     if settings.boxes_clipped:
         boxes = clip_boxes_to_image(boxes, image_size)
         visible = torch.where((boxes[:, 2:] > boxes[:, :2]).all(1))[0]
-    paste = paste_sampled_masks if settings.mask_paste == "sample" else paste_masks
-    masks = paste(raw.mask_probs.cpu()[visible], boxes[visible], image_size, options.mask_threshold)
+    boxes = boxes[visible]
+    masks = _paste(raw.mask_probs[visible.to(raw.mask_probs.device)], boxes, image_size, settings, options)
     return gather_instances(
-        boxes[visible], raw.scores.cpu()[visible], raw.class_ids.cpu()[visible], masks, options.min_area
+        boxes, raw.scores.cpu()[visible], raw.class_ids.cpu()[visible], masks, options.min_area
     )
+
+
+def _paste(
+    mask_probs: Tensor,
+    boxes: Tensor,
+    image_size: tuple[int, int],
+    settings: RCNNSettings,
+    options: SegmentOptions,
+) -> list[MaskCrop]:
+    """boxes: on the CPU. On a GPU only the masks' pixels inside their boxes are downloaded."""
+    threshold, rule = options.mask_threshold, settings.mask_paste
+    if mask_probs.is_cuda:
+        return paste_on_device(mask_probs, boxes.to(mask_probs.device), image_size, threshold, rule)
+    paste = paste_sampled_masks if rule == "sample" else paste_masks
+    return paste(mask_probs, boxes, image_size, threshold)

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torchvision.ops import FrozenBatchNorm2d
 
 from seg_node.models.backbones import FeaturePyramid, ResNet, ResNetSpec
-from seg_node.models.rcnn.roi_heads import BoxHead, MaskHead
+from seg_node.models.rcnn.fixed import Selection, detect, pack, propose, selection_of, unpack_row
+from seg_node.models.rcnn.roi_heads import BoxHead, MaskHead, probs_of_classes
 from seg_node.models.rcnn.rpn import RegionProposals
 from seg_node.models.rcnn.semantic_head import SemanticHead
 from seg_node.models.rcnn.settings import RCNNSettings
@@ -35,6 +36,20 @@ class RawPrediction:
     semantic_logits: Tensor | None = None
 
 
+def unpack(packed: Sequence[Tensor], sizes: Sequence[tuple[int, int]]) -> list[RawPrediction] | None:
+    """What `MaskRCNN.fixed` gives, boxes and scores on the CPU; None when it is not complete."""
+    rows, mask_probs, *semantic = packed
+    stuff: Sequence[Tensor | None] = semantic[0].unbind() if semantic else [None] * len(sizes)
+    predictions = []
+    for row, probs, size, logits in zip(rows.cpu(), mask_probs, sizes, stuff, strict=True):
+        found = unpack_row(row)
+        if found is None:
+            return None
+        boxes, scores, class_ids = found
+        predictions.append(RawPrediction(boxes, scores, class_ids, probs[: len(scores)], size, logits))
+    return predictions
+
+
 class MaskRCNN(nn.Module):
     """The whole network: images in, boxes with classes and mask probabilities out.
 
@@ -59,12 +74,14 @@ class MaskRCNN(nn.Module):
         self.mask_head = mask_head
         self.settings = settings
         self.semantic_head = semantic_head
+        self.fixed_shapes = False  # set where `fixed` pays: on GPUs
 
     def forward(self, batch: ModelInput, options: SegmentOptions) -> list[RawPrediction]:
-        maps = self.dense(batch.pixels, options.panoptic)
-        levels = len(self.settings.anchor_sizes)
-        regions, maps = maps[: levels - 1], maps[levels - 1 :]
-        logits, deltas, semantic = maps[:levels], maps[levels : 2 * levels], maps[2 * levels :]
+        if self.fixed_shapes:
+            found = unpack(self.fixed(batch.pixels, batch.sizes, selection_of(options)), batch.sizes)
+            if found is not None:
+                return found
+        regions, logits, deltas, semantic = self._split(self.dense(batch.pixels, options.panoptic))
         proposals = self.rpn(logits, deltas, batch)
         detections = self.box_head(regions, proposals, batch, options)
         masks = self.mask_head(regions, detections)
@@ -86,6 +103,27 @@ class MaskRCNN(nn.Module):
         if self.semantic_head is not None and panoptic:
             semantic = [self.semantic_head(features).float()]
         return (*features[:-1], *logits, *deltas, *semantic)
+
+    def _split(self, maps: Sequence[Tensor]) -> tuple[Sequence[Tensor], ...]:
+        """Of what `dense` gives the pyramid, the logits, the deltas, and the semantic logits or nothing."""
+        levels = len(self.settings.anchor_sizes)
+        ends = levels - 1, 2 * levels - 1, 3 * levels - 1
+        return maps[: ends[0]], maps[ends[0] : ends[1]], maps[ends[1] : ends[2]], maps[ends[2] :]
+
+    def fixed(
+        self, pixels: Tensor, sizes: tuple[tuple[int, int], ...], selection: Selection
+    ) -> tuple[Tensor, ...]:
+        """The same answer by shapes known beforehand, see fixed.py: what `unpack` reads.
+
+        All numbers of an image in one row, mask probabilities (N, M, G, G), semantic logits if wanted.
+        """
+        regions, logits, deltas, semantic = self._split(self.dense(pixels, selection.panoptic))
+        proposals, counted, settled = propose(self, logits, deltas, sizes, pixels.shape[-2:])
+        classes, refinements = self.box_head.head(regions, list(proposals), fixed=True)
+        kept = detect(self, proposals, counted, classes, refinements, sizes, selection)
+        masks = self.mask_head.head(regions, list(kept.boxes_xyxy), fixed=True)
+        probs = probs_of_classes(masks, kept.class_ids.flatten()).unflatten(0, kept.scores.shape)
+        return pack(kept, settled), probs, *semantic
 
 
 def build_mask_rcnn(

@@ -4,6 +4,8 @@ A bin is the mean of its samples, a sample a mean of four pixels, so a bin is a 
 embedding bag. On a CPU it is twenty times as fast as torchvision's operator, from which it parts by rounding.
 """
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -18,60 +20,103 @@ def align_rows(
     sampling_ratio: samples a bin and side; 0: as many as cells, so that regions are taken by that number.
     Returns (R, C, size, size).
     """
-    boxes = regions[:, 1:] * scale - (0.5 if aligned else 0.0)
-    sides = boxes[:, 2:] - boxes[:, :2]
-    if not aligned:
-        sides = sides.clamp(min=1)
-    places = torch.cat((regions[:, :1], boxes[:, :2], sides), dim=1)
+    places = _in_cells(regions, torch.full_like(regions[:, :1], scale), aligned)
+    grid = torch.tensor([[0, *features.shape[-2:]]], device=regions.device).expand(len(regions), -1)
     if sampling_ratio > 0:
-        counts = torch.full_like(sides, sampling_ratio)
-        return _sum_rows(features, places, counts, size, sampling_ratio)
-    counts = torch.ceil(sides / size)  # none where a region has no width
+        return _sum_rows(_rows(features), grid, places, sampling_ratio, size, sampling_ratio)
+    counts = torch.ceil(places[:, 3:] / size)  # none where a region has no width
     most = counts.amax(dim=1).clamp(min=1)
     result = features.new_empty((len(regions), size, size, features.shape[1])).permute(0, 3, 1, 2)
     for samples in most.unique().tolist():
         here = torch.where(most == samples)[0]
-        result[here] = _sum_rows(features, places[here], counts[here], size, int(samples))
+        result[here] = _sum_rows(_rows(features), grid[here], places[here], counts[here], size, int(samples))
     return result
 
 
-def _sum_rows(features: Tensor, places: Tensor, counts: Tensor, size: int, samples: int) -> Tensor:
-    """places: float (R, 5): image, then x, y, width, height in cells.
+def align_rows_of_levels(
+    features: Sequence[Tensor],
+    regions: Tensor,
+    levels: Tensor,
+    size: int,
+    sampling_ratio: int,
+    aligned: bool,
+) -> Tensor:
+    """All regions at once, each from its own level (R,) of the pyramid, whose strides are 4, 8, ….
 
-    counts: float (R, 2), the samples a bin along x and along y, each at most `samples`.
+    It waits for no number from the GPU, but puts the levels one behind the other first.
+    sampling_ratio: above 0.
     """
-    _, channels, height, width = features.shape
+    first, grids = 0, []
+    for feature in features:
+        count, _, height, width = feature.shape
+        grids.append([first, height, width])
+        first += count * height * width
+    # from full() and not from the host's memory, which a CUDA graph cannot read
+    grid = torch.stack([torch.stack([levels.new_full((), value) for value in row]) for row in grids])
+    scale = torch.pow(0.5, (levels + 2).to(regions.dtype))[:, None]
+    places = _in_cells(regions, scale, aligned)
+    rows = torch.cat([_rows(feature) for feature in features])
+    return _sum_rows(rows, grid[levels], places, sampling_ratio, size, sampling_ratio)
+
+
+def _rows(features: Tensor) -> Tensor:
+    """(N, C, h, w) in channels_last order → (N·h·w, C), without a copy."""
+    return features.permute(0, 2, 3, 1).reshape(-1, features.shape[1])
+
+
+def _in_cells(regions: Tensor, scale: Tensor, aligned: bool) -> Tensor:
+    """Image and corners in pixels → image, x, y, width, height in cells: float (R, 5)."""
+    boxes = regions[:, 1:] * scale - (0.5 if aligned else 0.0)
+    sides = boxes[:, 2:] - boxes[:, :2]
+    if not aligned:
+        sides = sides.clamp(min=1)
+    return torch.cat((regions[:, :1], boxes[:, :2], sides), dim=1)
+
+
+def _sum_rows(
+    rows: Tensor, grid: Tensor, places: Tensor, counts: Tensor | int, size: int, samples: int
+) -> Tensor:
+    """rows: (P, C), pixels of maps. grid: int64 (R, 3): of each region's map the first row, height, width.
+
+    places: see `_in_cells`. counts: the samples a bin along x and y (R, 2), each at most `samples`.
+    """
     image, x, y, side_x, side_y = places.unbind(1)
-    rows, row_weights = _taps(y, side_y / size, counts[:, 1], size, samples, height)
-    columns, column_weights = _taps(x, side_x / size, counts[:, 0], size, samples, width)
-    rows = (image.to(torch.int64) * height)[:, None, None] + rows
-    pixels = (rows * width)[:, :, None, :, None] + columns[:, None, :, None, :]
-    weights = row_weights[:, :, None, :, None] * column_weights[:, None, :, None, :]
+    first, height, width = grid.unbind(1)
+    if isinstance(counts, int):
+        counts = torch.full_like(places[:, 3:], counts)
+    down, down_weights = _taps(y, side_y / size, counts[:, 1], size, samples, height)
+    along, along_weights = _taps(x, side_x / size, counts[:, 0], size, samples, width)
+    first = first + image.to(torch.int64) * height * width
+    pixels = (first[:, None, None] + down * width[:, None, None])[:, :, None, :, None]
+    pixels = pixels + along[:, None, :, None, :]
+    weights = down_weights[:, :, None, :, None] * along_weights[:, None, :, None, :]
     bins = F.embedding_bag(
         pixels.flatten(0, 2).flatten(1),
-        features.permute(0, 2, 3, 1).reshape(-1, channels),
-        per_sample_weights=weights.flatten(0, 2).flatten(1).to(features.dtype),
+        rows,
+        per_sample_weights=weights.flatten(0, 2).flatten(1).to(rows.dtype),
         mode="sum",
     )
-    return bins.view(len(places), size, size, channels).permute(0, 3, 1, 2)
+    return bins.view(len(places), size, size, rows.shape[1]).permute(0, 3, 1, 2)
 
 
 def _taps(
-    start: Tensor, bin_side: Tensor, count: Tensor, size: int, samples: int, limit: int
+    start: Tensor, bin_side: Tensor, count: Tensor, size: int, samples: int, limit: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Along one side, the cells that make up each bin, and their weights: (R, size, 2 · samples).
 
-    start, bin_side: float (R,), in cells. count: float (R,), samples a bin. limit: how many cells there are.
+    start, bin_side: float (R,), in cells. count: float (R,), samples a bin. limit: (R,), how many cells
+    there are.
     """
-    start, bin_side, count = (values[:, None, None] for values in (start, bin_side, count))
+    start, bin_side, count, limit = (v[:, None, None] for v in (start, bin_side, count, limit))
     sample = torch.arange(samples, device=start.device)
     bins = torch.arange(size, device=start.device)[:, None]
     place = start + bins * bin_side + (sample + 0.5) * bin_side / count.clamp(min=1)
     counted = (place >= -1) & (place <= limit) & (sample < count)
-    place = place.clamp(0, limit - 1)  # beyond the last cell's centre: its value
-    first = place.floor().clamp(max=max(limit - 2, 0))
-    part = place - first
+    last = limit - 1
+    place = torch.minimum(place.clamp(min=0), last)  # beyond the last cell's centre: its value
+    low = torch.minimum(place.floor(), (last - 1).clamp(min=0))
+    part = place - low
     weights = torch.stack(((1 - part) * counted, part * counted), dim=-1) / count.clamp(min=1)[..., None]
-    first = first.to(torch.int64)
-    cells = torch.stack((first, (first + 1).clamp(max=limit - 1)), dim=-1)
+    low = low.to(torch.int64)
+    cells = torch.stack((low, torch.minimum(low + 1, last)), dim=-1)
     return cells.flatten(2), weights.flatten(2)

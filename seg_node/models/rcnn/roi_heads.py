@@ -61,9 +61,14 @@ class BoxHead(nn.Module):
         self.bbox_pred = nn.Linear(widths[-1], box_classes * 4)
         self.settings = settings
 
-    def head(self, features: Sequence[Tensor], proposals: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Class logits (R, classes) and deltas (R, box_classes·4) of all proposals, in order; float32."""
-        x = self.layers(_pool(features, proposals, self.pool_size, self.settings))
+    def head(
+        self, features: Sequence[Tensor], proposals: Sequence[Tensor], fixed: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """Class logits (R, classes) and deltas (R, box_classes·4) of all proposals, in order; float32.
+
+        fixed: as in `pool_regions`.
+        """
+        x = self.layers(_pool(features, proposals, self.pool_size, self.settings, fixed))
         return self.cls_score(x).float(), self.bbox_pred(x).float()
 
     def forward(
@@ -89,9 +94,7 @@ class BoxHead(nn.Module):
         options: SegmentOptions,
     ) -> Detections:
         wanted = scores > options.score_threshold
-        wanted[:, 0 if self.settings.background == "first" else -1] = False
-        if options.classes is not None:
-            wanted &= _one_hot(options.classes, wanted)
+        wanted &= wanted_classes(options.classes, scores, self.settings)
         proposal, class_ids = torch.where(wanted)  # in the order (proposal, class)
         deltas = deltas.unflatten(1, (-1, 4))
         box_class = class_ids if deltas.shape[1] > 1 else 0
@@ -127,20 +130,41 @@ class MaskHead(nn.Module):
         self.mask_fcn_logits = nn.Conv2d(deconv_channels, mask_classes, 1)
         self.settings = settings
 
-    def head(self, features: Sequence[Tensor], boxes: Sequence[Tensor]) -> Tensor:
-        """Logits (R, mask_classes, 28, 28), float32."""
-        x = self.convs(_pool(features, boxes, self.pool_size, self.settings))
+    def head(self, features: Sequence[Tensor], boxes: Sequence[Tensor], fixed: bool = False) -> Tensor:
+        """Logits (R, mask_classes, 28, 28), float32. fixed: as in `pool_regions`."""
+        x = self.convs(_pool(features, boxes, self.pool_size, self.settings, fixed))
         x = F.relu(self.conv5_mask(x), inplace=True)
         return self.mask_fcn_logits(x).float()
 
     def forward(self, features: Sequence[Tensor], detections: Sequence[Detections]) -> list[Tensor]:
         logits = self.head(features, [d.boxes_xyxy for d in detections])
-        channels = torch.cat([d.class_ids for d in detections]) if logits.shape[1] > 1 else 0
-        probs = logits[torch.arange(len(logits), device=logits.device), channels].sigmoid()
+        probs = probs_of_classes(logits, torch.cat([d.class_ids for d in detections]))
         return list(probs.split([len(d.scores) for d in detections]))
 
 
-def _pool(features: Sequence[Tensor], boxes: Sequence[Tensor], size: int, settings: RCNNSettings) -> Tensor:
+def probs_of_classes(logits: Tensor, class_ids: Tensor) -> Tensor:
+    """(R, mask_classes, M, M), (R,) → the probabilities (R, M, M) of each region's own class."""
+    channels = class_ids if logits.shape[1] > 1 else torch.zeros_like(class_ids)
+    return logits[torch.arange(len(logits), device=logits.device), channels].sigmoid()
+
+
+def wanted_classes(classes: frozenset[int] | None, like: Tensor, settings: RCNNSettings) -> Tensor:
+    """bool (C,) for `like` of shape (…, C): the given classes, without the background.
+
+    It uploads nothing, so that a CUDA graph can hold it.
+    """
+    count = like.shape[-1]
+    wanted = torch.full((count,), classes is None, device=like.device)
+    for class_id in classes or ():
+        if 0 <= class_id < count:
+            wanted[class_id].fill_(True)
+    wanted[0 if settings.background == "first" else -1].fill_(False)
+    return wanted
+
+
+def _pool(
+    features: Sequence[Tensor], boxes: Sequence[Tensor], size: int, settings: RCNNSettings, fixed: bool
+) -> Tensor:
     return pool_regions(
         features,
         boxes,
@@ -148,11 +172,5 @@ def _pool(features: Sequence[Tensor], boxes: Sequence[Tensor], size: int, settin
         settings.roi_sampling_ratio,
         settings.roi_aligned,
         settings.roi_level_epsilon,
+        fixed,
     )
-
-
-def _one_hot(class_ids: frozenset[int], like: Tensor) -> Tensor:
-    """bool (C,) for `like` of shape (N, C): true for the given classes, those without a column left out."""
-    columns = torch.zeros(like.shape[1], dtype=torch.bool)
-    columns[[class_id for class_id in class_ids if 0 <= class_id < len(columns)]] = True
-    return columns.to(like.device)

@@ -39,7 +39,7 @@ class RegionProposals(nn.Module):
         """The boxes (K, 4) of each image, best first, from what `head` gives."""
         maps = zip(logits, deltas, strict=True)
         candidates = [
-            self._candidates(level, *pair, batch.pixels.shape[-2:]) for level, pair in enumerate(maps)
+            self.candidates(level, *pair, batch.pixels.shape[-2:]) for level, pair in enumerate(maps)
         ]
         boxes, scores, levels = (torch.cat(parts, dim=1) for parts in zip(*candidates, strict=True))
         if self.settings.proposal_nms_scores == "probabilities":
@@ -47,7 +47,7 @@ class RegionProposals(nn.Module):
         images = zip(boxes, scores, levels, batch.sizes, strict=True)
         return [self._suppress(*image) for image in images]
 
-    def _candidates(
+    def candidates(
         self, level: int, logits: Tensor, deltas: Tensor, padded_size: Sequence[int]
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The level's best anchors, moved and scaled: boxes (N, K, 4), logits (N, K), the level (N, K)."""

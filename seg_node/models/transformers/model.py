@@ -69,8 +69,13 @@ class TransformersModel:
     labels: LabelSet
     default_options: SegmentOptions
 
-    def prepare(self, frames: Sequence[Frame], device: torch.device) -> list[Mapping[str, Tensor]]:
-        """One input for each frame: the post-processing would take the padding of a batch for image."""
+    def prepare(
+        self, frames: Sequence[Frame], device: torch.device, exact: bool = True
+    ) -> list[Mapping[str, Tensor]]:
+        """The library's own inputs, always exact.
+
+        One for each frame: the post-processing would take the padding of a batch for image.
+        """
         return [
             self.processor(images=_to_rgb(frame), return_tensors="pt", **self.prompt).to(device)
             for frame in frames

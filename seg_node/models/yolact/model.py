@@ -31,8 +31,8 @@ class YolactModel:
     default_options: SegmentOptions
     settings: YolactSettings
 
-    def prepare(self, frames: Sequence[Frame], device: torch.device) -> ModelInput:
-        return prepare_frames(frames, self.input_spec, device)
+    def prepare(self, frames: Sequence[Frame], device: torch.device, exact: bool = True) -> ModelInput:
+        return prepare_frames(frames, self.input_spec, device, exact)
 
     def __call__(self, batch: ModelInput, options: SegmentOptions) -> list[YolactPrediction]:
         output, priors = self.network(batch.pixels), self.network.priors

@@ -1,0 +1,152 @@
+"""Mask R-CNN with shapes known beforehand finds what the plain way finds."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torchvision.ops import batched_nms, roi_align
+
+from seg_node.models.load import load_model
+from seg_node.models.rcnn import fixed
+from seg_node.models.rcnn.boxes import pool_regions
+from seg_node.models.rcnn.network import RawPrediction, unpack
+from seg_node.models.rcnn.roi_align import align_rows
+from seg_node.types import Frame, SegmentOptions
+
+CPU = torch.device("cpu")
+
+
+def random_boxes(random: torch.Generator, *shape: int, within: float = 200.0) -> Tensor:
+    corner = torch.rand(*shape, 2, generator=random) * within
+    return torch.cat((corner, corner + torch.rand(*shape, 2, generator=random) ** 2 * 90), dim=-1)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("threshold", [0.0, 0.3, 0.7])
+def test_suppression_keeps_what_torchvisions_keeps(seed: int, threshold: float) -> None:
+    random = torch.Generator().manual_seed(seed)
+    boxes = random_boxes(random, 3, 400)
+    scores = torch.rand(3, 400, generator=random).sort(dim=1, descending=True).values
+    groups = torch.randint(0, 4, (3, 400), generator=random)
+    counted = torch.rand(3, 400, generator=random) > 0.2
+    kept, final = fixed.suppress(boxes, counted, threshold, groups)
+    assert final.all()
+    for image in range(3):
+        there = torch.where(counted[image])[0]
+        expected = there[
+            batched_nms(boxes[image, there], scores[image, there], groups[image, there], threshold)
+        ]
+        assert torch.where(kept[image])[0].tolist() == sorted(expected.tolist())
+
+
+def test_a_chain_longer_than_the_rounds_is_told() -> None:
+    x = torch.arange(2.0 * fixed.ROUNDS) * 4  # each overlaps the next ones by 0.6 and 0.3
+    boxes = torch.stack((x, x * 0, x + 16, x * 0 + 16), dim=1)[None]
+    counted = torch.ones(1, len(x), dtype=torch.bool)
+    _, final = fixed.suppress(boxes, counted, 0.5)
+    assert not final.any()
+
+
+@pytest.mark.parametrize("sampling_ratio", [0, 1, 2])
+@pytest.mark.parametrize("aligned", [False, True])
+def test_regions_pooled_as_sums_of_rows_are_torchvisions(sampling_ratio: int, aligned: bool) -> None:
+    random = torch.Generator().manual_seed(0)
+    features = torch.randn(2, 8, 23, 31, generator=random)
+    boxes = random_boxes(random, 200, within=150) - 25  # some reach beyond the map
+    boxes[:5, 2:] = boxes[:5, :2]  # without a side
+    regions = torch.cat((torch.randint(0, 2, (200, 1), generator=random).float(), boxes), dim=1)
+    expected = roi_align(features, regions, 7, 0.25, sampling_ratio, aligned)
+    rows = features.to(memory_format=torch.channels_last)
+    pooled = align_rows(rows, regions, 7, 0.25, sampling_ratio, aligned)
+    torch.testing.assert_close(pooled, expected, atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize("sampling_ratio", [0, 2])
+def test_regions_of_all_levels_at_once_are_those_of_each_level(sampling_ratio: int) -> None:
+    random = torch.Generator().manual_seed(1)
+    features = [torch.randn(2, 8, 64 >> i, 96 >> i, generator=random) for i in range(4)]
+    boxes = [random_boxes(random, 150) * torch.tensor([1.0, 1, 1.8, 1.2]) for _ in range(2)]
+    expected = pool_regions(features, boxes, 7, sampling_ratio, True)
+    rows = [feature.to(memory_format=torch.channels_last) for feature in features]
+    for is_fixed in (False, True):
+        pooled = pool_regions(rows, boxes, 7, sampling_ratio, True, fixed=is_fixed)
+        torch.testing.assert_close(pooled, expected, atol=2e-5, rtol=0)
+
+
+def frames(seed: int) -> list[Frame]:
+    random = np.random.default_rng(seed)
+    return [Frame(random.integers(0, 256, (150, 200, 3), np.uint8), "bgr") for _ in range(2)]
+
+
+def both_ways(
+    model: Any, seed: int, options: SegmentOptions
+) -> tuple[Sequence[RawPrediction], Sequence[RawPrediction] | None]:
+    network = model.network.to(memory_format=torch.channels_last)
+    with torch.inference_mode():
+        batch = model.prepare(frames(seed), CPU)
+        plain = network(batch, options)
+        packed = network.fixed(batch.pixels, batch.sizes, fixed.selection_of(options))
+        return plain, unpack(packed, batch.sizes)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    "changes", [{}, {"score_threshold": 0.1}, {"max_instances": 7}, {"nms_threshold": 0.2}], ids=str
+)
+def test_the_whole_network_finds_the_same(
+    thin_checkpoint: tuple[Path, Path], seed: int, changes: dict[str, Any]
+) -> None:
+    model = load_model("auto", *thin_checkpoint)
+    options = replace(model.default_options, **changes)
+    plain, other = both_ways(model, seed, options)
+    assert sum(len(found.scores) for found in plain) > 0
+    assert_same(plain, other)
+
+
+def assert_same(plain: Sequence[RawPrediction], other: Sequence[RawPrediction] | None) -> None:
+    assert other is not None
+    for expected, found in zip(plain, other, strict=True):
+        torch.testing.assert_close(found.boxes_xyxy, expected.boxes_xyxy, atol=1e-3, rtol=0)
+        torch.testing.assert_close(found.scores, expected.scores, atol=1e-5, rtol=0)
+        assert found.class_ids.tolist() == expected.class_ids.tolist()
+        torch.testing.assert_close(found.mask_probs, expected.mask_probs, atol=1e-4, rtol=0)
+        assert found.input_size == expected.input_size
+
+
+def test_the_class_filter_acts(thin_checkpoint: tuple[Path, Path]) -> None:
+    model = load_model("auto", *thin_checkpoint)
+    everything, _ = both_ways(model, 0, model.default_options)
+    known = sorted({*everything[0].class_ids.tolist(), *everything[1].class_ids.tolist()})
+    options = replace(model.default_options, classes=frozenset([*known[::2], 0, 500]))
+    plain, other = both_ways(model, 0, options)
+    assert 0 < sum(len(found.scores) for found in plain) < sum(len(found.scores) for found in everything)
+    assert_same(plain, other)
+
+
+def test_more_candidates_than_are_provided_for_are_told(
+    thin_checkpoint: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fixed, "CANDIDATES", 10)
+    model = load_model("auto", *thin_checkpoint)
+    plain, other = both_ways(model, 0, model.default_options)
+    assert len(plain[0].scores) > 0
+    assert other is None
+    model.network.fixed_shapes = True  # the network then goes the plain way by itself
+    with torch.inference_mode():
+        again = model.network(model.prepare(frames(0), CPU), model.default_options)
+    assert torch.equal(again[0].scores, plain[0].scores)
+
+
+def test_the_panoptic_models_stuff_is_the_same() -> None:
+    model = load_model()
+    plain, other = both_ways(model, 5, replace(model.default_options, score_threshold=0.1, panoptic=True))
+    assert other is not None
+    for expected, found in zip(plain, other, strict=True):
+        assert expected.semantic_logits is not None and found.semantic_logits is not None
+        assert torch.equal(found.semantic_logits, expected.semantic_logits)
+        torch.testing.assert_close(found.scores, expected.scores, atol=1e-5, rtol=0)
