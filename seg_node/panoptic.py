@@ -89,7 +89,7 @@ def _paint_things(
                 is_thing=True,
                 score=score,
                 area=area,
-                roi=_tight_roi(free, crop.x_offset, crop.y_offset),
+                roi=crop.roi if area == whole_area else _tight_roi(free, crop.x_offset, crop.y_offset),
                 instance_id=int(instances.ids[index]),
             )
         )

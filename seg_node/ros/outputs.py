@@ -17,6 +17,7 @@ from seg_node.ros.convert_objects import to_cloud, to_objects
 from seg_node.ros.debug_image import DebugImage
 from seg_node.ros.markers import to_markers
 from seg_node.ros.parameters import Options
+from seg_node.ros.serialize import serialize_instances, serialize_panoptic
 from seg_node.ros.space import Space
 from seg_node.ros.topics import create_latched, create_output, has_subscriber
 from seg_node.types import Frame, LabelSet, Segmentation
@@ -37,7 +38,7 @@ class Result:
 
 @dataclass(frozen=True)
 class _Output:
-    """A topic, and how its message is made; None: there is nothing to tell."""
+    """A topic, and how its message, or the bytes of it, is made; None: there is nothing to tell."""
 
     publisher: Publisher
     make: Callable[[Result, Options], Any | None]
@@ -157,13 +158,13 @@ class Outputs:
         except RuntimeError as error:  # RCLError: a reliable writer under back-pressure
             self._on_fault(f"{output.publisher.topic_name}: {error}")
 
-    def _make_instances(self, result: Result, options: Options) -> InstanceMaskArray:
-        return convert.to_instances(result.frame, result.segmentation, self._labels, options.mask_encoding)
+    def _make_instances(self, result: Result, options: Options) -> bytes:
+        return serialize_instances(result.frame, result.segmentation, self._labels, options.mask_encoding)
 
-    def _make_panoptic(self, result: Result, options: Options) -> PanopticSegmentation | None:
+    def _make_panoptic(self, result: Result, options: Options) -> bytes | None:
         if result.segmentation.panoptic is None:  # the subscriber came after the frame was begun
             return None
-        return convert.to_panoptic(result.frame, result.segmentation, self._labels)
+        return serialize_panoptic(result.frame, result.segmentation, self._labels)
 
     def _make_instance_map(self, result: Result, options: Options) -> Image:
         found = result.segmentation
