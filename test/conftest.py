@@ -45,6 +45,7 @@ def weights(thin_checkpoint: tuple[Path, Path]) -> dict[str, Any]:
         "model.config": str(config),
         "score_threshold": 0.05,
         "device": "cpu",
+        "precision": "exact",
         # so that a test's single images are neither lost before the match nor overwritten in the queue
         "qos_overrides": {topic: {"subscription": dict(RELIABLE)} for topic in IMAGE_TOPICS},
     }

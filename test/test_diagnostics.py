@@ -12,7 +12,7 @@ from seg_node.ros.diagnostics import FrameStatistics
 def report(
     statistics: FrameStatistics, problem: str | None = None
 ) -> tuple[DiagnosticStatus, dict[str, str]]:
-    status = statistics.status("node: frames", "cpu", "a model", problem)
+    status = statistics.status("node: frames", {"device": "cpu", "precision": "exact"}, problem)
     return status, {pair.key: pair.value for pair in status.values}
 
 
@@ -30,6 +30,7 @@ def test_received_is_processed_plus_dropped_by_reason() -> None:
     assert (values["dropped.replaced_by_newer"], values["dropped.wrong_step"]) == ("2", "1")
     assert float(values["infer_ms"]) == 20.0
     assert values["device"] == status.hardware_id == "cpu"
+    assert values["precision"] == "exact"
 
 
 def test_counts_go_on_and_rates_start_anew_with_every_report() -> None:

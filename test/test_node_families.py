@@ -58,6 +58,7 @@ def test_the_messages_hold_what_the_model_of_any_family_found(
         "model.config": str(config or ""),
         "score_threshold": THRESHOLD,
         "device": "cpu",
+        "precision": "exact",  # the answer of the engine in the test
         "qos_overrides": {topic: {"subscription": dict(RELIABLE)} for topic in IMAGE_TOPICS},
     }
     with running_node(tmp_path, parameters) as node:

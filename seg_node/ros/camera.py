@@ -1,7 +1,7 @@
 """One camera's share of the node: what it sends, what became of its frames, what is published for it."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -160,7 +160,7 @@ class Camera:
     def _topic(self) -> str:
         return self._inputs.topic if self._inputs is not None else f"{self._prefix}image"
 
-    def status(self, device: str, model: str, problem: str | None) -> DiagnosticStatus:
+    def status(self, setup: Mapping[str, str], problem: str | None) -> DiagnosticStatus:
         camera = f" of {self.name}" if self.name else ""
         name = f"{self._node.get_fully_qualified_name()}: frames{camera}"
         if self._outputs is not None and (shared := self._outputs.shared_topic()):
@@ -169,4 +169,4 @@ class Camera:
                 f"{shared} has another publisher: another seg_node, perhaps forgotten in a terminal? "
                 "Results of both arrive mixed",
             )
-        return self._statistics.status(name, device, model, problem)
+        return self._statistics.status(name, setup, problem)

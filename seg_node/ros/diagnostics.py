@@ -74,14 +74,16 @@ class FrameStatistics:
         self._told[reason] = now
         return True
 
-    def status(self, name: str, device: str, model: str, problem: str | None) -> DiagnosticStatus:
-        """The report of the time since the last one. `problem`: an error that overrides all else."""
+    def status(self, name: str, setup: Mapping[str, str], problem: str | None) -> DiagnosticStatus:
+        """The report of the time since the last one.
+
+        setup: what runs, its "device" among it. problem: an error that overrides all else.
+        """
         with self._lock:
             window, self._window = self._window, _Window()
             seconds = max(time.monotonic() - window.began, 1e-6)
             values: dict[str, object] = {
-                "device": device,
-                "model": model,
+                **setup,
                 "received": self._received,
                 "processed": self._processed,
                 "dropped": self._dropped.total(),
@@ -100,7 +102,7 @@ class FrameStatistics:
             level=level,
             name=name,
             message=message,
-            hardware_id=device,
+            hardware_id=setup["device"],
             values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
         )
 

@@ -1,8 +1,8 @@
 """The ROS 2 node: images in, instance and panoptic messages out, each with the source's stamp and frame_id.
 
-Threads: the executor's threads receive images and answer services, nothing else; one worker thread runs the
-model; one thread a camera draws its debug image. Between them only the newest frame of each camera waits, and
-every frame that gives no result is counted with its reason on /diagnostics.
+Threads: one a camera receives its images; the executor's answer services; one worker thread runs the model;
+one a camera draws its debug image. Between them only the newest frame of each camera waits, and every frame
+that gives no result is counted with its reason on /diagnostics.
 
 Life: __init__ declares → on_configure loads and warms up the model → on_activate subscribes → frames:
 Inputs → slots → _work: Camera.accept → _segment → Camera.finish → Outputs.publish → on_deactivate stops →
@@ -13,6 +13,7 @@ import argparse
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from concurrent import futures
 from dataclasses import replace
 from typing import Any
 
@@ -29,6 +30,7 @@ from rclpy.utilities import remove_ros_args
 from std_srvs.srv import SetBool, Trigger
 
 from seg_node.engine import Engine, OutOfMemory, choose_device
+from seg_node.exported import open_engine
 from seg_node.images import ImageError, decode_message
 from seg_node.models.load import load_model
 from seg_node.region import RegionError, clip_region, cut_out, put_back
@@ -57,7 +59,9 @@ class SegNode(LifecycleNode):
         """kwargs go to rclpy's node (namespace, parameter_overrides, context …)."""
         super().__init__(node_name, **kwargs)
         self._engine: Engine | None = None
-        self._worker: threading.Thread | None = None
+        # One thread for warm-up and frames: PyTorch keeps its helpers and plans for each thread anew.
+        self._worker = futures.ThreadPoolExecutor(1, "worker")
+        self._working: futures.Future[None] | None = None
         self._slots: NewestSlots[Arrival] = NewestSlots()
         self._stopping = threading.Event()
         self._enabled = True
@@ -96,8 +100,9 @@ class SegNode(LifecycleNode):
                 options.model_labels or None,
             )
             wanted = options.segment_options(model.labels, model.default_options)
-            engine = Engine(model, choose_device(options.device))
-            engine.warm_up(WARM_UP_SIZE)
+            device = choose_device(options.device)
+            engine = open_engine(model, device, options.precision, options.engine or None)
+            self._worker.submit(engine.warm_up, WARM_UP_SIZE).result()
             self._target = TargetFrame(self, options.target_frame) if options.target_frame else None
         except (ValueError, OSError, RuntimeError) as error:
             self.get_logger().error(f"cannot configure: {error}")
@@ -108,15 +113,15 @@ class SegNode(LifecycleNode):
         if not vision.installed():
             self.get_logger().info(vision.MISSING)
         self.get_logger().info(
-            f"{self._model_name()} on {engine.device_name}, things: {_listed(model.labels.things)}, "
-            f"stuff: {_listed(model.labels.stuff)}"
+            f"{self._model_name()} on {engine.device_name}, precision {self._precision()}"
+            f"{f', engine {options.engine}' if options.engine else ''}, "
+            f"things: {_listed(model.labels.things)}, stuff: {_listed(model.labels.stuff)}"
         )
         return TransitionCallbackReturn.SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._stopping.clear()
-        self._worker = threading.Thread(target=self._work, name="worker", daemon=True)
-        self._worker.start()
+        self._working = self._worker.submit(self._work)
         topics = [
             camera.subscribe(self._options, self._slots.put, self._steady)
             for camera in self._cameras.values()
@@ -140,16 +145,17 @@ class SegNode(LifecycleNode):
     def destroy_node(self) -> None:
         self._stop()
         self._release()
+        self._worker.shutdown()
         super().destroy_node()
 
     def _stop(self) -> None:
         """Unsubscribe, let the worker finish its frames, count those that wait."""
         for camera in self._cameras.values():
             camera.unsubscribe()
-        if self._worker is not None:
+        if self._working is not None:
             self._stopping.set()
-            self._worker.join()
-            self._worker = None
+            futures.wait([self._working])
+            self._working = None
         for name in self._slots.clear():
             self._cameras[name].dropped("deactivated")
 
@@ -270,23 +276,33 @@ class SegNode(LifecycleNode):
                 camera.tell_threshold(wanted.score_threshold)
 
     def _report(self) -> None:
-        device = self._engine.device_name if self._engine else "none"
+        setup = {
+            "device": self._engine.device_name if self._engine else "none",
+            "model": self._model_name(),
+            "precision": self._precision(),
+            "engine": self._options.engine or "none",
+        }
         problem = self._problem()
         message = DiagnosticArray()
         message.header.stamp = self.get_clock().now().to_msg()
         for camera in self._cameras.values():
-            message.status.append(camera.status(device, self._model_name(), problem))
+            message.status.append(camera.status(setup, problem))
         self._diagnostics.publish(message)
 
     def _model_name(self) -> str:
         return self._options.model_weights or "embedded model"
 
+    def _precision(self) -> str:
+        """What is taken, and that it was chosen where it was."""
+        taken = self._engine.precision if self._engine else "none"
+        return f"{taken} (auto)" if self._options.precision == "auto" else taken
+
     def _problem(self) -> str | None:
         if self._engine is None:
             return "not configured: no model is loaded"
-        if self._worker is None:
-            return None
-        return None if self._worker.is_alive() else "the worker thread has died: restart the node"
+        if self._working is not None and self._working.done():
+            return "the worker thread has died: restart the node"
+        return None
 
 
 def _by_size(works: Sequence[Work]) -> list[list[Work]]:
@@ -318,7 +334,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rclpy.try_shutdown()
         return 1
     pass_on_core_log(node.get_logger())
-    executor = MultiThreadedExecutor(2)  # images and quick services; the service that waits for the model
+    executor = MultiThreadedExecutor(2)  # quick services; the one that waits for the model
     executor.add_node(node)
     try:
         if not node.autostart:

@@ -14,6 +14,7 @@ from rclpy.parameter import Parameter
 
 from seg_node.lift import LiftOptions
 from seg_node.models.config_file import did_you_mean
+from seg_node.precision import PRECISIONS
 from seg_node.track import TrackOptions
 from seg_node.types import LabelSet, MaskEncoding, ModelFamily, Roi, SegmentOptions
 
@@ -75,6 +76,13 @@ class Options:
     device: str = _start(
         "device", "auto", "auto (CUDA when there is one, otherwise the CPU), cpu, cuda or cuda:N."
     )
+    precision: str = _start(
+        "precision",
+        "auto",
+        "Of the network: exact (as the reference), fp32, bf16, fp16, or auto (the fastest that fits).",
+        PRECISIONS,
+    )
+    engine: str = _start("engine", "", "File of `seg_node export` for this model; empty: PyTorch runs it.")
     image_transport: str = _start(
         "image_transport",
         "raw",
