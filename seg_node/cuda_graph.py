@@ -66,7 +66,7 @@ class CudaGraphs:
                 recorded = self._graphs[key] = self._record(pixels, others)
             except torch.cuda.OutOfMemoryError:
                 raise
-            except RuntimeError as error:
+            except Exception as error:  # of CUDA, cuDNN or an operator; the plain way answers the same
                 self._failed = True
                 self._graphs.clear()
                 logger.warning("without CUDA graphs, which is slower: recording one failed: %s", error)

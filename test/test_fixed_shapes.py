@@ -136,9 +136,10 @@ def test_more_candidates_than_are_provided_for_are_told(
     plain, other = both_ways(model, 0, model.default_options)
     assert len(plain[0].scores) > 0
     assert other is None
-    model.network.fixed_shapes = True  # the network then goes the plain way by itself
+    network = model.network
+    network.fixed_shapes = True  # type: ignore[assignment]  # it then goes the plain way by itself
     with torch.inference_mode():
-        again = model.network(model.prepare(frames(0), CPU), model.default_options)
+        again = network(model.prepare(frames(0), CPU), model.default_options)
     assert torch.equal(again[0].scores, plain[0].scores)
 
 

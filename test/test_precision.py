@@ -1,0 +1,149 @@
+"""Precisions: what is chosen, what changes in a network, and how near the answers stay to the exact ones."""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torchvision.ops import FrozenBatchNorm2d
+
+from seg_node import precision as precision_module
+from seg_node.engine import Engine
+from seg_node.fused_convolution import FusedConvolution, fuse_activations
+from seg_node.models.backbones import FeaturePyramid, ResNet, ResNetSpec
+from seg_node.models.efficientnet_lite import EfficientNetLite0
+from seg_node.models.load import load_model
+from seg_node.models.yolact.darknet import DarkNet, DarkNetSpec
+from seg_node.overlap import mask_areas, mask_ious, shared_areas
+from seg_node.precision import apply_precision, choose_precision
+from seg_node.types import Frame, Instances
+
+CPU = torch.device("cpu")
+BASIC = ResNetSpec(16, (2, 2, 2, 2), (16, 32, 64, 96), (16, 32, 64, 96), bottleneck=False)
+BOTTLENECK = ResNetSpec(16, (2, 2, 2, 2), (8, 16, 24, 32), (32, 64, 96, 128), groups=2)
+NETWORKS = {
+    "basic": lambda: ResNet(BASIC, nn.BatchNorm2d),
+    "bottleneck": lambda: ResNet(BOTTLENECK, partial(FrozenBatchNorm2d, eps=1e-5)),
+    "efficientnet": lambda: EfficientNetLite0(norm=True),
+    "darknet": lambda: DarkNet(DarkNetSpec(8, (16, 32, 64), (1, 2, 1))),
+}
+
+
+@pytest.fixture(params=NETWORKS)
+def network(request: pytest.FixtureRequest) -> nn.Module:
+    """With random weights and statistics that matter."""
+    torch.manual_seed(0)
+    network = NETWORKS[request.param]()
+    for name, tensor in network.state_dict().items():
+        if name.endswith("running_var"):
+            tensor.uniform_(0.5, 2)
+        elif name.endswith("running_mean"):
+            tensor.normal_(0, 0.3)
+    return network.eval()
+
+
+def norms(network: nn.Module) -> int:
+    return sum(isinstance(module, (nn.BatchNorm2d, FrozenBatchNorm2d)) for module in network.modules())
+
+
+def answer(network: nn.Module) -> list[Tensor]:
+    random = torch.Generator().manual_seed(7)
+    with torch.inference_mode():
+        return network(torch.randn(1, 3, 64, 96, generator=random).to(memory_format=torch.channels_last))
+
+
+def relative_error(found: list[Tensor], expected: list[Tensor]) -> float:
+    return max(float((f.float() - e).norm() / e.norm()) for f, e in zip(found, expected, strict=True))
+
+
+def test_exact_leaves_the_network_alone(network: nn.Module) -> None:
+    before, count = answer(network), norms(network)
+    apply_precision(network, "exact")
+    assert norms(network) == count > 0
+    assert all(torch.equal(a, b) for a, b in zip(answer(network), before, strict=True))
+
+
+def test_norms_become_part_of_their_convolutions(network: nn.Module) -> None:
+    expected = answer(network)
+    apply_precision(network, "fp32")
+    assert norms(network) == 0
+    assert relative_error(answer(network), expected) < 1e-5
+
+
+def test_bfloat16_is_near_and_not_the_same(network: nn.Module) -> None:
+    expected = answer(network)
+    apply_precision(network, "bf16")
+    assert 1e-4 < relative_error(answer(network), expected) < 0.05
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_convolutions_compute_their_activations(network: nn.Module, precision: str) -> None:
+    apply_precision(network, precision)  # type: ignore[arg-type]
+    expected = [x.float() for x in answer(network)]
+    activations = sum(isinstance(module, (nn.ReLU, nn.ReLU6, nn.LeakyReLU)) for module in network.modules())
+    fuse_activations(network)
+    assert activations > 5
+    assert sum(isinstance(module, FusedConvolution) for module in network.modules()) == activations
+    assert relative_error(answer(network), expected) < (1e-2 if precision == "bf16" else 1e-6)
+
+
+def test_a_pyramids_linear_convolutions_stay_linear() -> None:
+    pyramid = FeaturePyramid((8, 16), 8, None).eval()
+    fuse_activations(pyramid)
+    assert not any(isinstance(module, FusedConvolution) for module in pyramid.modules())
+
+
+@pytest.mark.parametrize(("units", "expected"), [(True, "bf16"), (False, "fp32")])
+def test_auto_takes_the_fastest_that_the_processor_has(
+    units: bool, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(precision_module, "has_bfloat16_units", lambda: units)
+    assert choose_precision("auto", CPU) == expected
+
+
+@pytest.mark.parametrize(("capability", "expected"), [((9, 0), "bf16"), ((8, 7), "bf16"), ((7, 2), "fp16")])
+def test_auto_takes_what_the_gpu_has_units_for(
+    capability: tuple[int, int], expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert choose_precision("auto", torch.device("cuda:0")) == expected
+
+
+def test_what_cannot_be_is_refused_with_the_cure() -> None:
+    with pytest.raises(RuntimeError, match="fp16 is for GPUs: choose bf16, fp32 or auto"):
+        choose_precision("fp16", CPU)
+    with pytest.raises(ValueError, match="'int8' is not known; use auto, exact, fp32, bf16, fp16"):
+        choose_precision("int8", CPU)
+
+
+def segment(checkpoint: tuple[Path, Path], precision: str, seed: int) -> Instances:
+    engine = Engine(load_model("auto", *checkpoint), CPU, precision)
+    pixels = np.random.default_rng(seed).integers(0, 256, (10, 13, 3), np.uint8).repeat(15, 0).repeat(16, 1)
+    return engine.segment(Frame(pixels, "bgr"), engine.default_options).instances
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_fp32_finds_what_exact_finds(thin_checkpoint: tuple[Path, Path], seed: int) -> None:
+    exact, fast = (segment(thin_checkpoint, precision, seed) for precision in ("exact", "fp32"))
+    assert len(exact) > 10
+    matches = match(exact, fast)
+    assert all(matches[i] >= 0 or mask.area == 0 for i, mask in enumerate(exact.masks))
+    pairs = [(i, j) for i, j in enumerate(matches.tolist()) if j >= 0]
+    ours, theirs = (np.array(indices) for indices in zip(*pairs, strict=True))
+    np.testing.assert_allclose(fast.scores[theirs], exact.scores[ours], atol=5e-4)
+    np.testing.assert_allclose(fast.boxes_xyxy[theirs], exact.boxes_xyxy[ours], atol=0.1)
+
+
+def match(expected: Instances, found: Instances) -> np.ndarray:
+    """For each expected object the one found with its class and an IoU of 0.95, or -1."""
+    areas = mask_areas(expected.masks), mask_areas(found.masks)
+    overlaps = mask_ious(shared_areas(expected.masks, found.masks), *areas)
+    overlaps *= expected.class_ids[:, None] == found.class_ids
+    return np.where(overlaps.max(axis=1) > 0.95, overlaps.argmax(axis=1), -1)
+
+
+def test_the_engine_tells_its_precision(thin_checkpoint: tuple[Path, Path]) -> None:
+    assert Engine(load_model("auto", *thin_checkpoint), CPU).precision == "exact"
+    assert Engine(load_model("auto", *thin_checkpoint), CPU, "auto").precision in ("fp32", "bf16")
