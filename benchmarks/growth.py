@@ -19,7 +19,7 @@ from pictures import pictures
 from plot import plot_growth
 from random_checkpoints import FAMILIES, write_checkpoint
 from rows import Row, conditions, environment, markdown, medians, number_of, percentiles, text_of, write_rows
-from systems import STAGES, SYSTEMS, encode_all, now_ms, peak_memory_mb, reset_peak_memory, torchvision_crops
+from systems import STAGES, encode_all, now_ms, peak_memory_mb, reset_peak_memory, torchvision_crops
 from torchvision.models.detection.roi_heads import paste_masks_in_image
 
 from seg_node.engine import Engine, choose_device
@@ -31,6 +31,7 @@ OBJECTS = (0, 5, 10, 20, 50, 100, 200)
 TYPICAL = 20
 BASE: Size = (720, 1280)  # where the size does not grow
 LEAST_RUNS, MOST_RUNS = 3, 100
+SYSTEMS = ("seg_node", "torchvision")
 COLUMNS = (
     *map(text_of, ("axis", "system", "family", "device", "precision", "size", "objects", "batch")),
     number_of("p50 ms", "p50_ms", ".2f"),

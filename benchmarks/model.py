@@ -20,7 +20,7 @@ from pathlib import Path
 from agreement import agreement
 from options import Options, Size, option_parser, read_options, size_name
 from pictures import DEMO, pictures
-from random_checkpoints import FAMILIES, OF_TORCHVISION, write_checkpoint
+from random_checkpoints import FAMILIES, write_checkpoint
 from rows import (
     Row,
     conditions,
@@ -32,7 +32,7 @@ from rows import (
     text_of,
     write_rows,
 )
-from systems import STAGES, SYSTEMS, Cell
+from systems import FAMILIES_OF, STAGES, SYSTEMS, Cell
 from threshold import NODE_THRESHOLD, typical_threshold
 from workers import Worker
 
@@ -65,6 +65,7 @@ class Effort:
 
 def measure(options: Options, effort: Effort, folder: Path) -> Iterator[Row]:
     """The rows, cell by cell; folder: for the checkpoints."""
+    systems = [name for name in options.systems if _installed(name)]
     for family in options.families:
         weights, config = options.weights.get(family), options.configs.get(family)
         if weights is None:
@@ -73,12 +74,20 @@ def measure(options: Options, effort: Effort, folder: Path) -> Iterator[Row]:
             print(f"{family} {size_name(size)} batch {batch} {device}", file=sys.stderr)
             cells = [
                 Cell(system, family, size, batch, device, precision, weights, config)
-                for system in options.systems
+                for system in systems
                 for precision in (options.precisions_for(device) if system == "seg_node" else ["fp32"])
-                if system == "seg_node" or family in OF_TORCHVISION
+                if system == "seg_node" or family in FAMILIES_OF[system]
             ]
             threshold = None if family != "embedded" and family not in options.weights else NODE_THRESHOLD
-            yield from measure_cells(cells, threshold, effort)
+            if cells:
+                yield from measure_cells(cells, threshold, effort)
+
+
+def _installed(system: str) -> bool:
+    if system == "detectron2" and find_spec(system) is None:
+        print("no rows of detectron2: it is not installed", file=sys.stderr)
+        return False
+    return True
 
 
 def measure_cells(cells: list[Cell], threshold: float | None, effort: Effort) -> list[Row]:
@@ -184,6 +193,8 @@ def main() -> None:
             for row in measure(options, effort, Path(folder)):
                 rows.append(row)
                 write_rows(rows, options.out / "model.json")
+        if not rows:
+            raise ValueError(f"{', '.join(options.systems)} can run none of {', '.join(options.families)}")
     except (ValueError, RuntimeError, FileNotFoundError) as error:
         sys.exit(f"model.py: {error}")
     from plot import plot_stages  # here: every worker imports this file

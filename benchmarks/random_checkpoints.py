@@ -40,8 +40,6 @@ from seg_node.prepare import prepare_frames
 from seg_node.types import Frame
 
 FAMILIES = ("mask_rcnn", "panoptic_fpn", "yolact", "solov2", "embedded", "thin")
-# which of them torchvision can run with the same weights
-OF_TORCHVISION = ("mask_rcnn", "thin")
 THIN = {"min_size": 128, "max_size": 256, "rpn_pre_nms_top_n_test": 200, "rpn_post_nms_top_n_test": 60}
 _RESNET50 = ResNetSpec(64, (3, 4, 6, 3), (64, 128, 256, 512), (256, 512, 1024, 2048))
 _CPU = torch.device("cpu")

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from random_checkpoints import OF_TORCHVISION, thin_mask_rcnn
+from random_checkpoints import thin_mask_rcnn
 from torch import Tensor
 from torchvision.models.detection import maskrcnn_resnet50_fpn
 
@@ -21,7 +21,9 @@ from seg_node.models.load import load_model
 from seg_node.scorers import InstanceScorer
 from seg_node.types import Frame, Instances, MaskCrop
 
-SYSTEMS = ("seg_node", "torchvision")
+SYSTEMS = ("seg_node", "torchvision", "detectron2")
+# the families that others can run with the same weights
+FAMILIES_OF = {"torchvision": ("mask_rcnn", "thin"), "detectron2": ("panoptic_fpn",)}
 STAGES = ("prepare", "infer", "assemble", "encode")
 
 
@@ -160,8 +162,11 @@ def torchvision_crops(canvas: Tensor, boxes_xyxy: NDArray[np.float32]) -> tuple[
 def build_system(cell: Cell) -> System:
     """Raises RuntimeError for a device that is not there; ValueError for weights that do not fit."""
     if cell.system == "torchvision":
-        assert cell.family in OF_TORCHVISION
         return TorchvisionSystem(cell)
+    if cell.system == "detectron2":
+        from detectron2_system import Detectron2System  # few have it
+
+        return Detectron2System(cell)
     return SegNodeSystem(cell)
 
 

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,13 @@ def test_a_missing_gpu_ends_the_benchmark(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "finds 0 usable CUDA GPUs" in done.stderr and "Traceback" not in done.stderr
     assert not (tmp_path / "model.json").exists()
+
+
+@pytest.mark.skipif(find_spec("detectron2") is not None, reason="Detectron2 is installed")
+def test_a_system_that_is_not_installed_has_no_rows(tmp_path: Path) -> None:
+    done = _run("model", tmp_path, "--systems", "detectron2", "--families", "embedded")
+    assert done.returncode == 1
+    assert "detectron2: it is not installed" in done.stderr and "can run none of" in done.stderr
 
 
 def test_agreement_counts_partners_of_the_same_class(benchmarks: None) -> None:
