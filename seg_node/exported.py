@@ -32,6 +32,7 @@ class Exported:
     def __init__(self, path: Path, info: ExportInfo, run: Run) -> None:
         self._path = path
         self._info = info
+        self.camera_size = info.camera_size
         self._run = run
 
     def __call__(self, pixels: Tensor, panoptic: bool = True) -> tuple[Tensor, ...]:
@@ -59,6 +60,12 @@ def open_engine(
     if exported is None:
         return Engine(model, device, precision or "exact")
     return Engine(model, device, load_exported(exported, model, device, precision or "auto").precision)
+
+
+def exported_size(model: Model) -> tuple[int, int] | None:
+    """(height, width) of the only camera images that the model still takes; None when it takes all."""
+    dense = getattr(model.network, "dense", None)
+    return dense.camera_size if isinstance(dense, Exported) else None
 
 
 def load_exported(

@@ -17,7 +17,7 @@ from seg_node import Predictor
 from seg_node.cli import main
 from seg_node.export import export
 from seg_node.export_info import describe_machine, fingerprint, read_package_info
-from seg_node.exported import load_exported, open_engine
+from seg_node.exported import exported_size, load_exported, open_engine
 from seg_node.models.load import load_model
 from seg_node.predictor import Prediction
 from seg_node.types import Frame
@@ -112,8 +112,12 @@ def test_a_predictor_finds_the_same_with_the_file(
 
 
 def test_what_torch_computes_is_in_the_files_precision(thin_checkpoint: Checkpoint, exported: Any) -> None:
-    engine = open_engine(load_model("auto", *thin_checkpoint), CPU, exported=exported(".pt2", "bf16"))
+    model = load_model("auto", *thin_checkpoint)
+    assert exported_size(model) is None
+    engine = open_engine(model, CPU, exported=exported(".pt2", "bf16"))
     assert engine.precision == "bf16"
+    assert exported_size(model) == CAMERA
+    engine.warm_up(CAMERA)
 
 
 def test_segment_takes_the_file(
