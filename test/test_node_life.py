@@ -20,6 +20,7 @@ from node_harness import (
     NodeProcess,
     Probe,
     count,
+    diagnostics,
     image_message,
     picture,
     running_node,
@@ -88,6 +89,9 @@ def test_the_lifecycle_can_be_driven_by_hand_twice_round(
         ({"classes": ["unicorn"]}, ["unknown class unicorn"]),
         ({"device": "tpu"}, ["tpu"]),
         ({"device": "cuda:99"}, ["cuda:99"]),
+        ({"precision": "fp16"}, ["fp16"]),  # which is for GPUs
+        ({"precision": "half"}, ["precision", "auto, exact, fp32, bf16, fp16"]),
+        ({"engine": "/nowhere/model.onnx"}, ["/nowhere/model.onnx"]),
         ({"image_transport": "zip"}, ["image_transport", "raw, compressed"]),
         ({"score_threshold": "high"}, ["score_threshold"]),
     ],
@@ -99,6 +103,18 @@ def test_a_start_that_cannot_work_ends_with_one_clear_line(
     assert process.process.wait(START_TIMEOUT_S) == 1
     assert all(word in process.log for word in words), process.log
     assert "Traceback" not in process.log
+
+
+def test_the_precision_that_auto_took_is_told_in_the_log_and_the_diagnostics(
+    weights: dict[str, Any], tmp_path: Path, probe: Probe
+) -> None:
+    with running_node(tmp_path, {**weights, "precision": "auto"}) as node:
+        reports = probe.listen(DiagnosticArray, "/diagnostics")
+        wait_until(lambda: bool(reports), 10, "a report")
+        told = diagnostics(reports)
+        assert told["precision"] in ("exact (auto)", "fp32 (auto)", "bf16 (auto)")
+        assert f"on cpu, precision {told['precision']}, things:" in node.log
+        assert told["engine"] == "none"
 
 
 def test_a_misspelt_parameter_is_named_with_its_likeness(weights: dict[str, Any], tmp_path: Path) -> None:
