@@ -126,12 +126,12 @@ class Engine:
 
     @torch.inference_mode()
     def _segment(self, frames: Sequence[Frame], options: SegmentOptions) -> list[Segmentation]:
-        exact = self.precision == "exact"
+        half = self.precision in ("bf16", "fp16")
         watch = _Stopwatch(self._device)
-        batch = self._model.prepare(frames, self._device, exact)
+        batch = self._model.prepare(frames, self._device, exact=not half)
         watch.mark()
         # TF32, on by default, has 10 of float32's 23 bits
-        with cudnn.flags(enabled=True, benchmark=not exact, allow_tf32=False):
+        with cudnn.flags(enabled=True, benchmark=self.precision != "exact", allow_tf32=False):
             raws = self._model(batch, options)
         watch.mark()
         prepare_ms, infer_ms = watch.milliseconds()
