@@ -101,7 +101,7 @@ class MaskRCNN(nn.Module):
         logits, deltas = self.rpn.head(features)
         semantic = []
         if self.semantic_head is not None and panoptic:
-            semantic = [self.semantic_head(features).float()]
+            semantic = [self.semantic_head(features).float().contiguous()]  # as resizing wants it
         return (*features[:-1], *logits, *deltas, *semantic)
 
     def _split(self, maps: Sequence[Tensor]) -> tuple[Sequence[Tensor], ...]:
