@@ -47,11 +47,12 @@ def camera(node: Node, height: int, width: int, rate_hz: float) -> None:
 def playback(node: Node, file: str, rate_hz: float, seconds: float) -> list[int]:
     """As `camera`, with the pictures of a file, uint8 (N, H, W, 3), in turn; the stamps of what was sent.
 
-    Begins when a node listens. Images that it is too slow for are left out, not sent later.
+    Begins when a node listens, and somebody to its answers. Images that it is too slow for are left out, not
+    sent later.
     """
     publisher = node.create_publisher(Image, "image", qos_profile_sensor_data)
     messages = [image_message(picture) for picture in np.load(file)]
-    while publisher.get_subscription_count() == 0:
+    while not (publisher.get_subscription_count() and node.count_subscribers("/seg_node/instances")):
         time.sleep(0.01)
     time.sleep(0.5)  # until all have found each other
     stamps: list[int] = []
