@@ -11,7 +11,7 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 def input_qos() -> QoSProfile:
     """Cameras publish best effort, and a best-effort reader matches every writer.
 
-    The executor empties this queue at once and the newest frame wins in the node's own slot, where replaced
+    The receiver empties this queue at once and the newest frame wins in the node's own slot, where replaced
     ones are counted; with depth 1 a burst would be overwritten in the middleware, uncounted.
     """
     return QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
