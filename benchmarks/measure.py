@@ -80,7 +80,10 @@ def measure(cell: Cell, spec: InputSpec, frames: int, warm_up: int, rate_hz: flo
         patch("seg_node.ros.node.load_model", return_value=model),
         patch("seg_node.ros.camera.Inputs", MeasuredInputs),
     ):
-        node = SegNode(parameter_overrides=[Parameter("mask_encoding", value=cell.encoding)])
+        # exact: prepare is then what torchvision does too
+        parameters = {"mask_encoding": cell.encoding, "precision": "exact"}
+        overrides = [Parameter(name, value=value) for name, value in parameters.items()]
+        node = SegNode(parameter_overrides=overrides)
         if not node.start():
             raise RuntimeError("the node did not start; see its log above")
     try:
