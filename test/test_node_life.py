@@ -29,6 +29,7 @@ from node_harness import (
 )
 from sensor_msgs.msg import CompressedImage, Image
 
+from seg_node.export import export
 from seg_node.msg import InstanceMaskArray, PanopticSegmentation
 
 
@@ -115,6 +116,27 @@ def test_the_precision_that_auto_took_is_told_in_the_log_and_the_diagnostics(
         assert told["precision"] in ("exact (auto)", "fp32 (auto)", "bf16 (auto)")
         assert f"on cpu, precision {told['precision']}, things:" in node.log
         assert told["engine"] == "none"
+
+
+def test_an_exported_engine_serves_its_image_size_and_names_the_cure_for_others(
+    weights: dict[str, Any], tmp_path: Path, probe: Probe
+) -> None:
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    file = tmp_path / "thin.onnx"
+    size = 120, 160  # of picture()
+    export(file, size, weights=weights["model.weights"], config=weights["model.config"], device="cpu")
+    with running_node(tmp_path, {**weights, "engine": str(file)}) as node:
+        heard = probe.listen(InstanceMaskArray, f"{NODE}/instances")
+        reports = probe.listen(DiagnosticArray, "/diagnostics")
+        camera = probe.publisher(Image, "/image")
+        assert send_and_wait(probe, image_message(picture(), 1000), heard, camera).instances
+        camera.publish(image_message(picture(160, 120), 2000))
+        wait_until(lambda: count(reports, "dropped.failed") == 1, 10, "the other size counted")
+        assert "export a file for it: seg_node export --size WIDTHxHEIGHT" in node.log
+        assert send_and_wait(probe, image_message(picture(), 3000), heard, camera).instances
+        assert diagnostics(reports)["engine"] == str(file)
+        assert f"engine {file}" in node.log and "ONNX Runtime (CPUExecutionProvider)" in node.log
 
 
 def test_a_misspelt_parameter_is_named_with_its_likeness(weights: dict[str, Any], tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ from rclpy.utilities import remove_ros_args
 from std_srvs.srv import SetBool, Trigger
 
 from seg_node.engine import Engine, OutOfMemory, choose_device
-from seg_node.exported import open_engine
+from seg_node.exported import exported_size, open_engine
 from seg_node.images import ImageError, decode_message
 from seg_node.models.load import load_model
 from seg_node.region import RegionError, clip_region, cut_out, put_back
@@ -102,7 +102,7 @@ class SegNode(LifecycleNode):
             wanted = options.segment_options(model.labels, model.default_options)
             device = choose_device(options.device)
             engine = open_engine(model, device, options.precision, options.engine or None)
-            self._worker.submit(engine.warm_up, WARM_UP_SIZE).result()
+            self._worker.submit(engine.warm_up, exported_size(model) or WARM_UP_SIZE).result()
             self._target = TargetFrame(self, options.target_frame) if options.target_frame else None
         except (ValueError, OSError, RuntimeError) as error:
             self.get_logger().error(f"cannot configure: {error}")
