@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from cells import STAGES, Cell, Timing, encode_all, now_ms, torchvision_crops
 from detectron2 import model_zoo
 from detectron2.data.transforms import ResizeShortestEdge
 from detectron2.modeling import build_model
-from systems import STAGES, Cell, Timing, encode_all, now_ms, torchvision_crops
 
 from seg_node.engine import choose_device
 from seg_node.types import Frame, Instances

@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from cells import STAGES, encode_all, now_ms, torchvision_crops
 from fixed_model import FixedNetwork, fixed_model
 from options import Options, Size, option_parser, read_options, size_name
 from pictures import pictures
 from plot import plot_growth
 from random_checkpoints import FAMILIES, write_checkpoint
 from rows import Row, conditions, environment, markdown, medians, number_of, percentiles, text_of, write_rows
-from systems import STAGES, encode_all, now_ms, peak_memory_mb, reset_peak_memory, torchvision_crops
+from systems import peak_memory_mb, reset_peak_memory
 from torchvision.models.detection.roi_heads import paste_masks_in_image
 
 from seg_node.engine import Engine, choose_device

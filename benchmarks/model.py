@@ -18,6 +18,7 @@ from itertools import product
 from pathlib import Path
 
 from agreement import agreement
+from cells import STAGES, Cell
 from options import Options, Size, option_parser, read_options, size_name
 from pictures import DEMO, pictures
 from random_checkpoints import FAMILIES, write_checkpoint
@@ -32,7 +33,7 @@ from rows import (
     text_of,
     write_rows,
 )
-from systems import FAMILIES_OF, STAGES, SYSTEMS, Cell
+from systems import FAMILIES_OF, SYSTEMS
 from threshold import NODE_THRESHOLD, typical_threshold
 from workers import Worker
 

@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from cells import Cell
 from node_process import NodeProcess, running_node
 from options import Options, option_parser, read_options, size_name
 from pictures import pictures
@@ -30,7 +31,7 @@ from playback import STAGES, Play, play
 from plot import plot_soak, plot_stages
 from random_checkpoints import write_checkpoint
 from rows import Row, conditions, environment, markdown, number_of, percentiles, text_of, write_rows
-from systems import Cell, SegNodeSystem
+from systems import SegNodeSystem
 from threshold import NODE_THRESHOLD, typical_threshold
 
 from seg_node.precision import choose_precision

@@ -1,52 +1,26 @@
 """The systems that are compared: bgr images in host memory → encoded masks in host memory, timed by step."""
 
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from cells import STAGES, Cell, Timing, encode_all, now_ms, torchvision_crops
 from random_checkpoints import thin_mask_rcnn
 from torch import Tensor
 from torchvision.models.detection import maskrcnn_resnet50_fpn
 
-from seg_node.crop import tight_crop
 from seg_node.engine import Engine, choose_device
 from seg_node.ground_truth import read_instance_truth
-from seg_node.masks import encode_mask
 from seg_node.models.load import load_model
 from seg_node.scorers import InstanceScorer
-from seg_node.types import Frame, Instances, MaskCrop
+from seg_node.types import Frame, Instances
 
 SYSTEMS = ("seg_node", "torchvision", "detectron2")
 # the families that others can run with the same weights
 FAMILIES_OF = {"torchvision": ("mask_rcnn", "thin"), "detectron2": ("panoptic_fpn",)}
-STAGES = ("prepare", "infer", "assemble", "encode")
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One row of the table. size: (height, width). weights, config: see `write_checkpoint`."""
-
-    system: str
-    family: str
-    size: tuple[int, int]
-    batch: int
-    device: str
-    precision: str
-    weights: Path | None
-    config: Path | None
-
-
-@dataclass(frozen=True)
-class Timing:
-    """milliseconds: of each of `STAGES`, of the whole batch."""
-
-    total_ms: float
-    milliseconds: dict[str, float]
 
 
 class System(Protocol):
@@ -68,7 +42,7 @@ class SegNodeSystem:
         device = choose_device(cell.device)
         self.model = load_model(weights=cell.weights, config=cell.config)
         self._engine = Engine(self.model, device, cell.precision)
-        self.precision = self._engine.precision
+        self.precision: str = self._engine.precision
 
     def segment(
         self, frames: Sequence[Frame], score_threshold: float | None
@@ -147,18 +121,6 @@ def _instances(answer: dict[str, Tensor]) -> Instances:
     return Instances(boxes, answer["scores"].cpu().numpy(), class_ids, crops, ids)
 
 
-def torchvision_crops(canvas: Tensor, boxes_xyxy: NDArray[np.float32]) -> tuple[MaskCrop, ...]:
-    """Its float (N, 1, H, W) probabilities → masks, each searched for in its box (N, 4) and a rim only."""
-    masks: NDArray[np.bool_] = (canvas[:, 0] >= 0.5).cpu().numpy()
-    rim = 3 + 0.05 * (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2])  # pasted masks reach beyond their boxes
-    low = np.floor(boxes_xyxy[:, :2] - rim).clip(0).astype(int).tolist()
-    high = np.ceil(boxes_xyxy[:, 2:] + rim).astype(int).tolist()
-    return tuple(
-        tight_crop(mask[top:bottom, left:right], left, top)
-        for mask, (left, top), (right, bottom) in zip(masks, low, high, strict=True)
-    )
-
-
 def build_system(cell: Cell) -> System:
     """Raises RuntimeError for a device that is not there; ValueError for weights that do not fit."""
     if cell.system == "torchvision":
@@ -168,19 +130,6 @@ def build_system(cell: Cell) -> System:
 
         return Detectron2System(cell)
     return SegNodeSystem(cell)
-
-
-def encode_all(masks: Sequence[Sequence[MaskCrop]], frames: Sequence[Frame]) -> list[NDArray[np.uint8]]:
-    """mono8 bytes of every mask of every frame."""
-    return [
-        encode_mask(mask, "mono8", frame.image_size)
-        for crops, frame in zip(masks, frames, strict=True)
-        for mask in crops
-    ]
-
-
-def now_ms() -> float:
-    return time.perf_counter() * 1e3
 
 
 def reset_peak_memory(device: str) -> None:

@@ -9,7 +9,8 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any
 
-from systems import Cell, build_system, peak_memory_mb
+from cells import Cell
+from systems import build_system, peak_memory_mb
 
 
 class Worker:

@@ -6,7 +6,6 @@ there are, this one goes on with the most there may be and notes which of them c
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -15,10 +14,9 @@ from torchvision.ops import clip_boxes_to_image
 
 from seg_node.models.rcnn.boxes import decode_boxes
 from seg_node.models.rcnn.roi_heads import wanted_classes
+from seg_node.models.rcnn.rpn import RegionProposals
+from seg_node.models.rcnn.settings import RCNNSettings
 from seg_node.types import SegmentOptions
-
-if TYPE_CHECKING:
-    from seg_node.models.rcnn.network import MaskRCNN
 
 CANDIDATES = 1024  # pairs of proposal and class above the score threshold that suppression looks at
 ROUNDS = 24  # of suppression: how long a chain of boxes that depend on each other may be
@@ -95,18 +93,18 @@ def _pairwise_iou(boxes: Tensor) -> Tensor:
 
 
 def propose(
-    network: "MaskRCNN",
+    rpn: RegionProposals,
     logits: Sequence[Tensor],
     deltas: Sequence[Tensor],
     sizes: Sequence[tuple[int, int]],
     padded_size: Sequence[int],
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The best proposals (N, P, 4), which of them are there, bool (N, P), and whether that is final, (N,)."""
-    settings, count = network.settings, len(sizes)
+    settings, count = rpn.settings, len(sizes)
     most = settings.proposals_per_level
     lists = []
     for level, pair in enumerate(zip(logits, deltas, strict=True)):
-        boxes, scores, _ = network.rpn.candidates(level, *pair, padded_size)
+        boxes, scores, _ = rpn.candidates(level, *pair, padded_size)
         missing = most - scores.shape[1]
         lists.append((F.pad(boxes, (0, 0, 0, missing)), F.pad(scores, (0, missing), value=-torch.inf)))
     boxes, scores = (torch.stack(parts, dim=1) for parts in zip(*lists, strict=True))  # (N, levels, K, …)
@@ -122,7 +120,7 @@ def propose(
 
 
 def detect(
-    network: "MaskRCNN",
+    settings: RCNNSettings,
     proposals: Tensor,
     counted: Tensor,
     logits: Tensor,
@@ -135,7 +133,7 @@ def detect(
     scores = logits.softmax(-1).view(count, number, -1)
     classes = scores.shape[-1]
     wanted = (scores > selection.score_threshold) & counted[..., None]
-    wanted &= wanted_classes(selection.classes, scores, network.settings)
+    wanted &= wanted_classes(selection.classes, scores, settings)
     candidates = min(CANDIDATES, number * classes)
     complete = wanted.flatten(1).sum(dim=1) <= candidates
     scores, indices = scores.masked_fill(~wanted, -1.0).flatten(1).topk(candidates, dim=1)  # (N, K)
@@ -145,9 +143,9 @@ def detect(
     image = torch.arange(count, device=indices.device)[:, None]
     chosen = deltas[image, proposal, box_class].flatten(0, 1)
     references = proposals[image, proposal].flatten(0, 1)
-    boxes = decode_boxes(chosen, references, network.settings.box_weights).view(count, -1, 4)
+    boxes = decode_boxes(chosen, references, settings.box_weights).view(count, -1, 4)
     boxes = torch.stack([clip_boxes_to_image(b, size) for b, size in zip(boxes, sizes, strict=True)])
-    large = ((boxes[..., 2:] - boxes[..., :2]) >= network.settings.box_min_side).all(dim=-1)
+    large = ((boxes[..., 2:] - boxes[..., :2]) >= settings.box_min_side).all(dim=-1)
     kept, final = suppress(boxes, large & (scores >= 0), selection.nms_threshold, class_ids)
     best, order = scores.masked_fill(~kept, -1.0).topk(min(selection.max_instances, candidates), dim=1)
     return Kept(

@@ -118,9 +118,9 @@ class MaskRCNN(nn.Module):
         All numbers of an image in one row, mask probabilities (N, M, G, G), semantic logits if wanted.
         """
         regions, logits, deltas, semantic = self._split(self.dense(pixels, selection.panoptic))
-        proposals, counted, settled = propose(self, logits, deltas, sizes, pixels.shape[-2:])
+        proposals, counted, settled = propose(self.rpn, logits, deltas, sizes, pixels.shape[-2:])
         classes, refinements = self.box_head.head(regions, list(proposals), fixed=True)
-        kept = detect(self, proposals, counted, classes, refinements, sizes, selection)
+        kept = detect(self.settings, proposals, counted, classes, refinements, sizes, selection)
         masks = self.mask_head.head(regions, list(kept.boxes_xyxy), fixed=True)
         probs = probs_of_classes(masks, kept.class_ids.flatten()).unflatten(0, kept.scores.shape)
         return pack(kept, settled), probs, *semantic
