@@ -47,14 +47,20 @@ def camera(node: Node, height: int, width: int, rate_hz: float) -> None:
 def playback(node: Node, file: str, rate_hz: float, seconds: float) -> list[int]:
     """As `camera`, with the pictures of a file, uint8 (N, H, W, 3), in turn; the stamps of what was sent.
 
-    Begins when a node listens, and somebody to its answers. Images that it is too slow for are left out, not
+    Begins when a node answers, and somebody listens to that. Images that it is too slow for are left out, not
     sent later.
     """
     publisher = node.create_publisher(Image, "image", qos_profile_sensor_data)
     messages = [image_message(picture) for picture in np.load(file)]
     while not (publisher.get_subscription_count() and node.count_subscribers("/seg_node/instances")):
         time.sleep(0.01)
-    time.sleep(0.5)  # until all have found each other
+    answers: list[FrameTiming] = []
+    subscription = node.create_subscription(FrameTiming, "/seg_node/timing", answers.append, 5)
+    while not answers:  # images before all have found each other are lost
+        publisher.publish(messages[0])
+        rclpy.spin_once(node, timeout_sec=0.5)
+    node.destroy_subscription(subscription)
+    time.sleep(0.5)  # the others find each other no later
     stamps: list[int] = []
     start = due = time.monotonic()
     while due < start + seconds:

@@ -126,7 +126,7 @@ def test_an_exported_engine_serves_its_image_size_and_names_the_cure_for_others(
     file = tmp_path / "thin.onnx"
     size = 120, 160  # of picture()
     export(file, size, weights=weights["model.weights"], config=weights["model.config"], device="cpu")
-    with running_node(tmp_path, {**weights, "engine": str(file)}) as node:
+    with running_node(tmp_path, {**weights, "precision": "auto", "engine": str(file)}) as node:
         heard = probe.listen(InstanceMaskArray, f"{NODE}/instances")
         reports = probe.listen(DiagnosticArray, "/diagnostics")
         camera = probe.publisher(Image, "/image")
