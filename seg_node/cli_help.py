@@ -48,8 +48,9 @@ camera image into FILE, which the node's parameter engine and --engine of other 
   FILE.onnx  for ONNX Runtime on any machine, with TensorRT or CUDA where it has them; in fp32, or in fp16
              for GPUs. Needs the packages of seg_node[onnx].
 
-Both are for one model and one image size, which is checked when they are used. The last line that is printed
-compares the file with PyTorch on this machine. More in docs/export.md."""
+Both are for one model and one image size (any that is resized to the same network input), which is
+checked. The last line that is printed compares the file with PyTorch on this machine. More in
+docs/export.md."""
 
 TRAIN_HELP = """\
 Trains a Mask R-CNN on your own objects, or a Panoptic FPN where panoptic maps are given, from data in COCO's

@@ -43,8 +43,9 @@ class Exported:
         if pixels.shape[-2:] != self._info.input_size:
             raise ValueError(
                 f"{self._path}: exported for camera images of {_size(self._info.camera_size)} (network input "
-                f"{_size(self._info.input_size)}), but this image makes an input of "
-                f"{_size(pixels.shape[-2:])}; export a file for it: seg_node export --size WIDTHxHEIGHT …"
+                f"{_size(self._info.input_size)}), but this image, resized, makes an input of "
+                f"{_size(pixels.shape[-2:])}; export a file for it: seg_node export --size WIDTHxHEIGHT "
+                "(of the camera)"
             )
         images = [self._run(image) for image in pixels.split(1)]
         return tuple(torch.cat(maps) for maps in zip(*images, strict=True)) if len(images) > 1 else images[0]

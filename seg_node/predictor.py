@@ -116,6 +116,11 @@ class Predictor:
         self.labels = model.labels
         self._engine = open_engine(model, choose_device(device), precision, engine)
 
+    @property
+    def precision(self) -> str:
+        """What was taken: exact, fp32, bf16 or fp16."""
+        return self._engine.precision
+
     def __repr__(self) -> str:
         kinds = f"{len(self.labels.things)} classes of things, {len(self.labels.stuff)} of stuff"
         return f"Predictor({kinds}, on {self._engine.device_name}, {self._engine.precision})"
