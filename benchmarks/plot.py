@@ -15,7 +15,7 @@ COLOURS = ("#ccbb44", "#4477aa", "#228833", "#ee6677", "#66ccee", "#aa3377", "#b
 
 def plot_stages(rows: Sequence[Row], stages: Sequence[str], path: Path) -> None:
     """A bar a row, split into its stages; the tick is the 95th percentile of the whole."""
-    figure, axes = plt.subplots(figsize=(10, 1.2 + 0.28 * len(rows)), layout="constrained")
+    figure, axes = plt.subplots(figsize=(10, 1.4 + 0.28 * len(rows)), layout="constrained")
     places = range(len(rows))
     left = [0.0] * len(rows)
     for stage, colour in zip(stages, COLOURS, strict=False):
@@ -29,7 +29,7 @@ def plot_stages(rows: Sequence[Row], stages: Sequence[str], path: Path) -> None:
     )
     axes.invert_yaxis()
     axes.set_xlabel("milliseconds (median)")
-    axes.legend(ncols=6, fontsize=7, loc="lower right")
+    figure.legend(ncols=9, fontsize=7, loc="outside upper center")
     figure.savefig(path, dpi=110)
     plt.close(figure)
 

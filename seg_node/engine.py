@@ -126,6 +126,8 @@ class Engine:
 
     @torch.inference_mode()
     def _segment(self, frames: Sequence[Frame], options: SegmentOptions) -> list[Segmentation]:
+        if self.on_gpu:
+            torch.cuda.set_device(self._device)  # of this thread: graphs and Triton's kernels go to it
         half = self.precision in ("bf16", "fp16")
         watch = _Stopwatch(self._device)
         batch = self._model.prepare(frames, self._device, exact=not half)
