@@ -21,8 +21,8 @@ def fuse_panoptic(
 ) -> PanopticSegments:
     """Things from the instances, stuff from the semantic map where no thing is, void elsewhere.
 
-    semantic: (H, W) integers from 0, class ids of `labels`; its stuff classes are used, 0 is none of them.
-    None when the model has no stuff.
+    semantic: (H, W) integers from 0 to 65535, class ids of `labels`; its stuff classes are used, 0 is none
+    of them. None when the model has no stuff.
     options: its panoptic_… fields, and classes for the stuff.
 
     Segment ids count from 1: things by falling score, then stuff by rising class id. Area and RoI are those
@@ -104,19 +104,24 @@ def _paint_stuff(
     last_id: int,
 ) -> list[Segment]:
     segments: list[Segment] = []
-    free_classes = semantic * (segment_map == 0)
-    areas = np.bincount(free_classes.reshape(-1), minlength=max(labels.stuff, default=0) + 1).tolist()
-    id_of_class = np.zeros(len(areas), np.uint16)
+    free_classes = semantic.astype(np.uint16, copy=False) * (segment_map == 0)
     wanted = labels.stuff.keys() if options.classes is None else labels.stuff.keys() & options.classes
-    for class_id in sorted(wanted - {0}):
-        if areas[class_id] == 0 or areas[class_id] < options.panoptic_stuff_min_area:
+    seen = _seen_values(free_classes)
+    for class_id in sorted(wanted & seen - {0}):
+        mask = free_classes == class_id
+        area = int(np.count_nonzero(mask))
+        if area < options.panoptic_stuff_min_area:
             continue
         segment_id = last_id + len(segments) + 1
-        id_of_class[class_id] = segment_id
-        roi = _tight_roi(free_classes == class_id, 0, 0)
-        segments.append(Segment(segment_id, class_id, False, 0.0, areas[class_id], roi, 0))
-    segment_map += np.take(id_of_class, free_classes)
+        np.copyto(segment_map, segment_id, where=mask)
+        segments.append(Segment(segment_id, class_id, False, 0.0, area, _tight_roi(mask, 0, 0), 0))
     return segments
+
+
+def _seen_values(image: NDArray[np.uint16]) -> set[int]:
+    """As np.unique, which would sort all pixels."""
+    counts = cv2.calcHist([image], [0], None, [1 << 16], [0, 1 << 16])
+    return set(np.flatnonzero(counts).tolist())
 
 
 def _window(image: NDArray, crop: MaskCrop) -> NDArray:
