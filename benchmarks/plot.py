@@ -35,15 +35,17 @@ def plot_stages(rows: Sequence[Row], stages: Sequence[str], path: Path) -> None:
 
 
 def plot_soak(rows: Sequence[Row], path: Path) -> None:
-    """The node's resident set over the images that it served."""
+    """How the node's resident set grew over the images that it served."""
     figure, axes = plt.subplots(figsize=(8, 4), layout="constrained")
     for row in rows:
         soak = row["soak"]
-        label = f"{row['family']} {row['size']} {row['device']} {row['precision']}"
-        axes.plot(soak["at_frame"], soak["rss_mb"], label=label)
-    axes.set_ylim(bottom=0)
+        first = soak["rss_mb"][0]
+        label = f"{row['family']} {row['size']} {row['device']} {row['precision']}, {first:.0f} MB at first"
+        axes.plot(soak["at_frame"], [rss - first for rss in soak["rss_mb"]], label=label)
+    low, high = axes.get_ylim()
+    axes.set_ylim(min(low, -1), max(high, 10))  # a leak of 1 kB a frame fills the plot
     axes.set_xlabel("images")
-    axes.set_ylabel("resident set, MB")
+    axes.set_ylabel("growth of the resident set, MB")
     axes.legend()
     figure.savefig(path, dpi=110)
     plt.close(figure)
