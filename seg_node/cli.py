@@ -15,7 +15,7 @@ from seg_node.cli_help import EVALUATE_HELP, EXPORT_HELP, FETCH_HELP, SEGMENT_HE
 
 # Subcommands that need ROS 2 and read their own arguments: the module whose main(arguments) runs them, help.
 ROS_COMMANDS = {
-    "node": ("seg_node.ros.node", "run the ROS 2 node; takes ROS arguments (--ros-args -p name:=value …)"),
+    "node": ("seg_node.ros.main", "run the ROS 2 node; takes ROS arguments (--ros-args -p name:=value …)"),
     "play": ("seg_node.ros.play", "publish images, a video, a bag or a camera as a camera's ROS topic"),
     "view": ("seg_node.ros.view", "show a running node's images and results: window, browser, recording"),
     "demo": ("seg_node.ros.demo.main", "run node, camera stream and recorder; writes pictures and numbers"),

@@ -52,5 +52,16 @@ def weights(thin_checkpoint: tuple[Path, Path]) -> dict[str, Any]:
 
 
 @pytest.fixture
+def one_thread() -> Iterator[None]:
+    """PyTorch on one thread, as in the node of node_harness: with more it rounds differently."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
 def with_depth(weights: dict[str, Any]) -> dict[str, Any]:
     return {**weights, "depth.enabled": True}

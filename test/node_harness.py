@@ -39,7 +39,7 @@ class NodeProcess:
         self._log_path = folder / "node.log"
         file = folder / "parameters.yaml"
         file.write_text(yaml.safe_dump({"/**": {"ros__parameters": parameters}}))
-        command = [sys.executable, "-m", "seg_node.ros.node", "--ros-args", "--params-file", str(file)]
+        command = [sys.executable, "-m", "seg_node.ros.main", "--ros-args", "--params-file", str(file)]
         for name, value in remaps.items():
             command += ["-r", f"{name}:={value}"]
         with self._log_path.open("w") as log:

@@ -1,5 +1,6 @@
 """One camera's share of the node: what it sends, what became of its frames, what is published for it."""
 
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from rclpy.clock import Clock
 from rclpy.node import Node
 
 from seg_node.images import ImageError, decode_message
-from seg_node.ros.diagnostics import FrameStatistics
+from seg_node.ros.diagnostics import REPLACED, FrameStatistics
 from seg_node.ros.faults import Faults
 from seg_node.ros.inputs import Arrival, Inputs
 from seg_node.ros.outputs import Outputs, Result
@@ -21,11 +22,12 @@ from seg_node.types import Frame, LabelSet, Segmentation
 
 
 @dataclass(frozen=True)
-class Work:
-    """A frame on its way: decoded, for this camera. milliseconds: of the steps so far."""
+class DecodedFrame:
+    """A frame on its way, for this camera. milliseconds: of the steps so far."""
 
     camera: "Camera"
     arrival: Arrival
+    outputs: Outputs
     frame: Frame
     milliseconds: dict[str, float]
 
@@ -43,15 +45,22 @@ class Camera:
         self._inputs: Inputs | None = None
         self._outputs: Outputs | None = None
         self._target: TargetFrame | None = None
+        # Frames in the worker's hands, whose outcome is open. Each is counted once: by the worker, or when
+        # the node stops waiting for a worker that is stuck.
+        self._open: set[Arrival] = set()
+        self._lock = threading.Lock()
 
     # --- life, in the executor's thread -----------------------------------------------------------
 
     def open(self, labels: LabelSet, score_threshold: float, target: TargetFrame | None) -> None:
-        """score_threshold: told in LabelInfo. target: where objects are wanted; None: the camera's frame."""
+        """Create the outputs.
+
+        score_threshold: published in LabelInfo. target: frame of the objects; None: the camera's own.
+        """
         self._target = target
 
-        def on_fault(text: str) -> None:
-            self._faults.warn("output_fault", text)
+        def on_fault(text: str, error: BaseException) -> None:
+            self._faults.warn("output_fault", f"{text}: {type(error).__name__}: {error}", unforeseen=error)
 
         self._outputs = Outputs(self._node, f"~/{self._prefix}", labels, score_threshold, on_fault)
 
@@ -60,9 +69,9 @@ class Camera:
             self._outputs.tell_threshold(score_threshold)
 
     def close(self) -> None:
-        if self._outputs is not None:
-            self._outputs.close()
-            self._outputs = None
+        outputs, self._outputs = self._outputs, None
+        if outputs is not None:
+            outputs.close()
 
     def subscribe(
         self, options: Options, deliver: Callable[[str, Arrival], Arrival | None], steady: Clock
@@ -71,7 +80,7 @@ class Camera:
 
         def take_in(arrival: Arrival) -> None:
             if deliver(self.name, arrival) is not None:
-                self._statistics.dropped("replaced_by_newer")
+                self._statistics.dropped(REPLACED)
 
         self._inputs = Inputs(
             self._node, self._prefix, options, self._statistics, self._faults, take_in, steady
@@ -79,94 +88,146 @@ class Camera:
         return self._inputs.topic
 
     def unsubscribe(self) -> None:
-        if self._inputs is not None:
-            self._inputs.close()
-            self._inputs = None
+        inputs, self._inputs = self._inputs, None
+        if inputs is not None:
+            for _ in range(inputs.close()):
+                self.dropped("deactivated")
+
+    def abandon(self) -> int:
+        """Count the frames in the worker's hands as dropped: it is stuck. Returns how many."""
+        with self._lock:
+            abandoned, self._open = len(self._open), set()
+        for _ in range(abandoned):
+            self._statistics.dropped("abandoned", bad=True)
+        return abandoned
 
     def reset_tracks(self) -> None:
         self._tracker.reset()
 
     # --- one frame's way, in the worker's thread --------------------------------------------------
 
-    def accept(self, arrival: Arrival, options: Options, enabled: bool) -> Work | None:
+    def decode(self, arrival: Arrival, options: Options, enabled: bool) -> DecodedFrame | None:
         """The decoded frame; None, counted, when it is not wanted or cannot be decoded."""
-        assert self._outputs is not None
-        if not enabled:
-            self._statistics.dropped("disabled")
+        with self._lock:
+            self._open.add(arrival)
+        outputs = self._outputs
+        if outputs is None:
+            self._end(arrival, "deactivated")
             return None
-        if not (options.always_on or self._outputs.wanted()):
-            self._statistics.dropped("no_subscriber")
+        if not enabled:
+            self._end(arrival, "disabled")
+            return None
+        if not (options.always_on or outputs.wanted()):
+            self._end(arrival, "no_subscriber")
             return None
         taken = time.perf_counter()
         try:
             frame = decode_message(arrival.image)
         except ImageError as error:
-            self.drop(error.reason, f"{self._topic}: {error}")
+            self._fail(arrival, error.reason, f"{self._topic}: {error}")
             return None
         except Exception as error:  # an unforeseen fault costs this frame, not the worker
-            self.drop("failed", f"{self._topic}: {type(error).__name__}: {error}")
+            self._fail(arrival, "failed", f"{self._topic}: {type(error).__name__}: {error}", error)
             return None
         decoded = time.perf_counter()
         times = {"wait_ms": (taken - arrival.at) * 1e3, "decode_ms": (decoded - taken) * 1e3}
-        return Work(self, arrival, frame, times)
+        return DecodedFrame(self, arrival, outputs, frame, times)
 
-    def panoptic_wanted(self) -> bool:
-        assert self._outputs is not None
-        return self._outputs.panoptic_wanted()
-
-    def finish(self, work: Work, segmentation: Segmentation, options: Options) -> None:
+    def publish(self, decoded: DecodedFrame, segmentation: Segmentation, options: Options) -> None:
         """Track, lift, publish."""
-        assert self._outputs is not None
         start = time.perf_counter()
+        with self._lock:
+            if decoded.arrival not in self._open:  # abandoned meanwhile
+                return
         if options.track_enabled:
             ids = self._tracker.update(
-                segmentation.instances, work.frame.stamp_ns, options.track_options()
+                segmentation.instances, decoded.frame.stamp_ns, options.track_options()
             ).ids
             segmentation = with_ids(segmentation, ids)
         tracked = time.perf_counter()
-        space = self._locate(work, segmentation, options)
+        space = self._locate(decoded, segmentation, options)
         lifted = time.perf_counter()
         times = {
-            **work.milliseconds,
+            **decoded.milliseconds,
             **{f"{stage}_ms": spent for stage, spent in segmentation.stage_ms.items()},
             "track_ms": (tracked - start) * 1e3,
             "lift_ms": (lifted - tracked) * 1e3,
         }
-        timing = self._outputs.publish(Result(work.frame, segmentation, space, times), options)
-        self._statistics.processed(timing)
+        timing = decoded.outputs.publish(Result(decoded.frame, segmentation, space, times), options)
+        if self._close(decoded.arrival):
+            self._statistics.processed(timing)
 
-    def _locate(self, work: Work, segmentation: Segmentation, options: Options) -> Space | None:
+    def _locate(self, decoded: DecodedFrame, segmentation: Segmentation, options: Options) -> Space | None:
         """The objects in metres; None when nobody asks, or, counted, without depth that fits."""
-        assert self._outputs is not None
         inputs = self._inputs
-        if not (options.depth_enabled and self._outputs.space_wanted()) or inputs is None:
+        if not (options.depth_enabled and decoded.outputs.space_wanted()) or inputs is None:
             return None
-        wanted = options.lift_options(keep_points=self._outputs.cloud_wanted())
+        wanted = options.lift_options(keep_points=decoded.outputs.cloud_wanted())
         found = segmentation.instances
         try:
-            return locate(work.frame, found, work.arrival.depth, inputs.camera_info, wanted, self._target)
+            return locate(
+                decoded.frame, found, decoded.arrival.depth, inputs.camera_info, wanted, self._target
+            )
         except NotLocated as error:
             self._faults.warn(error.reason, f"{inputs.topics}: {error}")
         return None
 
-    def drop(self, reason: str, text: str) -> None:
-        self._faults.drop(reason, text)
+    def drop(
+        self, decoded: DecodedFrame, reason: str, error: BaseException, unforeseen: bool = False
+    ) -> None:
+        """Count a decoded frame that gives no result, and log why."""
+        text = f"{self._topic}: {type(error).__name__}: {error}" if unforeseen else str(error)
+        self._fail(decoded.arrival, reason, text, error if unforeseen else None)
 
     def dropped(self, reason: str) -> None:
-        """A frame that gives no result by design."""
+        """Count a frame that was never decoded and gives no result by design."""
         self._statistics.dropped(reason)
+
+    def _fail(
+        self, arrival: Arrival, reason: str, text: str, unforeseen: BaseException | None = None
+    ) -> None:
+        if self._close(arrival):
+            self._faults.drop(reason, text, unforeseen)
+
+    def _end(self, arrival: Arrival, reason: str) -> None:
+        """A frame in the worker's hands gives no result by design."""
+        if self._close(arrival):
+            self._statistics.dropped(reason)
+
+    def _close(self, arrival: Arrival) -> bool:
+        """Whether the frame's outcome was still open; it is the caller's to count."""
+        with self._lock:
+            if arrival not in self._open:
+                return False
+            self._open.remove(arrival)
+            return True
 
     @property
     def _topic(self) -> str:
-        return self._inputs.topic if self._inputs is not None else f"{self._prefix}image"
+        inputs = self._inputs
+        return inputs.topic if inputs is not None else f"{self._prefix}image"
 
-    def status(self, setup: Mapping[str, str], problem: str | None) -> DiagnosticStatus:
+    # --- reports ----------------------------------------------------------------------------------
+
+    def status(
+        self, setup: Mapping[str, str], problem: str | None, stall_timeout_s: float
+    ) -> DiagnosticStatus:
         camera = f" of {self.name}" if self.name else ""
         name = f"{self._node.get_fully_qualified_name()}: frames{camera}"
-        if self._outputs is not None and (shared := self._outputs.shared_topic()):
+        outputs = self._outputs
+        if outputs is not None and (shared := outputs.shared_topic()):
             self._faults.warn(
                 "second_publisher",
                 f"{shared} has another publisher: another seg_node, perhaps forgotten in a terminal? "
                 "Results of both arrive mixed",
             )
-        return self._statistics.status(name, setup, problem)
+        problem = problem or self._dead_thread()
+        return self._statistics.status(name, setup, problem, stall_timeout_s)
+
+    def _dead_thread(self) -> str | None:
+        inputs, outputs = self._inputs, self._outputs
+        if inputs is not None and not inputs.alive:
+            return "the receiving thread has died: deactivate and activate the node, or restart it"
+        if outputs is not None and not outputs.alive:
+            return "the debug image's thread has died: clean up and configure the node, or restart it"
+        return None

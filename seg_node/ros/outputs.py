@@ -7,7 +7,7 @@ from typing import Any
 
 from rclpy.node import Node
 from rclpy.publisher import Publisher
-from sensor_msgs.msg import Image, PointCloud2
+from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 from visualization_msgs.msg import MarkerArray
 
 from seg_node.msg import FrameTiming, InstanceMaskArray, Object3DArray, PanopticSegmentation
@@ -41,6 +41,7 @@ class _Output:
     """A topic, and how its message, or the bytes of it, is made; None: there is nothing to tell."""
 
     publisher: Publisher
+    topic: str  # read once: a publisher that is destroyed has no name any more
     make: Callable[[Result, Options], Any | None]
 
 
@@ -53,13 +54,21 @@ class Outputs:
         prefix: str,
         labels: LabelSet,
         score_threshold: float,
-        on_fault: Callable[[str], None],
+        on_fault: Callable[[str, BaseException], None],
     ) -> None:
-        """prefix: of the topics. score_threshold: told in LabelInfo.
+        """prefix: of the topics. score_threshold: published in LabelInfo.
 
-        `on_fault(text)` is called when a message could not be drawn or sent.
+        `on_fault(text, error)` is called when a message could not be made, drawn or sent.
         """
         self._node, self._prefix, self._labels, self._on_fault = node, prefix, labels, on_fault
+        self._created: list[Publisher] = []
+        try:
+            self._create_all(score_threshold)
+        except BaseException:  # such as a QoS override that is none
+            self._destroy()
+            raise
+
+    def _create_all(self, score_threshold: float) -> None:
         self._instances = self._create(InstanceMaskArray, "instances", self._make_instances)
         self._panoptic = self._create(PanopticSegmentation, "panoptic", self._make_panoptic)
         self._instance_map = self._create(Image, "instance_map", self._make_instance_map)
@@ -74,8 +83,15 @@ class Outputs:
         self._label_info: Publisher | None = None
         if vision.installed():
             self._create_standard(score_threshold)
-        self._timing = create_output(node, FrameTiming, f"{prefix}timing")
-        self._debug = DebugImage(node, prefix, labels, on_fault)
+        self._timing = self._publisher(FrameTiming, "timing")
+        raw = self._publisher(Image, "debug_image")
+        compressed = self._publisher(CompressedImage, "debug_image/compressed")
+        self._debug = DebugImage(raw, compressed, self._labels, self._on_fault)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the debug image's thread is."""
+        return self._debug.alive
 
     def tell_threshold(self, score_threshold: float) -> None:
         """In LabelInfo, beside the classes' names."""
@@ -89,7 +105,7 @@ class Outputs:
 
     def shared_topic(self) -> str | None:
         """A topic that somebody else publishes too."""
-        topic = str(self._instances.publisher.topic_name)
+        topic = self._instances.topic
         return topic if self._node.count_publishers(topic) > 1 else None
 
     def panoptic_wanted(self) -> bool:
@@ -117,18 +133,30 @@ class Outputs:
             "publish_ms": (now - began) * 1e3,
             "age_ms": self._age_ms(result.frame),
         }
-        self._send(_Output(self._timing, lambda *_: convert.to_timing(result.frame, timing)), result, options)
+        self._send(
+            _Output(self._timing, "~/timing", lambda *_: convert.to_timing(result.frame, timing)),
+            result,
+            options,
+        )
         return timing
 
     def close(self) -> None:
         self._debug.close()
-        for publisher in [*self._publishers(), *filter(None, [self._label_info])]:
+        self._destroy()
+
+    def _destroy(self) -> None:
+        for publisher in self._created:
             self._node.destroy_publisher(publisher)
+
+    def _publisher(self, message_type: type[Any], topic: str) -> Publisher:
+        self._created.append(create_output(self._node, message_type, self._prefix + topic))
+        return self._created[-1]
 
     def _create(
         self, message_type: type[Any], topic: str, make: Callable[[Result, Options], Any | None]
     ) -> _Output:
-        return _Output(create_output(self._node, message_type, self._prefix + topic), make)
+        publisher = self._publisher(message_type, topic)
+        return _Output(publisher, str(publisher.topic_name), make)
 
     def _create_standard(self, score_threshold: float) -> None:
         """The messages of vision_msgs, where that package is installed."""
@@ -136,6 +164,7 @@ class Outputs:
         self._standard.append(self._create(vision.Detection2DArray, "detections", self._make_detections))
         self._in_space.append(detections_3d)
         self._label_info = create_latched(self._node, vision.LabelInfo, f"{self._prefix}label_info")
+        self._created.append(self._label_info)
         self.tell_threshold(score_threshold)
 
     def _outputs(self) -> list[_Output]:
@@ -148,15 +177,15 @@ class Outputs:
         return [*publishers, self._timing, *self._debug.publishers()]
 
     def _send(self, output: _Output, result: Result, options: Options) -> None:
-        if not has_subscriber(output.publisher):
-            return
-        message = output.make(result, options)
-        if message is None:
-            return
+        """Costs itself when it fails (a reliable writer under back-pressure, say), not the other outputs."""
         try:
-            output.publisher.publish(message)
-        except RuntimeError as error:  # RCLError: a reliable writer under back-pressure
-            self._on_fault(f"{output.publisher.topic_name}: {error}")
+            if not has_subscriber(output.publisher):
+                return
+            message = output.make(result, options)
+            if message is not None:
+                output.publisher.publish(message)
+        except Exception as error:
+            self._on_fault(output.topic, error)
 
     def _make_instances(self, result: Result, options: Options) -> bytes:
         return serialize_instances(result.frame, result.segmentation, self._labels, options.mask_encoding)

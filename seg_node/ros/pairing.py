@@ -42,6 +42,11 @@ class PairByStamp(Generic[Image, Depth]):
         self._depths.append((depth, stamp_ns))
         return self._take()
 
+    @property
+    def waiting(self) -> Image | None:
+        """The image that waits for its depth."""
+        return None if self._waiting is None else self._waiting[0]
+
     def give_up(self) -> list[tuple[Image, Depth | None]]:
         """The image that waits, if any, without depth: none will come."""
         waiting, self._waiting = self._waiting, None

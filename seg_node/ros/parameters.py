@@ -171,6 +171,12 @@ class Options:
         "Encoding of InstanceMask.data: mono8 (fastest), bits (8 times smaller) or rle (COCO).",
         choices=("mono8", "bits", "rle"),
     )
+    stall_timeout: float = _live(
+        "stall_timeout",
+        10.0,
+        "Seconds that images may wait for any of them to be served before /diagnostics reports an error.",
+        (0.1, 3600.0),
+    )
     max_rate: float = _live(
         "max_rate", 0.0, "Frames per second at most; 0: as fast as the model.", (0.0, 1000.0)
     )
