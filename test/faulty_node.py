@@ -57,9 +57,6 @@ def misload(load: Any) -> Any:
 
 
 def main() -> None:
-    from seg_node.ros.stop_signal import StopSignal
-
-    StopSignal()  # as the node's own main does, before the imports below
     import seg_node.engine
     import seg_node.ros.debug_image
     import seg_node.ros.node

@@ -15,7 +15,9 @@ from seg_node.srv import Segment
 MOST_WAITING = 4  # each holds an image
 WAIT_S = 10.0
 # Requests that come at once stay in this queue until they are taken; rclpy's own 10 would lose the others.
-QUEUE_DEPTH = 100
+QUEUE_DEPTH = 32
+# A client keeps 10 responses that it has not read yet: refusals that came faster would be lost there.
+REFUSAL_PACE_S = 0.01
 
 
 class SegmentRequest:
@@ -121,6 +123,7 @@ class SegmentService:
                 self._waiting.append(arrived)
         if busy:
             self._count("busy")
+            time.sleep(REFUSAL_PACE_S)
             arrived.refuse(f"busy: {MOST_WAITING} requests wait already; try again later")
         else:
             self._wake()
