@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 from rclpy.clock import Clock
 from rclpy.event_handler import QoSMessageLostInfo, SubscriptionEventCallbacks
@@ -17,12 +17,11 @@ from seg_node.ros.diagnostics import FrameStatistics
 from seg_node.ros.faults import Faults
 from seg_node.ros.pairing import PairByStamp
 from seg_node.ros.parameters import Options
+from seg_node.ros.received_image import AnyImage, Unreadable, read_compressed_image, read_image
 from seg_node.ros.receiver import ExternallyPolledGroup, Receiver
 from seg_node.ros.silence import Silence
 from seg_node.ros.stamp_order import StampOrder
 from seg_node.ros.topics import camera_info_topic, input_qos
-
-AnyImage: TypeAlias = Image | CompressedImage
 
 DEPTH_WAIT_S = 1.0  # an image that is the last one goes on without depth after this time
 
@@ -55,6 +54,9 @@ class Inputs:
         """prefix: of the topics, "" or "front/". `deliver` takes each image that is in order."""
         self._node, self._statistics, self._faults, self._deliver = node, statistics, faults, deliver
         self._order = StampOrder()
+        self._read_image = read_compressed_image if options.image_transport == "compressed" else read_image
+        packed = options.depth_transport == "compressedDepth"
+        self._read_depth = read_compressed_image if packed else read_image
         self._pairs: PairByStamp[Arrival, AnyImage] | None = None
         if options.depth_enabled:
             self._pairs = PairByStamp(options.depth_slop)
@@ -138,6 +140,7 @@ class Inputs:
             topic,
             callback,
             input_qos(),
+            raw=message_type is not CameraInfo,
             callback_group=self._group,
             event_callbacks=SubscriptionEventCallbacks(message_lost=self._on_message_lost),
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
@@ -145,9 +148,14 @@ class Inputs:
         self._subscriptions[what] = found
         self._silences[what] = Silence(self._node, found, what, other, steady)
 
-    def _on_image(self, message: AnyImage) -> None:
+    def _on_image(self, data: bytes) -> None:
         self._statistics.received()
         self._silences["image"].heard()
+        try:
+            message = self._read_image(data)
+        except Unreadable as error:
+            self._faults.drop("unreadable", f"{self.topic}: {error}; is the publisher's type another one?")
+            return
         if not self._in_order(message):
             return
         arrival = Arrival(message, None, time.perf_counter())
@@ -172,9 +180,14 @@ class Inputs:
     def _depth_publishers(self) -> int:
         return int(self._subscriptions["depth"].get_publisher_count())
 
-    def _on_depth(self, message: AnyImage) -> None:
+    def _on_depth(self, data: bytes) -> None:
         assert self._pairs is not None
         self._silences["depth"].heard()
+        try:
+            message = self._read_depth(data)
+        except Unreadable as error:
+            self._faults.warn("depth_unreadable", f"{self.topics}: {error}; is the depth's type another one?")
+            return
         self._deliver_all(self._pairs.add_depth(message, convert.stamp_to_ns(message.header.stamp)))
 
     def _deliver_all(self, pairs: list[tuple[Arrival, AnyImage | None]]) -> None:
@@ -203,12 +216,9 @@ class Inputs:
             text = f"{self.topics}: {type(error).__name__}: {error}"
             self._faults.warn("not_received", text, unforeseen=error)
             return
-        text = f"{what} message cannot be read: the publisher's type or middleware differs"
-        if what == "image":
-            self._statistics.received()
-            self._faults.drop("unreadable", text)
-        else:
-            self._faults.warn("unreadable", text)
+        self._faults.warn(
+            "unreadable", f"a {what} message cannot be read: is the publisher's type another one?"
+        )
 
     def _on_message_lost(self, info: QoSMessageLostInfo) -> None:
         self._faults.warn(

@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 import threading
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
@@ -68,6 +69,8 @@ def _create_node(arguments: Sequence[str]) -> "SegNode | None":
     from seg_node.ros import memory
 
     memory.keep_large_buffers()
+    # Received pixels are read in place, which PyTorch takes for a mistake.
+    warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
     try:
         # rclpy's own signal handling would end the context under the frame in work; here it is published.
         rclpy.init(args=list(arguments), signal_handler_options=SignalHandlerOptions.NO)

@@ -35,6 +35,7 @@ from seg_node.ros.diagnostics import key_values
 from seg_node.ros.executor import guard_services
 from seg_node.ros.faults import CallbackFaults, trace
 from seg_node.ros.inputs import Arrival
+from seg_node.ros.memory import limit_memory
 from seg_node.ros.parameters import Options, declare_parameters, options_of
 from seg_node.ros.segment_service import SegmentRequest, SegmentService
 from seg_node.ros.slot import NewestSlots
@@ -423,6 +424,8 @@ def _load(options: Options) -> Engine:
     )
     options.segment_options(model.labels, model.default_options)  # names classes that it does not know
     engine = open_engine(model, choose_device(options.device), options.precision, options.engine or None)
+    if options.memory_limit > 0 or not engine.on_gpu:  # CUDA's own reservations count, too
+        limit_memory(options.memory_limit)
     engine.warm_up(exported_size(model) or WARM_UP_SIZE)
     return engine
 

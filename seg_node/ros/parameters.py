@@ -171,6 +171,12 @@ class Options:
         "Encoding of InstanceMask.data: mono8 (fastest), bits (8 times smaller) or rle (COCO).",
         choices=("mono8", "bits", "rle"),
     )
+    memory_limit: int = _start(
+        "memory_limit",
+        -1,
+        "Most memory of the process, MB; 0: no limit; -1: on the CPU three quarters of what is free, else none.",
+        limits=(-1, 16_777_216),
+    )
     stall_timeout: float = _live(
         "stall_timeout",
         10.0,
