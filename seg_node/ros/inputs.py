@@ -45,8 +45,13 @@ class Inputs:
         faults: Faults,
         deliver: Callable[[Arrival], None],
         steady: Clock,
+        saw: Callable[[int], None],
     ) -> None:
-        """prefix: of the topics, "" or "front/". `deliver` takes each image that is in order."""
+        """prefix: of the topics, "" or "front/". `deliver` takes each image that is in order.
+
+        saw: called with the stamp (ns) of each image, also of those that are not.
+        """
+        self._saw = saw
         self._node, self._statistics, self._faults, self._deliver = node, statistics, faults, deliver
         self._last_stamp_ns = 0
         self._pairs: PairByStamp[Arrival, AnyImage] | None = None
@@ -127,6 +132,7 @@ class Inputs:
         self._statistics.received()
         self._silences["image"].end()
         stamp_ns = convert.stamp_to_ns(message.header.stamp)
+        self._saw(stamp_ns)
         if not self._in_order(stamp_ns):
             return
         arrival = Arrival(message, None, time.perf_counter())

@@ -103,7 +103,9 @@ class SegNode(LifecycleNode):
             device = choose_device(options.device)
             engine = open_engine(model, device, options.precision, options.engine or None)
             self._worker.submit(engine.warm_up, exported_size(model) or WARM_UP_SIZE).result()
-            self._target = TargetFrame(self, options.target_frame) if options.target_frame else None
+            self._target = (
+                TargetFrame(self, options.target_frame, self._cameras) if options.target_frame else None
+            )
         except (ValueError, OSError, RuntimeError) as error:
             self.get_logger().error(f"cannot configure: {error}")
             return TransitionCallbackReturn.FAILURE
@@ -174,13 +176,21 @@ class SegNode(LifecycleNode):
     def _work(self) -> None:
         """Until the node stops: take the newest frames, of cameras in turn, and process them."""
         while not self._stopping.is_set():
-            arrivals = self._slots.take(self._batch_limit(self._options), WAIT_S)
+            polls = [camera.next_poll_s for camera in self._cameras.values()]
+            wait_s = min([WAIT_S, *(poll_s for poll_s in polls if poll_s is not None)])
+            arrivals = self._slots.take(self._batch_limit(self._options), wait_s)
             options = self._options  # as they are when a frame is there, not when it was waited for
             if options.max_rate > 0:
                 for name in arrivals:
                     self._slots.hold(name, 1.0 / options.max_rate)
             for batch in _by_size(self._accept(arrivals, options)):
                 self._process(batch, options)
+            self._publish_late()
+        self._publish_late(last=True)
+
+    def _publish_late(self, *, last: bool = False) -> None:
+        for camera in self._cameras.values():
+            camera.publish_late(last=last)
 
     def _batch_limit(self, options: Options) -> int:
         """On the CPU one: there a batch takes as long as its frames one by one, and all would wait for it."""

@@ -27,7 +27,7 @@ from seg_node.types import Frame, LabelSet, Segmentation
 class Result:
     """One processed frame on its way out, with the milliseconds of the steps before publishing.
 
-    space: None when nobody asked for objects in metres, or no depth image fitted.
+    space: None when nobody asked for objects in metres, no depth image fitted, or TF is waited for.
     """
 
     frame: Frame
@@ -42,6 +42,14 @@ class _Output:
 
     publisher: Publisher
     make: Callable[[Result, Options], Any | None]
+
+
+@dataclass(frozen=True)
+class _SpaceOutput:
+    """A topic of objects in metres."""
+
+    publisher: Publisher
+    make: Callable[[Space], Any]
 
 
 class Outputs:
@@ -64,11 +72,11 @@ class Outputs:
         self._panoptic = self._create(PanopticSegmentation, "panoptic", self._make_panoptic)
         self._instance_map = self._create(Image, "instance_map", self._make_instance_map)
         self._class_map = self._create(Image, "class_map", self._make_class_map)
-        self._cloud = self._create(PointCloud2, "cloud", self._make_cloud)
+        self._cloud = self._create_in_space(PointCloud2, "cloud", self._make_cloud)
         self._in_space = [
-            self._create(Object3DArray, "objects", self._make_objects),
+            self._create_in_space(Object3DArray, "objects", self._make_objects),
             self._cloud,
-            self._create(MarkerArray, "markers", self._make_markers),
+            self._create_in_space(MarkerArray, "markers", self._make_markers),
         ]
         self._standard: list[_Output] = []
         self._label_info: Publisher | None = None
@@ -105,9 +113,15 @@ class Outputs:
         return has_subscriber(self._cloud.publisher)
 
     def publish(self, result: Result, options: Options) -> dict[str, float]:
-        """Send what is subscribed to; gives the complete timing of the frame in milliseconds."""
+        """Send what is subscribed to; gives the complete timing of the frame in milliseconds.
+
+        In this order: what planners wait for comes first.
+        """
         began = time.perf_counter()
-        for output in self._outputs():
+        self._send(self._instances, result, options)
+        if result.space is not None:
+            self.publish_space(result.space)
+        for output in [*self._standard, *self._maps]:
             self._send(output, result, options)
         if self._debug.wanted():
             self._debug.offer(result.frame, result.segmentation, options)
@@ -120,6 +134,12 @@ class Outputs:
         self._send(_Output(self._timing, lambda *_: convert.to_timing(result.frame, timing)), result, options)
         return timing
 
+    def publish_space(self, space: Space) -> None:
+        """Send the objects in metres, with their image's results or after them."""
+        for output in self._in_space:
+            if has_subscriber(output.publisher):
+                self._send_message(output.publisher, output.make(space))
+
     def close(self) -> None:
         self._debug.close()
         for publisher in [*self._publishers(), *filter(None, [self._label_info])]:
@@ -130,33 +150,41 @@ class Outputs:
     ) -> _Output:
         return _Output(create_output(self._node, message_type, self._prefix + topic), make)
 
+    def _create_in_space(
+        self, message_type: type[Any], topic: str, make: Callable[[Space], Any]
+    ) -> _SpaceOutput:
+        return _SpaceOutput(create_output(self._node, message_type, self._prefix + topic), make)
+
     def _create_standard(self, score_threshold: float) -> None:
         """The messages of vision_msgs, where that package is installed."""
-        detections_3d = self._create(vision.Detection3DArray, "detections_3d", self._make_detections_3d)
+        detections_3d = self._create_in_space(
+            vision.Detection3DArray, "detections_3d", self._make_detections_3d
+        )
         self._standard.append(self._create(vision.Detection2DArray, "detections", self._make_detections))
         self._in_space.append(detections_3d)
         self._label_info = create_latched(self._node, vision.LabelInfo, f"{self._prefix}label_info")
         self.tell_threshold(score_threshold)
 
-    def _outputs(self) -> list[_Output]:
-        """In the order of sending: what planners wait for comes first."""
-        maps = [self._panoptic, self._instance_map, self._class_map]
-        return [self._instances, *self._in_space, *self._standard, *maps]
+    @property
+    def _maps(self) -> list[_Output]:
+        return [self._panoptic, self._instance_map, self._class_map]
 
     def _publishers(self) -> list[Publisher]:
-        publishers = [output.publisher for output in self._outputs()]
+        publishers = [output.publisher for output in (self._instances, *self._standard, *self._maps)]
+        publishers += [output.publisher for output in self._in_space]
         return [*publishers, self._timing, *self._debug.publishers()]
 
     def _send(self, output: _Output, result: Result, options: Options) -> None:
-        if not has_subscriber(output.publisher):
-            return
-        message = output.make(result, options)
-        if message is None:
-            return
+        if has_subscriber(output.publisher):
+            message = output.make(result, options)
+            if message is not None:
+                self._send_message(output.publisher, message)
+
+    def _send_message(self, publisher: Publisher, message: Any) -> None:
         try:
-            output.publisher.publish(message)
+            publisher.publish(message)
         except RuntimeError as error:  # RCLError: a reliable writer under back-pressure
-            self._on_fault(f"{output.publisher.topic_name}: {error}")
+            self._on_fault(f"{publisher.topic_name}: {error}")
 
     def _make_instances(self, result: Result, options: Options) -> bytes:
         return serialize_instances(result.frame, result.segmentation, self._labels, options.mask_encoding)
@@ -178,19 +206,17 @@ class Outputs:
     def _make_detections(self, result: Result, options: Options) -> Any:
         return vision.detections_2d(result.frame, result.segmentation, self._labels)
 
-    def _make_objects(self, result: Result, options: Options) -> Object3DArray | None:
-        space = result.space
-        return space and to_objects(space.frame, space.objects, self._labels)
+    def _make_objects(self, space: Space) -> Object3DArray:
+        return to_objects(space.frame, space.objects, self._labels)
 
-    def _make_cloud(self, result: Result, options: Options) -> PointCloud2 | None:
-        return result.space and to_cloud(result.space.frame, result.space.objects)
+    def _make_cloud(self, space: Space) -> PointCloud2:
+        return to_cloud(space.frame, space.objects)
 
-    def _make_markers(self, result: Result, options: Options) -> MarkerArray | None:
-        space = result.space
-        return space and to_markers(space.frame, space.objects, self._labels, z_up=not space.in_camera)
+    def _make_markers(self, space: Space) -> MarkerArray:
+        return to_markers(space.frame, space.objects, self._labels, z_up=not space.in_camera)
 
-    def _make_detections_3d(self, result: Result, options: Options) -> Any | None:
-        return result.space and vision.detections_3d(result.space.frame, result.space.objects, self._labels)
+    def _make_detections_3d(self, space: Space) -> Any:
+        return vision.detections_3d(space.frame, space.objects, self._labels)
 
     def _age_ms(self, frame: Frame) -> float:
         if frame.stamp_ns == 0:
