@@ -141,6 +141,15 @@ def test_a_calibration_that_can_be_mended_is_counted_and_gives_objects(
     assert all(found.centroid.z == pytest.approx(DISTANCE_MM / 1000, abs=1e-3) for found in located)
 
 
+def test_an_image_that_waits_for_depth_when_the_camera_stops_is_not_lost(
+    with_depth: dict[str, Any], tmp_path: Path, probe: Probe
+) -> None:
+    with running_node(tmp_path, with_depth):
+        heard = probe.listen(InstanceMaskArray, f"{NODE}/instances")
+        colour, _ = (probe.publisher(Image, topic) for topic in TOPICS[:2])
+        send_and_wait(probe, image_message(picture(), 1000), heard, colour)
+
+
 @needs_tf2
 def test_objects_follow_their_masks_when_tf_comes_and_never_is_counted(
     with_depth: dict[str, Any], tmp_path: Path, probe: Probe

@@ -72,7 +72,8 @@ class Inputs:
             )
             topic = camera_info_topic(node, prefix)
             self._subscribe("camera_info", CameraInfo, topic, self._on_camera_info, None, steady)
-        self._receiver = Receiver(list(self._subscriptions.values()), node.context, self._on_fault)
+        subscriptions = list(self._subscriptions.values())
+        self._receiver = Receiver(subscriptions, node.context, self._on_fault, self._end_waiting)
 
     @property
     def topic(self) -> str:
@@ -85,7 +86,10 @@ class Inputs:
         return ", ".join(f"{what} {found.topic_name}" for what, found in self._subscriptions.items())
 
     def close(self) -> None:
+        """No image is delivered afterwards; the one that waits for depth is, before."""
         self._receiver.close()
+        if self._pairs is not None:
+            self._deliver_all(self._pairs.give_up())
         for silence in self._silences.values():
             silence.close()
         for subscription in self._subscriptions.values():
@@ -150,6 +154,10 @@ class Inputs:
         assert self._pairs is not None
         self._silences["depth"].end()
         self._deliver_all(self._pairs.add_depth(message, convert.stamp_to_ns(message.header.stamp)))
+
+    def _end_waiting(self) -> None:
+        if self._pairs is not None:
+            self._deliver_all(self._pairs.overdue())
 
     def _deliver_all(self, pairs: list[tuple[Arrival, AnyImage | None]]) -> None:
         for arrival, depth in pairs:

@@ -34,12 +34,18 @@ class Receiver:
     """Calls the subscriptions' callbacks in its own thread, one message at a time."""
 
     def __init__(
-        self, subscriptions: Sequence[Subscription], context: Context, on_fault: Callable[[str], None]
+        self,
+        subscriptions: Sequence[Subscription],
+        context: Context,
+        on_fault: Callable[[str], None],
+        on_turn: Callable[[], None] = lambda: None,
     ) -> None:
         """subscriptions: of the group `ReceivedElsewhere`. Of those with a message the first is served first.
 
         `on_fault(text)` is called when a message could not be received; the next one is waited for.
+        `on_turn()` is called after each wait, at least every WAIT_S.
         """
+        self._on_turn = on_turn
         self._subscriptions, self._context, self._on_fault = tuple(subscriptions), context, on_fault
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._receive, name="receiver", daemon=True)
@@ -60,6 +66,7 @@ class Receiver:
                     wait_set.add_subscription(subscription.handle)
                 wait_set.wait(int(WAIT_S * 1e9))
                 self._take(set(wait_set.get_ready_entities("subscription")))
+                self._on_turn()
             except Exception as error:  # a message that cannot be read costs itself, not the thread
                 self._on_fault(f"{type(error).__name__}: {error}")
                 self._stopping.wait(WAIT_S)  # should the fault last, not one after the other
