@@ -14,6 +14,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from seg_node.lift import LiftOptions
 from seg_node.ros import space
+from seg_node.ros.convert_objects import to_cloud
 from seg_node.ros.space import NotLocated, Space, locate
 from seg_node.types import Frame, Instances, MaskCrop
 
@@ -51,7 +52,9 @@ def test_an_object_is_where_depth_and_calibration_say() -> None:
 
 
 def test_the_picture_is_kept_only_where_points_need_its_colours() -> None:
-    assert find(depth(), INFO).frame.pixels.size == 0
+    without = find(depth(), INFO)
+    assert without.frame.pixels.size == 0
+    assert to_cloud(without.frame, without.objects).width == 0  # somebody subscribed meanwhile
     coloured = find(depth(), INFO, keep_points=True)
     assert coloured.frame.pixels is FRAME.pixels and len(coloured.objects[0].points)
 
