@@ -96,8 +96,8 @@ class Tracker:
     def update(self, instances: Instances, stamp_ns: int, options: TrackOptions) -> Instances:
         """The same instances in the same order, with ids from 1 that their objects had before, or new ones.
 
-        Every instance has an id of its own at once, from its first frame. stamp_ns: of the image, 0 if it has
-        none; one before the last image's begins a new sequence, all ids new.
+        Every instance has an id of its own at once, from its first frame. stamp_ns: of the image, 0 or less
+        if it has none; one before the last image's begins a new sequence, all ids new.
         """
         now_ns = self._advance(stamp_ns)
         self._forget(now_ns - round(options.max_age_s * 1e9))
@@ -124,7 +124,7 @@ class Tracker:
             self._is_reset, self._tracks, self._last_count = False, [], 0
         step_ns = stamp_ns - self._stamp_ns
         self._now_ns += step_ns if step_ns >= LEAST_STEP_NS else FRAME_NS
-        self._stamp_ns = stamp_ns or self._stamp_ns
+        self._stamp_ns = stamp_ns if stamp_ns > 0 else self._stamp_ns
         return self._now_ns
 
     def _forget(self, oldest_ns: int) -> None:

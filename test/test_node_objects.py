@@ -12,6 +12,8 @@ pytest.importorskip("rclpy", reason="ROS 2 is not in this environment")
 
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import TransformStamped
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from node_harness import (
     FRAME_ID,
     NODE,
@@ -148,6 +150,22 @@ def test_an_image_that_waits_for_depth_when_the_camera_stops_is_not_lost(
         heard = probe.listen(InstanceMaskArray, f"{NODE}/instances")
         colour, _ = (probe.publisher(Image, topic) for topic in TOPICS[:2])
         send_and_wait(probe, image_message(picture(), 1000), heard, colour)
+
+
+def test_the_image_that_waits_for_depth_when_the_node_is_deactivated_is_counted(
+    with_depth: dict[str, Any], tmp_path: Path, probe: Probe
+) -> None:
+    with running_node(tmp_path, with_depth):
+        reports = probe.listen(DiagnosticArray, "/diagnostics")
+        heard = probe.listen(InstanceMaskArray, f"{NODE}/instances")
+        colour, _ = (probe.publisher(Image, topic) for topic in TOPICS[:2])
+        colour.publish(image_message(picture(), 1000))
+        colour.publish(image_message(picture(), 1100))  # sends the first one on, and waits itself
+        wait_until(lambda: bool(heard), 20, "masks without depth")
+        request = ChangeState.Request(transition=Transition(id=Transition.TRANSITION_DEACTIVATE))
+        assert probe.call(ChangeState, f"{NODE}/change_state", request)[0].success
+        wait_until(lambda: count(reports, "received") == 2, 10, "a report")
+        assert count(reports, "processed") + count(reports, "dropped") == 2
 
 
 @needs_tf2

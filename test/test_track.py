@@ -295,7 +295,7 @@ def test_the_objects_of_the_last_frame_are_known_however_many_they_are() -> None
 
 def test_an_image_without_a_stamp_among_others_ends_no_track() -> None:
     tracker = Tracker()
-    for stamp_ns in (5 * 10**9, 0, 5 * 10**9 + 10**8, 0, 0, 5 * 10**9 + 2 * 10**8):
+    for stamp_ns in (5 * 10**9, 0, 5 * 10**9 + 10**8, 0, -(10**9), 5 * 10**9 + 2 * 10**8):
         assert tracker.update(frame(square(10)), stamp_ns, OPTIONS).ids.tolist() == [1]
 
 
