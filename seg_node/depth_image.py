@@ -5,7 +5,7 @@
     CompressedImage "32FC1; compressedDepth png" or "16UC1; compressedDepth png", as
                     compressed_depth_image_transport writes them; or without the codec's name
 
-(REP-118.) 0, negative values, NaN and Inf are no measurement.
+(REP-118.) 0, negative values, NaN, Inf and what is farther than FARTHEST are no measurement.
 """
 
 import math
@@ -22,6 +22,7 @@ from seg_node.image_buffer import ImageError, check_size, stamp_to_ns, view_rows
 from seg_node.image_headers import read_header
 from seg_node.types import Roi
 
+FARTHEST = 1e5  # metres; more are bytes of something else, and their squares leave float32
 _MILLIMETRE = 0.001
 _VALUES = {"32FC1": ("f4", 1.0), "16UC1": ("u2", _MILLIMETRE), "mono16": ("u2", _MILLIMETRE)}
 # ConfigHeader of compressed_depth_image_transport: enum format, float depthParam[2]; this machine's padding.
@@ -58,7 +59,7 @@ class DepthImage:
         ]
         metres = values.astype(np.float32)
         with np.errstate(invalid="ignore"):  # a signalling NaN is one more pixel without a measurement
-            metres[~((metres > 0) & (metres < np.inf))] = np.nan
+            metres[~((metres > 0) & (metres < FARTHEST))] = np.nan
         if self.metres_per_value != 1.0:
             metres *= np.float32(self.metres_per_value)
         return metres

@@ -1,13 +1,16 @@
 """The real node with a model that misbehaves on command: the word in the file argv[1] names the fault.
 
 load_hang: loading never ends. hang: the model does not return until the word changes. raise, exit, memory: it
-raises. debug_hang, debug_exit: the drawing of the debug image does so.
+raises. nan: its scores are not numbers. debug_hang, debug_exit: the drawing of the debug image does so.
 """
 
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 FILE = Path(sys.argv[1])
 
@@ -33,7 +36,11 @@ def misbehave(segment_batch: Any) -> Any:
             sys.exit(3)
         if word == "memory":
             raise torch.cuda.OutOfMemoryError("made up")
-        return segment_batch(*arguments)
+        found = segment_batch(*arguments)
+        if word == "nan":
+            scores = np.full_like(found[0].instances.scores, np.nan)
+            return [replace(found[0], instances=replace(found[0].instances, scores=scores))]
+        return found
 
     return segment
 

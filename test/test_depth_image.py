@@ -53,9 +53,10 @@ def test_sixteen_bits_are_millimetres(encoding: str, padding: int, bigendian: bo
 @pytest.mark.parametrize("padding", [0, 5])
 @pytest.mark.parametrize("bigendian", [False, True])
 def test_floats_are_metres_and_only_positive_finite_ones_count(padding: int, bigendian: bool) -> None:
-    values = np.array([[0.25, np.nan, np.inf], [-1.0, 0.0, 7.5], [-np.inf, -0.0, 1e-3]], np.float32)
-    depth = decode_depth(image(values, "32FC1", padding, bigendian))
-    expected = np.array([[0.25, np.nan, np.nan], [np.nan, np.nan, 7.5], [np.nan, np.nan, 1e-3]], np.float32)
+    values = [[0.25, np.nan, np.inf, 3e38], [-1.0, 0.0, 7.5, 1e5], [-np.inf, -0.0, 1e-3, 9e4]]
+    depth = decode_depth(image(np.array(values, np.float32), "32FC1", padding, bigendian))
+    nan = np.nan
+    expected = np.array([[0.25, nan, nan, nan], [nan, nan, 7.5, nan], [nan, nan, 1e-3, 9e4]], np.float32)
     np.testing.assert_array_equal(depth.metres, expected)
 
 

@@ -1,5 +1,6 @@
 """One camera's share of the node: what it sends, what became of its frames, what is published for it."""
 
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -13,10 +14,12 @@ from seg_node.images import ImageError, decode_message
 from seg_node.ros.diagnostics import REPLACED, FrameStatistics
 from seg_node.ros.faults import Faults
 from seg_node.ros.inputs import Arrival, Inputs
+from seg_node.ros.late_transform import LateTransforms
 from seg_node.ros.outputs import Outputs, Result
 from seg_node.ros.parameters import Options
 from seg_node.ros.space import NotLocated, Space, locate
 from seg_node.ros.target_frame import TargetFrame
+from seg_node.ros.transform_history import TransformHistory
 from seg_node.track import Tracker, with_ids
 from seg_node.types import Frame, LabelSet, Segmentation
 
@@ -44,7 +47,8 @@ class Camera:
         self._tracker = Tracker()
         self._inputs: Inputs | None = None
         self._outputs: Outputs | None = None
-        self._target: TargetFrame | None = None
+        self._transforms: TransformHistory | None = None
+        self._late: LateTransforms[Space] | None = None
         # Frames in the worker's hands, whose outcome is open. Each is counted once: by the worker, or when
         # the node stops waiting for a worker that is stuck.
         self._open: set[Arrival] = set()
@@ -57,7 +61,10 @@ class Camera:
 
         score_threshold: published in LabelInfo. target: frame of the objects; None: the camera's own.
         """
-        self._target = target
+        self._transforms, self._late = None, None
+        if target is not None:
+            self._transforms = target.history(self.name)
+            self._late = LateTransforms(self._transforms.move)
 
         def on_fault(text: str, error: BaseException) -> None:
             self._faults.warn("output_fault", f"{text}: {type(error).__name__}: {error}", unforeseen=error)
@@ -83,7 +90,7 @@ class Camera:
                 self._statistics.dropped(REPLACED)
 
         self._inputs = Inputs(
-            self._node, self._prefix, options, self._statistics, self._faults, take_in, steady
+            self._node, self._prefix, options, self._statistics, self._faults, take_in, steady, self._saw
         )
         return self._inputs.topic
 
@@ -100,6 +107,11 @@ class Camera:
         for _ in range(abandoned):
             self._statistics.dropped("abandoned", bad=True)
         return abandoned
+
+    def _saw(self, stamp_ns: int) -> None:
+        """An image's stamp, in the receiver's thread."""
+        if self._transforms is not None:
+            self._transforms.saw(stamp_ns)
 
     def reset_tracks(self) -> None:
         self._tracker.reset()
@@ -158,19 +170,37 @@ class Camera:
             self._statistics.processed(timing)
 
     def _locate(self, decoded: DecodedFrame, segmentation: Segmentation, options: Options) -> Space | None:
-        """The objects in metres; None when nobody asks, or, counted, without depth that fits."""
+        """The objects in metres; None when nobody asks, while TF is waited for, or, counted, if it fails."""
         inputs = self._inputs
         if not (options.depth_enabled and decoded.outputs.space_wanted()) or inputs is None:
             return None
         wanted = options.lift_options(keep_points=decoded.outputs.cloud_wanted())
-        found = segmentation.instances
+        found, depth = segmentation.instances, decoded.arrival.depth
         try:
-            return locate(
-                decoded.frame, found, decoded.arrival.depth, inputs.camera_info, wanted, self._target
-            )
+            space = locate(decoded.frame, found, depth, inputs.camera_info, wanted, self._faults.warn)
+            return space if self._late is None else self._late.offer(space, time.monotonic())
         except NotLocated as error:
             self._faults.warn(error.reason, f"{inputs.topics}: {error}")
         return None
+
+    @property
+    def next_poll_s(self) -> float | None:
+        """When to call `publish_late`, in seconds from now; None: there is nothing to publish."""
+        return None if self._late is None else self._late.next_poll_s
+
+    def publish_late(self, *, last: bool = False) -> None:
+        """Publish objects whose transform has come meanwhile; count those that do not wait any longer.
+
+        last: nothing waits any longer.
+        """
+        outputs = self._outputs
+        if outputs is None or self._late is None:
+            return
+        for outcome in self._late.poll(math.inf if last else time.monotonic()):
+            if isinstance(outcome, NotLocated):
+                self._faults.warn(outcome.reason, str(outcome))
+            else:
+                outputs.publish_space(outcome)
 
     def drop(
         self, decoded: DecodedFrame, reason: str, error: BaseException, unforeseen: bool = False

@@ -23,8 +23,6 @@ from seg_node.ros.silence import Silence
 from seg_node.ros.stamp_order import StampOrder
 from seg_node.ros.topics import camera_info_topic, input_qos
 
-DEPTH_WAIT_S = 1.0  # an image that is the last one goes on without depth after this time
-
 
 @dataclass(frozen=True, eq=False)
 class Arrival:
@@ -50,8 +48,13 @@ class Inputs:
         faults: Faults,
         deliver: Callable[[Arrival], None],
         steady: Clock,
+        saw: Callable[[int], None],
     ) -> None:
-        """prefix: of the topics, "" or "front/". `deliver` takes each image that is in order."""
+        """prefix: of the topics, "" or "front/". `deliver` takes each image that is in order.
+
+        saw: called with the stamp (ns) of each image, also of those that are not.
+        """
+        self._saw = saw
         self._node, self._statistics, self._faults, self._deliver = node, statistics, faults, deliver
         self._order = StampOrder()
         self._read_image = read_compressed_image if options.image_transport == "compressed" else read_image
@@ -76,7 +79,7 @@ class Inputs:
             list(self._subscriptions.values()),
             node.context,
             self._on_fault,
-            on_turn=self._give_up_late_depth,
+            on_turn=self._end_waiting,
         )
 
     @property
@@ -156,22 +159,21 @@ class Inputs:
         except Unreadable as error:
             self._faults.drop("unreadable", f"{self.topic}: {error}; is the publisher's type another one?")
             return
+        stamp_ns = convert.stamp_to_ns(message.header.stamp)
+        self._saw(stamp_ns)
         if not self._in_order(message):
             return
         arrival = Arrival(message, None, time.perf_counter())
         if self._pairs is None:
             self._deliver(arrival)
             return
-        stamp_ns = convert.stamp_to_ns(message.header.stamp)
         self._deliver_all(self._pairs.add_image(arrival, stamp_ns))
         if not self._depth_publishers():
             self._deliver_all(self._give_up())
 
-    def _give_up_late_depth(self) -> None:
-        """The last image before a camera stops finds no later one that would send it on."""
-        waiting = self._pairs.waiting if self._pairs is not None else None
-        if waiting is not None and time.perf_counter() - waiting.at > DEPTH_WAIT_S:
-            self._deliver_all(self._give_up())
+    def _end_waiting(self) -> None:
+        if self._pairs is not None:
+            self._deliver_all(self._pairs.overdue())
 
     def _give_up(self) -> list[tuple[Arrival, AnyImage | None]]:
         """The image that waits for its depth, if any, without it."""

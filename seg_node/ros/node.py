@@ -24,6 +24,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool, Trigger
 
+from seg_node.check_result import BadResult, check_segmentation
 from seg_node.engine import Engine, OutOfMemory, choose_device
 from seg_node.exported import exported_size, open_engine
 from seg_node.images import decode_message
@@ -146,7 +147,9 @@ class SegNode(LifecycleNode):
         except TimeoutError:
             raise TimeoutError(f"the model was not loaded and warmed up within {LOAD_S:.0f} s") from None
         wanted = options.segment_options(engine.labels, engine.default_options)
-        self._target = TargetFrame(self, options.target_frame) if options.target_frame else None
+        self._target = (
+            TargetFrame(self, options.target_frame, self._cameras) if options.target_frame else None
+        )
         for camera in self._cameras.values():
             camera.open(engine.labels, wanted.score_threshold, self._target)
         self._engine = engine
@@ -171,7 +174,11 @@ class SegNode(LifecycleNode):
             camera.unsubscribe()
         for name in self._slots.clear():
             self._cameras[name].dropped("deactivated")
-        if self._worker is None or self._worker.wait_idle(timeout_s):
+        if self._worker is None:
+            return
+        if self._worker.wait_idle(timeout_s):
+            with self._worker.working():
+                self._publish_late(last=True)
             return
         given_up = sum(camera.abandon() for camera in self._cameras.values())
         self.get_logger().error(
@@ -206,7 +213,8 @@ class SegNode(LifecycleNode):
             return
         options = self._options
         interval_s = 1.0 / options.max_rate if options.max_rate > 0 else 0.0
-        if not self._slots.wait(WAIT_S, interval_s):
+        polls = [camera.next_poll_s for camera in self._cameras.values()]
+        if not self._slots.wait(min([WAIT_S, *filter(None, polls)]), interval_s):
             self._stream_owed_s = 0.0
         with worker.working():
             spent_s = self._serve_stream(engine, interval_s)
@@ -214,6 +222,11 @@ class SegNode(LifecycleNode):
             if self._stream_owed_s == 0.0:
                 # However many clients there are, the stream gets as much time as they do.
                 self._stream_owed_s = self._serve_request(engine)
+            self._publish_late()
+
+    def _publish_late(self, *, last: bool = False) -> None:
+        for camera in self._cameras.values():
+            camera.publish_late(last=last)
 
     def _serve_stream(self, engine: Engine, interval_s: float) -> float:
         """Process the frames that wait; returns the seconds it took, 0 without any."""
@@ -259,11 +272,16 @@ class SegNode(LifecycleNode):
             self._drop_culprit(engine, batch, options, error)
         else:
             for decoded, segmentation in zip(batch, segmentations, strict=True):
-                self._publish(decoded, segmentation, options)
+                self._publish(engine, decoded, segmentation, options)
 
-    def _publish(self, decoded: DecodedFrame, segmentation: Segmentation, options: Options) -> None:
+    def _publish(
+        self, engine: Engine, decoded: DecodedFrame, segmentation: Segmentation, options: Options
+    ) -> None:
         try:
+            check_segmentation(segmentation, engine.labels)
             decoded.camera.publish(decoded, segmentation, options)
+        except BadResult as error:
+            self._drop([decoded], error.reason, error)
         except BaseException as error:
             self._drop([decoded], "failed", error, unforeseen=True)
 
@@ -308,6 +326,7 @@ class SegNode(LifecycleNode):
         try:
             frame = decode_message(request.image)
             (found,) = self._segment(engine, [frame], options, request.panoptic)
+            check_segmentation(found, engine.labels)
             response.instances = convert.to_instances(frame, found, engine.labels, options.mask_encoding)
             if found.panoptic is not None and request.panoptic:
                 response.panoptic = convert.to_panoptic(frame, found, engine.labels)

@@ -27,7 +27,7 @@ from seg_node.types import Frame, LabelSet, Segmentation
 class Result:
     """One processed frame on its way out, with the milliseconds of the steps before publishing.
 
-    space: None when nobody asked for objects in metres, or no depth image fitted.
+    space: None when nobody asked for objects in metres, no depth image fitted, or TF is waited for.
     """
 
     frame: Frame
@@ -42,7 +42,7 @@ class _Output:
 
     publisher: Publisher
     topic: str  # read once: a publisher that is destroyed has no name any more
-    make: Callable[[Result, Options], Any | None]
+    make: Callable[..., Any | None]
 
 
 class Outputs:
@@ -121,9 +121,15 @@ class Outputs:
         return has_subscriber(self._cloud.publisher)
 
     def publish(self, result: Result, options: Options) -> dict[str, float]:
-        """Send what is subscribed to; gives the complete timing of the frame in milliseconds."""
+        """Send what is subscribed to; gives the complete timing of the frame in milliseconds.
+
+        In this order: what planners wait for comes first.
+        """
         began = time.perf_counter()
-        for output in self._outputs():
+        self._send(self._instances, result, options)
+        if result.space is not None:
+            self.publish_space(result.space)
+        for output in [*self._standard, *self._maps]:
             self._send(output, result, options)
         if self._debug.wanted():
             self._debug.offer(result.frame, result.segmentation, options)
@@ -134,11 +140,14 @@ class Outputs:
             "age_ms": self._age_ms(result.frame),
         }
         self._send(
-            _Output(self._timing, "~/timing", lambda *_: convert.to_timing(result.frame, timing)),
-            result,
-            options,
+            _Output(self._timing, "~/timing", lambda: convert.to_timing(result.frame, timing)),
         )
         return timing
+
+    def publish_space(self, space: Space) -> None:
+        """Send the objects in metres, with their image's results or after them."""
+        for output in self._in_space:
+            self._send(output, space)
 
     def close(self) -> None:
         self._debug.close()
@@ -152,9 +161,7 @@ class Outputs:
         self._created.append(create_output(self._node, message_type, self._prefix + topic))
         return self._created[-1]
 
-    def _create(
-        self, message_type: type[Any], topic: str, make: Callable[[Result, Options], Any | None]
-    ) -> _Output:
+    def _create(self, message_type: type[Any], topic: str, make: Callable[..., Any | None]) -> _Output:
         publisher = self._publisher(message_type, topic)
         return _Output(publisher, str(publisher.topic_name), make)
 
@@ -167,21 +174,21 @@ class Outputs:
         self._created.append(self._label_info)
         self.tell_threshold(score_threshold)
 
-    def _outputs(self) -> list[_Output]:
-        """In the order of sending: what planners wait for comes first."""
-        maps = [self._panoptic, self._instance_map, self._class_map]
-        return [self._instances, *self._in_space, *self._standard, *maps]
+    @property
+    def _maps(self) -> list[_Output]:
+        return [self._panoptic, self._instance_map, self._class_map]
 
     def _publishers(self) -> list[Publisher]:
-        publishers = [output.publisher for output in self._outputs()]
+        outputs = [self._instances, *self._in_space, *self._standard, *self._maps]
+        publishers = [output.publisher for output in outputs]
         return [*publishers, self._timing, *self._debug.publishers()]
 
-    def _send(self, output: _Output, result: Result, options: Options) -> None:
+    def _send(self, output: _Output, *content: Any) -> None:
         """Costs itself when it fails (a reliable writer under back-pressure, say), not the other outputs."""
         try:
             if not has_subscriber(output.publisher):
                 return
-            message = output.make(result, options)
+            message = output.make(*content)
             if message is not None:
                 output.publisher.publish(message)
         except Exception as error:
@@ -207,19 +214,17 @@ class Outputs:
     def _make_detections(self, result: Result, options: Options) -> Any:
         return vision.detections_2d(result.frame, result.segmentation, self._labels)
 
-    def _make_objects(self, result: Result, options: Options) -> Object3DArray | None:
-        space = result.space
-        return space and to_objects(space.frame, space.objects, self._labels)
+    def _make_objects(self, space: Space) -> Object3DArray:
+        return to_objects(space.frame, space.objects, self._labels)
 
-    def _make_cloud(self, result: Result, options: Options) -> PointCloud2 | None:
-        return result.space and to_cloud(result.space.frame, result.space.objects)
+    def _make_cloud(self, space: Space) -> PointCloud2:
+        return to_cloud(space.frame, space.objects)
 
-    def _make_markers(self, result: Result, options: Options) -> MarkerArray | None:
-        space = result.space
-        return space and to_markers(space.frame, space.objects, self._labels, z_up=not space.in_camera)
+    def _make_markers(self, space: Space) -> MarkerArray:
+        return to_markers(space.frame, space.objects, self._labels, z_up=not space.in_camera)
 
-    def _make_detections_3d(self, result: Result, options: Options) -> Any | None:
-        return result.space and vision.detections_3d(result.space.frame, result.space.objects, self._labels)
+    def _make_detections_3d(self, space: Space) -> Any:
+        return vision.detections_3d(space.frame, space.objects, self._labels)
 
     def _age_ms(self, frame: Frame) -> float:
         if frame.stamp_ns == 0:
