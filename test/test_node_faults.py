@@ -244,9 +244,14 @@ def test_a_signal_ends_a_node_whose_model_is_still_loading(
 
 
 @pytest.mark.parametrize(
-    ("word", "text"), [("raise", "KeyError: 'no such layer'"), ("exit", "SystemExit: 3")]
+    ("word", "reason", "text"),
+    [
+        ("raise", "failed", "KeyError: 'no such layer'"),
+        ("exit", "failed", "SystemExit: 3"),
+        ("nan", "bad_result", "score"),
+    ],
 )
-def test_a_model_that_always_raises_is_an_error_with_its_traceback_and_recovers(
+def test_a_model_that_always_fails_is_an_error_with_its_traceback_and_recovers(
     weights: dict[str, Any], tmp_path: Path, probe: Probe, word: str, reason: str, text: str
 ) -> None:
     with faulty_node(tmp_path, weights) as (node, switch):
