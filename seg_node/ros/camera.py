@@ -46,6 +46,8 @@ class Camera:
         self._faults = Faults(self._statistics, node.get_logger())
         self._tracker = Tracker()
         self._inputs: Inputs | None = None
+        self._open_inputs: Callable[[], Inputs] | None = None  # while the node is active
+        self._unwatched_since: float | None = None
         self._outputs: Outputs | None = None
         self._transforms: TransformHistory | None = None
         self._late: LateTransforms[Space] | None = None
@@ -89,16 +91,47 @@ class Camera:
             if deliver(self.name, arrival) is not None:
                 self._statistics.dropped(REPLACED)
 
-        self._inputs = Inputs(
-            self._node, self._prefix, options, self._statistics, self._faults, take_in, steady, self._saw
-        )
+        def open_inputs() -> Inputs:
+            return Inputs(
+                self._node, self._prefix, options, self._statistics, self._faults, take_in, steady, self._saw
+            )
+
+        self._inputs = open_inputs()
+        self._open_inputs = open_inputs
+        self._unwatched_since = None
         return self._inputs.topic
 
     def unsubscribe(self) -> None:
+        self._open_inputs = None
+        self._close_inputs("deactivated")
+
+    def _close_inputs(self, reason: str) -> None:
         inputs, self._inputs = self._inputs, None
         if inputs is not None:
             for _ in range(inputs.close()):
-                self.dropped("deactivated")
+                self.dropped(reason)
+
+    def rest_or_wake(self, options: Options) -> None:
+        """Unsubscribe from images while nobody has watched an output for `rest_after`; subscribe again after.
+
+        Called several times a second while the node is active.
+        """
+        outputs = self._outputs
+        if self._open_inputs is None or outputs is None:
+            return
+        if options.always_on or options.rest_after == 0 or outputs.wanted():
+            self._unwatched_since = None
+            if self._inputs is None:
+                self._inputs = self._open_inputs()
+            return
+        now = time.monotonic()
+        self._unwatched_since = self._unwatched_since or now
+        if self._inputs is not None and now - self._unwatched_since >= options.rest_after:
+            self._close_inputs("no_subscriber")
+
+    @property
+    def _resting(self) -> bool:
+        return self._open_inputs is not None and self._inputs is None
 
     def abandon(self) -> int:
         """Count the frames in the worker's hands as dropped: it is stuck. Returns how many."""
@@ -252,7 +285,7 @@ class Camera:
                 "Results of both arrive mixed",
             )
         problem = problem or self._dead_thread()
-        return self._statistics.status(name, setup, problem, stall_timeout_s)
+        return self._statistics.status(name, setup, problem, stall_timeout_s, self._resting)
 
     def _dead_thread(self) -> str | None:
         inputs, outputs = self._inputs, self._outputs

@@ -98,12 +98,18 @@ class FrameStatistics:
             return self._throttle.due(reason)
 
     def status(
-        self, name: str, setup: Mapping[str, str], problem: str | None, stall_timeout_s: float = 10.0
+        self,
+        name: str,
+        setup: Mapping[str, str],
+        problem: str | None,
+        stall_timeout_s: float = 10.0,
+        resting: bool = False,
     ) -> DiagnosticStatus:
         """The report of the time since the last one.
 
         setup: what runs, its "device" among it. problem: an error that overrides all else.
         stall_timeout_s: frames that wait longer for any of them to be served are an error.
+        resting: images are not subscribed to, because nobody subscribes to an output.
         """
         with self._lock:
             window, self._window = self._window, _Window()
@@ -126,7 +132,7 @@ class FrameStatistics:
                 },
             }
             problem = problem or self._own_problem(stall_timeout_s)
-        level, message = _verdict(window, problem)
+        level, message = _verdict(window, problem, resting)
         return DiagnosticStatus(
             level=level,
             name=name,
@@ -151,7 +157,7 @@ def key_values(values: Mapping[str, object]) -> list[KeyValue]:
     return [KeyValue(key=key, value=str(value)) for key, value in values.items()]
 
 
-def _verdict(window: _Window, problem: str | None) -> tuple[bytes, str]:
+def _verdict(window: _Window, problem: str | None, resting: bool) -> tuple[bytes, str]:
     if problem:
         return DiagnosticStatus.ERROR, problem
     if window.bad:
@@ -161,6 +167,8 @@ def _verdict(window: _Window, problem: str | None) -> tuple[bytes, str]:
             f"{window.lost} images lost in transport, {window.received} received: start the camera's process "
             "with config/fastdds_images.xml"
         )
+    if resting:
+        return DiagnosticStatus.OK, "resting: no output has a subscriber, so images are not subscribed to"
     if not window.received:
         return DiagnosticStatus.WARN, "no image received"
     if window.warned:

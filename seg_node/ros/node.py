@@ -48,6 +48,7 @@ from seg_node.types import Frame, Segmentation
 
 WAIT_S = 0.1
 DIAGNOSTICS_PERIOD_S = 1.0
+REST_CHECK_S = 0.2
 LISTED_NAMES = 12
 WARM_UP_SIZE = (480, 640)
 LOAD_S = 600.0  # a large checkpoint from a slow disk, and the compilation of its kernels
@@ -79,6 +80,7 @@ class SegNode(LifecycleNode):
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         group = MutuallyExclusiveCallbackGroup()
         self.create_timer(DIAGNOSTICS_PERIOD_S, self._report, clock=self._steady, callback_group=group)
+        self.create_timer(REST_CHECK_S, self._rest_or_wake, clock=self._steady)
         self.create_service(SetBool, "~/enable", self._on_enable)
         self.create_service(Trigger, "~/reset_tracks", self._on_reset_tracks)
         self._transitions = Transitions(self)
@@ -370,6 +372,12 @@ class SegNode(LifecycleNode):
             wanted = self._options.segment_options(engine.labels, engine.default_options)
             for camera in self._cameras.values():
                 camera.tell_threshold(wanted.score_threshold)
+
+    def _rest_or_wake(self) -> None:
+        with self._transitions.exclusive(0.0) as alone:
+            if alone:
+                for camera in self._cameras.values():
+                    camera.rest_or_wake(self._options)
 
     def _report(self) -> None:
         engine = self._engine

@@ -136,6 +136,12 @@ class Options:
     )
     autostart: bool = _start("autostart", True, "Configure and activate at the start, without a manager.")
     always_on: bool = _live("always_on", False, "Run the model even when no output has a subscriber.")
+    rest_after: float = _live(
+        "rest_after",
+        30.0,
+        "Seconds without a subscriber of any output before images are unsubscribed from; 0: never.",
+        (0.0, 3600.0),
+    )
     score_threshold: float = _live(
         "score_threshold",
         0.5,
