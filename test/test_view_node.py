@@ -20,7 +20,7 @@ from node_harness import FRAME_ID, image_message, picture, running_node, wait_un
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
 
 from seg_node.cli import main
-from seg_node.msg import FrameTiming, InstanceMaskArray, Object3D, Object3DArray
+from seg_node.msg import FrameTiming, InstanceMask, InstanceMaskArray, Object3D, Object3DArray
 from seg_node.ros.convert import stamp_to_ns, to_instances
 from seg_node.ros.read_results import read_cloud, read_instances
 from seg_node.ros.viewer import RecentImages, choose_image_topic
@@ -103,6 +103,18 @@ def test_instances_come_back_as_they_were(encoding: Any) -> None:
     np.testing.assert_array_equal(segmentation.instances.masks[0].pixels, sent.instances.masks[0].pixels)
     assert segmentation.instances.masks[0].roi == sent.instances.masks[0].roi
     assert segmentation.instances.ids.tolist() == [9]
+
+
+@pytest.mark.parametrize(("size", "count"), [((2**32 - 1, 2**32 - 1), 0), ((8000, 8000), 5)])
+def test_a_result_of_more_pixels_than_memory_may_hold_is_refused(size: tuple[int, int], count: int) -> None:
+    """A few bytes of rle are a whole mask of 64 megapixels: none, then all of them."""
+    message = InstanceMaskArray(height=size[0], width=size[1])
+    for _ in range(count):
+        mask = InstanceMask(encoding="rle", data=list(b"0PPTQm1"))
+        mask.roi.height, mask.roi.width = size
+        message.instances.append(mask)
+    with pytest.raises(ValueError, match=f"with {count} objects has .* pixels, over 256000000"):
+        read_instances(message)
 
 
 def test_no_instances_are_no_instances() -> None:
