@@ -1,0 +1,51 @@
+"""ROS 1 bags, read by rosbags."""
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from seg_node.bag_storage import OnFault, Recorded, StoredTopic
+from seg_node.memory_limit import limited_memory
+from seg_node.one_line import reason
+
+ROS1_MAGIC = b"#ROSBAG V2.0\n"
+
+
+class Ros1Bag:
+    """A `seg_node.bag_storage.Storage`; types have the names that they have in ROS 2."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises ValueError when it cannot be read."""
+        from rosbags.rosbag1 import Reader
+
+        self.fault = ""
+        self._path = path
+        try:
+            self._reader = Reader(path)
+            self._reader.open()
+        except Exception as error:  # damaged bytes break rosbags' reader in many ways
+            raise ValueError(f"{reason(error)}; repair it by: rosbag reindex {path.name}") from error
+        self.topics = [
+            StoredTopic(each.topic, each.msgtype, each.msgcount) for each in self._reader.connections
+        ]
+        has_messages = any(topic.count for topic in self.topics)
+        self.start_ns = self._reader.start_time if has_messages else 0
+        self.end_ns = self._reader.end_time if has_messages else 0
+
+    def close(self) -> None:
+        self._reader.close()
+
+    def messages(self, topics: Collection[str], on_fault: OnFault) -> Iterator[Recorded]:
+        connections = [each for each in self._reader.connections if each.topic in topics]
+        if not connections:  # which rosbags takes for all
+            return
+        try:
+            messages = self._reader.messages(connections)
+            while True:
+                with limited_memory():  # whole chunks are decompressed, however large they become
+                    found = next(messages, None)
+                if found is None:
+                    return
+                connection, time_ns, data = found
+                yield Recorded(connection.topic, time_ns, data)
+        except Exception as error:  # damaged bytes break rosbags' reader in many ways
+            on_fault(ValueError(f"{self._path.name} is damaged, its rest is not read ({reason(error)})"))
