@@ -11,7 +11,17 @@ from posixpath import commonpath
 from typing import Any, Literal
 
 from seg_node.bag_storage import Recorded, unpacked
-from seg_node.bags import DEPTH, IMAGE_TYPES, Bag, BagTopic, describe_bag, image_rank, open_bag, tell
+from seg_node.bags import (
+    DEPTH,
+    IMAGE_TYPES,
+    MOST_COMPARED,
+    Bag,
+    BagTopic,
+    describe_bag,
+    image_rank,
+    open_bag,
+    tell,
+)
 from seg_node.image_buffer import stamp_to_ns
 from seg_node.images import decode_message
 from seg_node.left_out import OnError
@@ -54,7 +64,7 @@ def find_companions(
     """
     image_topic = describe_bag(path, topic).topic
     with open_bag(path) as bag:
-        types = {name: topic.type for name, topic in bag.topics.items() if topic.count}
+        types = {topic.name: topic.type for topic in bag.contents().topics if topic.count}
         if depth_topic and types.get(depth_topic) not in IMAGE_TYPES:
             images = ", ".join(name for name, kind in types.items() if kind in IMAGE_TYPES)
             where = f"no depth images on topic {depth_topic}; images are on: {one_line(images)}"
@@ -156,7 +166,8 @@ def _depth_topic(bag: Bag, types: dict[str, str], image_topic: str) -> str | Non
     if image is None:
         return None
     found = []
-    for name in (name for name, kind in types.items() if kind in IMAGE_TYPES and name != image_topic):
+    others = [name for name, kind in types.items() if kind in IMAGE_TYPES and name != image_topic]
+    for name in others[:MOST_COMPARED]:
         message = bag.first_message(name)
         if message and image_rank(message) == DEPTH and message.header.frame_id == image.header.frame_id:
             found.append(name)

@@ -1,7 +1,10 @@
 """The files of a bag: told apart by their first bytes, found in a folder, decompressed where need be."""
 
+import itertools
+import re
 import shutil
 import tempfile
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path, PurePath
 from typing import Any
@@ -15,6 +18,9 @@ from seg_node.sqlite_bag import SQLITE_MAGIC, SqliteBag
 
 BAG_SUFFIXES = (".mcap", ".db3", ".bag", ".bag.active", ".db3.zstd", ".mcap.zstd")
 MAX_METADATA_BYTES = 16 * 2**20
+MAX_FILES, MAX_NAME = 10_000, 1000
+_LIST = "relative_file_paths:"
+_FLAT_LIST = re.compile(r"\[[^\[\]{}]{,10000}\]")
 # Of a compressed file to what is in it: cameras' pictures are far below it.
 MAX_RATIO = 1000
 _KINDS: dict[bytes, type[Any]] = {MCAP_MAGIC: McapFile, SQLITE_MAGIC: SqliteBag, ROS1_MAGIC: Ros1Bag}
@@ -91,15 +97,29 @@ def _read_metadata(file: Path) -> list[str]:
     if file.stat().st_size > MAX_METADATA_BYTES:
         raise ValueError(f"metadata.yaml is over {MAX_METADATA_BYTES // 2**20} MB; {repair}")
     try:
-        # All values stay texts: with no merge keys, numbers or dates a file of YAML takes no time.
-        loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
-        content = yaml.load(file.read_text(), Loader=loader)["rosbag2_bagfile_information"]
-        names = [PurePath(name).name for name in content["relative_file_paths"]]
-    except Exception as error:  # damaged text breaks YAML's parser and what looks into it in many ways
+        names = [PurePath(name).name for name in _names(file.read_text())]
+    except Exception as error:  # damaged text breaks YAML's parser in many ways
         raise ValueError(f"metadata.yaml is damaged ({type(error).__name__}); {repair}") from error
-    if not names or not all(names):
-        raise ValueError(f"metadata.yaml names no files; {repair}")
+    if not 0 < len(names) <= MAX_FILES or not all(names):
+        raise ValueError(f"metadata.yaml names no files, or more than {MAX_FILES}; {repair}")
     return names
+
+
+def _names(text: str) -> Iterator[str]:
+    """Of the list relative_file_paths, an item a line, as rosbag2 and rosbags write it, or all in one line.
+
+    The rest is left alone: in a parser of all YAML, 100 KB can take minutes or end the process.
+    """
+    lines = iter(text.splitlines())
+    head = next((line for line in lines if line.lstrip().startswith(_LIST)), _LIST)
+    in_line = head.lstrip().removeprefix(_LIST).strip()
+    if _FLAT_LIST.fullmatch(in_line):
+        yield from yaml.load(in_line, Loader=yaml.BaseLoader)
+    for line in itertools.islice(lines, MAX_FILES + 1):
+        item = line.strip()
+        if in_line or not item.startswith("- "):
+            return
+        yield yaml.load(item[: MAX_NAME + 2], Loader=yaml.BaseLoader)[0]
 
 
 def _decompress(path: Path, folder: Path) -> Path:

@@ -22,25 +22,35 @@ class StoredTopic:
     count: int
 
 
-class Recorded(NamedTuple):
-    """One message as it was recorded. time_ns: of recording. data: serialised."""
-
-    topic: str
-    time_ns: int
-    data: bytes | memoryview
-
-
-class Storage(Protocol):
-    """One bag file, opened.
+@dataclass(frozen=True)
+class Contents:
+    """What a bag file holds.
 
     topics: one entry a connection, several may have a name. start_ns, end_ns: times of the first and last
-    message, 0 without any. fault: what was found wrong when it was opened, empty for nothing.
+    message, 0 without any. fault: what is wrong with the file, empty for nothing.
     """
 
     topics: list[StoredTopic]
     start_ns: int
     end_ns: int
-    fault: str
+    fault: str = ""
+
+
+class Recorded(NamedTuple):
+    """One message as it was recorded. type: as in StoredTopic. time_ns: of recording. data: serialised."""
+
+    topic: str
+    type: str
+    time_ns: int
+    data: bytes | memoryview
+
+
+class Storage(Protocol):
+    """One bag file, opened."""
+
+    def contents(self) -> Contents:
+        """May take as long as reading all messages."""
+        ...
 
     def messages(self, topics: Collection[str], on_fault: OnFault) -> Iterator[Recorded]:
         """The messages of those topics in the order of their times; on_fault is told what is left out."""

@@ -3,15 +3,16 @@
 Messages are deserialised by the package rosbags, with ROS's own definitions: those in a bag are not used.
 """
 
+import itertools
 import re
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from seg_node.bag_files import bag_name, find_files, is_bag, open_file
-from seg_node.bag_storage import OnFault, Recorded, Storage, StoredTopic, unpacked
+from seg_node.bag_storage import Contents, OnFault, Recorded, Storage, StoredTopic, unpacked
 from seg_node.images import decode_message
 from seg_node.left_out import OnError
 from seg_node.memory_limit import limited_memory
@@ -22,6 +23,8 @@ from seg_node.types import Frame
 __all__ = ["Bag", "BagTopic", "describe_bag", "is_bag", "open_bag", "read_bag"]
 
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
+TRIED_MESSAGES = 1000
+MOST_COMPARED = 100  # topics, of which the first message is looked at
 COLOUR, GREY, DEPTH, UNREADABLE = range(4)
 
 
@@ -36,28 +39,30 @@ class BagTopic:
 
 
 class Bag:
-    """An opened bag.
-
-    topics: by name. duration_ns: from the first message to the last. is_ros2: whether messages are CDR.
-    fault: what was found wrong with it, empty for nothing.
-    """
+    """An opened bag. is_ros2: whether its messages are CDR."""
 
     def __init__(self, storages: list[Storage]) -> None:
         from rosbags.typesys import Stores, get_typestore
 
         self._storages = storages
         self.is_ros2 = not any(isinstance(storage, Ros1Bag) for storage in storages)
-        self.fault = "; ".join(storage.fault for storage in storages if storage.fault)
         self._types = get_typestore(Stores.ROS2_JAZZY if self.is_ros2 else Stores.ROS1_NOETIC)
-        self.topics: dict[str, StoredTopic] = {}
-        topics = (topic for storage in storages for topic in storage.topics)
-        for topic in sorted(topics, key=lambda topic: topic.name):
-            before = self.topics.get(topic.name)
+
+    def contents(self) -> Contents:
+        """Of all files together, topics sorted and one a name. May take as long as reading all messages."""
+        found = [storage.contents() for storage in self._storages]
+        topics: dict[str, StoredTopic] = {}
+        for topic in sorted((topic for each in found for topic in each.topics), key=lambda topic: topic.name):
+            before = topics.get(topic.name)
             count = topic.count + (before.count if before else 0)
-            self.topics[topic.name] = StoredTopic(topic.name, topic.type, count)
-        filled = [storage for storage in storages if any(topic.count for topic in storage.topics)]
-        starts, ends = [each.start_ns for each in filled], [each.end_ns for each in filled]
-        self.duration_ns = max(max(ends, default=0) - min(starts, default=0), 0)
+            topics[topic.name] = replace(topic, count=count)
+        filled = [each for each in found if any(topic.count for topic in each.topics)]
+        return Contents(
+            list(topics.values()),
+            min((each.start_ns for each in filled), default=0),
+            max((each.end_ns for each in filled), default=0),
+            "; ".join(each.fault for each in found if each.fault),
+        )
 
     def messages(self, topics: Collection[str], on_fault: OnFault) -> Iterator[Recorded]:
         """Of those topics, in the order of recording; on_fault is told of what is damaged and left out."""
@@ -70,11 +75,12 @@ class Bag:
         """The message as an object with ROS's fields. Raises errors of many kinds for damaged bytes."""
         read = self._types.deserialize_cdr if self.is_ros2 else self._types.deserialize_ros1
         with limited_memory():
-            return read(unpacked(message), self.topics[message.topic].type)
+            return read(unpacked(message), message.type)
 
     def first_message(self, topic: str) -> Any | None:
-        """The first one that can be read, None if none can."""
-        for message in self.messages([topic], lambda _: None):
+        """The first one that can be read, of TRIED_MESSAGES; None if none can."""
+        messages = self.messages([topic], lambda _: None)
+        for message in itertools.islice(messages, TRIED_MESSAGES):
             try:
                 return self.deserialize(message)
             except Exception:  # damaged; whoever reads the topic tells of it
@@ -110,18 +116,20 @@ def describe_bag(path: str | Path, topic: str | None = None) -> BagTopic:
     RuntimeError without the package rosbags.
     """
     with open_bag(path) as bag:
-        images = (each for each in bag.topics.values() if each.type in IMAGE_TYPES)
+        contents = bag.contents()
+        images = (each for each in contents.topics if each.type in IMAGE_TYPES)
         counts = {each.name: each.count for each in images if each.count}
         chosen = topic or _only_topic(bag, counts)
         if chosen is None or chosen not in counts:
             listed = one_line(", ".join(f"{name} ({count} images)" for name, count in counts.items()))
             if not counts:
-                names = one_line(", ".join(bag.topics))
-                raise ValueError(f"{path}: no images on any topic ({names}){bag.fault and '; '}{bag.fault}")
+                names = one_line(", ".join(each.name for each in contents.topics))
+                fault = contents.fault and f"; {contents.fault}"
+                raise ValueError(f"{path}: no images on any topic ({names}){fault}")
             if topic:
                 raise ValueError(f"{path}: no images on topic {topic}; it has: {listed}")
             raise ValueError(f"{path}: several image topics, choose one with --topic: {listed}")
-        periods, seconds = counts[chosen] - 1, bag.duration_ns / 1e9
+        periods, seconds = counts[chosen] - 1, (contents.end_ns - contents.start_ns) / 1e9
         fps = periods / seconds if periods and seconds > 1e-3 else 30.0
         return BagTopic(bag_name(Path(path)), chosen, counts[chosen], fps)
 
@@ -134,16 +142,16 @@ def read_bag(
     on_error: told the name and error of each message that cannot be decoded, which is then left out, and of
     damage to the bag; without it the error, a ValueError, is raised.
     """
-    described = describe_bag(path, topic)
-    name = described.name
+    topic = topic or describe_bag(path).topic
+    name = bag_name(Path(path))
     with open_bag(path) as bag:
-        messages = bag.messages([described.topic], lambda error: tell(str(path), name, error, on_error))
+        messages = bag.messages([topic], lambda error: tell(str(path), name, error, on_error))
         for index, message in enumerate(messages):
             frame_name = f"{name}_{index:06d}"
             try:
                 frame = decode_message(bag.deserialize(message))
             except Exception as error:  # bytes of a damaged bag break rosbags' decoder in many ways
-                where = f"{path}: message {index} of {described.topic}"
+                where = f"{path}: message {index} of {topic}"
                 tell(where, frame_name, error, on_error)
                 continue
             yield frame_name, frame
@@ -157,7 +165,8 @@ def tell(where: str, name: str, error: Exception, on_error: OnError | None) -> N
 
 
 def image_rank(message: Any | None) -> int:
-    """COLOUR, GREY, DEPTH by the encoding of an Image or the format of a CompressedImage; or UNREADABLE."""
+    """TRIED_MESSAGES = 1000
+    COLOUR, GREY, DEPTH by the encoding of an Image or the format of a CompressedImage; or UNREADABLE."""
     if message is None:
         return UNREADABLE
     encoding = message.encoding if hasattr(message, "encoding") else message.format
@@ -169,9 +178,11 @@ def image_rank(message: Any | None) -> int:
 def _only_topic(bag: Bag, counts: dict[str, int]) -> str | None:
     """The one topic that stands out: colour before grey before depth, raw before compressed."""
     ranks: dict[int, list[str]] = {}
-    for topic in counts:
-        if topic.rpartition("/")[0] not in counts:
-            ranks.setdefault(image_rank(bag.first_message(topic)), []).append(topic)
+    raw = [topic for topic in counts if topic.rpartition("/")[0] not in counts]
+    if len(raw) > MOST_COMPARED:
+        return None
+    for topic in raw:
+        ranks.setdefault(image_rank(bag.first_message(topic)), []).append(topic)
     best = ranks[min(ranks)] if ranks else []
     return best[0] if len(best) == 1 else None
 

@@ -10,16 +10,18 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from zlib import crc32
 
-from seg_node.bag_storage import MAX_RECORD, OnFault, Recorded, StoredTopic, unpack
+from seg_node.bag_storage import MAX_RECORD, Contents, OnFault, Recorded, StoredTopic, unpack
 from seg_node.one_line import reason
 
 MCAP_MAGIC = b"\x89MCAP0\r\n"
 _FOOTER, _SCHEMA, _CHANNEL, _MESSAGE, _CHUNK = 2, 3, 4, 5, 6
 _CHUNK_INDEX, _STATISTICS, _DATA_END = 0x08, 0x0B, 0x0F
-# A recorder's chunks have some thousand; 8 million fit into 20 KB.
-MAX_CHUNK_RECORDS = 1_000_000
+# Compressed, 8 million records fit into 20 KB; of a recorder's, the smallest take some 10 bytes each.
+SPARE_RECORDS, BYTES_A_RECORD = 100_000, 4
 _HEAD, _FOOTER_CONTENT = 9, 20
 _TAIL = _HEAD + _FOOTER_CONTENT + len(MCAP_MAGIC)
+
+_Statistics = tuple[Counter[int], int, int]  # messages by channel, first and last time
 
 
 class Fields:
@@ -49,20 +51,22 @@ class McapFile:
 
     def __init__(self, path: Path) -> None:
         """Raises ValueError, OSError, or other errors when it cannot be read at all."""
-        self.fault = ""
-        self.start_ns = self.end_ns = 0
         self._path = path
         self._schemas: dict[int, str] = {}
         self._channels: dict[int, tuple[str, str]] = {}  # topic and type
         self._chunks: list[int] = []  # where they start, by the summary
-        self._counts: Counter[int] | None = None  # by channel
+        self._statistics: _Statistics | None = None
         self._file = path.open("rb")
         self._end = os.fstat(self._file.fileno()).st_size
         self._is_closed = self._read_tail()
-        if self._counts is None or not self._counts.keys() <= self._channels.keys():
-            self._count()
-        counts: Counter[int] = self._counts or Counter()
-        self.topics = [StoredTopic(*channel, counts[key]) for key, channel in self._channels.items()]
+
+    def contents(self) -> Contents:
+        fault, statistics = "", self._statistics
+        if statistics is None or not statistics[0].keys() <= self._channels.keys():
+            fault, statistics = self._count()
+        counts, start_ns, end_ns = statistics
+        topics = [StoredTopic(*channel, counts[key]) for key, channel in self._channels.items()]
+        return Contents(topics, start_ns, end_ns, fault)
 
     @property
     def _repair(self) -> str:
@@ -77,11 +81,16 @@ class McapFile:
 
     def _messages(self, topics: Collection[str] | None, on_fault: OnFault) -> Iterator[tuple[int, Recorded]]:
         """(channel, message); of all topics for None."""
+        most = SPARE_RECORDS + self._end // BYTES_A_RECORD
         for opcode, at, length in self._records(len(MCAP_MAGIC), on_fault):
             found: list[tuple[int, Recorded]] = []
             try:
                 for record in self._split(opcode, at, length):
                     found.extend(self._take(*record, topics))
+                    most -= 1
+                    if most < 0:
+                        on_fault(ValueError(f"{self._path.name} has more messages than its size allows"))
+                        return
             except Exception as error:  # damaged bytes, in many ways
                 if at + length < self._end:  # else it is what the file ends in
                     name = self._path.name
@@ -93,7 +102,7 @@ class McapFile:
         if opcode in (_SCHEMA, _CHANNEL, _MESSAGE):
             yield opcode, self._read(at, length)
         elif opcode == _CHUNK:
-            yield from _split_chunk(self._read(at, length))
+            yield from _split_chunk(self._read(at, length), may_be_cut=not self._is_closed)
 
     def _take(
         self, opcode: int, content: memoryview, topics: Collection[str] | None
@@ -112,9 +121,9 @@ class McapFile:
             key, _, time_ns, _ = (fields.number(size) for size in (2, 4, 8, 8))
             if key not in self._channels:
                 raise ValueError(f"a message is of channel {key}, which there is not")
-            topic = self._channels[key][0]
+            topic, kind = self._channels[key]
             if topics is None or topic in topics:
-                yield key, Recorded(topic, time_ns, fields.rest())
+                yield key, Recorded(topic, kind, time_ns, fields.rest())
 
     def _records(self, at: int, on_fault: OnFault) -> Iterator[tuple[int, int, int]]:
         """(opcode, start of content, its length) of the data; behind damage from the next known chunk."""
@@ -154,7 +163,7 @@ class McapFile:
             try:
                 self._read_summary(summary, self._end - _TAIL)
             except Exception:  # it is damaged: the messages themselves say the same
-                self._counts = None
+                self._statistics = None
         return True
 
     def _read_summary(self, start: int, end: int) -> None:
@@ -167,44 +176,42 @@ class McapFile:
                 self._chunks.append(fields.number(8))
             elif opcode == _STATISTICS:
                 fields.take(8 + 2 + 4 + 4 + 4 + 4)
-                self.start_ns, self.end_ns = fields.number(8), fields.number(8)
-                pairs = Fields(fields.take(fields.number(4)))
-                self._counts = Counter()
+                start_ns, end_ns = fields.number(8), fields.number(8)
+                pairs, counts = Fields(fields.take(fields.number(4))), Counter[int]()
                 while pairs.rest():
                     key, count = pairs.number(2), pairs.number(8)
-                    self._counts[key] = count
+                    counts[key] = count
+                self._statistics = counts, start_ns, end_ns
         self._chunks.sort()
 
-    def _count(self) -> None:
-        """Without a summary: from all messages."""
+    def _count(self) -> tuple[str, _Statistics]:
+        """What is damaged, and the statistics that the summary lacks, from all messages."""
         faults: list[Exception] = []
         counts, times = Counter[int](), array("Q")
         for key, message in self._messages(None, faults.append):
             counts[key] += 1
             times.append(message.time_ns)
-        self._counts = counts
-        self.start_ns, self.end_ns = min(times, default=0), max(times, default=0)
-        self.fault = str(faults[-1]) if faults else ""
+        fault = str(faults[-1]) if faults else ""
+        return fault, (counts, min(times, default=0), max(times, default=0))
 
 
 def _split_records(data: memoryview) -> Iterator[tuple[int, memoryview]]:
     """(opcode, content) of every record."""
     fields = Fields(data)
-    for _ in range(MAX_CHUNK_RECORDS):
-        if not fields.rest():
-            return
+    while fields.rest():
         opcode = fields.number(1)
         yield opcode, fields.take(fields.number(8))
-    raise ValueError(f"it has over {MAX_CHUNK_RECORDS} records")
 
 
-def _split_chunk(content: memoryview) -> Iterator[tuple[int, memoryview]]:
+def _split_chunk(content: memoryview, may_be_cut: bool) -> Iterator[tuple[int, memoryview]]:
     fields = Fields(content)
     fields.take(16)  # times of the first and last message
     size, checksum, compression = fields.number(8), fields.number(4), fields.text()
     declared = fields.number(8)
     records = fields.rest()[:declared]
     is_cut = len(records) < declared
+    if is_cut and not may_be_cut:
+        raise ValueError("it is shorter than its records")
     plain = memoryview(unpack(records, compression, size, is_cut)) if compression else records
     if checksum and not is_cut and crc32(plain) != checksum:
         raise ValueError("its checksum is wrong")

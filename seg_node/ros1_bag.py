@@ -3,11 +3,12 @@
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from seg_node.bag_storage import OnFault, Recorded, StoredTopic
+from seg_node.bag_storage import Contents, OnFault, Recorded, StoredTopic
 from seg_node.memory_limit import limited_memory
 from seg_node.one_line import reason
 
 ROS1_MAGIC = b"#ROSBAG V2.0\n"
+CHUNK_BYTES = 400_000_000
 
 
 class Ros1Bag:
@@ -17,19 +18,19 @@ class Ros1Bag:
         """Raises ValueError when it cannot be read."""
         from rosbags.rosbag1 import Reader
 
-        self.fault = ""
         self._path = path
         try:
             self._reader = Reader(path)
             self._reader.open()
         except Exception as error:  # damaged bytes break rosbags' reader in many ways
             raise ValueError(f"{reason(error)}; repair it by: rosbag reindex {path.name}") from error
-        self.topics = [
-            StoredTopic(each.topic, each.msgtype, each.msgcount) for each in self._reader.connections
-        ]
-        has_messages = any(topic.count for topic in self.topics)
-        self.start_ns = self._reader.start_time if has_messages else 0
-        self.end_ns = self._reader.end_time if has_messages else 0
+
+    def contents(self) -> Contents:
+        connections = self._reader.connections
+        topics = [StoredTopic(each.topic, each.msgtype, each.msgcount) for each in connections]
+        if not any(topic.count for topic in topics):
+            return Contents(topics, 0, 0)
+        return Contents(topics, self._reader.start_time, self._reader.end_time)
 
     def close(self) -> None:
         self._reader.close()
@@ -41,11 +42,11 @@ class Ros1Bag:
         try:
             messages = self._reader.messages(connections)
             while True:
-                with limited_memory():  # whole chunks are decompressed, however large they become
+                with limited_memory(CHUNK_BYTES):  # rosbags decompresses whole chunks, however large
                     found = next(messages, None)
                 if found is None:
                     return
                 connection, time_ns, data = found
-                yield Recorded(connection.topic, time_ns, data)
+                yield Recorded(connection.topic, connection.msgtype, time_ns, data)
         except Exception as error:  # damaged bytes break rosbags' reader in many ways
             on_fault(ValueError(f"{self._path.name} is damaged, its rest is not read ({reason(error)})"))

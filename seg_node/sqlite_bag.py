@@ -2,11 +2,12 @@
 
 import os
 import sqlite3
+from collections import Counter
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-from seg_node.bag_storage import MAX_RECORD, OnFault, Recorded, StoredTopic
+from seg_node.bag_storage import MAX_RECORD, Contents, OnFault, Recorded, StoredTopic
 from seg_node.one_line import reason
 
 SQLITE_MAGIC = b"SQLite format 3\0"
@@ -27,8 +28,7 @@ class SqliteBag:
 
     def __init__(self, path: Path) -> None:
         """Raises ValueError or sqlite3.Error when it cannot be read."""
-        self.fault = _unwritten(path)
-        self.start_ns = self.end_ns = 0
+        self._unwritten = _unwritten(path)
         self._name = path.name
         # Immutable: as long as it is read, nothing is written beside it either. Its name may be any bytes.
         uri = f"file:{quote(os.fsencode(path))}?mode=ro&immutable=1"
@@ -38,7 +38,6 @@ class SqliteBag:
             self._database.execute("PRAGMA trusted_schema = OFF")
             if computed := self._database.execute(_COMPUTED).fetchone():
                 raise ValueError(f"its table {computed[0]} is computed, which no recorder does")
-            counts = self._count()
             rows = self._database.execute(
                 "SELECT id, name, type, serialization_format FROM topics"
             ).fetchall()
@@ -46,53 +45,51 @@ class SqliteBag:
             self.close()
             raise ValueError(f"{reason(error)}; {self._repair}") from error
         self._topics = {
-            key: StoredTopic(
-                str(name),
-                str(kind) if encoding == "cdr" else f"{kind} ({encoding})",
-                counts.get(key, 0),
-            )
+            key: (str(name), str(kind) if encoding == "cdr" else f"{kind} ({encoding})")
             for key, name, kind, encoding in rows
         }
-        self.topics = list(self._topics.values())
+
+    def contents(self) -> Contents:
+        counts, times, fault = self._count()
+        topics = [StoredTopic(name, kind, counts[key]) for key, (name, kind) in self._topics.items()]
+        return Contents(topics, min(times, default=0), max(times, default=0), fault or self._unwritten)
 
     def close(self) -> None:
         self._database.close()
 
     def messages(self, topics: Collection[str], on_fault: OnFault) -> Iterator[Recorded]:
-        rows = self._rows([key for key, topic in self._topics.items() if topic.name in topics])
+        rows = self._rows([key for key, (name, _) in self._topics.items() if name in topics])
         while (found := self._next(rows, on_fault)) is not None:
             row, key, time_ns = found
-            topic = self._topics[key].name
+            topic, kind = self._topics[key]
             try:
                 data = self._read(row)
             except (sqlite3.Error, ValueError) as error:
                 on_fault(ValueError(f"{topic}: message in row {row} is damaged ({reason(error)})"))
                 continue
-            yield Recorded(topic, time_ns, data)
-        if self.fault:
-            on_fault(ValueError(self.fault))
+            yield Recorded(topic, kind, time_ns, data)
+        if self._unwritten:
+            on_fault(ValueError(self._unwritten))
 
     @property
     def _repair(self) -> str:
         return f"repair it by: sqlite3 {self._name} .recover | sqlite3 NEW.db3"
 
-    def _count(self) -> dict[int, int]:
-        """Messages by the topic's key; of a damaged file, those before the damage."""
+    def _count(self) -> tuple[Counter[int], list[int], str]:
+        """Messages by the topic's key, some of their times with the first and last, and what is damaged."""
         sums = f"SELECT topic_id, COUNT(*), MIN(timestamp), MAX(timestamp) FROM ({_ROWS}) GROUP BY topic_id"
+        faults: list[Exception] = []
         try:
             rows = self._database.execute(sums).fetchall()
-        except sqlite3.Error as error:
-            self.fault = f"{self._name}: {reason(error)}; {self._repair}"
+        except sqlite3.Error:  # what comes before the damage can be counted row by row
             rows = []
             found = self._database.execute(_ROWS)
-            while (row := self._next(found, lambda _: None)) is not None:
+            while (row := self._next(found, faults.append)) is not None:
                 rows.append((row[1], 1, row[2], row[2]))
-        self.start_ns = min((row[2] for row in rows), default=0)
-        self.end_ns = max((row[3] for row in rows), default=0)
-        counts: dict[int, int] = {}
+        counts: Counter[int] = Counter()
         for key, count, *_ in rows:
-            counts[key] = counts.get(key, 0) + count
-        return counts
+            counts[key] += count
+        return counts, [time for row in rows for time in row[2:]], str(faults[0]) if faults else ""
 
     def _rows(self, keys: list[int]) -> Iterator[_Row]:
         """By time, or of a damaged file as they lie in it: SQLite sorts before it gives the first."""
@@ -106,8 +103,7 @@ class SqliteBag:
         try:
             return next(rows, None)
         except sqlite3.Error as error:
-            if not self.fault:
-                on_fault(ValueError(f"{self._name}: {reason(error)}; {self._repair}"))
+            on_fault(ValueError(f"{self._name}: {reason(error)}; {self._repair}"))
             return None
 
     def _read(self, row: int) -> bytes:
