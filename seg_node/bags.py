@@ -41,16 +41,21 @@ class BagTopic:
 class Bag:
     """An opened bag. is_ros2: whether its messages are CDR."""
 
-    def __init__(self, storages: list[Storage]) -> None:
+    def __init__(self, path: Path, storages: list[Storage]) -> None:
         from rosbags.typesys import Stores, get_typestore
 
+        self._path = path
         self._storages = storages
         self.is_ros2 = not any(isinstance(storage, Ros1Bag) for storage in storages)
         self._types = get_typestore(Stores.ROS2_JAZZY if self.is_ros2 else Stores.ROS1_NOETIC)
 
     def contents(self) -> Contents:
-        """Of all files together, topics sorted and one a name. May take as long as reading all messages."""
-        found = [storage.contents() for storage in self._storages]
+        """Of all files together, topics sorted and one a name. May take as long as reading all messages.
+
+        Raises ValueError when the bag is too damaged.
+        """
+        with _boundary(self._path):
+            found = [storage.contents() for storage in self._storages]
         topics: dict[str, StoredTopic] = {}
         for topic in sorted((topic for each in found for topic in each.topics), key=lambda topic: topic.name):
             before = topics.get(topic.name)
@@ -96,13 +101,8 @@ def open_bag(path: str | Path) -> Iterator[Bag]:
     except ImportError:
         raise RuntimeError(f"{path}: reading bags needs the package rosbags: pip install rosbags") from None
     with ExitStack() as stack:
-        try:
-            with limited_memory():
-                bag = Bag([open_file(file, stack) for file in find_files(Path(path))])
-        except FileNotFoundError:
-            raise
-        except Exception as error:  # damaged bytes, in whatever reads them
-            raise ValueError(f"{path}: not a readable bag ({reason(error)})") from error
+        with _boundary(Path(path)), limited_memory():
+            bag = Bag(Path(path), [open_file(file, stack) for file in find_files(Path(path))])
         yield bag
 
 
@@ -185,6 +185,17 @@ def _only_topic(bag: Bag, counts: dict[str, int]) -> str | None:
         ranks.setdefault(image_rank(bag.first_message(topic)), []).append(topic)
     best = ranks[min(ranks)] if ranks else []
     return best[0] if len(best) == 1 else None
+
+
+@contextmanager
+def _boundary(path: Path) -> Iterator[None]:
+    """Damaged bytes raise errors of every kind in what reads them; outside there is one."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except Exception as error:
+        raise ValueError(f"{path}: not a readable bag ({reason(error)})") from error
 
 
 def _next(messages: Iterator[Recorded], on_fault: OnFault) -> Recorded | None:

@@ -83,7 +83,7 @@ class SqliteBag:
             rows = self._database.execute(sums).fetchall()
         except sqlite3.Error:  # what comes before the damage can be counted row by row
             rows = []
-            found = self._database.execute(_ROWS)
+            found = self._rows(None)
             while (row := self._next(found, faults.append)) is not None:
                 rows.append((row[1], 1, row[2], row[2]))
         counts: Counter[int] = Counter()
@@ -91,8 +91,11 @@ class SqliteBag:
             counts[key] += count
         return counts, [time for row in rows for time in row[2:]], str(faults[0]) if faults else ""
 
-    def _rows(self, keys: list[int]) -> Iterator[_Row]:
-        """By time, or of a damaged file as they lie in it: SQLite sorts before it gives the first."""
+    def _rows(self, keys: list[int] | None) -> Iterator[_Row]:
+        """By time, or of a damaged file as they lie in it: SQLite sorts before it gives any. None: of all."""
+        if keys is None:
+            yield from self._database.execute(_ROWS)
+            return
         chosen = f"{_ROWS} AND topic_id IN ({','.join('?' * len(keys))})"
         try:
             yield from self._database.execute(f"{chosen} ORDER BY timestamp, rowid", keys)
