@@ -17,7 +17,8 @@ category_id is the class id of the model's checkpoint, as in the ROS messages, a
 Results of an earlier run in DIR are replaced. After Ctrl-C the results so far are written.
 Images are turned upright as their EXIF orientation says, as cv2.imread and Detectron2 do; sizes and
 coordinates are those of the upright image.
-An image that cannot be read is named and left out; the exit status is then 1."""
+An image, frame or message that cannot be read is named and left out; the exit status is then 1. Files of a
+folder that are no pictures are passed over and counted."""
 
 EVALUATE_HELP = """\
 Compares a model's answers with ground truth in COCO's formats and prints a table. Classes are matched by

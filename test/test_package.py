@@ -26,7 +26,7 @@ ROSDEP_KEYS = {
     "tqdm": "python3-tqdm",
     "yaml": "python3-yaml",
 }
-WITHOUT_ROSDEP_KEY = {"safetensors"}
+WITHOUT_ROSDEP_KEY = {"backports", "lz4", "safetensors"}
 OPTIONAL = {"matplotlib", "pycocotools", "rerun", "transformers"}  # extras in setup.py
 WITH_TORCH = {"triton"}  # comes with PyTorch for CUDA, and is imported only where that runs
 PYPI_NAMES = {"PIL": "pillow", "cv2": "opencv-python", "rerun": "rerun-sdk", "yaml": "pyyaml"}
@@ -46,7 +46,8 @@ def imported_modules(*patterns: str) -> set[str]:
                 names |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
                 names.add(node.module.split(".")[0])
-    return names - sys.stdlib_module_names - {"seg_node"}
+    in_newer_python = {"compression"}  # 3.14; before, backports has it
+    return names - sys.stdlib_module_names - in_newer_python - {"seg_node"}
 
 
 def package_xml_dependencies() -> set[str]:

@@ -260,6 +260,36 @@ def test_objects_and_their_points_stand_before_their_camera(tmp_path: Path, prob
     assert matrix == [90, 0, 0, 0, 90, 0, 80.5, 60.5, 1]
 
 
+def test_messages_that_cannot_be_shown_are_told_of_and_the_next_ones_shown(
+    tmp_path: Path, probe: "Probe"
+) -> None:
+    pytest.importorskip("rerun", reason="rerun-sdk is not in this environment")
+    images = probe.node.create_publisher(Image, "/camera/image", 5)
+    instances = probe.node.create_publisher(InstanceMaskArray, "/probe/instances", 5)
+    clouds = probe.node.create_publisher(PointCloud2, "/probe/cloud", 5)
+    probe.node.create_subscription(Image, "/camera/image", lambda _: None, 1)
+    viewer = view("--node", "/probe", "--save", tmp_path / "a.rrd", "--frames", "1")
+    wait_until(lambda: all(p.get_subscription_count() for p in (instances, clouds)), 30, "the viewer")
+    clouds.publish(PointCloud2(data=b"1234567"))  # without fields, and no whole number of points
+    strange = image_message(PIXELS, 100)
+    strange.encoding = "strange\nencoding"
+    huge = InstanceMaskArray(header=image_message(PIXELS, 200).header, height=2**31, width=2**31)
+    good = to_instances(Frame(PIXELS, "bgr", 300_000_000, FRAME_ID), one_object(), LabelSet({}), "bits")
+    for image, result in (
+        (strange, InstanceMaskArray(header=strange.header, height=120, width=160)),
+        (image_message(PIXELS, 200), huge),
+        (image_message(PIXELS, 300), good),
+    ):
+        images.publish(image)
+        viewer_had_time()
+        instances.publish(result)
+        viewer_had_time()
+    output, _ = viewer.communicate(timeout=60)
+    assert viewer.returncode == 0, output
+    assert "shown: 1 results; without their image: 0; messages left out: 3" in output
+    assert "encoding 'strange\\nencoding' is not supported" in output and "Traceback" not in output
+
+
 def viewer_had_time() -> None:
     """Messages of different topics have no order among them: one after the other, half a second apart."""
     time.sleep(0.5)
