@@ -74,7 +74,7 @@ class Training:
         Raises KeyboardInterrupt when it was interrupted, with all that is needed to go on saved.
         """
         state, settings = self._state, self._settings
-        stream = iter(batches(examples, self._model.input_spec, settings.batch, state.step, settings.workers))
+        stream = batches(examples, self._model.input_spec, settings.batch, state.step, settings.workers)
         with interruption() as interrupted:
             self._run(stream, interrupted)
             save_state(state, settings.fixed, self._folder)
