@@ -1,6 +1,5 @@
 """Annotations of instances in a COCO file, checked and brought into one form."""
 
-from collections import Counter
 from collections.abc import Collection, Mapping
 from functools import partial
 from pathlib import Path
@@ -67,13 +66,12 @@ def read_annotations(
 
 def note_crowds(annotations: Collection[Mapping[str, Any]], names: Mapping[Id, str], notes: Notes) -> None:
     """Says when there are categories of which all annotations are crowds."""
-    crowds, objects = (
-        Counter(a["category_id"] for a in annotations if bool(a["iscrowd"]) is crowd)
-        for crowd in (True, False)
-    )
-    if only_crowds := [shown(names[category]) for category in crowds if category not in objects]:
+    crowds = [annotation["category_id"] for annotation in annotations if annotation["iscrowd"]]
+    objects = {annotation["category_id"] for annotation in annotations if not annotation["iscrowd"]}
+    without_objects = set(crowds) - objects
+    if only_crowds := [shown(name) for category_id, name in names.items() if category_id in without_objects]:
         notes.add(
-            f"{crowds.total()} of {len(annotations)} annotations are crowds (iscrowd 1), which are neither "
+            f"{len(crowds)} of {len(annotations)} annotations are crowds (iscrowd 1), which are neither "
             "scored nor taught; CVAT writes that for brush masks: set iscrowd to 0 where each is one object",
             f"all of {', '.join(only_crowds[:5])}{', …' if len(only_crowds) > 5 else ''}",
         )

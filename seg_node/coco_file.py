@@ -136,7 +136,10 @@ def without_groups(
     groups = _groups(names, entries) - set(used)
     for category_id, name in names.items():
         if category_id in groups:
-            notes.add("a group of categories without annotations is left out", f"category {shown(category_id)}, {shown(name)}")
+            notes.add(
+                "a group of categories without annotations is left out",
+                f"category {shown(category_id)}, {shown(name)}",
+            )
         else:
             kept[category_id] = name
     return kept

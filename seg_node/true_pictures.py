@@ -4,7 +4,7 @@ import os
 import stat
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +54,7 @@ def describe_missing(kind: str, names: Sequence[str], total: int, folder: Path) 
     """
     examples = ", ".join(one_line(name, 80) for name in names[:_EXAMPLES])
     more = ", …" if len(names) > _EXAMPLES else ""
-    first = PurePosixPath(names[0].replace("\\", "/")).parts[0]
+    first = names[0].replace("\\", "/").split("/")[0]
     cure = f"is it the folder of these {kind}?"
     if first == folder.absolute().name:
         cure = f"the names begin with {one_line(first, 80)} already: name the folder above, {folder.parent}"
@@ -77,6 +77,21 @@ def read_picture(path: Path, size: tuple[int, int]) -> Frame:
     return frame
 
 
+def check_header(path: Path, size: tuple[int, int]) -> None:
+    """Looks at the beginning of a picture only, so that a whole data set can be looked at before it is used.
+
+    Raises ValueError when it is no picture, or neither (height, width) nor that lying on its side: what EXIF
+    says of its orientation can stand at its end.
+    """
+    try:
+        with Image.open(path, formats=PICTURE_FORMATS) as file:
+            width, height = file.size
+    except Exception as error:  # on damaged files Pillow's decoders raise errors of many kinds
+        raise ValueError(f"{path}: cannot be read as an image ({error})") from error
+    if {height, width} != set(size):
+        raise ValueError(f"{path}: is {width}x{height}, but the ground truth says {size[1]}x{size[0]}")
+
+
 def read_true_image(folder: Path, image: TrueImage) -> Frame:
     """Raises ValueError as `read_picture`."""
     return read_picture(find_file(folder, image.file_name) or folder / image.file_name, image.size)
@@ -84,13 +99,13 @@ def read_true_image(folder: Path, image: TrueImage) -> Frame:
 
 def read_segment_map(
     path: Path, size: tuple[int, int] | None = None, ids: Collection[int] | None = None
-) -> NDArray[np.int64]:
+) -> NDArray[np.int32]:
     """(H, W) segment ids of a panoptic PNG: R + 256 G + 65536 B, 0 void.
 
-    size: (height, width) that it must have. ids: of the segments that may be in it; a map with one channel
-    (grey or palette) whose values are among them is read as those, for tools that write such maps.
+    size: (height, width) that it must have. ids: of the segments that must be in it; a map with one channel
+    (grey or palette) whose values these are is read as those, for tools that write such maps.
 
-    Raises ValueError when it is missing, damaged, of another size, or has one channel with other values.
+    Raises ValueError when it is missing, damaged, of another size, or has other segments.
     """
     if not has_content(path):
         raise ValueError(f"{one_line(str(path))}: no such panoptic map (or it is empty)")
@@ -98,37 +113,50 @@ def read_segment_map(
         with Image.open(path, formats=PICTURE_FORMATS) as file:
             if size is not None and file.size != size[::-1]:
                 raise ValueError(f"is {file.width}x{file.height}, but its picture {size[1]}x{size[0]}")
-            return _segment_ids(file, ids)
+            segment_map = _segment_ids(file, ids)
     except Exception as error:  # on damaged files Pillow's decoders raise errors of many kinds
         raise ValueError(f"{path}: cannot be read as a panoptic map ({error})") from error
+    if ids is not None:
+        _check_segments(set(np.unique(segment_map).tolist()) - {0}, set(ids), path)
+    return segment_map
 
 
-def relabel(segment_map: NDArray[np.int64], value_of: Mapping[int, int], other: int) -> NDArray[np.int64]:
+def relabel(segment_map: NDArray[np.int32], value_of: Mapping[int, int], other: int) -> NDArray[np.int32]:
     """(H, W) with the value of each segment id in its place, `other` for ids without one."""
     if not value_of:
         return np.full_like(segment_map, other)
-    ids = np.array(sorted(value_of), np.int64)
-    values = np.array([value_of[i] for i in ids.tolist()], np.int64)
+    ids = np.array(sorted(value_of), np.int32)
+    values = np.array([value_of[i] for i in ids.tolist()], np.int32)
     place = np.searchsorted(ids, segment_map).clip(max=len(ids) - 1)
     return np.where(ids[place] == segment_map, values[place], other)
 
 
-def _segment_ids(file: Image.Image, ids: Collection[int] | None) -> NDArray[np.int64]:
+def _segment_ids(file: Image.Image, ids: Collection[int] | None) -> NDArray[np.int32]:
     is_colour = len(file.getbands()) > 2
     if is_colour or not file.mode.startswith("I"):  # 16 bits would be cut to 8
         colours = np.asarray(file.convert("RGB"))
-        found = colours[..., 0].astype(np.int64)
+        found = colours[..., 0].astype(np.int32)
         for channel, shift in ((1, 8), (2, 16)):
-            found += colours[..., channel].astype(np.int64) << shift
+            found += colours[..., channel].astype(np.int32) << shift
         if is_colour or ids is None or _are_listed(found, ids):
             return found
     values = np.asarray(file.getchannel(0) if len(file.getbands()) > 1 else file)
     if ids is not None and values.dtype.kind in "biu" and _are_listed(values, ids):
-        return values.astype(np.int64)
+        return values.astype(np.int32)
     kind = "a palette" if file.mode.startswith("P") else "one channel"
     raise ValueError(
         f"has {kind} whose values are not the ids of its segments; write colours, R + 256 G + 65536 B"
     )
+
+
+def _check_segments(found: set[int], listed: set[int], path: Path) -> None:
+    for there, not_there, text in (
+        (found, listed, "are in the map, but not in the list of segments"),
+        (listed, found, "are in the list of segments, but not in the map"),
+    ):
+        if wrong := sorted(there - not_there):
+            more = f" and {len(wrong) - 10} more" if len(wrong) > 10 else ""
+            raise ValueError(f"{path}: segment ids {', '.join(map(str, wrong[:10]))}{more} {text}")
 
 
 def _are_listed(segment_map: NDArray[np.integer], ids: Collection[int]) -> bool:

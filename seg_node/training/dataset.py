@@ -1,7 +1,7 @@
 """Data sets in COCO's formats as lists of pictures, each of which is opened when it is needed."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,17 @@ from seg_node.ground_truth import (
 )
 from seg_node.labels import COCO_THING_NAMES
 from seg_node.training.classes import UNKNOWN, ClassMap
-from seg_node.true_pictures import TrueImage, describe_backslashes, describe_missing, find_file, has_content
+from seg_node.true_pictures import (
+    TrueImage,
+    check_header,
+    describe_backslashes,
+    describe_missing,
+    find_file,
+    has_content,
+)
 
-_MAX_MASK_BYTES = 2**33  # of one picture's objects, a byte a pixel
+# Of one picture: its masks take a byte a pixel, and each object is compared with each of 40 000 anchors.
+_MAX_MASK_BYTES, _MAX_OBJECTS = 2**33, 5000
 
 
 @dataclass(frozen=True)
@@ -74,9 +82,7 @@ def read_truth(source: DataSet) -> Truth:
     if not source.images.is_dir():
         raise FileNotFoundError(f"{source.images}: no such folder of images")
     instances = read_instance_truth(source.data)
-    file_names = [image.file_name for image in instances.images.values()]
-    if missing := [name for name in file_names if find_file(source.images, name) is None]:
-        raise ValueError(describe_missing("images", missing, len(file_names), source.images))
+    _check_pictures(tuple(instances.images.values()), source.images)
     panoptic = _read_panoptic(source) if source.panoptic else None
     all_names = tuple(instances.categories.values())
     of_text = {"all": all_names, "coco80": COCO_THING_NAMES}
@@ -95,6 +101,15 @@ def print_notes(truth: Truth) -> None:
     file_names = [image.file_name for image in truth.instances.images.values()]
     if backslashes := describe_backslashes(file_names, truth.source.images):
         print(backslashes, file=sys.stderr)
+
+
+def _check_pictures(images: Collection[TrueImage], folder: Path) -> None:
+    found = {image.file_name: find_file(folder, image.file_name) for image in images}
+    if missing := [name for name, path in found.items() if path is None]:
+        raise ValueError(describe_missing("images", missing, len(found), folder))
+    for image in images:
+        if path := found[image.file_name]:
+            check_header(path, image.size)
 
 
 def _read_panoptic(source: DataSet) -> PanopticTruth:
@@ -146,10 +161,10 @@ def read_pictures(truth: Truth, classes: ClassMap) -> list[Picture]:
 
 def _check_memory(image: TrueImage, objects: int, path: Path) -> None:
     height, width = image.size
-    if objects * height * width > _MAX_MASK_BYTES:
+    if objects > _MAX_OBJECTS or objects * height * width > _MAX_MASK_BYTES:
         raise ValueError(
             f"{path}: image {shown(image.id)} has {objects} objects on {width}x{height} pixels, too many to "
-            "hold in memory; cut it into parts, or scale it down"
+            "learn from at once; cut it into parts, or scale it down"
         )
 
 

@@ -150,10 +150,14 @@ def batches(
         worker_init_fn=_start_worker if workers else None,
         pin_memory=torch.cuda.is_available(),
     )
-    for found in loader:
-        if isinstance(found, ValueError):
-            raise found
-        yield found
+    return _raise_errors(iter(loader))  # its processes start here, before signals are handled
+
+
+def _raise_errors(found: Iterator[Batch | ValueError]) -> Iterator[Batch]:
+    for batch in found:
+        if isinstance(batch, ValueError):
+            raise batch
+        yield batch
 
 
 class _ErrorsAsValues(Dataset[Labelled | ValueError]):

@@ -10,13 +10,15 @@ import torch
 from seg_node.average_precision import check_pycocotools
 from seg_node.coco_fields import one_line
 from seg_node.engine import choose_device
-from seg_node.training.classes import ClassMap, own_class_map, read_class_map
+from seg_node.training.classes import UNKNOWN, ClassMap, own_class_map, read_class_map
 from seg_node.training.dataset import DataSet, Picture, Truth, print_notes, read_pictures, read_truth
 from seg_node.training.examples import Examples
 from seg_node.training.loop import Settings, Training
 from seg_node.training.network import start_model
 from seg_node.training.schedule import Schedule
 from seg_node.training.validate import check_measurable, read_validation
+
+MAX_THINGS = 5000  # the network has a mask of each class for each object: gigabytes with more
 
 
 def train(
@@ -51,6 +53,7 @@ def train(
     for truth in (*truths, *checked):
         print_notes(truth)
     class_map = read_class_map(classes) if classes else _own_classes(truths)
+    _check_classes(class_map)
     for truth in checked:
         check_measurable(truth, class_map)
     sets = [read_pictures(truth, class_map) for truth in truths]
@@ -95,6 +98,14 @@ def _check_numbers(
         raise ValueError(f"workers {workers} must be 0 or more")
     if any(source.weight is not None and source.weight <= 0 for source in data):
         raise ValueError("the weight of a data set must be more than 0")
+
+
+def _check_classes(classes: ClassMap) -> None:
+    for kind, names, most in (("things", classes.things, MAX_THINGS), ("stuff", classes.stuff, UNKNOWN - 1)):
+        if len(names) > most:
+            raise ValueError(
+                f"{len(names)} classes of {kind} are too many to learn (at most {most}); use --classes"
+            )
 
 
 def _own_classes(truths: Sequence[Truth]) -> ClassMap:
