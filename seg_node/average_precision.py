@@ -51,18 +51,14 @@ def average_precision(
     from pycocotools.cocoeval import COCOeval
 
     size_of = {image.id: image.size for image in images}
-    # numbered anew: COCOeval sorts ids, and mixes those that are text with numbers
-    number_of_image = {image_id: number for number, image_id in enumerate(in_order(size_of))}
-    number_of_category = {category: number for number, category in enumerate(in_order(categories))}
+    number_of_image, number_of_category = _numbered(size_of), _numbered(categories)
+    sizes = [{"id": n, "height": size_of[i][0], "width": size_of[i][1]} for i, n in number_of_image.items()]
     sides = []
     for entries in (annotations, results):
         side = COCO()
         side.dataset = {
-            "images": [
-                {"id": number, "height": size_of[i][0], "width": size_of[i][1]}
-                for i, number in number_of_image.items()
-            ],
-            "categories": [{"id": number} for number in number_of_category.values()],
+            "images": sizes,
+            "categories": [{"id": n} for n in number_of_category.values()],
             "annotations": _entries(entries, kind, number_of_image, number_of_category),
         }
         sides.append(side)
@@ -78,6 +74,11 @@ def average_precision(
     precision = evaluation.eval["precision"][..., 0, 0]  # (IoU thresholds, recalls, categories)
     each = {category: _precision(precision[..., n]) for category, n in number_of_category.items()}
     return _precision(precision), each
+
+
+def _numbered(ids: Iterable[Id]) -> dict[Id, int]:
+    """0, 1, …, in the order of the ids; COCOeval takes text that is a number for one."""
+    return {i: number for number, i in enumerate(in_order(ids))}
 
 
 def _entries(

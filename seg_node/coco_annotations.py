@@ -11,11 +11,12 @@ from seg_node.coco_masks import box_of, read_box, read_segmentation
 from seg_node.true_pictures import TrueImage
 
 _NO_CROWD = "iscrowd null is read as 0"
-_NO_BOX = "a missing bbox is that of its mask"
+_NO_BOX = "a missing bbox is taken from the mask"
 _NO_MASK = (
-    "an object with a box and no mask is ignored, neither scored by mask nor taught: draw a polygon of at "
-    "least three points to use it"
+    "objects with a box and no mask are ignored, neither scored by mask nor taught: draw polygons of at "
+    "least three points to use them"
 )
+_STRAY = "annotations of images or categories that are not listed are left out"
 _SCRAPS = "polygons of fewer than three points are left out of their mask"
 
 
@@ -42,6 +43,7 @@ def read_annotations(
         if not all(listed):
             missing = f"category {shown(category_id)}" if listed[0] else f"image {shown(image_id)}"
             strays.append(f"{label()} is of {missing}")
+            notes.add(_STRAY, strays[-1])
             continue
         label = partial(_label_with_image, entry, index)
         with errors_about(path, label):
@@ -49,18 +51,14 @@ def read_annotations(
         annotations.append({**annotation, "image_id": image_id, "category_id": category_id})
         for text in read_as:
             notes.add(text, label())
-    for stray in strays:
-        notes.add("annotations of images or categories that are not listed are left out", stray)
     if strays and not annotations:
         raise ValueError(
             f"{path}: {strays[0]}, which is not listed, and none of the {len(strays)} annotations is of what "
             "is; list their images and categories"
         )
     if annotations and all(annotation["segmentation"] is None for annotation in annotations):
-        raise ValueError(
-            f"{path}: none of the {len(annotations)} annotations has a mask: draw polygons of at least three "
-            "points"
-        )
+        count = len(annotations)
+        raise ValueError(f"{path}: none of the {count} annotations has a mask: draw polygons of three points")
     return tuple(annotations)
 
 

@@ -44,6 +44,8 @@ def read_segmentation(value: Any, size: tuple[int, int]) -> tuple[Segmentation |
         )
     for polygon in value:
         _check_polygon(polygon, size)
+    if len(value) > 2 and all(len(part) == 2 for part in value):
+        raise ValueError("has a polygon of pairs [[x1, y1], …]; put all numbers into one list: [[x1, y1, …]]")
     _check_length(value, size)
     polygons = [polygon for polygon in value if len(polygon) >= 6]
     return polygons or None, 0 < len(polygons) < len(value)

@@ -33,7 +33,7 @@ from seg_node.models.load import load_model
 from seg_node.result_folder import make_folder
 from seg_node.scorers import InstanceScorer, PanopticScorer
 from seg_node.true_pictures import describe_backslashes, describe_missing, find_file
-from seg_node.types import SegmentOptions
+from seg_node.types import LabelSet, SegmentOptions
 
 SCALE = "every ap, pq, sq and rq is from 0 to 1; null: there is nothing to score"
 # how many of the images that are left out are told one by one; evaluation.json has them all
@@ -73,16 +73,12 @@ def evaluate(
     todo = _choose_images(images, instance_truth, panoptic_truth, limit)
     model = load_model(family, weights, config, labels)
     options = _options(model.default_options, score_threshold, panoptic_truth is not None)
-    scorers: list[InstanceScorer | PanopticScorer] = []
-    if panoptic_truth:  # first, as it alone can refuse an image
-        scorers.append(PanopticScorer(panoptic_truth, model.labels, out))
-    if instance_truth:
-        scorers.append(InstanceScorer(instance_truth, model.labels))
+    scorers = _scorers(instance_truth, panoptic_truth, model.labels, out)
     make_folder(out)
     runner = open_engine(model, choose_device(device), precision, engine)
     try:
         stage_ms, left_out = _run(runner, options, images, todo, scorers)
-    finally:  # a run may take hours: what it predicted is written even when it is stopped or cannot be scored
+    finally:  # a run may take hours: what it predicted is kept even when it is stopped or cannot be scored
         for scorer in scorers:
             scorer.write(out)
     given = {"family": family, "weights": weights, "config": config, "labels": labels, "engine": engine}
@@ -90,14 +86,10 @@ def evaluate(
         "scale": SCALE,
         "model": {name: None if value is None else str(value) for name, value in given.items()},
         "ground_truth": _ground_truth(images, coco, panoptic, panoptic_dir),
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "versions": _versions(),
-        "device": runner.device_name,
-        "precision": runner.precision,
-        "score_threshold": options.score_threshold,
+        "ground_truth_notes": _notes(instance_truth, panoptic_truth),
+        **_circumstances(runner, options),
         "images": len(todo) - len(left_out),
         "images_left_out": left_out,
-        "ground_truth_notes": _notes(instance_truth, panoptic_truth),
         "median_ms": {stage: statistics.median(times) for stage, times in stage_ms.items()},
         **_results(scorers),
     }
@@ -122,6 +114,17 @@ def _read_truths(
     )
 
 
+def _scorers(
+    instances: InstanceTruth | None, panoptic: PanopticTruth | None, labels: LabelSet, out: Path
+) -> list[InstanceScorer | PanopticScorer]:
+    scorers: list[InstanceScorer | PanopticScorer] = []
+    if panoptic:  # first, as it alone can refuse an image
+        scorers.append(PanopticScorer(panoptic, labels, out))
+    if instances:
+        scorers.append(InstanceScorer(instances, labels))
+    return scorers
+
+
 def _notes(*truths: InstanceTruth | PanopticTruth | None) -> list[str]:
     return [note for truth in truths if truth for note in truth.notes]
 
@@ -137,6 +140,16 @@ def _ground_truth(
     maps = _map_folder(panoptic, panoptic_dir) if panoptic else None
     given = {"coco": coco, "panoptic": panoptic, "panoptic_dir": maps, "images": images}
     return {name: None if path is None else str(path) for name, path in given.items()}
+
+
+def _circumstances(engine: Engine, options: SegmentOptions) -> dict[str, Any]:
+    return {
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "versions": _versions(),
+        "device": engine.device_name,
+        "precision": engine.precision,
+        "score_threshold": options.score_threshold,
+    }
 
 
 def _versions() -> dict[str, str | None]:

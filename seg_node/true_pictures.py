@@ -57,7 +57,8 @@ def describe_missing(kind: str, names: Sequence[str], total: int, folder: Path) 
     first = names[0].replace("\\", "/").split("/")[0]
     cure = f"is it the folder of these {kind}?"
     if first == folder.absolute().name:
-        cure = f"the names begin with {one_line(first, 80)} already: name the folder above, {folder.parent}"
+        above = os.path.normpath(folder / "..")
+        cure = f"the names begin with {one_line(first, 80)} already: name the folder above, {above}"
     count = (
         f"none of the {total} {kind} is" if len(names) == total else f"{len(names)} of {total} {kind} are not"
     )

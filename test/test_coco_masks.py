@@ -63,6 +63,7 @@ def test_forms_that_tools_write_are_brought_into_cocos(segmentation: object, exp
     [
         (TRIANGLE, r"one flat list; put the polygon into a list: \[\[x1"),
         ([[[1, 1], [5, 1], [5, 5]]], r"has a polygon \[\[1, 1\].*must be numbers: \[x1, y1"),
+        ([[1, 1], [5, 1], [5, 5]], r"of pairs .* put all numbers into one list"),
         ([["1", "1", "5", "1", "5", "5"]], "must be numbers"),
         ([[1, 1, 5, 1, 5, True]], "must be numbers"),
         ([[1, 1, 5, 1, 5, None]], "must be numbers"),

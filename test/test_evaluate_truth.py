@@ -86,7 +86,7 @@ def test_an_object_without_a_mask_is_ignored_by_mask_and_counts_by_box(
     assert report["per_class"]["person"]["box_ap"] == pytest.approx(1)
     assert report["per_class"]["cup"]["box_ap"] == pytest.approx(67 / 101)  # two of three found
     (note,) = report["ground_truth_notes"]
-    assert "an object with a box and no mask is ignored" in note
+    assert "objects with a box and no mask are ignored" in note
     assert note in capsys.readouterr().err
 
 

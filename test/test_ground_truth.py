@@ -200,8 +200,8 @@ def test_files_that_are_no_ground_truth_are_refused_alike(
     [
         (lambda c: None, ""),
         (put("annotations.iscrowd", None), "iscrowd null is read as 0 (annotation 1 of image 1)"),
-        (put("annotations.bbox", None), "a missing bbox is that of its mask (annotation 1 of image 1)"),
-        (put("annotations.bbox", []), "a missing bbox is that of its mask (annotation 1 of image 1)"),
+        (put("annotations.bbox", None), "a missing bbox is taken from the mask (annotation 1 of image 1)"),
+        (put("annotations.bbox", []), "a missing bbox is taken from the mask (annotation 1 of image 1)"),
         (put("images.height", 96.0), "sizes written as 240.0 are read as 240 (image 1)"),
         (put("categories.name", 7), "a category's number is read as its name (category 1)"),
         (
@@ -317,7 +317,7 @@ def test_an_object_with_a_box_alone_is_said_and_none_with_a_mask_refused(
     change(shapes.data, put("annotations.segmentation", mask))
     truth = read_instance_truth(shapes.data)
     assert truth.annotations[0]["segmentation"] is None and truth.annotations[1]["segmentation"]
-    assert "an object with a box and no mask is ignored" in truth.notes[0]
+    assert "objects with a box and no mask are ignored" in truth.notes[0]
     change(shapes.data, lambda c: [a.update(segmentation=mask) for a in c["annotations"]])
     for line in refusals(shapes, capsys, "instances"):
         assert f"none of the {len(truth.annotations)} annotations has a mask: draw polygons" in line

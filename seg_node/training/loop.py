@@ -71,8 +71,8 @@ class Training:
     def run(self, examples: Examples) -> None:
         """To the schedule's end; then the last validation, plot and weights file.
 
-        Raises KeyboardInterrupt when it was interrupted, ValueError when a picture cannot be read; all that is
-        needed to go on is saved then.
+        Raises KeyboardInterrupt when it was interrupted, ValueError when a picture cannot be read; all that
+        is needed to go on is saved then.
         """
         state, settings = self._state, self._settings
         stream = batches(examples, self._model.input_spec, settings.batch, state.step, settings.workers)

@@ -48,10 +48,7 @@ def train(
         print("matplotlib is missing, so there will be no plot: pip install matplotlib")
     _check_numbers(data, steps, minutes, batch, rate, workers)
     where = choose_device(device)
-    truths = [read_truth(source) for source in data]
-    checked = [read_truth(source) for source in validation]
-    for truth in (*truths, *checked):
-        print_notes(truth)
+    truths, checked = _read_truths(data), _read_truths(validation)
     class_map = read_class_map(classes) if classes else _own_classes(truths)
     _check_classes(class_map)
     for truth in checked:
@@ -98,6 +95,13 @@ def _check_numbers(
         raise ValueError(f"workers {workers} must be 0 or more")
     if any(source.weight is not None and source.weight <= 0 for source in data):
         raise ValueError("the weight of a data set must be more than 0")
+
+
+def _read_truths(sources: Sequence[DataSet]) -> list[Truth]:
+    truths = [read_truth(source) for source in sources]
+    for truth in truths:
+        print_notes(truth)
+    return truths
 
 
 def _check_classes(classes: ClassMap) -> None:
