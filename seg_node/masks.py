@@ -129,6 +129,14 @@ def rle_counts(crop: MaskCrop, image_size: tuple[int, int]) -> bytes:
     return _compress(np.diff(edges, prepend=0))
 
 
+def rle_runs(counts: bytes) -> NDArray[np.int64]:
+    """Run lengths down the columns, background first, of COCO's compressed `counts`.
+
+    Raises ValueError when it is not such a text. Whether they fill an image is the caller's to check.
+    """
+    return _decompress(np.frombuffer(counts, np.uint8))
+
+
 def _compress(counts: NDArray[np.int64]) -> bytes:
     """Run lengths as text: from the fourth on the difference to the last but one, 5 bits a character."""
     rest = counts.copy()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from known_model import KnownModel
     from node_harness import Probe
 
 # Tests of several checkouts on one machine must not hear each other.
@@ -24,6 +25,19 @@ def thin_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Pat
     from thin_torchvision import write_thin_checkpoint
 
     return write_thin_checkpoint(tmp_path_factory.mktemp("weights"))
+
+
+@pytest.fixture
+def known_model(monkeypatch: pytest.MonkeyPatch) -> "KnownModel":
+    """`seg_node evaluate` runs this model instead of a network."""
+    from known_model import KnownEngine, KnownModel
+
+    from seg_node import evaluate
+
+    model = KnownModel()
+    monkeypatch.setattr(evaluate, "load_model", lambda *_: model)
+    monkeypatch.setattr(evaluate, "open_engine", KnownEngine)
+    return model
 
 
 @pytest.fixture
