@@ -42,10 +42,13 @@ def parse_yaml(text: str, source: str) -> Any:
     except yaml.MarkedYAMLError as error:
         line = f" (line {error.problem_mark.line + 1})" if error.problem_mark else ""
         raise ValueError(f"{source}: not a YAML file: {error.problem or error.context}{line}") from error
+    except yaml.reader.ReaderError as error:
+        character = f"the character {error.character!r} at {error.position} is not allowed"
+        raise ValueError(f"{source}: not a YAML file: {character}") from error
     except RecursionError as error:
         raise ValueError(f"{source}: not a YAML file: nested too deep") from error
     except Exception as error:  # its constructors raise what Python does, such as KeyError for !!bool foo
-        raise ValueError(f"{source}: not a YAML file: {error!r}") from error
+        raise ValueError(f"{source}: not a YAML file: a value is not of its type ({error!r})") from error
     check_plain(content, source, "YAML")
     return content
 
@@ -126,6 +129,12 @@ class _Loader(yaml.SafeLoader):
         super().flatten_mapping(node)
 
 
+def _refuse_tag(loader: _Loader, node: yaml.Node) -> NoReturn:
+    raise yaml.constructor.ConstructorError(
+        None, None, f"{node.tag.removeprefix(_TAG)} is a type that is no plain data", node.start_mark
+    )
+
+
 def _construct_integer(loader: _Loader, node: yaml.ScalarNode) -> int | str:
     text = loader.construct_scalar(node)
     if ":" in text:  # YAML 1.1 reads 1:30 as 90
@@ -147,12 +156,13 @@ def _construct_float(loader: _Loader, node: yaml.ScalarNode) -> float | str:
 _Loader.yaml_constructors = {
     tag: construct
     for tag, construct in yaml.SafeLoader.yaml_constructors.items()
-    if tag is None or tag.removeprefix(_TAG) not in _NOT_PLAIN
+    if tag is not None and tag.removeprefix(_TAG) not in _NOT_PLAIN
 }
 _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != f"{_TAG}timestamp"]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+_Loader.add_constructor(None, _refuse_tag)
 _Loader.add_constructor(f"{_TAG}int", _construct_integer)
 _Loader.add_constructor(f"{_TAG}float", _construct_float)
 _Loader.add_constructor(

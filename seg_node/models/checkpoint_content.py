@@ -38,7 +38,7 @@ def find_tensors(content: Any, path: Path) -> tuple[Mapping[str, Tensor], Mappin
     _check_size(described, path)
     tensors = _check_tensors(found, path)
     if is_caffe2(tensors):
-        return convert_caffe2(tensors), described
+        return convert_caffe2(tensors) or tensors, described
     return _without_modules_around(tensors, path), described
 
 

@@ -4,15 +4,19 @@ Nothing is ever executed, and a file of which nothing or only a part can be read
 """
 
 import difflib
+import logging
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from seg_node.models.python_config import parse_python_config
+from seg_node.load_error import some_of
+from seg_node.models.python_config import follow_python, parse_python_config
 from seg_node.plain_data import MAX_YAML_BYTES, parse_yaml, read_text
 
 __all__ = ["did_you_mean", "parse_python_config", "read_config"]
+
+logger = logging.getLogger(__name__)
 
 _BASE_KEYS = ("_BASE_", "_base_")  # Detectron2's, mmdetection's: what a file changes
 _BASE_SUFFIXES = (".yaml", ".yml", ".json", ".py")
@@ -55,7 +59,7 @@ class _Reader:
         key = next((key for key in _BASE_KEYS if key in content), "")
         bases: Any = content.pop(key) if key else []
         if not content and not key:
-            raise ValueError(f"{path}: has no settings that could be read; is it the file that is meant?")
+            raise ValueError(f"{path}: has no settings; is it the file that is meant?")
         merged: dict[str, Any] = {}
         for base in bases if isinstance(bases, list) else [bases]:
             merged = _merge(merged, self.read(_base_path(base, path), (*below, path)), path)
@@ -79,17 +83,28 @@ class _Reader:
         text = read_text(path, self._bytes_left)
         self._bytes_left -= len(text)
         if kind == "Python":
-            content = parse_python_config(
-                text,
-                str(path),
-                lambda module, level: self.read(_module_path(path, module, level), (*below, path)),
-            )
-        else:
-            content = _parse(text, path)
+            return self._follow(text, path, below)
+        content = _parse(text, path)
         if not isinstance(content, dict):
             nothing = "; it has no settings" if content is None else ""
             raise ValueError(f"{path}: holds a {type(content).__name__}, expected keys with values{nothing}")
         settings: dict[str, Any] = _with_text_keys(content)
+        return settings
+
+    def _follow(self, text: str, path: Path, below: tuple[Path, ...]) -> dict[str, Any]:
+        """What a Python file says, and the files in it under `with read_base()`."""
+
+        def read_base(module: str, level: int) -> dict[str, Any]:
+            return self.read(_module_path(path, module, level), (*below, path))
+
+        settings, left_out = follow_python(text, str(path), read_base)
+        if left_out and not settings:
+            raise ValueError(
+                f"{path}: nothing in it could be read without running it ({some_of(left_out)}); write the "
+                "settings as plain values"
+            )
+        if left_out:
+            logger.warning("%s: not plain data, left out: %s", path, some_of(left_out))
         return settings
 
 

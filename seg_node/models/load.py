@@ -58,7 +58,7 @@ def load_model(
     Raises LoadError, and nothing else, whatever is wrong: naming the file, the tensor or key and what is
     expected or to be done.
     """
-    with loading(weights or "the embedded model", config, labels):
+    with loading(weights or EMBEDDED_WEIGHTS, config, labels):
         model = _load(family, weights, config, labels)
         check_labels(model.labels)
     return model

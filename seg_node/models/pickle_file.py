@@ -87,7 +87,7 @@ def _no_array(*_: Any) -> Any:
 
 
 def _dict(*arguments: Any) -> dict[Any, Any]:
-    """A dictionary of no entries, of another's or of pairs, as the last argument: a defaultdict has one more."""
+    """A dictionary of nothing, of another or of pairs, its last argument; a defaultdict has one before it."""
     items = arguments[-1] if arguments else ()
     if isinstance(items, dict):
         return dict(items)

@@ -31,6 +31,16 @@ def parse_python_config(text: str, source: str, read_base: ReadBase | None = Non
     source: names the text in messages. read_base: reads a file that mmengine's `with read_base():` names.
     Raises ValueError for a text that is not Python, and where code makes or changes the settings themselves.
     """
+    settings, left_out = follow_python(text, source, read_base)
+    if left_out:
+        logger.warning("%s: not plain data, left out: %s", source, some_of(left_out))
+    return settings
+
+
+def follow_python(
+    text: str, source: str, read_base: ReadBase | None = None
+) -> tuple[dict[str, Any], list[str]]:
+    """As `parse_python_config`, and what is left out."""
     try:
         statements = ast.parse(text).body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
@@ -39,11 +49,8 @@ def parse_python_config(text: str, source: str, read_base: ReadBase | None = Non
     for statement in statements:
         reader.read(statement)
     reader.check_model()
-    if reader.left_out:
-        logger.warning("%s: not plain data, left out: %s", source, some_of(reader.left_out))
     check_plain(reader.names, source, "Python")
-    settings: dict[str, Any] = _settled(reader.names)
-    return settings
+    return _settled(reader.names), reader.left_out
 
 
 class _Reader(Evaluator):
