@@ -348,6 +348,8 @@ def _fetch_weights(options: argparse.Namespace) -> int:
             place = str(cached_weights(name))
         except FileNotFoundError:
             place = f"not here; {url}"
+        except ValueError as error:
+            place = str(error)
         print(f"{name}: {place}")
     return 0
 
