@@ -30,11 +30,7 @@ def generate_launch_description() -> LaunchDescription:
         DeclareLaunchArgument(
             "depth", default_value="/camera/depth/image_raw", description="Topic of the depth images."
         ),
-        DeclareLaunchArgument(
-            "depth_enabled",
-            default_value="true",
-            description="Locate objects in metres.",
-        ),
+        DeclareLaunchArgument("depth_enabled", default_value="true", description="Locate objects in metres."),
         DeclareLaunchArgument(
             "depth_transport",
             default_value="compressedDepth",
@@ -44,16 +40,15 @@ def generate_launch_description() -> LaunchDescription:
             "rviz", default_value="false", description="Open RViz (rviz2) with rviz/seg_node.rviz."
         ),
     ]
-    # RViz is first: when it is wanted and not installed, nothing is started.
     node = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(PathJoinSubstitution([SHARE, "launch", "seg_node.launch.py"])),
         launch_arguments={
             name: LaunchConfiguration(name) for name in ("image", "depth", "depth_enabled", "depth_transport")
         }.items(),
     )
-    return LaunchDescription(
-        [*arguments, OpaqueFunction(function=rviz), node, OpaqueFunction(function=camera)]
-    )
+    # RViz is first: when it is wanted and not installed, nothing is started.
+    actions = [OpaqueFunction(function=rviz), node, OpaqueFunction(function=camera)]
+    return LaunchDescription([*arguments, *actions])
 
 
 def rviz(context: LaunchContext) -> list[Action]:
