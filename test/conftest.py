@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from ros_domain import free_domain
 
 if TYPE_CHECKING:
     from known_model import KnownModel
     from node_harness import Probe
 
-# Tests of several checkouts on one machine must not hear each other.
-os.environ.setdefault("ROS_DOMAIN_ID", str(os.getpid() % 100 + 1))
+# Test runs of one machine must not hear each other, nor the machine's own nodes.
+if "ROS_DOMAIN_ID" not in os.environ:
+    _DOMAIN = free_domain()  # held until this process ends
+    os.environ["ROS_DOMAIN_ID"] = str(_DOMAIN.number)
 os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
 
 IMAGE_TOPICS = ("/image", "/depth", "/camera_info", "/front/compressed", "/robot/camera/image_raw")

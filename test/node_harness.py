@@ -107,9 +107,12 @@ class Probe:
         with suppress(ExternalShutdownException):
             self._executor.spin()
 
-    def close(self) -> None:
+    def stop_spinning(self) -> None:
         self._executor.shutdown()
         self._thread.join(5)
+
+    def close(self) -> None:
+        self.stop_spinning()
         self.node.destroy_node()  # or its subscriptions would go on keeping other nodes at work
         rclpy.shutdown(context=self._context)
 

@@ -105,6 +105,21 @@ def test_setup_py_has_an_extra_for_what_is_imported_when_there():
     assert requirements("extras_require") >= {PYPI_NAMES.get(name, name) for name in OPTIONAL}
 
 
+@pytest.mark.parametrize(("chosen", "profile"), [("", "fastdds_images.xml"), ("UDPv4", "")])
+def test_the_environment_has_the_profile_unless_the_transports_are_chosen(chosen, profile):
+    names = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
+    clean = {key: value for key, value in os.environ.items() if key not in names}
+    script = 'root=$0; source "$0/scripts/env.sh"; echo "${!profiles:-}"'
+    run = subprocess.run(
+        ["bash", "-c", script, ROOT],
+        env={**clean, "FASTDDS_BUILTIN_TRANSPORTS": chosen},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert Path(run.stdout.strip()).name == profile
+
+
 def test_fastdds_profile_gives_images_room_in_shared_memory():
     profile = ElementTree.parse(ROOT / "config/fastdds_images.xml")
     (size,) = profile.iterfind(".//{http://www.eprosima.com}segment_size")
