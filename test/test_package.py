@@ -28,7 +28,8 @@ ROSDEP_KEYS = {
 }
 WITHOUT_ROSDEP_KEY = {"backports", "lz4", "safetensors"}
 OPTIONAL = {"matplotlib", "pycocotools", "rerun", "transformers"}  # extras in setup.py
-WITH_TORCH = {"triton"}  # comes with PyTorch for CUDA, and is imported only where that runs
+# triton comes with PyTorch for CUDA, huggingface_hub with transformers; each is imported only where that runs
+WITH_OTHERS = {"huggingface_hub", "triton"}
 PYPI_NAMES = {"PIL": "pillow", "cv2": "opencv-python", "rerun": "rerun-sdk", "yaml": "pyyaml"}
 
 needs_build = pytest.mark.skipif(
@@ -89,14 +90,16 @@ def test_every_message_is_built():
 
 def test_package_xml_names_what_the_code_imports():
     imported = (
-        imported_modules("seg_node/**/*.py", "launch/*.py") - WITHOUT_ROSDEP_KEY - OPTIONAL - WITH_TORCH
+        imported_modules("seg_node/**/*.py", "launch/*.py") - WITHOUT_ROSDEP_KEY - OPTIONAL - WITH_OTHERS
     )
     missing = {ROSDEP_KEYS.get(name, name) for name in imported} - package_xml_dependencies()
     assert not missing
 
 
 def test_setup_py_names_what_the_core_imports_and_nothing_else():
-    core = imported_modules("seg_node/*.py", "seg_node/models/**/*.py", "seg_node/training/*.py") - WITH_TORCH
+    core = (
+        imported_modules("seg_node/*.py", "seg_node/models/**/*.py", "seg_node/training/*.py") - WITH_OTHERS
+    )
     assert core >= OPTIONAL
     assert {PYPI_NAMES.get(name, name) for name in core - OPTIONAL} == requirements("install_requires")
 

@@ -167,7 +167,7 @@ class Camera:
             return None
         taken = time.perf_counter()
         try:
-            frame = decode_message(arrival.image)
+            frame = decode_message(arrival.image, options.max_pixels)
         except ImageError as error:
             self._fail(arrival, error.reason, f"{self._topic}: {error}")
             return None
@@ -210,10 +210,20 @@ class Camera:
         wanted = options.lift_options(keep_points=decoded.outputs.cloud_wanted())
         found, depth = segmentation.instances, decoded.arrival.depth
         try:
-            space = locate(decoded.frame, found, depth, inputs.camera_info, wanted, self._faults.warn)
+            space = locate(
+                decoded.frame,
+                found,
+                depth,
+                inputs.camera_info,
+                wanted,
+                self._faults.warn,
+                max_pixels=options.max_pixels,
+                unit_m=options.depth_unit,
+            )
             return space if self._late is None else self._late.offer(space, time.monotonic())
         except NotLocated as error:
-            self._faults.warn(error.reason, f"{inputs.topics}: {error}")
+            text = f"{inputs.topics}: {error}"
+            self._faults.warn(error.reason, text, unforeseen=error.unforeseen_cause)
         return None
 
     @property
@@ -231,7 +241,7 @@ class Camera:
             return
         for outcome in self._late.poll(math.inf if last else time.monotonic()):
             if isinstance(outcome, NotLocated):
-                self._faults.warn(outcome.reason, str(outcome))
+                self._faults.warn(outcome.reason, str(outcome), unforeseen=outcome.unforeseen_cause)
             else:
                 outputs.publish_space(outcome)
 

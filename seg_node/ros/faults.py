@@ -6,7 +6,10 @@ from collections import Counter
 
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
+from seg_node.printable import printable
 from seg_node.ros.diagnostics import FrameStatistics, Throttle
+
+LONGEST = 500
 
 
 class Faults:
@@ -20,18 +23,18 @@ class Faults:
         if not self._statistics.dropped(reason, bad=True):
             return
         if unforeseen is None:
-            self._logger.warning(f"frame dropped ({reason}): {text}")
+            self._logger.warning(f"frame dropped ({reason}): {one_line(text)}")
         else:
-            self._logger.error(f"frame dropped ({reason}): {text}\n{trace(unforeseen)}")
+            self._logger.error(f"frame dropped ({reason}): {one_line(text)}\n{trace(unforeseen)}")
 
     def warn(self, reason: str, text: str, count: int = 1, unforeseen: BaseException | None = None) -> None:
         """Something is wrong, but no received frame was dropped for it."""
         if not self._statistics.warned(reason, count):
             return
         if unforeseen is None:
-            self._logger.warning(text)
+            self._logger.warning(one_line(text))
         else:
-            self._logger.error(f"{text}\n{trace(unforeseen)}")
+            self._logger.error(f"{one_line(text)}\n{trace(unforeseen)}")
 
 
 class CallbackFaults:
@@ -54,3 +57,8 @@ class CallbackFaults:
 
 def trace(error: BaseException) -> str:
     return "".join(traceback.format_exception(error)).rstrip()
+
+
+def one_line(text: str) -> str:
+    """Text that may quote a message's: made printable, a line for the log."""
+    return printable(text, LONGEST)

@@ -31,6 +31,7 @@ from seg_node.images import decode_message
 from seg_node.models.load import load_model
 from seg_node.region import RegionError, clip_region, cut_out, put_back
 from seg_node.ros import convert, vision
+from seg_node.ros.bond import LifecycleBond
 from seg_node.ros.camera import Camera, DecodedFrame
 from seg_node.ros.diagnostics import key_values
 from seg_node.ros.executor import guard_services
@@ -69,8 +70,9 @@ class SegNode(LifecycleNode):
         self._worker: Worker | None = None
         self._slots: NewestSlots[Arrival] = NewestSlots()
         self._stream_owed_s = 0.0
-        self._enabled = True
+        self._enabled, self._active = True, False
         self._target: TargetFrame | None = None
+        self._bond: LifecycleBond | None = None
         self._options = declare_parameters(self, self._check)
         self.add_post_set_parameters_callback(self._take_options)
         self._cameras = {name: Camera(self, name) for name in self._options.cameras}
@@ -154,6 +156,7 @@ class SegNode(LifecycleNode):
         )
         for camera in self._cameras.values():
             camera.open(engine.labels, wanted.score_threshold, self._target)
+        self._bond = LifecycleBond(self) if options.bond_enabled else None
         self._engine = engine
         if not vision.installed():
             self.get_logger().info(vision.MISSING)
@@ -168,10 +171,16 @@ class SegNode(LifecycleNode):
             camera.subscribe(self._options, self._slots.put, self._steady)
             for camera in self._cameras.values()
         ]
+        self._active = True
+        if self._bond is not None:
+            self._bond.set_alive(True)
         self.get_logger().info(f"active, waiting for images on {', '.join(topics)}")
 
     def _stop(self, timeout_s: float) -> None:
         """Unsubscribe, wait for the frames in hand, count those that wait."""
+        self._active = False
+        if self._bond is not None:
+            self._bond.set_alive(False)
         for camera in self._cameras.values():
             camera.unsubscribe()
         for name in self._slots.clear():
@@ -202,6 +211,9 @@ class SegNode(LifecycleNode):
         if self._target is not None:
             self._target.close()
             self._target = None
+        if self._bond is not None:
+            self._bond.close()
+            self._bond = None
         if engine is not None and ended:  # a worker that is stuck holds it
             engine.close()
 
@@ -326,7 +338,7 @@ class SegNode(LifecycleNode):
         request, options = arrived.request, self._options
         response = Segment.Response()
         try:
-            frame = decode_message(request.image)
+            frame = decode_message(request.image, options.max_pixels)
             (found,) = self._segment(engine, [frame], options, request.panoptic)
             check_segmentation(found, engine.labels)
             response.instances = convert.to_instances(frame, found, engine.labels, options.mask_encoding)
@@ -388,6 +400,9 @@ class SegNode(LifecycleNode):
             "engine": self._options.engine or "none",
         }
         problem, options = self._problem(), self._options
+        bond = self._bond
+        if bond is not None:  # withheld from a manager when the worker is stuck or dead
+            bond.set_alive(self._active and problem is None)
         # With a low max_rate frames wait by design.
         stall_s = max(options.stall_timeout, 2 / options.max_rate if options.max_rate > 0 else 0.0)
         message = DiagnosticArray()

@@ -111,6 +111,12 @@ class Options:
         "raw subscribes to `depth` (Image), compressedDepth to `depth`/compressedDepth (CompressedImage).",
         ("raw", "compressedDepth"),
     )
+    depth_unit: float = _start(
+        "depth.unit",
+        0.0,
+        "Metres that 1 stands for in 16UC1 depth, such as 0.0001 for a RealSense D405; 0: millimetres.",
+        limits=(0.0, 1.0),
+    )
     depth_slop: float = _start(
         "depth.slop",
         0.01,
@@ -176,6 +182,17 @@ class Options:
         "mono8",
         "Encoding of InstanceMask.data: mono8 (fastest), bits (8 times smaller) or rle (COCO).",
         choices=("mono8", "bits", "rle"),
+    )
+    max_pixels: int = _live(
+        "max_pixels",
+        64_000_000,
+        "Larger images are dropped (too_large) before they are decoded.",
+        (1, 2_000_000_000),
+    )
+    bond_enabled: bool = _start(
+        "bond.enabled",
+        False,
+        "Send Nav2's lifecycle manager heartbeats while the node is active and its worker is not stuck.",
     )
     memory_limit: int = _start(
         "memory_limit",

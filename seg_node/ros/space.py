@@ -1,12 +1,11 @@
 """A camera's objects in metres, from depth image and calibration: in its own frame, then moved to another."""
 
-import traceback
 from dataclasses import dataclass, replace
 
 from sensor_msgs.msg import CameraInfo
 
 from seg_node.depth_image import decode_depth
-from seg_node.images import ImageError
+from seg_node.images import MAX_PIXELS, ImageError
 from seg_node.lift import DepthSizeError, LiftOptions, Object3D, lift_instances
 from seg_node.rigid import RigidTransform
 from seg_node.ros.camera_info import CameraInfoError, Warn, to_pinhole
@@ -23,9 +22,15 @@ class NotLocated(ValueError):
 
     @staticmethod
     def unforeseen(error: Exception) -> "NotLocated":
-        """For a fault of ours: with its traceback, to be reported."""
-        lines = "".join(traceback.format_exception(error))
-        return NotLocated("locate_failed", f"objects are not located, masks are: {lines}")
+        """For a fault of ours, to be raised from it."""
+        return NotLocated(
+            "locate_failed", f"objects are not located, masks are: {type(error).__name__}: {error}"
+        )
+
+    @property
+    def unforeseen_cause(self) -> BaseException | None:
+        """The fault of ours behind it, if it is one."""
+        return self.__cause__ if self.reason == "locate_failed" else None
 
 
 @dataclass(frozen=True)
@@ -51,9 +56,12 @@ def locate(
     calibration: CameraInfo | None,
     options: LiftOptions,
     warn: Warn,
+    max_pixels: int = MAX_PIXELS,
+    unit_m: float = 0.0,
 ) -> Space:
     """The objects in the camera's own frame.
 
+    max_pixels, unit_m: of the depth image, see `decode_depth`.
     warn: called with a reason and a text for what is wrong with the calibration, but was mended.
     Raises NotLocated and nothing else: whatever is wrong with depth or calibration, the masks go out.
     """
@@ -67,7 +75,14 @@ def locate(
         raise NotLocated("no_camera_info", "no CameraInfo has come: check the camera_info topic")
     try:
         pinhole = to_pinhole(calibration, frame.image_size, warn)
-        objects = lift_instances(instances, decode_depth(depth), pinhole, options)
+        depth_image = decode_depth(depth, max_pixels, unit_m)
+        if depth_image.unit_is_doubtful:
+            warn(
+                "doubtful_depth_unit",
+                f"half of the depth is beyond {depth_image.typical_m:.3g} m: set depth.unit if 1 stands for "
+                "another length than a millimetre",
+            )
+        objects = lift_instances(instances, depth_image, pinhole, options)
     except (ImageError, CameraInfoError, DepthSizeError) as error:
         raise NotLocated(error.reason, str(error)) from error
     except Exception as error:
