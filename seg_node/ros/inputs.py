@@ -225,7 +225,7 @@ class Inputs:
     def _on_message_lost(self, info: QoSMessageLostInfo) -> None:
         self._faults.warn(
             "lost_in_transport",
-            "images are lost in transport: start the camera's process with config/fastdds_images.xml "
-            "(docs/troubleshooting.md)",
+            "images are lost in transport: the camera's process needs config/fastdds_images.xml, and room in "
+            "/dev/shm (docs/troubleshooting.md)",
             info.total_count_change,
         )

@@ -407,7 +407,7 @@ def _warn_of_unknown_overrides(node: Node) -> None:
     """A misspelt name in a parameter file would otherwise be ignored in silence."""
     known = [rule(option).name for option in fields(Options)]
     for name in getattr(node, "_parameter_overrides", {}):
-        if name in known or name == "use_sim_time" or name.startswith("qos_overrides."):
+        if name in known or node.has_parameter(name) or name.startswith("qos_overrides."):
             continue
         hint = did_you_mean(name, known, likeness=0.6)
         node.get_logger().warning(f"parameter {name} is not one of this node's and does nothing{hint}")
