@@ -26,7 +26,7 @@ export LDFLAGS="-Wl,--as-needed"
 # warns when it is set.
 case $distro in jazzy) profiles=FASTRTPS_DEFAULT_PROFILES_FILE ;; *) profiles=FASTDDS_DEFAULT_PROFILES_FILE ;; esac
 [ -n "${FASTDDS_BUILTIN_TRANSPORTS:-}" ] || export "$profiles=${!profiles:-$root/config/fastdds_images.xml}"
-# glibc would give each image's buffer back and fetch it again, page by page (docs/troubleshooting.md).
-export MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=1073741824 MALLOC_TOP_PAD_=67108864
+# glibc would give each image's buffer back and fetch it again, page by page (seg_node/ros/memory.py).
+export MALLOC_MMAP_THRESHOLD_=67108864 MALLOC_TRIM_THRESHOLD_=268435456 MALLOC_TOP_PAD_=67108864
 # OpenMP threads that spin make torch ten times slower on cores that others use too (docs/troubleshooting.md).
 export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE}
