@@ -108,11 +108,11 @@ def read_labels(path: Path, first_id: int) -> LabelSet:
         stuff = _read_names(content.get("stuff") or [], max(things, default=first_id - 1) + 1)
         if things.keys() & stuff.keys():
             raise ValueError(f"class {min(things.keys() & stuff.keys())} is both thing and stuff")
-        name, count = Counter([*things.values(), *stuff.values(), ""]).most_common(1)[0]
-        if count > 1:
-            raise ValueError(f"{name!r} names two classes")
         labels = LabelSet(things, stuff)
         check_labels(labels)
+        twice = [name for name, count in Counter([*things.values(), *stuff.values()]).items() if count > 1]
+        if twice:
+            raise ValueError(f"{twice[0]!r} names two classes")
     except ValueError as error:
         raise ValueError(f"{path}: not a file of class names ({error})") from error
     return labels

@@ -37,8 +37,9 @@ def loading(file: str | Path, *others: str | Path | None) -> Iterator[None]:
     except LoadError:
         raise
     except Exception as error:  # a file that was made for it can bring any library to raise anything
-        is_named = any(str(name) in str(error) for name in (file, *others) if name is not None)
-        raise _as_load_error(error, "" if is_named else f"{file}: ", str(file)) from error
+        names = [str(name) for name in (file, *others) if name is not None]
+        is_named = any(name in str(error) for name in names)
+        raise _as_load_error(error, "" if is_named else f"{names[0]}: ", " with ".join(names)) from error
 
 
 def one_line(text: str) -> str:
@@ -56,12 +57,12 @@ def some_of(names: Sequence[str]) -> str:
     return ", ".join(name[:100] for name in names[:_MOST_NAMED]) + more
 
 
-def _as_load_error(error: Exception, prefix: str, file: str) -> LoadError:
+def _as_load_error(error: Exception, prefix: str, files: str) -> LoadError:
     if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
-        return LoadError(one_line(f"{file}: needs more memory than there is; is it the file that is meant?"))
+        return LoadError(one_line(f"{files}: need more memory than there is; is it the file that is meant?"))
     if not isinstance(error, _OURS) or isinstance(error, RecursionError):
         reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        return LoadError(one_line(f"{file}: damaged, or not of a form that seg_node knows ({reason})"))
+        return LoadError(one_line(f"{files}: damaged, or not of a form that seg_node knows ({reason})"))
     message = one_line(f"{prefix}{error}")
     if isinstance(error, FileNotFoundError):
         return _MissingFile(message)

@@ -15,8 +15,8 @@ _OPERATORS = frozenset((
     "Add", "AveragePool", "BatchNormalization", "Cast", "Clip", "Concat", "Constant", "Conv", "ConvTranspose",
     "DeformConv", "Div", "Equal", "Flatten", "Gather", "Gemm", "GroupNormalization", "Identity",
     "InstanceNormalization", "LeakyRelu", "MatMul", "Max", "MaxPool", "Min", "Mul", "Pad", "Pow",
-    "ReduceMean", "Relu", "Reshape", "Resize", "Sigmoid", "Slice", "Softmax", "Split", "Sqrt", "Squeeze", "Sub", "Tanh",
-    "Transpose", "Unsqueeze", "Where",
+    "ReduceMean", "Relu", "Reshape", "Resize", "Sigmoid", "Slice", "Softmax", "Split", "Sqrt", "Squeeze",
+    "Sub", "Tanh", "Transpose", "Unsqueeze", "Where",
 ))  # fmt: skip
 _MULTIPLYING = ("Conv", "ConvTranspose", "DeformConv", "Gemm", "MatMul")
 _MOST_NODES = 20_000

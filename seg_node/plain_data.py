@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 import yaml
 
-MAX_YAML_BYTES = 512 * 1024  # PyYAML takes 5 s for them at worst; a dumped configuration has 20 KB
+MAX_YAML_BYTES = 256 * 1024  # PyYAML takes 5 s for them at worst; a dumped configuration has 20 KB
 MAX_JSON_BYTES = 8 * 1024 * 1024
 _MAX_VALUES = 100_000
 _MAX_DEPTH = 100

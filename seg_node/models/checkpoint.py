@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from seg_node.load_error import loading
-from seg_node.models.checkpoint_content import find_tensors
+from seg_node.models.checkpoint_content import MAX_TENSORS, find_tensors
 from seg_node.models.damage import describe_binary, describe_damage, describe_other_format, is_zip
 from seg_node.models.pickle_file import read_pickle
 from seg_node.models.pickle_machine import RefusedError
@@ -55,7 +55,9 @@ def read_checkpoint(path: Path) -> Checkpoint:
 def _read_safetensors(path: Path) -> Checkpoint:
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
+            metadata, count = file.metadata() or {}, len(file.keys())
+        if not 0 < count <= MAX_TENSORS:
+            raise ValueError(f"{path}: holds {count} tensors, expected 1 to {MAX_TENSORS}")
         return Checkpoint(path, load_file(path), metadata)
     except safetensors.SafetensorError as error:
         damage = describe_damage(path)

@@ -20,7 +20,7 @@ _MAX_PLACES = 4  # deep; of a mapping of tensors in mappings
 # modules that torch.compile, FSDP and activation checkpoints put around others
 _AROUND = re.compile(r"(?<![^.])(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
 _MAX_DESCRIPTION = 1_000_000  # values
-_MAX_TENSORS = 20_000  # ResNeXt-152 with a pyramid and heads: 1 000
+MAX_TENSORS = 20_000  # ResNeXt-152 with a pyramid and heads: 1 000
 _MAX_SHARED = 4  # times that tensors may be in one file by several names
 
 
@@ -104,8 +104,8 @@ def _check_tensors(content: Mapping[Any, Any], path: Path) -> dict[str, Tensor]:
     claimed = sum(value.nbytes for value in tensors.values())
     if claimed > _MAX_SHARED * size:
         raise ValueError(f"{path}: its tensors claim {claimed} bytes in a file of {size}")
-    if not 0 < len(tensors) <= _MAX_TENSORS:
-        raise ValueError(f"{path}: holds {len(tensors)} tensors, expected 1 to {_MAX_TENSORS}")
+    if not 0 < len(tensors) <= MAX_TENSORS:
+        raise ValueError(f"{path}: holds {len(tensors)} tensors, expected 1 to {MAX_TENSORS}")
     return tensors
 
 

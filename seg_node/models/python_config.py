@@ -129,19 +129,21 @@ class _Reader(Evaluator):
     def _set(self, target: ast.Attribute | ast.Subscript, value: ast.expr) -> None:
         """model.x.y = … or model["x"] = … of a dictionary that is known."""
         holder = self._changed(target.value)
-        key: Any = target.attr if isinstance(target, ast.Attribute) else self.evaluate(target.slice)
-        evaluated = self.evaluate(value)
         try:
-            holder[key] = evaluated
-        except (LookupError, TypeError) as error:
-            raise NotDataError from error
+            key: Any = target.attr if isinstance(target, ast.Attribute) else self.evaluate(target.slice)
+            holder[key] = self.evaluate(value)
+        except (LookupError, NotDataError, TypeError) as error:
+            raise self._code_changes(target) from error
 
     def _update(self, target: ast.expr, call: ast.Call) -> None:
         """X.update(…), which in mmengine changes the dictionaries inside too."""
         holder = self._changed(target)
+        try:
+            changes = self.copied(call.args[0]) if call.args else {}
+        except NotDataError as error:
+            raise self._code_changes(target) from error
         if not isinstance(holder, dict) or len(call.args) > 1:
-            raise NotDataError
-        changes = self.copied(call.args[0]) if call.args else {}
+            raise self._code_changes(target)
         self._update_inside(holder, changes | self.keywords(call))
 
     def _update_inside(self, holder: dict[Any, Any], changes: Mapping[Any, Any]) -> None:
@@ -179,10 +181,13 @@ class _Reader(Evaluator):
             within = ast.walk(call.func) if is_method else iter(())  # type: ignore[attr-defined]
         changed = next((n.id for n in within if isinstance(n, ast.Name) and n.id in self.names), None)
         if changed is not None and not isinstance(statement, ast.Assert):
-            raise ValueError(
-                f"{self._source}: line {statement.lineno} does something with {changed} that would have to "
-                "be run; write the values that it has afterwards"
-            )
+            raise self._code_changes(statement)
+
+    def _code_changes(self, node: ast.stmt | ast.expr) -> ValueError:
+        return ValueError(
+            f"{self._source}: line {node.lineno} changes settings by code that would have to be run; write "
+            "the values that they have afterwards"
+        )
 
     def check_model(self) -> None:
         """Raises ValueError when the network itself, in mmdetection and LazyConfig `model`, was left out."""

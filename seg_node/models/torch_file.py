@@ -174,7 +174,10 @@ def _read_legacy(path: Path) -> Any:
         return _Storage(_as_numbers(storages[key], dtype, count))
 
     content = PickleMachine(_NAMES, 3 * len(data) + _ROOM, reserve).run(stream)
-    for key in PickleMachine({}, _ROOM).run(stream):
+    keys = PickleMachine({}, _ROOM).run(stream)
+    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+        raise RefusedError("the names of its storages are no list of texts")
+    for key in keys:
         stream.seek(8, io.SEEK_CUR)  # the count of numbers, known already
         _fill(storages[key], stream)
     return content

@@ -28,7 +28,7 @@ from seg_node.types import LabelSet
 
 logger = logging.getLogger(__name__)
 
-_LONGEST_CONFIG = 512 * 1024  # characters of a configuration inside a checkpoint; mmdetection's have 20 000
+_LONGEST_CONFIG = 256 * 1024  # characters of a configuration inside a checkpoint; mmdetection's have 20 000
 
 
 def is_solo(tensors: Mapping[str, Tensor]) -> bool:

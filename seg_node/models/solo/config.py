@@ -153,7 +153,10 @@ def _test_steps(content: Section, source: str) -> Iterator[Section]:
         section(content, source, "data", "test").get("pipeline"),
         content.get("test_pipeline"),
     )
-    for step in next((steps for steps in pipelines if steps), []):
+    steps: Any = next((steps for steps in pipelines if steps), [])
+    if not isinstance(steps, list):
+        raise ValueError(f"{source}: its test pipeline is a {type(steps).__name__}, not a list of steps")
+    for step in steps:
         if not isinstance(step, Mapping):
             raise ValueError(f"{source}: {step!r} is not a step of a test pipeline")
         if step.get("type") == "Resize" and "scale" in step:

@@ -14,7 +14,10 @@ from seg_node.plain_data import read_json
 _MODEL_TYPES = ("mask2former", "maskformer", "oneformer", "eomt", "eomt_dinov3", "detr")
 _MOST_LAYERS = 200  # of one kind
 _LAYER_KEYS = ("layers", "depth", "blocks", "levels", "stages", "convs")
-_SIZE_KEYS = ("size", "crop_size", "pad_size", "shortest_edge", "longest_edge", "height", "width", "max_size")
+_SIZE_KEYS = (
+    *("size", "crop_size", "pad_size", "max_size", "size_divisor"),
+    *("shortest_edge", "longest_edge", "height", "width"),
+)
 _ROOM = 1 << 20  # numbers that a network may have beyond those of its file: buffers that are computed
 
 

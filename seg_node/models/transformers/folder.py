@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from seg_node.labels import COCO_STUFF_NAMES, COCO_THING_NAMES
@@ -16,7 +17,7 @@ from seg_node.load_error import loading
 from seg_node.models.transformers.checks import check_folder, check_size, offline
 from seg_node.models.transformers.model import TransformersModel
 from seg_node.plain_data import read_json
-from seg_node.types import LabelSet, SegmentOptions
+from seg_node.types import Frame, LabelSet, SegmentOptions
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +68,7 @@ def _load(folder: Path, labels: LabelSet | None) -> TransformersModel:
     labels = _choose_labels(folder, class_names, thing_ids, labels)
     if is_oneformer:
         image_processor.metadata["thing_ids"] = list(labels.things)
-    return TransformersModel(
+    model = TransformersModel(
         network=network,
         processor=processor,
         image_processor=image_processor,
@@ -75,6 +76,17 @@ def _load(folder: Path, labels: LabelSet | None) -> TransformersModel:
         labels=labels,
         default_options=_default_options(network.config, image_processor),
     )
+    _try_image(model, folder)
+    return model
+
+
+def _try_image(model: TransformersModel, folder: Path) -> None:
+    """Raises ValueError for a preprocessor_config.json that no image can be prepared by."""
+    grey = Frame(np.full((48, 64, 3), 128, np.uint8), "rgb")
+    try:
+        model.prepare([grey], torch.device("cpu"))
+    except Exception as error:  # the library's own, for values of the file that it has not checked
+        raise ValueError(f"{folder}: preprocessor_config.json fits no image ({error!r})") from error
 
 
 def _load_network(transformers: Any, folder: Path) -> Any:
