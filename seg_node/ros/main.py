@@ -52,6 +52,7 @@ def _run(arguments: Sequence[str], stop: StopSignal) -> int:
         threading.Thread(target=_start, args=(node, failed), name="start", daemon=True).start()
     else:
         node.get_logger().info("autostart is false: waiting to be configured")
+    stop.expect_orderly_stop()
     while not stop.asked.wait(CHECK_S) and spinning.is_alive() and not failed.is_set():
         pass
     executor.stop()
