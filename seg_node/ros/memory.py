@@ -27,14 +27,27 @@ def limit_memory(megabytes: int) -> None:
 
     A request of a few bytes can declare gigabytes, for which the middleware makes room before it looks at the
     data. megabytes: -1 for three quarters of the free memory, 0 for no limit.
+    Raises ValueError when the process has more already.
     """
     if megabytes == 0:
         return
-    limit = megabytes << 20 if megabytes > 0 else int(_available_bytes() * AUTO_SHARE)
+    used = _data_bytes()
+    limit = megabytes << 20 if megabytes > 0 else used + int(_available_bytes() * AUTO_SHARE)
+    if limit < used:
+        raise ValueError(
+            f"memory_limit is {limit >> 20} MB, but the node takes {used >> 20} MB before any image: raise it, or "
+            "set it to -1"
+        )
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     if hard != resource.RLIM_INFINITY:
         limit = min(limit, hard)
     resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
+
+
+def _data_bytes() -> int:
+    """What counts against the limit now."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith("VmData:"))
 
 
 def _available_bytes() -> int:

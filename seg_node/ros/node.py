@@ -19,7 +19,7 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
-from rclpy.exceptions import ParameterException
+from rclpy.exceptions import NameValidationException, ParameterException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool, Trigger
@@ -56,7 +56,7 @@ LOAD_S = 600.0  # a large checkpoint from a slow disk, and the compilation of it
 IDLE_S = 5.0  # for the work in hand at deactivation; then its frames are given up
 STOP_S = 1.0  # the same at the end of the process, which SIGKILL would follow
 # What loading and subscribing are documented to raise: logged without a traceback.
-EXPECTED = (ValueError, OSError, RuntimeError, ImportError, ParameterException)
+EXPECTED = (ValueError, OSError, RuntimeError, ImportError, NameValidationException, ParameterException)
 
 
 class SegNode(LifecycleNode):
