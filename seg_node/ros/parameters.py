@@ -14,11 +14,10 @@ from rclpy.parameter import Parameter
 
 from seg_node.lift import LiftOptions
 from seg_node.models.config_file import did_you_mean
-from seg_node.printable import printable
 from seg_node.precision import PRECISIONS
+from seg_node.printable import printable
 from seg_node.track import TrackOptions
 from seg_node.types import LabelSet, MaskEncoding, ModelFamily, Roi, SegmentOptions
-
 
 _CAMERA = re.compile(r"[A-Za-z_]\w*(/[A-Za-z_]\w*)*", re.ASCII)
 LONGEST_CAMERA = 100  # the middleware's topic names end at 255, and ours go on behind it
