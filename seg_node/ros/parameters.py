@@ -357,8 +357,8 @@ def _check_cameras(options: Options) -> None:
     names = options.cameras
     if names != ("",) and not all(_CAMERA.fullmatch(name) and len(name) <= LONGEST_CAMERA for name in names):
         raise ValueError(
-            f"cameras = {printable(str(list(names)))}: each must be a name that topics can have, such as front, "
-            f"of at most {LONGEST_CAMERA} characters"
+            f"cameras = {printable(str(list(names)))}: each must be a name that topics can have, such as "
+            f"front, of at most {LONGEST_CAMERA} characters"
         )
     if len(set(names)) != len(names) or not names:
         raise ValueError(f"cameras = {list(names)}: each camera needs a name of its own")
