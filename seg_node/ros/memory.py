@@ -3,7 +3,7 @@
 import ctypes
 
 # glibc's mallopt numbers (malloc.h). Images above 6 MB would be mapped and page-faulted anew each time:
-# at 1080p, 30 Hz that costs 11 ms of latency instead of 3.8. Buffers above 64 MB still are, and at most 256 MB
+# at 1080p, 30 Hz that costs 11 ms of latency instead of 3.8. Buffers above 64 MB still are, at most 256 MB
 # are kept: a picture of 64 megapixels would leave a gigabyte behind.
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
 
