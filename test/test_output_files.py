@@ -120,7 +120,7 @@ def test_pictures_of_any_size_become_a_video(tmp_path: Path, size: tuple[int, in
 
 
 def test_a_video_is_written_into_a_folder_of_any_name(tmp_path: Path) -> None:
-    folder = tmp_path / os.fsdecode(b"caf\xe9%03d")
+    folder = tmp_path / os.fsdecode(b"\xe9t\xe9%03d")
     folder.mkdir()
     video = AnnotatedVideo(folder / os.fsdecode(b"\xe9%d.mp4"), 10)
     video.write(np.full((48, 64, 3), 90, np.uint8))

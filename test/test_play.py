@@ -319,7 +319,7 @@ def test_a_camera_that_does_not_exist_fails_at_once(camera: str) -> None:
         main([camera])
 
 
-@pytest.mark.parametrize("name", [b"clip.avi", b"caf\xe9%03d.avi"])
+@pytest.mark.parametrize("name", [b"clip.avi", b"\xe9t\xe9%03d.avi"])
 def test_a_damaged_video_is_played_to_its_end_and_the_status_says_so(
     tmp_path: Path, probe: "Probe", name: bytes
 ) -> None:
