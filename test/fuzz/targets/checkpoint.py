@@ -1,0 +1,28 @@
+"""Weights files of every kind → named tensors (seg_node.models.checkpoint)."""
+
+from pathlib import Path
+from random import Random
+
+from torch import Tensor
+
+from fuzz import archives
+from fuzz.target import Input, Target
+from seg_node.models.checkpoint import read_checkpoint
+
+
+def make(random: Random) -> Input:
+    suffix, data = archives.broken(random)
+    if random.random() < 0.1:
+        suffix = random.choice((".pth", ".pkl", ".safetensors", ".pt", ""))
+    return {"suffix": suffix, "data": data}
+
+
+def run(fields: Input, folder: Path) -> None:
+    path = folder / f"weights{fields['suffix']}"
+    path.write_bytes(fields["data"])
+    checkpoint = read_checkpoint(path)
+    assert all(isinstance(name, str) for name in checkpoint.tensors)
+    assert all(isinstance(tensor, Tensor) for tensor in checkpoint.tensors.values())
+
+
+TARGET = Target("checkpoint", make, run, (ValueError, FileNotFoundError))
