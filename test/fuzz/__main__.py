@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from fuzz.driver import Outcome, explore, made_input, replay
@@ -19,22 +20,23 @@ def main() -> int:
         except ImportError as error:
             print(f"{name}: skipped, {error}")
             continue
-        outcome = _run(target, arguments)
-        outcomes.append(outcome)
-        _print(outcome, arguments)
+        for outcome in _run(target, arguments):
+            outcomes.append(outcome)
+            _print(outcome, arguments)
     if arguments.json:
         arguments.json.write_text(json.dumps([as_json(outcome) for outcome in outcomes], indent=2) + "\n")
     return 1 if any(outcome.faults for outcome in outcomes) else 0
 
 
-def _run(target: Target, arguments: argparse.Namespace) -> Outcome:
+def _run(target: Target, arguments: argparse.Namespace) -> Iterator[Outcome]:
+    """The one input that was asked for, or the kept inputs and then made ones."""
     if arguments.file:
-        return replay(target, [input_from_json(arguments.file.read_text())])
-    if arguments.corpus:
-        return replay(target, list(read_corpus(target.name).values()))
-    if arguments.index is not None:
-        return explore(target, arguments.seed, 1, float("inf"), arguments.index)
-    return explore(target, arguments.seed, arguments.inputs, arguments.seconds)
+        yield replay(target, [input_from_json(arguments.file.read_text())])
+    elif arguments.index is not None:
+        yield explore(target, arguments.seed, 1, float("inf"), arguments.index)
+    else:
+        yield replay(target, list(read_corpus(target.name).values()))
+        yield explore(target, arguments.seed, arguments.inputs, arguments.seconds)
 
 
 def _print(outcome: Outcome, arguments: argparse.Namespace) -> None:
@@ -81,7 +83,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0, help="of the inputs (default: 0)")
     parser.add_argument("--inputs", type=int, default=10**9, help="at most, for each target")
     parser.add_argument("--seconds", type=float, default=60.0, help="at most, for each target (default: 60)")
-    parser.add_argument("--corpus", action="store_true", help="run the kept inputs instead")
     parser.add_argument("--index", type=int, help="run only the input of that number")
     parser.add_argument("--file", type=Path, help="run only the input in that file")
     parser.add_argument(

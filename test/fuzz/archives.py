@@ -101,7 +101,7 @@ def _plain() -> dict[str, Any]:
 
 
 def nested_keys(levels: int, random: Random) -> bytes:
-    """A tuple of the tuple before, twice, and so on: 2 ** levels to hash or walk. As a key, a value, in a set."""
+    """A tuple of the tuple before, twice, and so on: 2 ** levels to hash or to walk."""
     build = b"(tp0\n" + b"".join(b"(g%d\ng%d\ntp%d\n" % (i, i, i + 1) for i in range(levels))
     # (…build… leaves all of them on the stack; each is popped, the last one is fetched again)
     build = b"(" + build + b"1g%d\n" % levels

@@ -11,7 +11,7 @@ import seg_node
 _PROJECT = Path(seg_node.__file__).resolve().parents[1]
 _TARGETS = Path(__file__).resolve().parents[2]
 # how libraries say that memory is refused, each with a type of its own
-_OUT_OF_MEMORY = re.compile(r"bad_alloc|allocat|insufficient memory|out of memory", re.IGNORECASE)
+_OUT_OF_MEMORY = re.compile(r"bad_alloc|allocate|insufficient memory|out of memory", re.IGNORECASE)
 # a line of faulthandler's
 _FRAME = re.compile(r'File "([^"]+)", line (\d+) in ')
 

@@ -20,7 +20,7 @@ def make(random: Random) -> Input:
     step = random.choice(_STEPS_NS)
     stamp, frames = random.choice((0, 10**9, -5, (1 << 31) * 10**9)), []
     for _ in range(random.choice((3, 10, 300))):
-        stamp += step if random.random() < 0.9 else random.choice(_STEPS_NS)
+        stamp += step if step == 0 or random.random() < 0.9 else random.choice(_STEPS_NS)
         objects = [
             [random.randrange(-5, 60), random.randrange(40), random.randrange(12), random.randrange(12), 1]
         ]
