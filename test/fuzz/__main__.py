@@ -17,7 +17,9 @@ def main() -> int:
     for name in arguments.targets or target_names():
         try:
             target = load_target(name)
-        except ImportError as error:
+        except ModuleNotFoundError as error:
+            if error.name is None or error.name.startswith("seg_node."):
+                raise
             print(f"{name}: skipped, {error}")
             continue
         for outcome in _run(target, arguments):

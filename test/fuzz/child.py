@@ -108,7 +108,9 @@ def _run_one(
     fault = _judge(target, error, watch.seen, index, limits.peak() - idle)
     with contextlib.suppress(OSError):
         shutil.rmtree(folder)
-    return fault, error is not None and fault is None
+    is_refused = error is not None and fault is None
+    error = watch.seen = None  # else its traceback and this frame would keep each other, and all that it saw
+    return fault, is_refused
 
 
 def _judge(

@@ -52,14 +52,14 @@ class Watch:
         self._folder = None
 
     def _on_event(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if self._folder is None or not _is_forbidden(event, arguments, self._folder):
+        if self._folder is None or not is_forbidden(event, arguments, self._folder):
             return
         detail = str(arguments[0])[:100]
         self.seen = Forbidden(event, detail)
         raise self.seen
 
 
-def _is_forbidden(event: str, arguments: tuple[Any, ...], folder: str) -> bool:
+def is_forbidden(event: str, arguments: tuple[Any, ...], folder: str) -> bool:
     if event in _PROGRAMS or event in _CONNECTIONS:
         return True
     if event in _CHANGES:

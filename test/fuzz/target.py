@@ -51,7 +51,7 @@ def target_names() -> list[str]:
 
 
 def load_target(name: str) -> Target:
-    """Raises ImportError where a library is missing that the boundary needs, such as rclpy."""
+    """Raises ModuleNotFoundError where a library is missing that the boundary needs, such as rclpy."""
     target: Target = importlib.import_module(f"fuzz.targets.{name}").TARGET
     return target
 

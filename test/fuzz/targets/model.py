@@ -84,7 +84,7 @@ def _edited(tensors: dict[str, Tensor], edits: list[list[str]]) -> dict[str, Ten
             case "scalar":
                 changed[name] = torch.tensor(1)
             case "more":
-                changed[name] = tensor[:0].expand(0, *tensor.shape[1:]).new_zeros((200, *tensor.shape[1:]))
+                changed[name] = tensor.new_zeros((200, *tensor.shape[1:]))
     return changed
 
 

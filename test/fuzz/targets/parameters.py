@@ -17,7 +17,7 @@ from seg_node.types import LabelSet, SegmentOptions
 
 _LABELS = LabelSet({1: "cup", 2: "can"}, {3: "table"})
 _OWN = SegmentOptions(score_threshold=0.05)
-_NAMES = (
+NAMES = (
     "model.family", "device", "precision", "cameras", "image_transport", "max_batch", "depth.slop",
     "depth.erosion", "depth.min_points", "autostart", "always_on", "score_threshold", "mask_threshold",
     "max_instances", "min_area", "classes", "mask_encoding", "max_rate", "roi", "track.enabled",
@@ -35,7 +35,7 @@ def make(random: Random) -> Input:
 
 
 def _parameter(random: Random) -> list[Any]:
-    return [random.choice(_NAMES), _value(random)]
+    return [random.choice(NAMES), _value(random)]
 
 
 def _value(random: Random) -> Any:
