@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fuzz.driver import Outcome, explore, made_input, replay
-from fuzz.target import Target, input_from_json, input_to_json, load_target, read_corpus, target_names
+from fuzz.limits import give_memory_back
+from fuzz.target import Target, input_from_json, input_to_json, kept_inputs, load_target, target_names
 
 
 def main() -> int:
     """Returns the exit code: 1 when a fault was found."""
     arguments = _parser().parse_args()
+    give_memory_back()
     outcomes = []
     for name in arguments.targets or target_names():
         try:
@@ -37,7 +39,7 @@ def _run(target: Target, arguments: argparse.Namespace) -> Iterator[Outcome]:
     elif arguments.index is not None:
         yield explore(target, arguments.seed, 1, float("inf"), arguments.index)
     else:
-        yield replay(target, list(read_corpus(target.name).values()))
+        yield replay(target, kept_inputs(target))
         yield explore(target, arguments.seed, arguments.inputs, arguments.seconds)
 
 

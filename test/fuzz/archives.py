@@ -89,7 +89,7 @@ def hostile_pickle(random: Random) -> bytes:
         case 1:
             return _odd_array(random)
         case 2:
-            return nested_keys(random.choice((2, 12, 30, 200)), random)
+            return _nested(random)
         case 3:
             return pickle.dumps(mutate.mutate_tree(_plain(), random), protocol=random.choice((2, 4)))
     return mutate.mutate_bytes(pickle.dumps(_plain(), protocol=2), random)
@@ -100,19 +100,27 @@ def _plain() -> dict[str, Any]:
     return {"model": weights, "meta": {"CLASSES": ["cup"]}, "__author__": "x", "blobs": {}}
 
 
-def nested_keys(levels: int, random: Random) -> bytes:
-    """A tuple of the tuple before, twice, and so on: 2 ** levels to hash or to walk."""
-    build = b"(tp0\n" + b"".join(b"(g%d\ng%d\ntp%d\n" % (i, i, i + 1) for i in range(levels))
-    # (…build… leaves all of them on the stack; each is popped, the last one is fetched again)
-    build = b"(" + build + b"1g%d\n" % levels
+def nested_tuples(levels: int, as_key: bool) -> bytes:
+    """A tuple of the tuple before, twice, and so on: 2 ** levels to hash or, as a value, to walk."""
+    build = _doubled(levels)
+    return b"(" + build + b"I1\nd." if as_key else b"(S'model'\n(S'a'\n" + build + b"dd."
+
+
+def _doubled(levels: int) -> bytes:
+    """Opcodes that leave the outermost tuple on the stack."""
+    made = b"".join(b"(g%d\ng%d\ntp%d\n" % (i, i, i + 1) for i in range(levels))
+    return b"((tp0\n" + made + b"1g%d\n" % levels  # all are popped, the last one is fetched again
+
+
+def _nested(random: Random) -> bytes:
+    """Such tuples as a key, a value, beside the model, or in a set."""
+    levels = random.choice((2, 12, 30, 200))
     match random.randrange(4):
-        case 0:
-            return b"(" + build + b"I1\nd."
-        case 1:
-            return b"(S'model'\n(" + build + b"I1\ndd."
+        case 0 | 1 as as_key:
+            return nested_tuples(levels, bool(as_key))
         case 2:
-            return b"(S'meta'\n" + build + b"S'model'\n(dd."
-    return b"c__builtin__\nset\n((l" + build + b"atR."
+            return b"(S'meta'\n" + _doubled(levels) + b"S'model'\n(dd."
+    return b"c__builtin__\nset\n((l" + _doubled(levels) + b"atR."
 
 
 def _odd_array(random: Random) -> bytes:

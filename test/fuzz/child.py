@@ -10,72 +10,99 @@ import shutil
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from fuzz import limits
 from fuzz.faults import Fault, describe, memory_error_in, place_of
-from fuzz.target import Input, Target
+from fuzz.target import MEGABYTE, Input, Target
 
-MEGABYTE = 1 << 20
+MAKE_CPU_S = 60  # the making of an input is not under test
+
+
+@dataclass(frozen=True)
+class Batch:
+    """make: an input by its index. until: no input begins later (monotonic, s). folder: of this batch."""
+
+    target: Target
+    make: Callable[[int], Input]
+    indices: range
+    until: float
+    folder: Path
 
 
 class Progress:
     """How far a child has come, readable by its parent even after a crash.
 
-    index: of the input at work, -1 before the first. since: when it began (monotonic, s). done, refused:
-    inputs that ended in time, and those of them that the boundary refused.
+    index: of the input at work, -1 before the first and after the last. since: when it began (monotonic, s).
+    idle: bytes in memory before the first. done, refused: inputs that ended in time, and those of them that
+    the boundary refused.
     """
 
     def __init__(self) -> None:
-        shared = memoryview(mmap.mmap(-1, 4 * 8))
+        shared = memoryview(mmap.mmap(-1, 5 * 8))
         # each number is written in one piece, which struct.pack_into does not do
-        self._counts, self._since = shared.cast("q"), shared.cast("d")
-        self.write(-1, 0, 0)
+        self._numbers, self._times = shared.cast("q"), shared.cast("d")
+        self.begin(-1)
 
-    def write(self, index: int, done: int, refused: int) -> None:
-        self._since[3] = time.monotonic()
-        self._counts[0], self._counts[1], self._counts[2] = index, done, refused
+    def begin(self, index: int) -> None:
+        self._times[1] = time.monotonic()
+        self._numbers[0] = index
 
-    def read(self) -> tuple[int, float, int, int]:
-        """(index, since, done, refused)"""
-        index, done, refused = self._counts[:3]
-        return index, self._since[3], done, refused
+    def end(self, is_refused: bool) -> None:
+        self._numbers[3] += 1
+        self._numbers[4] += is_refused
+
+    def set_idle(self, size: int) -> None:
+        self._numbers[2] = size
+
+    @property
+    def index(self) -> int:
+        return self._numbers[0]
+
+    @property
+    def since(self) -> float:
+        return self._times[1]
+
+    @property
+    def idle(self) -> int:
+        return self._numbers[2]
+
+    @property
+    def done(self) -> int:
+        return self._numbers[3]
+
+    @property
+    def refused(self) -> int:
+        return self._numbers[4]
 
 
-def run_batch(
-    target: Target,
-    make: Callable[[int], Input],
-    indices: range,
-    until: float,
-    folder: Path,
-    progress: Progress,
-) -> None:
-    """Runs the inputs until the time `until` (monotonic, s); writes faults to `folder`/faults, a line each.
+def run_batch(batch: Batch, progress: Progress) -> None:
+    """Runs the inputs; writes the faults to faults in the batch's folder, a line each.
 
     To be called in a forked child, whose output, limits and signal handlers it changes.
     """
-    _redirect_output(folder)
+    _redirect_output(batch.folder)
     watch = limits.Watch()
-    target.prepare()
+    batch.target.prepare()
     gc.collect()
-    limits.limit_memory(target.memory_mb)
-    idle = limits.resident()
-    done = refused = 0
-    with (folder / "faults").open("w") as faults:
-        for index in indices:
-            if time.monotonic() > until:
+    limits.limit_memory()
+    progress.set_idle(limits.resident())
+    with (batch.folder / "faults").open("w") as faults:
+        for index in batch.indices:
+            if time.monotonic() > batch.until:
                 break
-            value = make(index)
-            progress.write(index, done, refused)
-            fault, is_refused = _run_one(target, value, folder / "input", index, idle, watch)
-            done, refused = done + 1, refused + is_refused
+            limits.limit_cpu(MAKE_CPU_S)
+            value = batch.make(index)
+            progress.begin(index)
+            fault, is_refused = _run_one(batch, value, index, progress.idle, watch)
+            progress.end(is_refused)
             if fault:
                 faults.write(json.dumps(asdict(fault)) + "\n")
                 faults.flush()
                 if fault.kind == "memory":  # what the allocator keeps would count for the next input
                     break
-        progress.write(-1, done, refused)
+        progress.begin(-1)
 
 
 def _redirect_output(folder: Path) -> None:
@@ -89,23 +116,24 @@ def _redirect_output(folder: Path) -> None:
 
 
 def _run_one(
-    target: Target, value: Input, folder: Path, index: int, idle: int, watch: limits.Watch
+    batch: Batch, value: Input, index: int, idle: int, watch: limits.Watch
 ) -> tuple[Fault | None, bool]:
     """(what went wrong, whether the boundary refused the input)"""
+    folder = batch.folder / "input"
     folder.mkdir()
     os.ftruncate(1, 0)  # what was said of earlier inputs
     os.lseek(1, 0, os.SEEK_SET)
     limits.reset_peak()
-    limits.limit_cpu(target.cpu_s)
+    limits.limit_cpu(batch.target.cpu_s)
     error: BaseException | None = None
     watch.start(folder)
     try:
-        target.run(value, folder)
+        batch.target.run(value, folder)
     except BaseException as raised:  # KeyboardInterrupt and SystemExit from an input are faults too
         error = raised
     finally:
         watch.stop()
-    fault = _judge(target, error, watch.seen, index, limits.peak() - idle)
+    fault = _judge(batch.target, error, watch.seen, index, limits.peak() - idle)
     with contextlib.suppress(OSError):
         shutil.rmtree(folder)
     is_refused = error is not None and fault is None

@@ -5,27 +5,18 @@ one of them ends it, or its batch is over, and the next child goes on behind it.
 """
 
 import json
-import os
 import shutil
-import signal
-import sys
 import tempfile
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import NoReturn
 
-from fuzz.child import Progress, run_batch
+from fuzz.child import Batch, Progress
 from fuzz.faults import Fault, place_in_dump
+from fuzz.supervise import read, run_child
 from fuzz.target import Input, Target
-
-POLL_S = 0.02
-PREPARE_S = 300.0  # of a child, before its first input
-# Wall time is no measure on a busy machine: this only ends what waits for something that never comes.
-HANG_S, HANG_FACTOR = 60.0, 10.0
 
 
 @dataclass
@@ -73,106 +64,28 @@ def _run(target: Target, make: Callable[[int], Input], indices: range, seconds: 
             make(at)  # what inputs are made of is made here, once for all children
         while at < indices.stop and time.monotonic() < until:
             batch = range(at, min(at + target.batch, indices.stop))
-            at = _run_child(target, make, batch, until, folder, outcome)
+            at = _run_batch(Batch(target, make, batch, until, folder / "batch"), outcome)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     outcome.seconds = time.monotonic() - began
     return outcome
 
 
-def _run_child(
-    target: Target,
-    make: Callable[[int], Input],
-    batch: range,
-    until: float,
-    folder: Path,
-    outcome: Outcome,
-) -> int:
+def _run_batch(batch: Batch, outcome: Outcome) -> int:
     """Runs one child; returns the index to go on with."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
     progress = Progress()
-    child = os.fork()
-    if child == 0:
-        _be_child(target, make, batch, until, folder, progress)
-    status, hung = _wait(child, target, progress)
-    index, _, done, refused = progress.read()
-    outcome.inputs, outcome.refused = outcome.inputs + done, outcome.refused + refused
-    faults = folder / "faults"
-    for line in faults.read_text().splitlines() if faults.exists() else ():
+    kind = run_child(batch, progress)
+    outcome.inputs += progress.done
+    outcome.refused += progress.refused
+    for line in read(batch.folder / "faults").splitlines():
         outcome.add(Fault(**json.loads(line)))
-    if status == 0:
-        return batch.start + done if done else batch.stop
-    if index < 0:
-        raise RuntimeError(f"{target.name}: the child died between inputs:\n{_read(folder / 'output')}")
+    if kind is None:
+        return batch.indices.start + progress.done if progress.done else batch.indices.stop
+    output = read(batch.folder / "output")
+    if progress.index < 0:
+        raise RuntimeError(f"{batch.target.name}: the child ended ({kind}) between inputs:\n{output}")
     outcome.inputs += 1
-    outcome.add(_crash(status, hung, index, folder))
-    return index + 1
-
-
-def _be_child(
-    target: Target,
-    make: Callable[[int], Input],
-    batch: range,
-    until: float,
-    folder: Path,
-    progress: Progress,
-) -> NoReturn:
-    """Never returns: no cleanup of the parent's may run twice."""
-    code = 1
-    try:
-        os.setsid()  # so that what it starts ends with it
-        run_batch(target, make, batch, until, folder, progress)
-        code = 0
-    except BaseException:  # a fault of the harness itself: shown by the parent
-        traceback.print_exc()
-        progress.write(-1, 0, 0)
-    finally:
-        sys.stderr.flush()
-        os._exit(code)
-
-
-def _wait(child: int, target: Target, progress: Progress) -> tuple[int, bool]:
-    """(exit status as waitpid gives it, whether it was ended for waiting)"""
-    hung = False
-    while True:
-        ended, status = os.waitpid(child, os.WNOHANG)
-        if ended:
-            _end_group(child)
-            return status, hung
-        index, since, _, _ = progress.read()
-        limit = PREPARE_S if index < 0 else HANG_S + HANG_FACTOR * target.cpu_s
-        if time.monotonic() - since > limit:
-            if hung:  # and the abort did not end it
-                os.kill(child, signal.SIGKILL)
-            else:
-                os.kill(child, signal.SIGABRT)  # which shows the stack
-            hung = True
-            time.sleep(1)
-        time.sleep(POLL_S)
-
-
-def _end_group(group: int) -> None:
-    """Ends what the child started and left behind."""
-    try:
-        os.killpg(group, signal.SIGKILL)
-    except ProcessLookupError:
-        return
-
-
-def _crash(status: int, hung: bool, index: int, folder: Path) -> Fault:
-    """The fault of the input that ended its child."""
-    number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
-    output = _read(folder / "output")
-    if hung:
-        kind = "hang"
-    elif number == signal.SIGXCPU:
-        kind = "cpu"
-    else:
-        kind = signal.Signals(number).name if number else f"exit {os.WEXITSTATUS(status)}"
     last_words = output.strip().splitlines()[-1:] or [kind]
-    return Fault(kind, place_in_dump(_read(folder / "stack")), index, last_words[0][:200])
-
-
-def _read(path: Path) -> str:
-    return path.read_text(errors="replace") if path.exists() else ""
+    place = place_in_dump(read(batch.folder / "stack"))
+    outcome.add(Fault(kind, place, progress.index, last_words[0][:200]))
+    return progress.index + 1

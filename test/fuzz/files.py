@@ -73,6 +73,15 @@ def broken_png(file: bytes, random: Random) -> bytes:
     return _png(chunks)
 
 
+def long_chunk() -> bytes:
+    """A PNG of hundred bytes whose data claims to have 1.9 GB."""
+    packed = _png(
+        [(b"IHDR", struct.pack(">IIBBBBB", 40, 17, 1, 0, 0, 0, 0)), (b"IDAT", bytes(40)), (b"IEND", b"")]
+    )
+    place = packed.find(b"IDAT") - 4
+    return packed[:place] + struct.pack(">I", 0x71000000) + packed[place + 4 :]
+
+
 def _png_chunks(file: bytes) -> list[Chunk]:
     chunks, at = [], len(_PNG_SIGNATURE)
     while at + 8 <= len(file):

@@ -1,14 +1,21 @@
 """What an input may take and do in the child that runs it: CPU, memory, files, programs, connections."""
 
+import ctypes
 import os
+import re
 import resource
+import signal
 import sys
 from pathlib import Path
 from typing import Any
 
-MEGABYTE = 1 << 20
-# Address space is not memory: stacks and arenas of threads reserve more than they use.
-_UNUSED_ADDRESSES = 512 * MEGABYTE
+from fuzz.target import MEGABYTE
+
+# More than the 4 GB that a length of 32 bits can ask for.
+MOST_MEMORY_MB = 6000
+_PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
+# M_MMAP_THRESHOLD, M_TRIM_THRESHOLD and M_TOP_PAD of <malloc.h>, at glibc's own values
+_ALLOCATOR = ((-3, 128 << 10), (-1, 128 << 10), (-2, 128 << 10))
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _PROGRAMS = frozenset(
     {
@@ -76,9 +83,21 @@ def _is_inside(path: Any, folder: str) -> bool:
     return place == folder or place.startswith(f"{folder}/") or place == "/dev/null"
 
 
-def limit_memory(megabytes: int) -> None:
-    """Refuse this process more memory than so much beyond what it has."""
-    addresses = _status("VmSize") + megabytes * MEGABYTE + _UNUSED_ADDRESSES
+def give_memory_back() -> None:
+    """Make free memory leave this process, against scripts/env.sh: else it counts for the next input."""
+    libc = ctypes.CDLL(None)
+    for parameter, value in _ALLOCATOR:
+        libc.mallopt(parameter, value)
+
+
+def end_with_parent() -> None:
+    """Let the kernel end this process when the one that forked it ends."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def limit_memory() -> None:
+    """A last bound on what this process takes; so far away that no library meets it and hides that."""
+    addresses = status("VmSize") + MOST_MEMORY_MB * MEGABYTE
     resource.setrlimit(resource.RLIMIT_AS, (addresses, addresses))
 
 
@@ -89,9 +108,9 @@ def limit_cpu(seconds: int) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + seconds + 1, hard))
 
 
-def resident() -> int:
-    """Bytes in memory now."""
-    return _status("VmRSS")
+def resident(process: int | str = "self") -> int:
+    """Bytes in memory now; 0 for a process that is gone."""
+    return status("VmRSS", process)
 
 
 def reset_peak() -> None:
@@ -102,12 +121,14 @@ def reset_peak() -> None:
 
 def peak() -> int:
     """The most bytes in memory since `reset_peak`."""
-    return _status("VmHWM")
+    return status("VmHWM")
 
 
-def _status(key: str) -> int:
-    with open("/proc/self/status") as file:
-        for line in file:
-            if line.startswith(f"{key}:"):
-                return int(line.split()[1]) << 10
-    raise OSError(f"/proc/self/status has no {key}")
+def status(key: str, process: int | str = "self") -> int:
+    """A size of /proc/PROCESS/status, in bytes; 0 for a process that is gone."""
+    try:
+        text = Path(f"/proc/{process}/status").read_text()
+    except OSError:
+        return 0
+    found = re.search(rf"^{key}:\s*(\d+) kB", text, re.MULTILINE)
+    return int(found[1]) << 10 if found else 0

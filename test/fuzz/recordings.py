@@ -4,6 +4,8 @@ import sqlite3
 import struct
 import tempfile
 import zlib
+from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from random import Random
@@ -18,7 +20,12 @@ from fuzz import files, mutate
 _STORE = get_typestore(Stores.ROS2_JAZZY)
 _MCAP_MAGIC = b"\x89MCAP0\r\n"
 _CHUNK = 0x06
-# of a table that ends, of one that never does, and what a table may hold in the wrong columns
+# a column that is computed when it is read, and a view in the place of a table
+LARGE_MESSAGES = """DROP TABLE messages;
+    CREATE TABLE messages(id INTEGER PRIMARY KEY, topic_id, timestamp, data AS (zeroblob(999000000)));
+    INSERT INTO messages(topic_id, timestamp) SELECT id, 5 FROM topics"""
+_ENDLESS_TOPICS = """ALTER TABLE topics RENAME TO old; CREATE VIEW topics AS WITH RECURSIVE r(id) AS
+    (SELECT 1 UNION ALL SELECT id + 1 FROM r) SELECT old.* FROM r, old"""
 _SQL = (
     "UPDATE messages SET data = NULL",
     "UPDATE messages SET data = 5",
@@ -39,10 +46,8 @@ _SQL = (
     "DELETE FROM messages",
     "DROP TABLE topics",
     "INSERT INTO topics SELECT id + 10, name, 'std_msgs/msg/String', 'cdr', '', '' FROM topics",
-    """ALTER TABLE messages RENAME TO old; CREATE VIEW messages AS WITH RECURSIVE r(id) AS
-       (SELECT 1 UNION ALL SELECT id + 1 FROM r) SELECT r.id AS id, topic_id, timestamp, data FROM r, old""",
-    """ALTER TABLE topics RENAME TO old; CREATE VIEW topics AS WITH RECURSIVE r(id) AS
-       (SELECT 1 UNION ALL SELECT id + 1 FROM r) SELECT old.* FROM r, old""",
+    LARGE_MESSAGES,
+    _ENDLESS_TOPICS,
 )
 
 
@@ -111,17 +116,19 @@ def broken(random: Random) -> dict[str, Any]:
 
 
 def _broken_sqlite(data: bytes, random: Random) -> bytes:
+    return with_sql(data, random.sample(_SQL, random.choice((1, 1, 2))))
+
+
+def with_sql(data: bytes, statements: Sequence[str]) -> bytes:
+    """The database after the statements, but for those that do not fit to what the others did."""
     with tempfile.NamedTemporaryFile(suffix=".db3") as file:
         Path(file.name).write_bytes(data)
-        with sqlite3.connect(file.name) as database:
-            for statement in random.sample(_SQL, random.choice((1, 1, 2))):
-                try:
-                    database.executescript(statement)
-                except sqlite3.Error:  # the statement before it dropped the table
-                    continue
+        database = sqlite3.connect(file.name)
+        for statement in statements:
+            with suppress(sqlite3.Error):
+                database.executescript(statement)
         database.close()
-        changed = Path(file.name).read_bytes()
-    return changed
+        return Path(file.name).read_bytes()
 
 
 def _broken_mcap(data: bytes, random: Random) -> bytes:
@@ -165,13 +172,25 @@ def _mcap(records: list[tuple[int, bytes]]) -> bytes:
 
 
 def _large_chunk(content: bytes, random: Random) -> bytes:
-    """mcap.dev/spec: start, end, uncompressed size, CRC, compression, records."""
+    """A chunk that unpacks to much, or claims to (mcap.dev/spec)."""
     size = random.choice((1 << 20, 1500 << 20))
     kind = random.choice((b"zstd", b"zstd", b"lz4", b"", b"gzip", b"x" * 1000))
     packed = zstd_zeros(size) if kind == b"zstd" else zlib.compress(bytes(1000))
-    claimed = random.choice((size, 0, (1 << 63) - 1))
-    fields = content[:16] + struct.pack("<QI", claimed, 0) + struct.pack("<I", len(kind)) + kind
+    return _chunk(content, random.choice((size, 0, (1 << 63) - 1)), kind, packed)
+
+
+def _chunk(content: bytes, size: int, kind: bytes, packed: bytes) -> bytes:
+    """Start, end, uncompressed size, CRC, compression, records."""
+    fields = content[:16] + struct.pack("<QI", size, 0) + struct.pack("<I", len(kind)) + kind
     return fields + struct.pack("<Q", len(packed)) + packed
+
+
+def with_large_chunk(size: int) -> bytes:
+    """The mcap sample, its first chunk replaced by one of `size` bytes 0."""
+    records = _mcap_records(samples()[".mcap"][0])
+    at = next(i for i, (code, _) in enumerate(records) if code == _CHUNK)
+    records[at] = _CHUNK, _chunk(records[at][1], size, b"zstd", zstd_zeros(size))
+    return _mcap(records)
 
 
 def zstd_zeros(size: int) -> bytes:

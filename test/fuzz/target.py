@@ -4,8 +4,8 @@ import importlib
 import json
 import pkgutil
 from base64 import b64decode, b64encode
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -31,6 +31,7 @@ class Target:
     allowed: the exceptions that the boundary documents; any other one is a fault.
     cpu_s, memory_mb: what one input may take, memory beyond the idle process.
     batch: inputs of one child. prepare: called in each child before its first input.
+    known: inputs that once broke the boundary, by name, where code is shorter than a file of the corpus.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Target:
     memory_mb: int = 1000
     batch: int = 200
     prepare: Callable[[], None] = _nothing
+    known: Mapping[str, Callable[[], Input]] = field(default_factory=dict)
 
 
 def target_names() -> list[str]:
@@ -56,10 +58,13 @@ def load_target(name: str) -> Target:
     return target
 
 
-def read_corpus(name: str) -> dict[str, Input]:
-    """The kept inputs of a target: file name → input."""
-    files = sorted((CORPUS / name).glob("*.json"))
-    return {file.stem: input_from_json(file.read_text()) for file in files}
+def kept_inputs(target: Target) -> list[Input]:
+    """What once broke the boundary: the files of the corpus, and what is made by code."""
+    files = sorted((CORPUS / target.name).glob("*.json"))
+    return [
+        *(input_from_json(file.read_text()) for file in files),
+        *(make() for make in target.known.values()),
+    ]
 
 
 def input_to_json(value: Input) -> str:

@@ -26,9 +26,9 @@ def yaml_text(tree: Any, random: Random) -> str:
         case 1 | 2 | 3:
             return str(yaml.dump(mutate.mutate_tree(tree, random)))
         case 4:
-            return with_aliases(random)
+            return with_aliases(random.choice((3, 9, 30)), random.choice((2, 9)))
         case 5:
-            return with_merges(random)
+            return with_merges(random.choice((3, 12, 30, 60)))
         case 6:
             text = str(yaml.safe_dump(tree)).encode()
             return mutate.mutate_bytes(text, random).decode("utf-8", "replace")
@@ -39,20 +39,16 @@ def yaml_text(tree: Any, random: Random) -> str:
     return "\n".join(lines)
 
 
-def with_aliases(random: Random) -> str:
+def with_aliases(levels: int, fan: int) -> str:
     """Lists of the lists before: fan ** levels values."""
-    levels, fan = random.choice((3, 9, 30)), random.choice((2, 9))
-    lines = ["a0: &a0 [x]"]
-    lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * fan)}]" for i in range(1, levels)]
-    return "\n".join([*lines, random.choice(("", f"things: *a{levels - 1}", "_BASE_: *a0"))])
+    lines = [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * fan)}]" for i in range(1, levels)]
+    return "\n".join(["a0: &a0 [x]", *lines, f"things: *a{levels - 1}"])
 
 
-def with_merges(random: Random) -> str:
+def with_merges(levels: int) -> str:
     """Mappings merged with those before, twice each: 2 ** levels visits of a reader."""
-    levels = random.choice((3, 12, 30, 60))
-    lines = ["a0: &a0 {k: v}"]
-    lines += [f"a{i}: &a{i} {{<<: [*a{i - 1}, *a{i - 1}]}}" for i in range(1, levels)]
-    return "\n".join([*lines, random.choice(("", f"things: *a{levels - 1}"))])
+    lines = [f"a{i}: &a{i} {{<<: [*a{i - 1}, *a{i - 1}]}}" for i in range(1, levels)]
+    return "\n".join(["a0: &a0 {k: v}", *lines, f"things: *a{levels - 1}"])
 
 
 def json_text(tree: Any, random: Random) -> str:

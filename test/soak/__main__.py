@@ -3,7 +3,6 @@
 import argparse
 import json
 import platform
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -17,11 +16,10 @@ from thin_torchvision import write_thin_checkpoint
 
 from seg_node import __version__
 from soak.hostile_camera import KINDS
-from soak.process import kill_group
+from soak.process import kill_group, start_module
 from soak.report import failures, markdown
 from soak.stream import run_clients
 
-ROOT = Path(__file__).resolve().parents[2]
 FUZZ_INPUTS = 100_000  # of one target, at most
 REQUESTS = {"transitions": 5000, "segment": 10_000, "services": 5000, "raw": 2000}
 FULL_RATE_HZ = 30
@@ -77,8 +75,7 @@ def _fuzz(folder: Path, hours: float, seed: int) -> list[dict[str, Any]]:
     seconds = hours * 3600 / 3 / len(target_names())
     file = folder / "fuzz.json"
     limits = ("--inputs", str(FUZZ_INPUTS), "--seconds", str(seconds))
-    command = [str(ROOT / "scripts/fuzz"), "--seed", str(seed), *limits, "--json", str(file)]
-    process = subprocess.Popen(command, start_new_session=True)
+    process = start_module("fuzz", "--seed", str(seed), *limits, "--json", str(file))
     try:
         process.wait()
     finally:

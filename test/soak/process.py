@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from fuzz.limits import status
+from fuzz.target import MEGABYTE
 from node_harness import wait_until
 
-MEGABYTE = 1 << 20
 START_S = 120.0
 # A hostile request may claim any size: the node must not take the machine's memory, whatever it does.
 MEMORY_MB = 3000
@@ -56,7 +57,7 @@ class NodeProcess:
 
     def _limit_memory(self) -> None:
         pid = self.process.pid
-        limit = status(pid, "VmSize") + (MEMORY_MB + _UNUSED_ADDRESSES_MB) * MEGABYTE
+        limit = status("VmSize", pid) + (MEMORY_MB + _UNUSED_ADDRESSES_MB) * MEGABYTE
         resource.prlimit(pid, resource.RLIMIT_AS, (limit, limit))
 
     @property
@@ -117,16 +118,6 @@ def kill_group(process: "subprocess.Popen[Any]") -> None:
         os.killpg(process.pid, signal.SIGKILL)
     except ProcessLookupError:
         return
-
-
-def status(pid: int, key: str) -> int:
-    """A size of /proc/PID/status, in bytes; 0 for a process that is gone."""
-    try:
-        text = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return 0
-    found = re.search(rf"^{key}:\s*(\d+) kB", text, re.MULTILINE)
-    return int(found[1]) << 10 if found else 0
 
 
 def shared_memory(pid: int) -> int:

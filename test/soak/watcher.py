@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
+from fuzz.limits import status
+from fuzz.target import MEGABYTE
 from node_harness import Probe
 
-from soak.process import MEGABYTE, NodeProcess, connections, shared_memory, status
+from soak.process import NodeProcess, connections, shared_memory
 
 PERIOD_S = 1.0
 # of a run: what is first met (sizes, kinds of messages) still needs memory for the first time
@@ -64,7 +66,7 @@ class Watcher:
             time.monotonic(),
             *(int(values.get(name, "0")) for name in ("received", "processed", "dropped")),
             level=level,
-            rss=status(pid, "VmRSS"),
+            rss=status("VmRSS", pid),
             malloc=self._node.memory().get("malloc", 0),
             shared_memory=shared_memory(pid),
         )

@@ -35,4 +35,24 @@ def run(fields: Input, folder: Path) -> None:
         pass
 
 
-TARGET = Target("bag", make, run, (ValueError, FileNotFoundError))
+def _database(statement: str) -> Input:
+    data = recordings.with_sql(recordings.samples()[".db3"][0], [statement])
+    return {"name": "bag.db3", "data": data, "metadata": None}
+
+
+TARGET = Target(
+    "bag",
+    make,
+    run,
+    (ValueError, FileNotFoundError),
+    known={
+        "messages of a gigabyte that are not in the file": lambda: _database(recordings.LARGE_MESSAGES),
+        "no data": lambda: _database("UPDATE messages SET data = 5"),
+        "a topic without a name": lambda: _database("UPDATE topics SET name = NULL"),
+        "a chunk that unpacks to 2 GB": lambda: {
+            "name": "bag.mcap",
+            "data": recordings.with_large_chunk(2 << 30),
+            "metadata": None,
+        },
+    },
+)

@@ -25,4 +25,21 @@ def run(fields: Input, folder: Path) -> None:
     assert all(isinstance(tensor, Tensor) for tensor in checkpoint.tensors.values())
 
 
-TARGET = Target("checkpoint", make, run, (ValueError, FileNotFoundError))
+def _nested(as_key: bool, suffix: str) -> Input:
+    return {"suffix": suffix, "data": archives.nested_tuples(200, as_key)}
+
+
+TARGET = Target(
+    "checkpoint",
+    make,
+    run,
+    (ValueError, FileNotFoundError),
+    known={
+        "a key that takes for ever to hash": lambda: _nested(True, ".pkl"),
+        "a value that takes for ever to walk": lambda: _nested(False, ".pkl"),
+        "an archive with two directories": lambda: {
+            "suffix": ".pth",
+            "data": archives.two_directories(1500 << 20),
+        },
+    },
+)

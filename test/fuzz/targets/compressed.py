@@ -34,4 +34,15 @@ def run(fields: Input, folder: Path) -> None:
     assert frame.pixels.size > 0
 
 
-TARGET = Target("compressed", make, run, (ImageError,), cpu_s=2, batch=1000)
+TARGET = Target(
+    "compressed",
+    make,
+    run,
+    (ImageError,),
+    cpu_s=2,
+    batch=1000,
+    known={
+        "a thousand scans": lambda: {"format": "jpeg", "data": files.many_scans(1000, 8000)},
+        "a chunk longer than the file": lambda: {"format": "png", "data": files.long_chunk()},
+    },
+)

@@ -65,13 +65,15 @@ def _python(random: Random) -> str:
 
 
 def _bases(random: Random) -> dict[str, bytes]:
-    """A chain or lattice of bases, each named once or twice by the one before; or a circle."""
     count, times = random.choice((2, 12, 40, 200)), random.choice((1, 2, 2))
-    ends = random.choice(
-        ("A: 1", "_BASE_: f0.yaml", "_BASE_: ../../etc/passwd", "_BASE_: 3", "_BASE_: missing.yaml")
-    )
+    ends = ("A: 1", "_BASE_: f0.yaml", "_BASE_: ../../etc/passwd", "_BASE_: 3", "_BASE_: missing.yaml")
+    return _chain(count, times, random.choice(ends))
+
+
+def _chain(count: int, times: int, end: str) -> dict[str, bytes]:
+    """Files each of which names the next one as its base so many times."""
     files = {f"f{i}.yaml": f"_BASE_: {[f'f{i + 1}.yaml'] * times}\nA: {i}".encode() for i in range(count)}
-    return {**files, f"f{count}.yaml": ends.encode()}
+    return {**files, f"f{count}.yaml": end.encode()}
 
 
 def run(fields: Input, folder: Path) -> None:
@@ -81,4 +83,14 @@ def run(fields: Input, folder: Path) -> None:
     assert isinstance(content, dict)
 
 
-TARGET = Target("config", make, run, (ValueError, FileNotFoundError))
+TARGET = Target(
+    "config",
+    make,
+    run,
+    (ValueError, FileNotFoundError),
+    known={
+        "every base twice": lambda: {"files": _chain(40, 2, "A: 1")},
+        "merges": lambda: {"files": {"config.yaml": trees.with_merges(60).encode()}},
+        "aliases": lambda: {"files": {"config.yaml": trees.with_aliases(30, 9).encode()}},
+    },
+)

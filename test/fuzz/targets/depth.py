@@ -55,4 +55,17 @@ def run(fields: Input, folder: Path) -> None:
     assert np.all(valid >= 0) and np.all(np.isfinite(valid))
 
 
-TARGET = Target("depth", make, run, (ImageError,), cpu_s=2, batch=1000)
+def _long_chunk() -> Input:
+    header = struct.pack("<iff", 0, 100.0, 1.0)
+    return {"format": "16UC1; compressedDepth png", "data": header + files.long_chunk()}
+
+
+TARGET = Target(
+    "depth",
+    make,
+    run,
+    (ImageError,),
+    cpu_s=2,
+    batch=1000,
+    known={"a chunk longer than the file": _long_chunk},
+)

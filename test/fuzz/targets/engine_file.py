@@ -4,7 +4,8 @@ import io
 import json
 import tempfile
 import zipfile
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -51,13 +52,20 @@ def make(random: Random) -> Input:
     if random.random() < 0.15:
         return {"suffix": ".pt2", "data": _package(json.dumps(info).encode(), random)}
     graph = random.choice((_zeros, _zeros, _huge, _endless, _odd, _external, _nested))(random)
-    model = helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", _OPSET), helper.make_opsetid("x", 1)]
-    )
+    data = _serialized(graph, info)
+    return {"suffix": ".onnx", "data": mutate.mutate_bytes(data, random) if random.random() < 0.3 else data}
+
+
+def _serialized(graph: Any, info: Any) -> bytes:
+    opsets = [helper.make_opsetid("", _OPSET), helper.make_opsetid("x", 1)]
+    model = helper.make_model(graph, opset_imports=opsets)
     model.ir_version = 9
     helper.set_model_props(model, {METADATA_KEY: json.dumps(info)})
-    data = model.SerializeToString()
-    return {"suffix": ".onnx", "data": mutate.mutate_bytes(data, random) if random.random() < 0.3 else data}
+    return bytes(model.SerializeToString())
+
+
+def _known(make_graph: Callable[[Random], Any], seed: int) -> Input:
+    return {"suffix": ".onnx", "data": _serialized(make_graph(Random(seed)), _plain()[2])}
 
 
 def _package(info: bytes, random: Random) -> bytes:
@@ -197,4 +205,15 @@ def run(fields: Input, folder: Path) -> None:
     assert [tuple(map_.shape) for map_ in found] == list(shapes), "maps of another shape than the network's"
 
 
-TARGET = Target("engine_file", make, run, (ValueError, FileNotFoundError), batch=50)
+TARGET = Target(
+    "engine_file",
+    make,
+    run,
+    (ValueError, FileNotFoundError),
+    batch=50,
+    known={
+        **{f"large {seed}": partial(_known, _huge, seed) for seed in range(3)},
+        **{f"endless {seed}": partial(_known, _endless, seed) for seed in range(2)},
+        **{f"weights elsewhere {seed}": partial(_known, _external, seed) for seed in range(3)},
+    },
+)

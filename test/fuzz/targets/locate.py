@@ -21,24 +21,35 @@ _INT32 = 1 << 31
 
 def make(random: Random) -> Input:
     """A right calibration and depth image with some wrong numbers."""
-    k = [30.0, 0.0, 16.0, 0.0, 30.0, 12.0, 0.0, 0.0, 1.0]
-    p = [30.0, 0.0, 16.0, 0.0, 0.0, 30.0, 12.0, 0.0, 0.0, 0.0, 1.0, 0.0]
-    fields: Input = {
+    fields = _valid(_depths(random))
+    fields |= {"min_points": random.choice((4, 20)), "erosion": random.choice((0, 2, 50))}
+    if random.random() < 0.5:
+        fields["p"] = [0.0] * 12
+    for name in random.sample(sorted(fields), random.choice((0, 1, 1, 2))):
+        fields[name] = _odd(name, fields[name], random)
+    return fields
+
+
+def _valid(depths: list[float]) -> Input:
+    return {
         "height": _HEIGHT,
         "width": _WIDTH,
-        "k": k,
-        "p": random.choice((p, [0.0] * 12)),
+        "k": [30.0, 0.0, 16.0, 0.0, 30.0, 12.0, 0.0, 0.0, 1.0],
+        "p": [30.0, 0.0, 16.0, 0.0, 0.0, 30.0, 12.0, 0.0, 0.0, 0.0, 1.0, 0.0],
         "binning": [0, 0],
         "roi": [0, 0, 0, 0],
-        "depth": struct.pack(f"<{_HEIGHT * _WIDTH}f", *_depths(random)),
+        "depth": struct.pack(f"<{_HEIGHT * _WIDTH}f", *depths),
         "encoding": "32FC1",
         "depth_size": [_HEIGHT, _WIDTH],
         "step": _WIDTH * 4,
-        "min_points": random.choice((4, 20)),
-        "erosion": random.choice((0, 2, 50)),
+        "min_points": 20,
+        "erosion": 2,
     }
-    for name in random.sample(sorted(fields), random.choice((0, 1, 1, 2))):
-        fields[name] = _odd(name, fields[name], random)
+
+
+def _with_p(at: int, number: float) -> Input:
+    fields = _valid([1.0 + i / 1000 for i in range(_HEIGHT * _WIDTH)])
+    fields["p"][at] = number
     return fields
 
 
@@ -107,4 +118,17 @@ def _instances() -> Instances:
     )
 
 
-TARGET = Target("locate", make, run, (NotLocated,), cpu_s=2, batch=2000)
+TARGET = Target(
+    "locate",
+    make,
+    run,
+    (NotLocated,),
+    cpu_s=2,
+    batch=2000,
+    known={
+        "no focal length": lambda: _with_p(5, 0.0),
+        "a focal length that is no number": lambda: _with_p(0, float("nan")),
+        "an axis that is no number": lambda: _with_p(2, float("nan")),
+        "depth near the greatest number": lambda: _valid([3.4e38] * (_HEIGHT * _WIDTH)),
+    },
+)

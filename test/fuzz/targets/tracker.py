@@ -60,4 +60,10 @@ def _instances(objects: list[list[int]]) -> Instances:
     )
 
 
-TARGET = Target("tracker", make, run, (), cpu_s=10)
+def _frozen() -> Input:
+    """One object that is somewhere else in each of a thousand images, all with the stamp 0."""
+    frames = [{"stamp_ns": 0, "objects": [[10 * i, 0, 8, 8, 1]]} for i in range(1000)]
+    return {"frames": frames, "min_iou": 0.1, "class_penalty": 0.1, "max_age_s": 2.0}
+
+
+TARGET = Target("tracker", make, run, (), cpu_s=10, known={"stamps that stand still": _frozen})
