@@ -17,6 +17,8 @@ setup(
     packages=find_packages(include=["seg_node", "seg_node.*"]),
     package_data={"seg_node": ["weights/*"]},
     install_requires=[
+        "backports.zstd; python_version < '3.14'",
+        "lz4",
         "numpy>=1.26",
         "opencv-python>=4.6",
         "pillow",

@@ -110,13 +110,14 @@ def draw(scene: Scene, objects: Sequence[Object3D]) -> NDArray[np.uint8]:
 
 def _messages(bag: Path) -> Iterator[tuple[Any, ...]]:
     """(colour, depth, calibration) of each frame: in this bag all have the same stamps."""
-    with open_bag(bag) as reader:
-        streams = []
-        for topic in TOPICS:
-            chosen = [connection for connection in reader.connections if connection.topic == topic]
-            streams.append(reader.messages(chosen))
-        for rows in zip(*streams, strict=True):
-            yield tuple(reader.deserialize(raw, connection.msgtype) for connection, _, raw in rows)
+    with open_bag(bag) as opened:
+        streams = [opened.messages([topic], _refuse) for topic in TOPICS]
+        for messages in zip(*streams, strict=True):
+            yield tuple(map(opened.deserialize, messages))
+
+
+def _refuse(error: Exception) -> None:
+    raise error
 
 
 def _thing(pose: dict[str, Any]) -> Thing:

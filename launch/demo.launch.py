@@ -1,12 +1,20 @@
 """A camera stream without a camera: `ros2 launch seg_node demo.launch.py`, with RViz by rviz:=true."""
 
-from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
-from launch.conditions import IfCondition
+from pathlib import Path
+
+from ament_index_python.packages import (
+    PackageNotFoundError,
+    get_package_prefix,
+    get_package_share_directory,
+)
+from launch import Action, LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
+
+from seg_node.ros.launch_arguments import image_environment, switch
 
 SHARE = FindPackageShare("seg_node")
 
@@ -22,41 +30,65 @@ def generate_launch_description() -> LaunchDescription:
         DeclareLaunchArgument(
             "depth", default_value="/camera/depth/image_raw", description="Topic of the depth images."
         ),
+        DeclareLaunchArgument("depth_enabled", default_value="true", description="Locate objects in metres."),
         DeclareLaunchArgument(
-            "rviz", default_value="false", description="Open RViz with rviz/seg_node.rviz."
+            "depth_transport",
+            default_value="compressedDepth",
+            description="raw or compressedDepth, as the source has it; the demo's own is compressed.",
+        ),
+        DeclareLaunchArgument(
+            "rviz", default_value="false", description="Open RViz (rviz2) with rviz/seg_node.rviz."
         ),
     ]
-    # Before the camera: it sets the Fast DDS profile, which the camera's process needs most.
     node = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(PathJoinSubstitution([SHARE, "launch", "seg_node.launch.py"])),
         launch_arguments={
-            "image": LaunchConfiguration("image"),
-            "depth": LaunchConfiguration("depth"),
-            "params_file": PathJoinSubstitution([SHARE, "config", "demo.yaml"]),
+            name: LaunchConfiguration(name) for name in ("image", "depth", "depth_enabled", "depth_transport")
         }.items(),
     )
-    camera = Node(
-        package="seg_node",
-        executable="seg_node",
-        name="camera",
-        arguments=[
-            "play",
-            LaunchConfiguration("source"),
-            "--loop",
-            "--topic",
-            LaunchConfiguration("image"),
-            "--depth-topic",
-            LaunchConfiguration("depth"),
-            # The first start of a model on a weak computer takes longer than the usual minute.
-            "--wait",
-            "600",
-        ],
-        output="screen",
-    )
-    rviz = Node(
-        package="rviz2",
-        executable="rviz2",
-        arguments=["-d", PathJoinSubstitution([SHARE, "rviz", "seg_node.rviz"])],
-        condition=IfCondition(LaunchConfiguration("rviz")),
-    )
-    return LaunchDescription([*arguments, node, camera, rviz])
+    # RViz is first: when it is wanted and not installed, nothing is started.
+    actions = [OpaqueFunction(function=rviz), node, OpaqueFunction(function=camera)]
+    return LaunchDescription([*arguments, *actions])
+
+
+def rviz(context: LaunchContext) -> list[Action]:
+    """RViz when it is wanted. Raises RuntimeError when it is not installed."""
+    if not switch("rviz", context.launch_configurations["rviz"]):
+        return []
+    try:
+        get_package_prefix("rviz2")
+    except PackageNotFoundError:
+        raise RuntimeError(
+            "rviz:=true, but rviz2 is not installed: apt install ros-$ROS_DISTRO-rviz2, or watch with "
+            "`seg_node view` (docs/viewer.md)"
+        ) from None
+    view = PathJoinSubstitution([SHARE, "rviz", "seg_node.rviz"])
+    return [Node(package="rviz2", executable="rviz2", arguments=["-d", view])]
+
+
+def camera(context: LaunchContext) -> list[Action]:
+    """Plays the source; it sends the images, so that the Fast DDS profile matters most to its process."""
+    values = context.launch_configurations
+    profile = str(Path(get_package_share_directory("seg_node")) / "config/fastdds_images.xml")
+    environment, _ = image_environment(values["fastdds_profile"], profile, context.environment)
+    return [
+        Node(
+            package="seg_node",
+            executable="seg_node",
+            name="camera",
+            arguments=[
+                "play",
+                values["source"],
+                "--loop",
+                "--topic",
+                values["image"],
+                "--depth-topic",
+                values["depth"],
+                # The first start of a model on a weak computer takes longer than the usual minute.
+                "--wait",
+                "600",
+            ],
+            additional_env=environment,
+            output="screen",
+        )
+    ]

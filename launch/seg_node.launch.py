@@ -1,81 +1,83 @@
-"""Start seg_node on one camera: `ros2 launch seg_node seg_node.launch.py image:=/camera/image_raw`."""
+"""`ros2 launch seg_node seg_node.launch.py image:=/camera/image_raw`; docs/integration.md shows more."""
 
-from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable
-from launch.conditions import IfCondition
-from launch.substitutions import (
-    EnvironmentVariable,
-    LaunchConfiguration,
-    NotEqualsSubstitution,
-    PathJoinSubstitution,
-)
-from launch_ros.actions import Node
+from pathlib import Path
+
+from ament_index_python.packages import get_package_share_directory
+from launch import Action, LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.logging import get_logger
+from launch.substitutions import PathJoinSubstitution
+from launch_ros.actions import LifecycleNode
+from launch_ros.parameter_descriptions import ParameterFile
 from launch_ros.substitutions import FindPackageShare
 
-# Private outputs of the node; each is a launch argument of the same name.
-OUTPUTS = ["instances", "panoptic", "instance_map", "class_map", "debug_image", "timing"]
-OUTPUTS += ["objects", "cloud", "markers", "detections", "detections_3d", "label_info"]
-CONFIG = PathJoinSubstitution([FindPackageShare("seg_node"), "config"])
+from seg_node.ros.launch_arguments import (
+    ARGUMENTS,
+    image_environment,
+    parameters,
+    remappings,
+    switch,
+    without_effect,
+)
+
+SHARE = FindPackageShare("seg_node")
 
 
 def generate_launch_description() -> LaunchDescription:
     arguments = [
-        DeclareLaunchArgument("image", default_value="image", description="Topic of the camera's images."),
         DeclareLaunchArgument(
-            "depth", default_value="depth", description="Topic of depth aligned to them, for depth.enabled."
-        ),
-        DeclareLaunchArgument(
-            "camera_info",
-            default_value="camera_info",
-            description="Topic of their CameraInfo; left as it is: the one beside the images.",
-        ),
-        *[
-            DeclareLaunchArgument(name, default_value=f"~/{name}", description=f"Topic of the output {name}.")
-            for name in OUTPUTS
-        ],
-        DeclareLaunchArgument("name", default_value="seg_node", description="Name of the node."),
-        DeclareLaunchArgument("namespace", default_value="", description="Namespace of the node."),
-        DeclareLaunchArgument(
-            "params_file",
-            default_value=PathJoinSubstitution([CONFIG, "seg_node.yaml"]),
-            description="YAML file with the node's parameters.",
-        ),
-        DeclareLaunchArgument("use_sim_time", default_value="false", description="Take time from /clock."),
-        DeclareLaunchArgument("log_level", default_value="info", description="debug, info, warn or error."),
-        DeclareLaunchArgument(
-            "fastdds_profile",
-            default_value=EnvironmentVariable(
-                "FASTRTPS_DEFAULT_PROFILES_FILE",
-                default_value=PathJoinSubstitution([CONFIG, "fastdds_images.xml"]),
+            argument.name,
+            default_value=(
+                PathJoinSubstitution([SHARE, *argument.default.split("/")])
+                if argument.name == "params_file"
+                else argument.default
             ),
-            description="Fast DDS profile with shared memory for images; `none` changes nothing.",
+            description=argument.description,
+        )
+        for argument in ARGUMENTS
+    ]
+    return LaunchDescription([*arguments, OpaqueFunction(function=start)])
+
+
+def start(context: LaunchContext) -> list[Action]:
+    """The node, for the arguments' values. Raises ValueError for those that cannot be."""
+    values = context.launch_configurations
+    share = Path(get_package_share_directory("seg_node"))
+    environment, warnings = image_environment(
+        values["fastdds_profile"], str(share / "config/fastdds_images.xml"), context.environment
+    )
+    for warning in (*warnings, *without_effect(values)):
+        get_logger(values["name"]).warning(warning)
+    chosen = parameters(values)
+    enclave = ["--enclave", values["enclave"]] if values["enclave"] else []
+    defaults, given = parameter_files(values["params_file"], str(share / "config/seg_node.yaml"))
+    return [
+        LifecycleNode(
+            package="seg_node",
+            executable="node",
+            name=values["name"],
+            namespace=values["namespace"],
+            exec_name=values["name"],
+            parameters=[*given, *([chosen] if chosen else [])],
+            remappings=remappings(values),
+            ros_arguments=["--log-level", values["log_level"], *enclave, *defaults],
+            additional_env=environment,
+            respawn=switch("use_respawn", values["use_respawn"]),
+            respawn_delay=2.0,
+            output="screen",
         ),
     ]
-    profile = LaunchConfiguration("fastdds_profile")
-    uses_profile = IfCondition(NotEqualsSubstitution(profile, "none"))
-    node = Node(
-        package="seg_node",
-        executable="node",
-        name=LaunchConfiguration("name"),
-        namespace=LaunchConfiguration("namespace"),
-        parameters=[
-            LaunchConfiguration("params_file"),
-            {"use_sim_time": LaunchConfiguration("use_sim_time")},
-        ],
-        remappings=[
-            *[(name, LaunchConfiguration(name)) for name in ("image", "depth", "camera_info")],
-            *[(f"~/{name}", LaunchConfiguration(name)) for name in OUTPUTS],
-            ("~/debug_image/compressed", [LaunchConfiguration("debug_image"), "/compressed"]),
-        ],
-        ros_arguments=["--log-level", LaunchConfiguration("log_level")],
-        output="screen",
-    )
-    return LaunchDescription(
-        [
-            *arguments,
-            # Fast DDS 2 (Jazzy) reads the first name, Fast DDS 3 (Kilted and later) the second.
-            SetEnvironmentVariable("FASTRTPS_DEFAULT_PROFILES_FILE", profile, condition=uses_profile),
-            SetEnvironmentVariable("FASTDDS_DEFAULT_PROFILES_FILE", profile, condition=uses_profile),
-            node,
-        ]
-    )
+
+
+def parameter_files(path: str, defaults: str) -> tuple[list[str], list[ParameterFile]]:
+    """ROS arguments and parameters: the defaults stand before what SetParameter of an including file sets.
+
+    Raises ValueError when there is no such file: launch itself would only warn, and start with defaults.
+    """
+    if path == defaults:
+        return ["--params-file", defaults], []
+    try:
+        has_substitutions = "$(" in Path(path).read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"params_file is '{path}', which cannot be read ({error})") from None
+    return [], [ParameterFile(path, allow_substs=has_substitutions)]

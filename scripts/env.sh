@@ -22,10 +22,11 @@ export _ROS_WHEELS_BOOTSTRAP_COMPLETE=1 # LD_LIBRARY_PATH is set: Python need no
 # Some libraries in the wheels use libpython without naming it; C++ programs do not need them, so they are not linked.
 export LDFLAGS="-Wl,--as-needed"
 
-# Whole images in shared memory. Fast DDS 2 knows only the first name, Fast DDS 3 warns when it is set.
+# Whole images in shared memory, unless the transports are chosen. Fast DDS 2 knows only the first name, Fast DDS 3
+# warns when it is set.
 case $distro in jazzy) profiles=FASTRTPS_DEFAULT_PROFILES_FILE ;; *) profiles=FASTDDS_DEFAULT_PROFILES_FILE ;; esac
-export "$profiles=${!profiles:-$root/config/fastdds_images.xml}"
-# glibc would give each image's buffer back and fetch it again, page by page (docs/troubleshooting.md).
-export MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=1073741824 MALLOC_TOP_PAD_=67108864
+[ -n "${FASTDDS_BUILTIN_TRANSPORTS:-}" ] || export "$profiles=${!profiles:-$root/config/fastdds_images.xml}"
+# glibc would give each image's buffer back and fetch it again, page by page (seg_node/ros/memory.py).
+export MALLOC_MMAP_THRESHOLD_=67108864 MALLOC_TRIM_THRESHOLD_=268435456 MALLOC_TOP_PAD_=67108864
 # OpenMP threads that spin make torch ten times slower on cores that others use too (docs/troubleshooting.md).
 export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE}

@@ -10,18 +10,22 @@ from pathlib import Path
 from posixpath import commonpath
 from typing import Any, Literal
 
+from seg_node.bag_storage import Recorded, unpacked
 from seg_node.bags import (
+    DEPTH,
     IMAGE_TYPES,
+    MOST_COMPARED,
+    Bag,
     BagTopic,
-    OnError,
     describe_bag,
-    first_message,
     image_rank,
     open_bag,
-    tell_bad_message,
+    tell,
 )
 from seg_node.image_buffer import stamp_to_ns
 from seg_node.images import decode_message
+from seg_node.left_out import OnError
+from seg_node.one_line import one_line
 from seg_node.types import Frame
 
 Role = Literal["camera_info", "depth", "tf", "tf_static"]
@@ -59,18 +63,19 @@ def find_companions(
     Raises as `describe_bag` does, and ValueError when there are no images on depth_topic.
     """
     image_topic = describe_bag(path, topic).topic
-    with open_bag(path) as reader:
-        types = {name: info.msgtype for name, info in reader.topics.items() if info.msgcount}
+    with open_bag(path) as bag:
+        types = {topic.name: topic.type for topic in bag.contents().topics if topic.count}
         if depth_topic and types.get(depth_topic) not in IMAGE_TYPES:
             images = ", ".join(name for name, kind in types.items() if kind in IMAGE_TYPES)
-            raise ValueError(f"{path}: no depth images on topic {depth_topic}; images are on: {images}")
-        if not reader.is2:
+            where = f"no depth images on topic {depth_topic}; images are on: {one_line(images)}"
+            raise ValueError(f"{path}: {where}")
+        if not bag.is_ros2:
             return ()
         calibration = image_topic.removesuffix("/compressed").rpartition("/")[0] + "/camera_info"
         roles: dict[str, Role] = {"/tf": "tf", "/tf_static": "tf_static", calibration: "camera_info"}
         wanted = {"tf": TF_TYPE, "tf_static": TF_TYPE, "camera_info": "sensor_msgs/msg/CameraInfo"}
         roles = {name: role for name, role in roles.items() if types.get(name) == wanted[role]}
-        depth = depth_topic or _depth_topic(reader, types, image_topic)
+        depth = depth_topic or _depth_topic(bag, types, image_topic)
         if depth:
             roles[depth] = "depth"
         return tuple(CompanionTopic(name, types[name], role) for name, role in roles.items())
@@ -111,30 +116,38 @@ def _next_image(
 
 
 def _read(
-    path: str | Path, bag: BagTopic, companions: Sequence[CompanionTopic], on_error: OnError | None
+    path: str | Path, image: BagTopic, companions: Sequence[CompanionTopic], on_error: OnError | None
 ) -> Iterator[tuple[str, Frame, int] | Companion]:
     """Images (name, frame, stamp in ns) and companions as they were recorded."""
     topics = {companion.name: companion for companion in companions}
     index = -1
-    with open_bag(path) as reader:
-        connections = [each for each in reader.connections if each.topic in {bag.topic, *topics}]
-        for connection, recorded_ns, raw in reader.messages(connections):
-            is_image = connection.topic == bag.topic
+    with open_bag(path) as bag:
+        damage = lambda error: tell(str(path), image.name, error, on_error)  # noqa: E731
+        for message in bag.messages({image.topic, *topics}, damage):
+            is_image = message.topic == image.topic
             index += is_image
-            name = f"{bag.name}_{index:06d}"
+            name = f"{image.name}_{index:06d}"
             item: tuple[str, Frame, int] | Companion
             try:
-                message = reader.deserialize(raw, connection.msgtype)
-                stamp_ns = _stamp_ns(message) or recorded_ns
                 if is_image:
-                    item = name, decode_message(message), stamp_ns
+                    item = _image(bag, message, name)
                 else:
-                    item = Companion(topics[connection.topic], stamp_ns, bytes(raw))
+                    item = _companion(bag, message, topics[message.topic])
             except Exception as error:  # bytes of a damaged bag break rosbags' decoder in many ways
-                name = name if is_image else f"{connection.topic} near {name}"
-                tell_bad_message(f"{path}: {name}", name, error, on_error)
+                name = name if is_image else f"{message.topic} near {name}"
+                tell(f"{path}: {name}", name, error, on_error)
                 continue
             yield item
+
+
+def _image(bag: Bag, message: Recorded, name: str) -> tuple[str, Frame, int]:
+    image = bag.deserialize(message)
+    return name, decode_message(image), _stamp_ns(image) or message.time_ns
+
+
+def _companion(bag: Bag, message: Recorded, topic: CompanionTopic) -> Companion:
+    stamp_ns = _stamp_ns(bag.deserialize(message)) or message.time_ns
+    return Companion(topic, stamp_ns, bytes(unpacked(message)))
 
 
 def _stamp_ns(message: Any) -> int:
@@ -148,12 +161,15 @@ def _stamp_ns(message: Any) -> int:
     return stamp_to_ns(stamp)
 
 
-def _depth_topic(reader: Any, types: dict[str, str], image_topic: str) -> str | None:
-    frame_id = first_message(reader, image_topic).header.frame_id
+def _depth_topic(bag: Bag, types: dict[str, str], image_topic: str) -> str | None:
+    image = bag.first_message(image_topic)
+    if image is None:
+        return None
     found = []
-    for name in (name for name, kind in types.items() if kind in IMAGE_TYPES and name != image_topic):
-        message = first_message(reader, name)
-        if image_rank(message) == 2 and message.header.frame_id == frame_id:
+    others = [name for name, kind in types.items() if kind in IMAGE_TYPES and name != image_topic]
+    for name in others[:MOST_COMPARED]:
+        message = bag.first_message(name)
+        if message and image_rank(message) == DEPTH and message.header.frame_id == image.header.frame_id:
             found.append(name)
     return max(
         found,

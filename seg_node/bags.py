@@ -1,19 +1,31 @@
-"""Camera frames from ROS bags (sqlite3 and mcap), read without ROS by the package rosbags."""
+"""Camera frames from ROS bags (sqlite3, mcap and ROS 1), read without ROS.
 
+Messages are deserialised by the package rosbags, with ROS's own definitions: those in a bag are not used.
+"""
+
+import itertools
 import re
-import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from seg_node.bag_files import bag_name, find_files, is_bag, open_file
+from seg_node.bag_storage import Contents, OnFault, Recorded, Storage, StoredTopic, unpacked
 from seg_node.images import decode_message
+from seg_node.left_out import OnError
+from seg_node.memory_limit import limited_memory
+from seg_node.one_line import one_line, reason
+from seg_node.ros1_bag import Ros1Bag
 from seg_node.types import Frame
 
-BAG_SUFFIXES = {".mcap", ".db3", ".bag"}
-OnError = Callable[[str, Exception], None]
+__all__ = ["Bag", "BagTopic", "describe_bag", "is_bag", "open_bag", "read_bag"]
+
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
+TRIED_MESSAGES = 1000
+MOST_COMPARED = 100  # topics, of which the first message is looked at
+COLOUR, GREY, DEPTH, UNREADABLE = range(4)
 
 
 @dataclass(frozen=True)
@@ -26,13 +38,72 @@ class BagTopic:
     fps: float
 
 
-def is_bag(path: Path) -> bool:
-    """Whether the path is a bag file, or a folder that holds one."""
-    if path.is_dir():
-        return (path / "metadata.yaml").is_file() or any(
-            file.suffix in BAG_SUFFIXES for file in path.iterdir()
+class Bag:
+    """An opened bag. is_ros2: whether its messages are CDR."""
+
+    def __init__(self, path: Path, storages: list[Storage]) -> None:
+        from rosbags.typesys import Stores, get_typestore
+
+        self._path = path
+        self._storages = storages
+        self.is_ros2 = not any(isinstance(storage, Ros1Bag) for storage in storages)
+        self._types = get_typestore(Stores.ROS2_JAZZY if self.is_ros2 else Stores.ROS1_NOETIC)
+
+    def contents(self) -> Contents:
+        """Of all files together, topics sorted and one a name. May take as long as reading all messages.
+
+        Raises ValueError when the bag is too damaged.
+        """
+        with _boundary(self._path):
+            found = [storage.contents() for storage in self._storages]
+        topics: dict[str, StoredTopic] = {}
+        for topic in sorted((topic for each in found for topic in each.topics), key=lambda topic: topic.name):
+            before = topics.get(topic.name)
+            count = topic.count + (before.count if before else 0)
+            topics[topic.name] = replace(topic, count=count)
+        filled = [each for each in found if any(topic.count for topic in each.topics)]
+        return Contents(
+            list(topics.values()),
+            min((each.start_ns for each in filled), default=0),
+            max((each.end_ns for each in filled), default=0),
+            "; ".join(each.fault for each in found if each.fault),
         )
-    return path.suffix in BAG_SUFFIXES
+
+    def messages(self, topics: Collection[str], on_fault: OnFault) -> Iterator[Recorded]:
+        """Of those topics, in the order of recording; on_fault is told of what is damaged and left out."""
+        for storage in self._storages:
+            messages = storage.messages(topics, on_fault)
+            while (message := _next(messages, on_fault)) is not None:
+                yield message
+
+    def deserialize(self, message: Recorded) -> Any:
+        """The message as an object with ROS's fields. Raises errors of many kinds for damaged bytes."""
+        read = self._types.deserialize_cdr if self.is_ros2 else self._types.deserialize_ros1
+        with limited_memory():
+            return read(unpacked(message), message.type)
+
+    def first_message(self, topic: str) -> Any | None:
+        """The first one that can be read, of TRIED_MESSAGES; None if none can."""
+        messages = self.messages([topic], lambda _: None)
+        for message in itertools.islice(messages, TRIED_MESSAGES):
+            try:
+                return self.deserialize(message)
+            except Exception:  # damaged; whoever reads the topic tells of it
+                continue
+        return None
+
+
+@contextmanager
+def open_bag(path: str | Path) -> Iterator[Bag]:
+    """Raises FileNotFoundError, ValueError for a broken bag, RuntimeError without the package rosbags."""
+    try:
+        import rosbags.typesys  # noqa: F401
+    except ImportError:
+        raise RuntimeError(f"{path}: reading bags needs the package rosbags: pip install rosbags") from None
+    with ExitStack() as stack:
+        with _boundary(Path(path)), limited_memory():
+            bag = Bag(Path(path), [open_file(file, stack) for file in find_files(Path(path))])
+        yield bag
 
 
 def describe_bag(path: str | Path, topic: str | None = None) -> BagTopic:
@@ -44,26 +115,23 @@ def describe_bag(path: str | Path, topic: str | None = None) -> BagTopic:
     Raises FileNotFoundError, ValueError when the bag is broken or the topic unclear (the error lists them),
     RuntimeError without the package rosbags.
     """
-    with open_bag(path) as reader:
-        counts = {
-            name: info.msgcount
-            for name, info in reader.topics.items()
-            if info.msgtype in IMAGE_TYPES and info.msgcount
-        }
-        chosen = topic or _only_topic(reader, counts)
+    with open_bag(path) as bag:
+        contents = bag.contents()
+        images = (each for each in contents.topics if each.type in IMAGE_TYPES)
+        counts = {each.name: each.count for each in images if each.count}
+        chosen = topic or _only_topic(bag, counts)
         if chosen is None or chosen not in counts:
-            listed = ", ".join(f"{name} ({count} images)" for name, count in counts.items())
+            listed = one_line(", ".join(f"{name} ({count} images)" for name, count in counts.items()))
             if not counts:
-                raise ValueError(f"{path}: no images on any topic ({', '.join(reader.topics)})")
+                names = one_line(", ".join(each.name for each in contents.topics))
+                fault = contents.fault and f"; {contents.fault}"
+                raise ValueError(f"{path}: no images on any topic ({names}){fault}")
             if topic:
                 raise ValueError(f"{path}: no images on topic {topic}; it has: {listed}")
             raise ValueError(f"{path}: several image topics, choose one with --topic: {listed}")
-        periods, seconds = counts[chosen] - 1, reader.duration / 1e9
+        periods, seconds = counts[chosen] - 1, (contents.end_ns - contents.start_ns) / 1e9
         fps = periods / seconds if periods and seconds > 1e-3 else 30.0
-        name = Path(path).absolute().name
-        for suffix in BAG_SUFFIXES:
-            name = name.removesuffix(suffix)
-        return BagTopic(name, chosen, counts[chosen], fps)
+        return BagTopic(bag_name(Path(path)), chosen, counts[chosen], fps)
 
 
 def read_bag(
@@ -71,75 +139,68 @@ def read_bag(
 ) -> Iterator[tuple[str, Frame]]:
     """Every image of one topic, with the stamp and frame_id of its header; see `describe_bag`.
 
-    on_error: told the name and error of each message that cannot be decoded, which is then left out; without
-    it the error, a ValueError, is raised.
+    on_error: told the name and error of each message that cannot be decoded, which is then left out, and of
+    damage to the bag; without it the error, a ValueError, is raised.
     """
-    bag = describe_bag(path, topic)
-    with open_bag(path) as reader:
-        connections = [connection for connection in reader.connections if connection.topic == bag.topic]
-        for index, (connection, _, raw) in enumerate(reader.messages(connections)):
-            name = f"{bag.name}_{index:06d}"
+    topic = topic or describe_bag(path).topic
+    name = bag_name(Path(path))
+    with open_bag(path) as bag:
+        messages = bag.messages([topic], lambda error: tell(str(path), name, error, on_error))
+        for index, message in enumerate(messages):
+            frame_name = f"{name}_{index:06d}"
             try:
-                frame = decode_message(reader.deserialize(raw, connection.msgtype))
+                frame = decode_message(bag.deserialize(message))
             except Exception as error:  # bytes of a damaged bag break rosbags' decoder in many ways
-                tell_bad_message(f"{path}: message {index} of {bag.topic}", name, error, on_error)
+                where = f"{path}: message {index} of {topic}"
+                tell(where, frame_name, error, on_error)
                 continue
-            yield name, frame
+            yield frame_name, frame
 
 
-def tell_bad_message(where: str, name: str, error: Exception, on_error: OnError | None) -> None:
-    """Gives name and error to on_error; without it raises ValueError that begins with `where`."""
+def tell(where: str, name: str, error: Exception, on_error: OnError | None) -> None:
+    """Give name and error to on_error; without it raise ValueError that begins with `where`."""
     if on_error is None:
-        raise ValueError(f"{where}: {error}") from error
+        raise ValueError(f"{where}: {reason(error)}") from error
     on_error(name, error)
 
 
-@contextmanager
-def open_bag(path: str | Path) -> Iterator[Any]:
-    """rosbags' AnyReader, opened; definitions that a bag does not carry are Jazzy's."""
-    try:
-        from rosbags.highlevel import AnyReader, AnyReaderError
-        from rosbags.rosbag2 import ReaderError
-        from rosbags.typesys import Stores, get_typestore
-    except ImportError:
-        raise RuntimeError(f"{path}: reading bags needs the package rosbags: pip install rosbags") from None
-    try:
-        with AnyReader([_bag_path(Path(path))], default_typestore=get_typestore(Stores.ROS2_JAZZY)) as reader:
-            yield reader
-    except (AnyReaderError, ReaderError, sqlite3.Error) as error:
-        raise ValueError(f"{path}: not a readable bag ({error})") from error
-
-
-def first_message(reader: Any, topic: str) -> Any:
-    """The first message of a topic of an opened bag that has one, deserialised."""
-    connections = [connection for connection in reader.connections if connection.topic == topic]
-    connection, _, raw = next(reader.messages(connections))
-    return reader.deserialize(raw, connection.msgtype)
-
-
-def image_rank(message: Any) -> int:
-    """0 colour, 1 grey, 2 depth, by the encoding of an Image or the format of a CompressedImage."""
+def image_rank(message: Any | None) -> int:
+    """TRIED_MESSAGES = 1000
+    COLOUR, GREY, DEPTH by the encoding of an Image or the format of a CompressedImage; or UNREADABLE."""
+    if message is None:
+        return UNREADABLE
     encoding = message.encoding if hasattr(message, "encoding") else message.format
     if re.search("mono16|16UC1|32FC1|compressedDepth", encoding):
-        return 2
-    return 1 if re.search("mono8|8UC1", encoding) else 0
+        return DEPTH
+    return GREY if re.search("mono8|8UC1", encoding) else COLOUR
 
 
-def _only_topic(reader: Any, counts: dict[str, int]) -> str | None:
+def _only_topic(bag: Bag, counts: dict[str, int]) -> str | None:
     """The one topic that stands out: colour before grey before depth, raw before compressed."""
     ranks: dict[int, list[str]] = {}
-    for topic in counts:
-        if topic.rpartition("/")[0] not in counts:
-            ranks.setdefault(image_rank(first_message(reader, topic)), []).append(topic)
+    raw = [topic for topic in counts if topic.rpartition("/")[0] not in counts]
+    if len(raw) > MOST_COMPARED:
+        return None
+    for topic in raw:
+        ranks.setdefault(image_rank(bag.first_message(topic)), []).append(topic)
     best = ranks[min(ranks)] if ranks else []
     return best[0] if len(best) == 1 else None
 
 
-def _bag_path(path: Path) -> Path:
-    """What rosbags opens: a folder with metadata.yaml, or the one bag file of a folder without."""
-    if not path.is_dir() or (path / "metadata.yaml").is_file():
-        return path
-    files = sorted(file for file in path.iterdir() if file.suffix in BAG_SUFFIXES)
-    if len(files) != 1:
-        raise ValueError(f"{path}: holds {len(files)} bag files and no metadata.yaml; name one of the files")
-    return files[0]
+@contextmanager
+def _boundary(path: Path) -> Iterator[None]:
+    """Damaged bytes raise errors of every kind in what reads them; outside there is one."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except Exception as error:
+        raise ValueError(f"{path}: not a readable bag ({reason(error)})") from error
+
+
+def _next(messages: Iterator[Recorded], on_fault: OnFault) -> Recorded | None:
+    try:
+        return next(messages, None)
+    except Exception as error:  # damage that the reader of the file did not foresee
+        on_fault(ValueError(f"the rest is not read ({reason(error)})"))
+        return None

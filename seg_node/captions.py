@@ -12,6 +12,8 @@ from seg_node.palette import Bgr
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _SHORTENED = ".."
+# No image has room for more, and each is tried in turn.
+_LONGEST_NAME = 200
 
 
 @dataclass(frozen=True)
@@ -98,12 +100,18 @@ def _spots(caption: Caption, image_size: tuple[int, int], style: _Style) -> list
 
 
 def _fitting_text(caption: Caption, image_width: int, style: _Style) -> str:
-    text = caption.name + caption.ending
-    kept = len(caption.name)
+    name, ending = _printable(caption.name[:_LONGEST_NAME]), _printable(caption.ending[:_LONGEST_NAME])
+    text = name + ending
+    kept = len(name)
     while kept > 0 and style.measure(text)[0] > image_width:
         kept -= 1
-        text = caption.name[:kept] + _SHORTENED + caption.ending
+        text = name[:kept] + _SHORTENED + ending
     return text
+
+
+def _printable(text: str) -> str:
+    """OpenCV crashes on half a surrogate pair, and draws nothing for a line break."""
+    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 def _write(picture: NDArray[np.uint8], spot: _Placed, style: _Style) -> None:

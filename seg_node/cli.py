@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import io
 import logging
 import os
 import re
@@ -12,14 +13,17 @@ from typing import Any
 
 from seg_node import __version__
 from seg_node.cli_help import EVALUATE_HELP, EXPORT_HELP, FETCH_HELP, SEGMENT_HELP, TRAIN_HELP
+from seg_node.one_line import one_line
 
 # Subcommands that need ROS 2 and read their own arguments: the module whose main(arguments) runs them, help.
 ROS_COMMANDS = {
-    "node": ("seg_node.ros.node", "run the ROS 2 node; takes ROS arguments (--ros-args -p name:=value …)"),
+    "node": ("seg_node.ros.main", "run the ROS 2 node; takes ROS arguments (--ros-args -p name:=value …)"),
     "play": ("seg_node.ros.play", "publish images, a video, a bag or a camera as a camera's ROS topic"),
     "view": ("seg_node.ros.view", "show a running node's images and results: window, browser, recording"),
     "demo": ("seg_node.ros.demo.main", "run node, camera stream and recorder; writes pictures and numbers"),
 }
+
+LONGEST_LINE = 2000
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,6 +32,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Before torch is loaded: its OpenMP threads would spin while they wait for each other, and on cores that
     # other programs use as well this makes inference ten times slower (docs/troubleshooting.md).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(
+            stream, io.TextIOWrapper
+        ):  # file names need not be in the terminal's encoding, or UTF-8
+            stream.reconfigure(errors="backslashreplace")
     try:
         if arguments and arguments[0] in ROS_COMMANDS:
             return _run_ros(arguments[0], arguments[1:])
@@ -37,10 +46,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         run: Callable[[argparse.Namespace], int] = options.run
         return run(options)
     except (ValueError, OSError, RuntimeError) as error:
-        print(f"seg_node: {error}", file=sys.stderr)
+        print(f"seg_node: {_shown(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _shown(error: Exception) -> str:
+    """Its lines, without the control characters that names and contents of files bring in."""
+    return "\n".join(one_line(line, LONGEST_LINE) for line in str(error).split("\n"))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -79,7 +93,7 @@ def _add_segment(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "inputs",
         nargs="+",
         metavar="INPUT",
-        help="images, folders or globs; or one video; or one bag (sqlite3, mcap)",
+        help="images, folders or globs; or one video; or one bag (sqlite3, mcap, ROS 1)",
     )
     _add_model_options(segment)
     segment.add_argument("--classes", metavar="NAMES", help='keep only these, as in "person,dining table"')
@@ -334,6 +348,8 @@ def _fetch_weights(options: argparse.Namespace) -> int:
             place = str(cached_weights(name))
         except FileNotFoundError:
             place = f"not here; {url}"
+        except ValueError as error:
+            place = str(error)
         print(f"{name}: {place}")
     return 0
 

@@ -17,7 +17,8 @@ category_id is the class id of the model's checkpoint, as in the ROS messages, a
 Results of an earlier run in DIR are replaced. After Ctrl-C the results so far are written.
 Images are turned upright as their EXIF orientation says, as cv2.imread and Detectron2 do; sizes and
 coordinates are those of the upright image.
-An image that cannot be read is named and left out; the exit status is then 1."""
+An image, frame or message that cannot be read is named and left out; the exit status is then 1. Files of a
+folder that are no pictures are passed over and counted."""
 
 EVALUATE_HELP = """\
 Compares a model's answers with ground truth in COCO's formats and prints a table. Classes are matched by
@@ -27,7 +28,7 @@ writes into DIR:
   evaluation.json  mask_ap, mask_ap50, box_ap, box_ap50 with --coco (COCO's AP, by pycocotools);
                    pq, sq, rq of all, things and stuff with --panoptic (as panopticapi computes them);
                    all from 0 to 1; per_class, classes, images, images_left_out, median_ms, device, precision,
-                   model, ground_truth, date, versions
+                   model, ground_truth, ground_truth_notes, date, versions
   instances.json   what was predicted, as COCO results in the ground truth's category ids, with --coco
   panoptic.json, panoptic/*.png
                    what was predicted, in COCO's panoptic format, with --panoptic
@@ -36,8 +37,11 @@ The model's own thresholds, those of its reference, are used: AP is higher the l
 Ground truth segments of classes that the model does not know are neither hit nor missed, but a prediction on
 top of them is as wrong as elsewhere. Predicted segments of classes that the ground truth does not know are
 left out: their pixels are void. The ground truth is taken to be complete for each of its classes.
+An object with a box and no mask is ignored where masks are compared. A map with one channel (grey, palette)
+is read when its values are the ids of its segments. What the file has in another form than COCO's and was
+read all the same is said in one line a kind; what cannot be read is refused before the model is loaded.
 An image that is missing, cannot be read or has another size than the ground truth says is named and left
-out; the exit status is then 1."""
+out; the exit status is then 1. What was predicted is written even when the run is stopped."""
 
 EXPORT_HELP = """\
 Compiles the part of a model that takes most of the time (backbone, pyramid, dense heads) for one size of

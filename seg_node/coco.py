@@ -3,6 +3,7 @@
 Source of the formats: https://cocodataset.org/#format-results (instance and panoptic segmentation).
 """
 
+import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import PurePath
@@ -11,11 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seg_node.coco_fields import Id
 from seg_node.masks import rle_counts
 from seg_node.types import Instances, LabelSet, PanopticSegments
 
 # 000000000139.jpg, and COCO_val2014_000000000139.jpg of the older releases.
 _NUMBERED = re.compile(r"(?:COCO_\w+_)?(\d+)")
+# an id that can be part of a file name, and of no other folder's
+_PLAIN = re.compile(r"[\w-][\w.-]{0,99}", re.ASCII)
 
 
 def image_ids(names: Sequence[str]) -> list[int]:
@@ -36,7 +40,7 @@ def image_ids(names: Sequence[str]) -> list[int]:
 
 
 def instance_results(
-    instances: Instances, image_size: tuple[int, int], file_name: str, image_id: int
+    instances: Instances, image_size: tuple[int, int], file_name: str, image_id: Id
 ) -> list[Any]:
     """One COCO result an instance, best first.
 
@@ -68,7 +72,7 @@ def instance_results(
     return results
 
 
-def panoptic_annotation(panoptic: PanopticSegments, file_name: str, image_id: int) -> dict[str, Any]:
+def panoptic_annotation(panoptic: PanopticSegments, file_name: str, image_id: Id) -> dict[str, Any]:
     """COCO's panoptic annotation of one image, its boxes as [x, y, width, height].
 
     file_name: of the PNG map, see `panoptic_png`.
@@ -90,10 +94,21 @@ def panoptic_annotation(panoptic: PanopticSegments, file_name: str, image_id: in
     }
 
 
-def panoptic_png(segment_map: NDArray[np.uint16]) -> NDArray[np.uint8]:
+def map_name(image_id: Id) -> str:
+    """File name of an image's panoptic map: 12 digits, as COCO's own, or the text of its id.
+
+    Of text that could lead out of the folder it is the hash.
+    """
+    text = f"{image_id:012}" if isinstance(image_id, int) else image_id
+    if not _PLAIN.fullmatch(text):
+        text = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{text}.png"
+
+
+def panoptic_png(segment_map: NDArray[np.integer]) -> NDArray[np.uint8]:
     """(H, W) segment ids as (H, W, 3) colours red, green, blue with id = R + 256 G + 65536 B."""
-    blue = np.zeros_like(segment_map)
-    return np.stack([segment_map & 255, segment_map >> 8, blue], axis=2).astype(np.uint8)
+    channels = [segment_map & 255, segment_map >> 8 & 255, segment_map >> 16]
+    return np.stack(channels, axis=2).astype(np.uint8)
 
 
 def categories(labels: LabelSet) -> list[dict[str, Any]]:

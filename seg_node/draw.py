@@ -11,6 +11,7 @@ from seg_node.types import Frame, Instances, LabelSet, MaskCrop, PanopticSegment
 _TO_BGR = {"rgb": cv2.COLOR_RGB2BGR, "bgra": cv2.COLOR_BGRA2BGR, "rgba": cv2.COLOR_RGBA2BGR}
 # Stuff names are put where their region is widest, looked for on every 8th pixel.
 _STUFF_STEP = 8
+_JPEG_SIDE = 65_500  # libjpeg's JPEG_MAX_DIMENSION
 
 
 def to_bgr(frame: Frame) -> NDArray[np.uint8]:
@@ -20,6 +21,22 @@ def to_bgr(frame: Frame) -> NDArray[np.uint8]:
     if frame.channels == "mono":
         return np.repeat(frame.pixels[:, :, None], 3, axis=2)
     return np.asarray(cv2.cvtColor(frame.pixels, _TO_BGR[frame.channels]), np.uint8)
+
+
+def encode_jpeg(pixels_bgr: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+    """The picture, uint8 (H, W, 3), as the bytes of a JPEG file, uint8 (n,). quality: 1 to 100.
+
+    Raises ValueError for a picture that is too wide or too high for one.
+    """
+    height, width = pixels_bgr.shape[:2]
+    if max(height, width) > _JPEG_SIDE:
+        raise ValueError(
+            f"picture of {width}x{height} does not fit into a JPEG, which holds {_JPEG_SIDE} pixels a side; "
+            "take the raw picture, or a smaller image"
+        )
+    done, jpeg = cv2.imencode(".jpg", pixels_bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    assert done
+    return np.asarray(jpeg, np.uint8)
 
 
 def draw_segmentation(

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from seg_node import __version__
 from seg_node.average_precision import check_pycocotools
+from seg_node.coco_fields import Id, one_line, shown
 from seg_node.engine import Engine, choose_device
 from seg_node.evaluation_table import evaluation_table
 from seg_node.exported import open_engine
@@ -31,7 +32,8 @@ from seg_node.ground_truth import (
 from seg_node.models.load import load_model
 from seg_node.result_folder import make_folder
 from seg_node.scorers import InstanceScorer, PanopticScorer
-from seg_node.types import SegmentOptions
+from seg_node.true_pictures import describe_backslashes, describe_missing, find_file
+from seg_node.types import LabelSet, SegmentOptions
 
 SCALE = "every ap, pq, sq and rq is from 0 to 1; null: there is nothing to score"
 # how many of the images that are left out are told one by one; evaluation.json has them all
@@ -66,34 +68,31 @@ def evaluate(
     Raises ValueError, FileNotFoundError or RuntimeError for what the user can mend.
     """
     instance_truth, panoptic_truth = _read_truths(coco, panoptic, panoptic_dir)
+    for note in _notes(instance_truth, panoptic_truth):
+        print(note, file=sys.stderr)
     todo = _choose_images(images, instance_truth, panoptic_truth, limit)
     model = load_model(family, weights, config, labels)
     options = _options(model.default_options, score_threshold, panoptic_truth is not None)
-    scorers: list[InstanceScorer | PanopticScorer] = []
-    if panoptic_truth:  # first, as it alone can refuse an image
-        scorers.append(PanopticScorer(panoptic_truth, model.labels, out))
-    if instance_truth:
-        scorers.append(InstanceScorer(instance_truth, model.labels))
+    scorers = _scorers(instance_truth, panoptic_truth, model.labels, out)
     make_folder(out)
     runner = open_engine(model, choose_device(device), precision, engine)
-    stage_ms, left_out = _run(runner, options, images, todo, scorers)
+    try:
+        stage_ms, left_out = _run(runner, options, images, todo, scorers)
+    finally:  # a run may take hours: what it predicted is kept even when it is stopped or cannot be scored
+        for scorer in scorers:
+            scorer.write(out)
     given = {"family": family, "weights": weights, "config": config, "labels": labels, "engine": engine}
     report = {
         "scale": SCALE,
         "model": {name: None if value is None else str(value) for name, value in given.items()},
         "ground_truth": _ground_truth(images, coco, panoptic, panoptic_dir),
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "versions": _versions(),
-        "device": runner.device_name,
-        "precision": runner.precision,
-        "score_threshold": options.score_threshold,
+        "ground_truth_notes": _notes(instance_truth, panoptic_truth),
+        **_circumstances(runner, options),
         "images": len(todo) - len(left_out),
         "images_left_out": left_out,
         "median_ms": {stage: statistics.median(times) for stage, times in stage_ms.items()},
         **_results(scorers),
     }
-    for scorer in scorers:
-        scorer.write(out)
     (out / "evaluation.json").write_text(json.dumps(report, indent=2) + "\n")
     print(evaluation_table(report, own_threshold=score_threshold is None))
     print(f"results in {out}/evaluation.json, predictions beside it")
@@ -115,6 +114,21 @@ def _read_truths(
     )
 
 
+def _scorers(
+    instances: InstanceTruth | None, panoptic: PanopticTruth | None, labels: LabelSet, out: Path
+) -> list[InstanceScorer | PanopticScorer]:
+    scorers: list[InstanceScorer | PanopticScorer] = []
+    if panoptic:  # first, as it alone can refuse an image
+        scorers.append(PanopticScorer(panoptic, labels, out))
+    if instances:
+        scorers.append(InstanceScorer(instances, labels))
+    return scorers
+
+
+def _notes(*truths: InstanceTruth | PanopticTruth | None) -> list[str]:
+    return [note for truth in truths if truth for note in truth.notes]
+
+
 def _map_folder(panoptic: Path, panoptic_dir: Path | None) -> Path:
     return panoptic_dir or panoptic.with_suffix("")
 
@@ -126,6 +140,16 @@ def _ground_truth(
     maps = _map_folder(panoptic, panoptic_dir) if panoptic else None
     given = {"coco": coco, "panoptic": panoptic, "panoptic_dir": maps, "images": images}
     return {name: None if path is None else str(path) for name, path in given.items()}
+
+
+def _circumstances(engine: Engine, options: SegmentOptions) -> dict[str, Any]:
+    return {
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "versions": _versions(),
+        "device": engine.device_name,
+        "precision": engine.precision,
+        "score_threshold": options.score_threshold,
+    }
 
 
 def _versions() -> dict[str, str | None]:
@@ -148,18 +172,25 @@ def _choose_images(
         raise ValueError(f"limit {limit} is out of range; give 1 or more images")
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder of images")
-    images: dict[int, TrueImage] = {}
+    images: dict[Id, TrueImage] = {}
     for truth in (instances, panoptic):
         for image in truth.images.values() if truth else ():
             known = images.setdefault(image.id, image)
             if known != image:
                 raise ValueError(
-                    f"image id {image.id} is {known.file_name} {known.size} in one ground truth and "
-                    f"{image.file_name} {image.size} in the other; they must be of the same images"
+                    f"image id {shown(image.id)} is {one_line(known.file_name)} {known.size} in one ground "
+                    f"truth and {one_line(image.file_name)} {image.size} in the other; they must be of the "
+                    "same images"
                 )
     if not images:
         raise ValueError("the ground truth lists no image")
-    return list(itertools.islice(images.values(), limit))
+    todo = list(itertools.islice(images.values(), limit))
+    names = [image.file_name for image in todo]
+    if not any(find_file(folder, name) for name in names):
+        raise ValueError(describe_missing("images", names, len(names), folder))
+    if note := describe_backslashes(names, folder):
+        print(note, file=sys.stderr)
+    return todo
 
 
 def _run(
@@ -176,11 +207,13 @@ def _run(
         try:
             segmentation = engine.segment(read_true_image(folder, image), options)
             for scorer in scorers:
-                scorer.add(image, segmentation)
+                scorer.keep(image, segmentation)
+            for scorer in scorers:
+                scorer.score(image, segmentation)
         except ValueError as error:
             left_out[image.file_name] = str(error)
             if len(left_out) <= SHOWN_LEFT_OUT:
-                tqdm.write(f"left out {image.file_name}: {error}", file=sys.stderr)
+                tqdm.write(f"left out {one_line(image.file_name)}: {error}", file=sys.stderr)
             continue
         for stage, milliseconds in segmentation.stage_ms.items():
             stage_ms.setdefault(stage, []).append(milliseconds)

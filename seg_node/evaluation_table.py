@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from seg_node.coco_fields import one_line
+
 # Column titles of the table of classes, and their keys in the report.
 _COLUMNS = {
     "objects": "objects",
@@ -57,13 +59,13 @@ def _class_table(per_class: Mapping[str, Mapping[str, Any]]) -> str:
         for name, entry in per_class.items()
         if entry.get("mask_ap") is not None or entry.get("pq") is not None
     }
-    width = max(len(name) for name in ["class", *shown])
+    width = max(len(name) for name in ["class", *map(one_line, shown)])
     lines = ["  ".join([f"{'class':<{width}}", *(f"{title:>5}" for title in columns)])]
     for name, values in shown.items():
         numbers = (
             f"{_number(value):>{max(5, len(title))}}" for title, value in zip(columns, values, strict=True)
         )
-        lines.append("  ".join([f"{name:<{width}}", *numbers]))
+        lines.append("  ".join([f"{one_line(name):<{width}}", *numbers]))
     if len(shown) < len(per_class):
         lines.append(
             f"(nothing to score in these images for {_listed([n for n in per_class if n not in shown])})"
@@ -79,4 +81,4 @@ def _number(value: float | int | None) -> str:
 
 def _listed(names: Sequence[str], limit: int = 8) -> str:
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return f"{len(names)}: {', '.join(names[:limit])}{more}"
+    return f"{len(names)}: {', '.join(map(one_line, names[:limit]))}{more}"

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from seg_node.engine import choose_device
 from seg_node.export_info import (
     METADATA_KEY,
+    Dense,
     ExportInfo,
     describe_machine,
     fingerprint,
@@ -37,17 +38,6 @@ _SUFFIXES = (".pt2", ".onnx")
 _MIN_TORCH = (2, 6)
 # the first with deformable convolutions (YOLACT++)
 _ONNX_OPSET = 19
-
-
-class _Dense(nn.Module):
-    """A network's `dense` as a module, which is what PyTorch exports."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
-        return self.network.dense(pixels)  # type: ignore[operator]
 
 
 def export(
@@ -84,7 +74,7 @@ def export(
     fresh = copy.deepcopy(model)
     network.to(target)
     apply_precision(network, chosen)
-    dense = _Dense(network).eval()
+    dense = Dense(network).eval()
     pixels = example.to(target).contiguous(memory_format=torch.channels_last)
     write = _write_onnx if out.suffix == ".onnx" else _write_package
     with torch.no_grad():

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from seg_node import __version__
 from seg_node.models.model import SegmentationModel
@@ -19,6 +19,8 @@ from seg_node.precision import Precision
 METADATA_KEY = "seg_node"
 # where PyTorch's package format has room for others
 _PACKAGE_MEMBER = "extra/seg_node.json"
+_LARGEST_SIDE = 8192  # pixels
+_LONGEST_INFO = 65536  # bytes of a description
 
 
 @dataclass(frozen=True)
@@ -48,10 +50,20 @@ class ExportInfo:
         """Raises ValueError for a text of another form."""
         try:
             fields = json.loads(text)
-            sizes = {name: tuple(map(int, fields[name])) for name in ("camera_size", "input_size")}
-            return ExportInfo(**{**fields, **sizes})
-        except (KeyError, TypeError, ValueError) as error:
+            sizes = {name: _read_size(fields[name]) for name in ("camera_size", "input_size")}
+            info = ExportInfo(**{**fields, **sizes})
+            if not all(isinstance(value, str) for name, value in asdict(info).items() if name not in sizes):
+                raise ValueError("its fields are not texts")
+            return info
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise ValueError(f"written by another version of seg_node ({error}); export it again") from error
+
+
+def _read_size(value: Any) -> tuple[int, int]:
+    height, width = value
+    if not all(type(side) is int and 0 < side <= _LARGEST_SIDE for side in (height, width)):
+        raise ValueError(f"a size that is not from 1 to {_LARGEST_SIDE}")
+    return height, width
 
 
 def write_package_info(path: Path, info: ExportInfo) -> None:
@@ -65,9 +77,11 @@ def read_package_info(path: Path) -> ExportInfo:
     """Nothing of the package is executed. Raises ValueError when it has no description."""
     try:
         with zipfile.ZipFile(path) as package:
-            (member,) = [name for name in package.namelist() if name.endswith(_PACKAGE_MEMBER)]
+            (member,) = [entry for entry in package.infolist() if entry.filename.endswith(_PACKAGE_MEMBER)]
+            if member.file_size > _LONGEST_INFO:
+                raise ValueError(f"its description has {member.file_size} bytes")
             text = package.read(member).decode()
-    except (zipfile.BadZipFile, ValueError) as error:
+    except Exception as error:  # a damaged archive can make zipfile raise anything
         raise ValueError("not a package that seg_node export wrote") from error
     return ExportInfo.from_json(text)
 
@@ -97,12 +111,39 @@ def describe_machine(device: torch.device) -> str:
 
 
 def check_fits(info: ExportInfo, model: SegmentationModel[Any, Any]) -> None:
-    """Raises ValueError when it was exported from another model."""
+    """Raises ValueError when it was exported from another model, or one with another size of input."""
     network = network_of(model)
     if info.network != type(network).__name__:
         raise ValueError(f"exported from a {info.network} ({info.source}), not a {type(network).__name__}")
     if info.weights != fingerprint(network):
         raise ValueError(f"exported from other weights ({info.source})")
+    spec = model.input_spec  # type: ignore[attr-defined]  # all that can be exported have one
+    expected = tuple(-(-side // spec.multiple) * spec.multiple for side in spec.resized(info.camera_size))
+    if expected != info.input_size:
+        raise ValueError(
+            f"exported for an input of {info.input_size}, but of images of {info.camera_size} this model "
+            f"makes {expected} (height, width); is it the same configuration?"
+        )
+
+
+class Dense(nn.Module):
+    """A network's `dense` as a module, which is what PyTorch exports."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        return self.network.dense(pixels)  # type: ignore[operator]
+
+
+@torch.inference_mode()
+def dense_shapes(network: nn.Module, input_size: tuple[int, int]) -> list[tuple[int, ...]]:
+    """The shapes of what a network's `dense` gives for one image, without computing it."""
+    dense = Dense(network)
+    meta = {name: tensor.to("meta") for name, tensor in (*dense.named_parameters(), *dense.named_buffers())}
+    pixels = torch.empty(1, 3, *input_size, device="meta")
+    return [tuple(output.shape) for output in torch.func.functional_call(dense, meta, (pixels,))]
 
 
 def network_of(model: SegmentationModel[Any, Any]) -> nn.Module:

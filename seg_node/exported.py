@@ -13,17 +13,23 @@ from seg_node.export_info import (
     METADATA_KEY,
     ExportInfo,
     check_fits,
+    dense_shapes,
     describe_machine,
     network_of,
     read_package_info,
 )
+from seg_node.load_error import loading
 from seg_node.models.model import SegmentationModel
-from seg_node.onnx_runner import OnnxRunner, read_onnx_metadata
+from seg_node.onnx_check import check_onnx, parse_onnx
+from seg_node.onnx_runner import OnnxRunner
 
 logger = logging.getLogger(__name__)
 
 Model = SegmentationModel[Any, Any]
 Run = Callable[[Tensor], tuple[Tensor, ...]]
+Open = Callable[[], tuple[Run, str]]  # gives what runs a file, and its name for people
+
+_LARGEST_ONNX = 2**31 - 1  # bytes, of protobuf
 
 
 class Exported:
@@ -57,10 +63,12 @@ def open_engine(
     """The model's engine, with an exported file where one is given.
 
     precision: see `choose_precision`; None: exact, or with a file the file's.
+    Raises LoadError, and nothing else, whatever is wrong with the file, the precision or the device.
     """
-    if exported is None:
-        return Engine(model, device, precision or "exact")
-    return Engine(model, device, load_exported(exported, model, device, precision or "auto").precision)
+    with loading(exported or "the model"):
+        if exported is None:
+            return Engine(model, device, precision or "exact")
+        return Engine(model, device, load_exported(exported, model, device, precision or "auto").precision)
 
 
 def exported_size(model: Model) -> tuple[int, int] | None:
@@ -78,23 +86,24 @@ def load_exported(
     must be the one of the answer. An .onnx file is data; a .pt2 is machine code, which runs: load your own.
 
     precision: "auto" for the file's, else what it must be.
-    Raises FileNotFoundError; ValueError for a file of another model, precision or machine; RuntimeError when
-    a library is missing.
+    Raises LoadError for a file that is missing, of another model, precision or machine, or not what
+    `seg_node export` writes, and when a library is missing.
     """
     path = Path(path).expanduser()
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such exported file; make it with seg_node export --out {path} …")
-    network = network_of(model)
-    try:
-        info = _read_info(path)
-        check_fits(info, model)
-        if precision not in ("auto", info.precision):
-            raise ValueError(f"exported in {info.precision}, but precision is {precision}")
-        if info.machine:
-            _check_machine(info, device)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}; export a file for this: seg_node export --help") from error
-    run, by = _open(path, info, device)
+    with loading(path):
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"{path}: no such exported file; make it with seg_node export --out {path} …"
+            )
+        network = network_of(model)
+        try:
+            read = _read_onnx if path.suffix == ".onnx" else _read_package
+            info, open_file = read(path, model, device)
+            if precision not in ("auto", info.precision):
+                raise ValueError(f"exported in {info.precision}, but precision is {precision}")
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}; export a file for this: seg_node export --help") from error
+        run, by = open_file()
     network.dense = Exported(path, info, run)  # type: ignore[assignment]  # a function, and not a module
     logger.info(
         "%s: the network's dense part in %s, by %s, for camera images of %s",
@@ -106,13 +115,48 @@ def load_exported(
     return info
 
 
-def _read_info(path: Path) -> ExportInfo:
-    if path.suffix != ".onnx":
-        return read_package_info(path)
-    text = read_onnx_metadata(path, METADATA_KEY)
-    if text is None:
-        raise ValueError("not written by seg_node export")
-    return ExportInfo.from_json(text)
+def _read_onnx(path: Path, model: Model, device: torch.device) -> tuple[ExportInfo, Open]:
+    """What the file says of itself, and what opens it. Raises ValueError for one that is not the model's."""
+    if path.stat().st_size > _LARGEST_ONNX:
+        raise ValueError(f"larger than {_LARGEST_ONNX} bytes")
+    data = path.read_bytes()
+    content = parse_onnx(data)
+    info = ExportInfo.from_json(_read_metadata(content))
+    check_fits(info, model)
+    check_onnx(content, info.input_size, dense_shapes(network_of(model), info.input_size))
+
+    def open_file() -> tuple[Run, str]:
+        runner = OnnxRunner(path, data, device, info.precision)
+        return runner, f"ONNX Runtime ({runner.provider})"
+
+    return info, open_file
+
+
+def _read_metadata(content: Any) -> str:
+    for entry in content.metadata_props:
+        if entry.key == METADATA_KEY:
+            text: str = entry.value
+            return text
+    raise ValueError("not written by seg_node export")
+
+
+def _read_package(path: Path, model: Model, device: torch.device) -> tuple[ExportInfo, Open]:
+    """As `_read_onnx`; nothing of it is executed yet."""
+    info = read_package_info(path)
+    check_fits(info, model)
+    _check_machine(info, device)
+
+    def open_file() -> tuple[Run, str]:
+        from torch._inductor import aoti_load_package
+
+        index = -1 if device.type == "cpu" else device.index or 0
+        package = aoti_load_package(str(path), device_index=index)
+        # compiled for this order in memory; another one would be read wrongly without an error
+        return lambda pixels: tuple(
+            package(pixels.contiguous(memory_format=torch.channels_last))
+        ), "AOTInductor"
+
+    return info, open_file
 
 
 def _check_machine(info: ExportInfo, device: torch.device) -> None:
@@ -121,19 +165,6 @@ def _check_machine(info: ExportInfo, device: torch.device) -> None:
         raise ValueError(f"compiled for {info.machine}, not for {here}")
     if info.torch != torch.__version__:
         raise ValueError(f"compiled with PyTorch {info.torch}, but this is {torch.__version__}")
-
-
-def _open(path: Path, info: ExportInfo, device: torch.device) -> tuple[Run, str]:
-    """What runs the file, and its name for people."""
-    if path.suffix == ".onnx":
-        runner = OnnxRunner(path, device, info.precision)
-        return runner, f"ONNX Runtime ({runner.provider})"
-    from torch._inductor import aoti_load_package
-
-    index = -1 if device.type == "cpu" else device.index or 0
-    package = aoti_load_package(str(path), device_index=index)
-    # compiled for this order in memory; another one would be read wrongly without an error
-    return lambda pixels: tuple(package(pixels.contiguous(memory_format=torch.channels_last))), "AOTInductor"
 
 
 def _size(size: tuple[int, ...]) -> str:

@@ -9,10 +9,15 @@ import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
-# The urls of torchvision's weight enums (COCO_V1); names end in the first digits of the file's SHA-256.
+# The urls of torchvision's weight enums (COCO_V1); the files' names end in the first digits of their SHA-256.
 WEIGHTS: Mapping[str, str] = {
     "maskrcnn_resnet50_fpn": "https://download.pytorch.org/models/maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth",
     "maskrcnn_resnet50_fpn_v2": "https://download.pytorch.org/models/maskrcnn_resnet50_fpn_v2_coco-73cbd019.pth",
+}
+# whole, because anybody can make another file whose hash begins as the name says
+_SHA256: Mapping[str, str] = {
+    WEIGHTS["maskrcnn_resnet50_fpn"]: "bf2d0c1efbc936eeee2bc95a48e80ebc86b891f61b0106485937fc29f9315fc0",
+    WEIGHTS["maskrcnn_resnet50_fpn_v2"]: "73cbd0190fcbe3ba339921fbce2c3a0b6bb9126c9a133c85e43a2a8e060a109e",
 }
 LICENCE_NOTE = (
     "Weights by the torchvision project, trained on COCO. torchvision states no licence for them and says "
@@ -28,14 +33,20 @@ def cache_folder() -> Path:
 
 
 def cached_weights(name: str) -> Path:
-    """The file that `fetch_weights` stored; nothing is downloaded here.
+    """The file that `fetch_weights` stored, its SHA-256 checked again; nothing is downloaded here.
 
-    Raises ValueError for an unknown name, FileNotFoundError with the command that fetches the file.
+    Raises ValueError for an unknown name or a file that has changed since, FileNotFoundError with the command
+    that fetches the file.
     """
     path = cache_folder() / _file_name(name)
     if not path.is_file():
         raise FileNotFoundError(
             f"weights {name} are not at {path}; fetch them once: seg_node fetch-weights {name}"
+        )
+    if not _sha256(path).startswith(_expected_hash(WEIGHTS[name])):
+        raise ValueError(
+            f"{path}: is damaged, or is another file than was published as {name} (by its SHA-256); fetch it "
+            f"again: seg_node fetch-weights {name}"
         )
     return path
 
@@ -43,13 +54,13 @@ def cached_weights(name: str) -> Path:
 def fetch_weights(name: str) -> Path:
     """Downloads weights into the cache, unless they are there, and returns the file.
 
-    The file appears only when it is complete and its SHA-256 is the one in its name; progress goes to stderr.
+    The file appears only when it is complete and its SHA-256 is the published one; progress goes to stderr.
 
     Raises ValueError for an unknown name, RuntimeError when the download fails or is not what was expected.
     """
     path = cache_folder() / _file_name(name)
     url = WEIGHTS[name]
-    if path.is_file() and _sha256(path).startswith(_hash_prefix(url)):
+    if path.is_file() and _sha256(path).startswith(_expected_hash(url)):
         return path
     try:
         _download(url, path)
@@ -82,9 +93,9 @@ def _download(url: str, path: Path) -> None:
             received = Path(part).stat().st_size
             if received < expected:
                 raise ConnectionError(f"the connection ended after {received} of {expected} bytes; try again")
-            if not digest.hexdigest().startswith(_hash_prefix(url)):
+            if not digest.hexdigest().startswith(_expected_hash(url)):
                 raise RuntimeError(
-                    f"{url}: SHA-256 begins {digest.hexdigest()[:8]}, expected {_hash_prefix(url)}; "
+                    f"{url}: SHA-256 begins {digest.hexdigest()[:8]}, expected {_expected_hash(url)}; "
                     "something on the way changed the file, so it was thrown away"
                 )
             Path(part).chmod(0o644)
@@ -99,10 +110,11 @@ def _file_name(name: str) -> str:
     return WEIGHTS[name].rpartition("/")[2]
 
 
-def _hash_prefix(url: str) -> str:
+def _expected_hash(url: str) -> str:
+    """The file's SHA-256; of one that is not in the table the beginning, from its name."""
     match = re.search(r"-([0-9a-f]{8,64})\.pth$", url)
     assert match, url
-    return match[1]
+    return _SHA256.get(url, match[1])
 
 
 def _sha256(path: Path) -> str:

@@ -1,30 +1,44 @@
 """Ground truth of an image set in COCO's formats, and which of its categories a model knows.
 
+One reader for `seg_node evaluate` and `seg_node train`: a file that it takes cannot stop them later on.
+
 Source of the formats: https://cocodataset.org/#format-data (object detection, panoptic segmentation).
 """
 
-import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-
+from seg_node.coco_annotations import note_crowds, read_annotations
+from seg_node.coco_fields import Id, one_line, read_file_name, read_flag, read_id, shown, value_of
+from seg_node.coco_file import (
+    Entries,
+    Notes,
+    check_names,
+    errors_about,
+    label_of,
+    read_categories,
+    read_coco,
+    read_images,
+    without_groups,
+)
+from seg_node.coco_segments import read_segments
 from seg_node.panoptic_quality import TrueSegment
-from seg_node.sources import read_image
-from seg_node.types import Frame
+from seg_node.true_pictures import TrueImage, find_file, read_segment_map, read_true_image
 
-
-@dataclass(frozen=True)
-class TrueImage:
-    """One image of the set; size is (height, width) of the upright image."""
-
-    id: int
-    file_name: str
-    size: tuple[int, int]
+__all__ = [
+    "InstanceTruth",
+    "MatchedClasses",
+    "PanopticTruth",
+    "TrueImage",
+    "match_classes",
+    "read_instance_truth",
+    "read_panoptic_truth",
+    "read_segment_map",
+    "read_true_image",
+]
 
 
 @dataclass(frozen=True)
@@ -32,12 +46,17 @@ class InstanceTruth:
     """Objects with masks.
 
     images: by id. categories: names by id.
-    annotations: as in the file (image_id, category_id, bbox [x, y, width, height], segmentation, iscrowd).
+    annotations: see `read_annotations`.
+    exhaustive: by image id the names of the categories of which every object is drawn, "all" of the file's,
+    or "coco80".
+    notes: a line for each kind of thing that was read otherwise than it stands in the file.
     """
 
-    images: Mapping[int, TrueImage]
-    categories: Mapping[int, str]
+    images: Mapping[Id, TrueImage]
+    categories: Mapping[Id, str]
     annotations: tuple[Mapping[str, Any], ...]
+    exhaustive: Mapping[Id, str | tuple[str, ...]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,15 +65,16 @@ class PanopticTruth:
 
     images: by id, those that have a map. categories: names by id. things: ids of those that are things.
     maps: PNG of each image by image id, see `read_segment_map`. segments: those of each map.
-    listed_categories: the categories as in the file.
+    listed_categories: the categories as in the file. notes: as of `InstanceTruth`.
     """
 
-    images: Mapping[int, TrueImage]
-    categories: Mapping[int, str]
-    things: frozenset[int]
-    maps: Mapping[int, Path]
-    segments: Mapping[int, tuple[TrueSegment, ...]]
+    images: Mapping[Id, TrueImage]
+    categories: Mapping[Id, str]
+    things: frozenset[Id]
+    maps: Mapping[Id, Path]
+    segments: Mapping[Id, tuple[TrueSegment, ...]]
     listed_categories: list[dict[str, Any]]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,33 +85,41 @@ class MatchedClasses:
     scored, not_known_to_model: names in the ground truth. not_in_ground_truth: names in the model.
     """
 
-    category_of: Mapping[int, int]
+    category_of: Mapping[int, Id]
     scored: tuple[str, ...]
     not_known_to_model: tuple[str, ...]
     not_in_ground_truth: tuple[str, ...]
 
 
 def read_instance_truth(path: Path) -> InstanceTruth:
-    """Raises FileNotFoundError; ValueError naming the file and what is missing in it."""
-    content = _read_json(path)
-    annotations = content["annotations"]
-    if any("segments_info" in annotation for annotation in annotations):
+    """Raises FileNotFoundError; ValueError naming the file, the entry, what is wrong with it and the cure."""
+    notes = Notes(path)
+    content = read_coco(path, notes)
+    if any("segments_info" in annotation for annotation in content["annotations"]):
         raise ValueError(
             f"{path}: is a ground truth of panoptic maps (its annotations have 'segments_info'); "
             "it belongs to --panoptic"
         )
-    for annotation in annotations:
-        for key in ("image_id", "category_id", "bbox", "segmentation"):
-            _check_has(annotation, key, f"{path}: annotation {annotation.get('id')}")
-    return InstanceTruth(_images(content, path), _names(content, path), tuple(annotations))
+    images = read_images(content["images"], path, notes)
+    names = read_categories(content["categories"], path, notes)
+    annotations = read_annotations(content["annotations"], images, names, path, notes)
+    used = {annotation["category_id"] for annotation in annotations}
+    names = without_groups(names, content["categories"], used, notes)
+    check_names(names, path)
+    if not images:
+        raise ValueError(f"{path}: lists no image")
+    note_crowds(annotations, names, notes)
+    exhaustive = {read_id(entry, "id"): _exhaustive(entry, path) for entry in content["images"]}
+    return InstanceTruth(images, names, annotations, exhaustive, notes.lines())
 
 
 def read_panoptic_truth(path: Path, folder: Path) -> PanopticTruth:
     """folder: of the PNG maps.
 
-    Raises FileNotFoundError; ValueError naming the file and what is missing in it.
+    Raises FileNotFoundError; ValueError naming the file, the entry, what is wrong with it and the cure.
     """
-    content = _read_json(path)
+    notes = Notes(path)
+    content = read_coco(path, notes)
     if any("segmentation" in entry and "segments_info" not in entry for entry in content["annotations"]):
         raise ValueError(
             f"{path}: is a ground truth of instances (its annotations have 'segmentation'); "
@@ -99,55 +127,22 @@ def read_panoptic_truth(path: Path, folder: Path) -> PanopticTruth:
         )
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder of panoptic maps; name it with --panoptic-dir")
-    images, maps, segments = _images(content, path), {}, {}
-    for annotation in content["annotations"]:
-        for key in ("segments_info", "image_id", "file_name"):
-            _check_has(annotation, key, f"{path}: annotation of image {annotation.get('image_id')}")
-        image_id = annotation["image_id"]
-        if image_id not in images:
-            raise ValueError(f"{path}: image {image_id} has an annotation, but is not among the images")
-        maps[image_id] = folder / annotation["file_name"]
-        segments[image_id] = tuple(
-            _true_segment(info, f"{path}: segment {info.get('id')} of image {image_id}")
-            for info in annotation["segments_info"]
-        )
+    images = read_images(content["images"], path, notes)
+    names = read_categories(content["categories"], path, notes)
+    check_names(names, path)
+    maps, segments = _maps(content["annotations"], images, names, path, folder)
     return PanopticTruth(
         images={image_id: images[image_id] for image_id in maps},
-        categories=_names(content, path),
-        things=frozenset(category["id"] for category in content["categories"] if category.get("isthing")),
+        categories=names,
+        things=_things(content["categories"], path),
         maps=maps,
         segments=segments,
         listed_categories=content["categories"],
+        notes=notes.lines(),
     )
 
 
-def read_true_image(folder: Path, image: TrueImage) -> Frame:
-    """Raises ValueError when the file is missing, cannot be decoded, or has another size than stated."""
-    path = folder / image.file_name
-    if not path.is_file():
-        raise ValueError(f"{path}: no such image")
-    frame = read_image(path)
-    if frame.image_size != image.size:
-        (height, width), (true_height, true_width) = frame.image_size, image.size
-        raise ValueError(
-            f"{path}: is {width}x{height} upright, but the ground truth says {true_width}x{true_height}"
-        )
-    return frame
-
-
-def read_segment_map(path: Path) -> NDArray[np.int64]:
-    """(H, W) segment ids of a panoptic PNG: R + 256 G + 65536 B, 0 void.
-
-    Raises ValueError when it is missing or damaged.
-    """
-    try:
-        with Image.open(path) as file:
-            return np.array(file.convert("RGB"), np.int64) @ np.array([1, 256, 65536])
-    except (OSError, SyntaxError) as error:  # Pillow's for a damaged PNG
-        raise ValueError(f"{path}: cannot be read as a panoptic map ({error})") from error
-
-
-def match_classes(classes: Mapping[int, str], categories: Mapping[int, str]) -> MatchedClasses:
+def match_classes(classes: Mapping[int, str], categories: Mapping[Id, str]) -> MatchedClasses:
     """Matches a model's classes with a ground truth's categories: same name, but for upper and lower case.
 
     Raises ValueError when they have no name in common.
@@ -161,7 +156,7 @@ def match_classes(classes: Mapping[int, str], categories: Mapping[int, str]) -> 
     if not category_of:
         raise ValueError(
             f"the model and the ground truth have no class name in common; the model: "
-            f"{_some(classes.values())}; the ground truth: {_some(categories.values())}"
+            f"{listed(classes.values())}; the ground truth: {listed(categories.values())}"
         )
     matched = set(category_of.values())
     return MatchedClasses(
@@ -174,51 +169,55 @@ def match_classes(classes: Mapping[int, str], categories: Mapping[int, str]) -> 
     )
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file of ground truth")
-    try:
-        content = json.loads(path.read_text())
-    except ValueError as error:
-        raise ValueError(f"{path}: not a JSON file ({error})") from error
-    for key in ("images", "annotations", "categories"):
-        if not isinstance(content, dict) or not isinstance(content.get(key), list):
-            raise ValueError(f"{path}: not a ground truth in COCO's format: it has no list {key!r}")
-    return dict(content)
+def _maps(
+    entries: Entries, images: Mapping[Id, TrueImage], names: Mapping[Id, str], path: Path, folder: Path
+) -> tuple[dict[Id, Path], dict[Id, tuple[TrueSegment, ...]]]:
+    """The PNG of each image, and its segments."""
+    maps: dict[Id, Path] = {}
+    segments: dict[Id, tuple[TrueSegment, ...]] = {}
+    for index, entry in enumerate(entries):
+        with errors_about(path, partial(_map_label, entry, index)):
+            infos, image_id = value_of(entry, "segments_info"), read_id(entry, "image_id")
+            file_name = read_file_name(entry, "file_name")
+            if image_id in maps:
+                raise ValueError("is the second of its image; give each image one map")
+        if image_id not in images:
+            raise ValueError(
+                f"{path}: image {shown(image_id)} has an annotation, but is not among the images"
+            )
+        maps[image_id] = find_file(folder, file_name) or folder / file_name
+        segments[image_id] = read_segments(infos, image_id, names, path)
+    return maps, segments
 
 
-def _images(content: Mapping[str, Any], path: Path) -> dict[int, TrueImage]:
-    for image in content["images"]:
-        for key in ("id", "file_name", "height", "width"):
-            _check_has(image, key, f"{path}: image {image.get('id')}")
-    return {
-        image["id"]: TrueImage(image["id"], image["file_name"], (image["height"], image["width"]))
-        for image in content["images"]
-    }
+def _map_label(entry: Mapping[str, Any], index: int) -> str:
+    if "image_id" in entry:
+        return f"annotation of image {shown(entry['image_id'])}"
+    return f"annotation at place {index} of its list"
 
 
-def _names(content: Mapping[str, Any], path: Path) -> dict[int, str]:
-    names: dict[int, str] = {}
-    for category in content["categories"]:
-        for key in ("id", "name"):
-            _check_has(category, key, f"{path}: category {category.get('id')}")
-        if category["name"].lower() in map(str.lower, names.values()):
-            raise ValueError(f"{path}: two categories are called {category['name']!r}")
-        names[category["id"]] = category["name"]
-    return names
+def _things(entries: Entries, path: Path) -> frozenset[Id]:
+    things = set()
+    for index, entry in enumerate(entries):
+        with errors_about(path, partial(label_of, "category", entry, index)):
+            if read_flag(entry, "isthing"):
+                things.add(read_id(entry, "id"))
+    return frozenset(things)
 
 
-def _true_segment(info: Mapping[str, Any], what: str) -> TrueSegment:
-    for key in ("id", "category_id", "area"):
-        _check_has(info, key, what)
-    return TrueSegment(info["id"], info["category_id"], info["area"], bool(info.get("iscrowd")))
+def _exhaustive(entry: Mapping[str, Any], path: Path) -> str | tuple[str, ...]:
+    said = entry.get("exhaustive_categories", "all")
+    if said in ("all", "coco80"):
+        return str(said)
+    if isinstance(said, list):
+        return tuple(map(str, said))
+    raise ValueError(
+        f"{path}: image {shown(entry['id'])}: exhaustive_categories {shown(said)} must be a list of names, "
+        "all or coco80"
+    )
 
 
-def _check_has(entry: Mapping[str, Any], key: str, what: str) -> None:
-    if key not in entry:
-        raise ValueError(f"{what} has no {key!r}")
-
-
-def _some(names: Iterable[str]) -> str:
-    first, *rest = list(names)[:6] or ["none"]
+def listed(names: Iterable[str]) -> str:
+    """The first names, for an error."""
+    first, *rest = [one_line(name, 60) for name in list(names)[:6]] or ["none"]
     return ", ".join([first, *rest[:4]]) + (", …" if len(rest) > 4 else "")

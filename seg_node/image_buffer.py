@@ -17,6 +17,7 @@ Reason = Literal[
 ]
 
 MAX_PIXELS = 64_000_000  # 64 MP: more than any camera in the field; bounds what one message can allocate
+MAX_SIDE = 65_535  # the most that a JPEG holds; bounds what models keep for a row or column
 
 
 class ImageError(ValueError):
@@ -32,16 +33,24 @@ def stamp_to_ns(stamp: Any) -> int:
     return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
 
 
-def check_size(height: int, width: int) -> None:
-    """Raises ImageError empty_image or too_large unless there are 1 to MAX_PIXELS pixels."""
+def check_size(height: int, width: int, max_pixels: int = MAX_PIXELS) -> None:
+    """Raise ImageError empty_image or too_large unless there are 1 to max_pixels pixels.
+
+    MAX_SIDE holds too. Call it with the size that a message or file claims, before anything is allocated.
+    """
     if height < 1 or width < 1:
         raise ImageError(
             "empty_image", f"image is {width}x{height} (width x height): it has no pixels; check the driver"
         )
-    if height * width > MAX_PIXELS:
+    if height * width > max_pixels:
         raise ImageError(
             "too_large",
-            f"image is {width}x{height}, over {MAX_PIXELS // 10**6} megapixels; set a smaller resolution",
+            f"image is {width}x{height}, over max_pixels ({max_pixels / 1e6:g} megapixels); "
+            "set a smaller resolution in the driver, or raise max_pixels",
+        )
+    if max(height, width) > MAX_SIDE:
+        raise ImageError(
+            "too_large", f"image is {width}x{height}, over {MAX_SIDE} pixels a side; check the driver"
         )
 
 

@@ -20,8 +20,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from seg_node.image_buffer import ImageError, check_size, stamp_to_ns, view_rows
-from seg_node.image_headers import read_header
+from seg_node.image_buffer import MAX_PIXELS, ImageError, check_size, stamp_to_ns, view_rows
+from seg_node.image_file import decode_file
+from seg_node.printable import printable
 from seg_node.types import Channels, Frame
 from seg_node.yuv import YUV_ENCODINGS, decode_yuv
 
@@ -48,6 +49,7 @@ _PACKED: dict[str, tuple[Channels, int, str]] = {
     "32FC1": ("mono", 1, "f4"),
 }
 _WITHOUT_WHITE = frozenset({"16UC1", "32FC1"})
+_BAND = 1 << 17  # pixels that are stretched at a time: 1 MB in float64
 
 # OpenCV's older names (BayerBG …) are shifted by one pixel; these are the ones that read like ROS's.
 _BAYER_TO_BGR = {
@@ -61,9 +63,10 @@ _BAYER = {f"{pattern}{bits}": dtype for bits, dtype in ((8, "u1"), (16, "u2")) f
 SUPPORTED_ENCODINGS: tuple[str, ...] = (*_PACKED, *_BAYER, *YUV_ENCODINGS)
 
 
-def decode_message(message: Any) -> Frame:
+def decode_message(message: Any, max_pixels: int = MAX_PIXELS) -> Frame:
     """The picture of a sensor_msgs Image or CompressedImage, whichever library read it; a view if possible.
 
+    max_pixels: larger pictures are refused (too_large) before anything is allocated for them.
     Raises ImageError when the message does not hold a picture.
     """
     if hasattr(message, "encoding"):
@@ -74,14 +77,21 @@ def decode_message(message: Any) -> Frame:
             message.encoding,
             message.step,
             bool(message.is_bigendian),
+            max_pixels,
         )
     else:
-        pixels, channels = decode_compressed(message.data, message.format)
+        pixels, channels = decode_compressed(message.data, message.format, max_pixels)
     return Frame(pixels, channels, stamp_to_ns(message.header.stamp), message.header.frame_id)
 
 
 def decode_image(
-    data: ByteData, height: int, width: int, encoding: str, step: int, is_bigendian: bool = False
+    data: ByteData,
+    height: int,
+    width: int,
+    encoding: str,
+    step: int,
+    is_bigendian: bool = False,
+    max_pixels: int = MAX_PIXELS,
 ) -> tuple[NDArray[np.uint8], Channels]:
     """The pixels of a sensor_msgs/Image.
 
@@ -92,7 +102,7 @@ def decode_image(
     Returns (pixels, channels): uint8 (H, W) mono or (H, W, 3 or 4); of 8-bit packed ones a view of `data`.
     Raises ImageError: unknown_encoding, empty_image, too_large, bad_size, wrong_step, truncated_data.
     """
-    check_size(height, width)
+    check_size(height, width, max_pixels)
     buffer = np.frombuffer(data, np.uint8)
     order = ">" if is_bigendian else "<"
     if encoding in _PACKED:
@@ -107,16 +117,19 @@ def decode_image(
         return decode_yuv(buffer, height, width, encoding, step), "bgr"
     raise ImageError(
         "unknown_encoding",
-        f"encoding '{encoding}' is not supported; set the camera driver to bgr8 "
+        f"encoding '{printable(encoding)}' is not supported; set the camera driver to bgr8 "
         f"(supported: {', '.join(SUPPORTED_ENCODINGS)})",
     )
 
 
-def decode_compressed(data: ByteData, format: str) -> tuple[NDArray[np.uint8], Channels]:
+def decode_compressed(
+    data: ByteData, format: str, max_pixels: int = MAX_PIXELS
+) -> tuple[NDArray[np.uint8], Channels]:
     """The pixels of a sensor_msgs/CompressedImage: a JPEG or PNG file, recognised by its first bytes.
 
     format: as image_transport writes it, "ORIGINAL; CODEC compressed TARGET", or "jpeg", "png", nothing.
-    Colours are the file's own whatever it says; ORIGINAL counts where a PNG holds a bayer mosaic or 16UC1.
+    Colours are the file's own whatever it says; what it says counts where a grey file holds a bayer mosaic
+    or a PNG holds 16UC1.
     An EXIF orientation is not applied: CameraInfo describes the image as it lies in the file.
 
     Returns (pixels, channels): uint8 (H, W) mono, (H, W, 3) bgr or (H, W, 4) bgra; 16-bit files are scaled.
@@ -126,33 +139,23 @@ def decode_compressed(data: ByteData, format: str) -> tuple[NDArray[np.uint8], C
     if "compressedDepth" in format:
         raise ImageError(
             "depth_image",
-            f"format '{format}' is a depth image, not a colour image; subscribe to the camera's "
+            f"format '{printable(format)}' is a depth image, not a colour image; subscribe to the camera's "
             "'compressed' topic instead of 'compressedDepth'",
         )
-    file = bytes(data)
-    if not file:
-        raise ImageError("truncated_data", f"compressed image '{format}' has no data; check the publisher")
-    codec, height, width = read_header(file)
-    check_size(height, width)
-    pixels = _imdecode(file)
-    if pixels is None:
+    if not len(data):
         raise ImageError(
-            "corrupt_image",
-            f"{codec} image ({width}x{height}, {len(file)} bytes) cannot be decoded; check the publisher",
+            "truncated_data", f"compressed image '{printable(format)}' has no data; check the publisher"
         )
-    original = format.partition(";")[0].strip()
+    pixels = decode_file(bytes(data), max_pixels)
     if pixels.ndim == 3:
         return _to_uint8(pixels), "bgr" if pixels.shape[2] == 3 else "bgra"
-    if codec == "png" and original in _BAYER:
-        return _demosaic(pixels, original), "bgr"
+    original, _, codec = format.partition(";")
+    original, target = original.strip(), codec.partition("compressed")[2].strip()
+    # "jpeg compressed mono8" of a bayer original was made grey by the publisher. With a bayer target, or none
+    # as in ROS 1, the file holds the mosaic. Source: image_transport_plugins, compressed_publisher.cpp
+    if (mosaic := target or original) in _BAYER:
+        return _demosaic(pixels, mosaic), "bgr"
     return _to_uint8(pixels, stretch=original in _WITHOUT_WHITE), "mono"
-
-
-def _imdecode(file: bytes) -> NDArray[Any] | None:
-    try:
-        return cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error:
-        return None
 
 
 def _to_uint8(pixels: NDArray[Any], stretch: bool = False) -> NDArray[np.uint8]:
@@ -177,11 +180,17 @@ def _stretch(pixels: NDArray[Any]) -> NDArray[np.uint8]:
     low, high, _, _ = cv2.minMaxLoc(pixels, mask=measured.view(np.uint8))
     if low == high:
         return measured * np.uint8(128)
-    with np.errstate(invalid="ignore"):  # a signalling NaN is one more pixel without a measurement
-        scaled = np.subtract(pixels, low, dtype=np.float64)  # float32 would overflow on its greatest values
-    scaled *= 255 / (high - low)
-    scaled[~measured] = 0
-    return np.rint(scaled, out=scaled).astype(np.uint8)
+    stretched = np.empty(pixels.shape, np.uint8)
+    rows = max(1, _BAND // pixels.shape[1])
+    for start in range(0, len(pixels), rows):
+        band = np.s_[start : start + rows]
+        with np.errstate(invalid="ignore"):  # a signalling NaN is one more pixel without a measurement
+            # float32 would overflow on its greatest values
+            scaled = np.subtract(pixels[band], low, dtype=np.float64)
+        scaled *= 255 / (high - low)
+        scaled[~measured[band]] = 0
+        stretched[band] = np.rint(scaled, out=scaled)
+    return stretched
 
 
 def _demosaic(mosaic: NDArray[Any], encoding: str) -> NDArray[np.uint8]:

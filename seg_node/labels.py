@@ -1,12 +1,13 @@
 """Class names: of the data sets that published checkpoints were trained on, or of the user's own file."""
 
 import logging
+import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from seg_node.plain_data import MAX_YAML_BYTES, parse_yaml, read_text
 from seg_node.types import LabelSet
 
 logger = logging.getLogger(__name__)
@@ -35,6 +36,10 @@ COCO_STUFF_NAMES = (
     "food-other-merged", "building-other-merged", "rock-merged", "wall-other-merged", "rug-merged",
 )  # fmt: skip
 _COCO_IDS = tuple(i for i in range(1, 91) if i not in _COCO_IDS_LEFT_OUT)
+
+_MAX_ID = 65535
+_LONGEST_NAME = 200
+_JOINERS = "\u200c\u200d"  # within words of some scripts, and emoji
 
 COCO_THINGS = LabelSet(things=dict(zip(_COCO_IDS, COCO_THING_NAMES, strict=True)))
 
@@ -91,35 +96,59 @@ def read_labels(path: Path, first_id: int) -> LabelSet:
 
     Each is a list, in the checkpoint's order, or a mapping of class ids to names. Lists count from first_id,
     stuff after the things.
-    Raises FileNotFoundError, and ValueError for a file of another form.
+    Raises FileNotFoundError; ValueError for a file of another form, also as `check_labels` does.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file of class names")
+    content = parse_yaml(read_text(path, MAX_YAML_BYTES), str(path))
     try:
-        content = yaml.safe_load(path.read_text())
         if not isinstance(content, dict) or "things" not in content or content.keys() - {"things", "stuff"}:
             raise ValueError("expected the keys things and, if there are any, stuff")
         things = _read_names(content["things"], first_id)
         stuff = _read_names(content.get("stuff") or [], max(things, default=first_id - 1) + 1)
         if things.keys() & stuff.keys():
             raise ValueError(f"class {min(things.keys() & stuff.keys())} is both thing and stuff")
-        names = [*things.values(), *stuff.values()]
-        twice = [name for name in names if names.count(name) > 1]
+        labels = LabelSet(things, stuff)
+        check_labels(labels)
+        twice = [name for name, count in Counter([*things.values(), *stuff.values()]).items() if count > 1]
         if twice:
             raise ValueError(f"{twice[0]!r} names two classes")
-    except (yaml.YAMLError, ValueError) as error:
+    except ValueError as error:
         raise ValueError(f"{path}: not a file of class names ({error})") from error
-    return LabelSet(things, stuff)
+    return labels
+
+
+def check_labels(labels: LabelSet) -> None:
+    """Raises ValueError for names and ids of classes that messages and files cannot carry.
+
+    A name is one printable line of at most 200 characters, an id is from 0 to 65535 (the pixels of a label
+    image have 16 bits).
+    """
+    for class_id, name in (*labels.things.items(), *labels.stuff.items()):
+        if type(class_id) is not int or not 0 <= class_id <= _MAX_ID:
+            raise ValueError(f"class id {class_id!r} is not a number from 0 to {_MAX_ID}")
+        if not isinstance(name, str) or not _is_line(name) or not 0 < len(name.strip()) <= _LONGEST_NAME:
+            shown = f"{name[:50]!r}" if isinstance(name, str) else f"a {type(name).__name__}"
+            raise ValueError(
+                f"the name of class {class_id} is {shown}, not one printable line of at most {_LONGEST_NAME} "
+                "characters"
+            )
+
+
+def _is_line(name: str) -> bool:
+    return all(c.isprintable() or c in _JOINERS or unicodedata.category(c) == "Zs" for c in name)
 
 
 def _read_names(names: Any, first_id: int) -> dict[int, str]:
     if isinstance(names, list):
         names = dict(enumerate(names, start=first_id))
-    if not isinstance(names, dict) or not all(isinstance(i, int) and i >= 0 for i in names):
+    if not isinstance(names, dict) or not all(type(i) is int and i >= 0 for i in names):
         raise ValueError("expected a list of names or class ids with names")
     odd = [name for name in names.values() if not isinstance(name, str)]
     if odd:
-        raise ValueError(f"{odd[0]!r} is not a name: write it in quotes")
+        is_short = odd[0] is None or isinstance(odd[0], int | float)
+        shown = repr(odd[0]) if is_short else f"a {type(odd[0]).__name__}"
+        raise ValueError(f"{shown} is not a name: write it in quotes")
     return names
 
 

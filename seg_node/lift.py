@@ -26,6 +26,12 @@ OUTSIDE = 0.005  # of the points lie outside of each face: the noise's tail
 TOWARDS = np.array([2.0, 3.0, 1.0])
 
 
+class DepthSizeError(ValueError):
+    """Depth that is not of the image's size. `reason` is the token counted in /diagnostics."""
+
+    reason = "depth_size"
+
+
 @dataclass(frozen=True)
 class LiftOptions:
     """How depth is read off a mask.
@@ -78,11 +84,11 @@ def lift_instances(
     """One Object3D for each instance, in their order; those without enough depth have num_points 0.
 
     depth: aligned to the image of the masks, of the same size. pinhole: of both.
-    Raises ValueError when the sizes differ.
+    Raises DepthSizeError when the sizes differ.
     """
     if depth.image_size != pinhole.image_size:
         (rows, columns), (height, width) = depth.image_size, pinhole.image_size
-        raise ValueError(
+        raise DepthSizeError(
             f"depth image is {columns}x{rows}, but the colour image is {width}x{height}: "
             "use depth that is registered (aligned) to the colour camera"
         )

@@ -23,9 +23,13 @@ _TYPES = {"tensor(float)": (torch.float32, np.float32), "tensor(float16)": (torc
 class OnnxRunner:
     """One input of a fixed shape; every output is a tensor on the same device."""
 
-    def __init__(self, path: Path, device: torch.device, precision: Precision) -> None:
-        """Raises RuntimeError when ONNX Runtime is missing, or cannot use the device."""
-        self._session = _open(path, _providers(device, precision))
+    def __init__(self, path: Path, data: bytes, device: torch.device, precision: Precision) -> None:
+        """data: the file's content, which `check_onnx` has let through; path: names it in messages.
+
+        Raises ValueError for a file that ONNX Runtime refuses, RuntimeError when it is missing or cannot use
+        the device.
+        """
+        self._session = _open(data, _providers(device, precision))
         self._device = device
         self.provider: str = self._session.get_providers()[0]
         if device.type == "cuda" and self.provider == _CPU:
@@ -56,28 +60,17 @@ class OnnxRunner:
         return self._device.type, index, numpy_type, tuple(tensor.shape), tensor.data_ptr()
 
 
-def read_onnx_metadata(path: Path, key: str) -> str | None:
-    """A text that the file carries. Raises ValueError for a file of another kind, RuntimeError as above."""
-    try:
-        session = _open(path, [_CPU], optimised=False)
-    except RuntimeError:
-        raise
-    except Exception as error:  # its exceptions have no common class
-        raise ValueError(f"not an ONNX file ({str(error).splitlines()[0]})") from error
-    text: str | None = session.get_modelmeta().custom_metadata_map.get(key)
-    return text
-
-
-def _open(path: Path, providers: list[Any], optimised: bool = True) -> Any:
+def _open(data: bytes, providers: list[Any]) -> Any:
     runtime = _onnxruntime()
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     # threads that spin take the cores from torch's, which work next
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
-    if not optimised:
-        options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return runtime.InferenceSession(path, options, providers=providers)
+    try:
+        return runtime.InferenceSession(data, options, providers=providers)
+    except Exception as error:  # its exceptions have no common class
+        raise ValueError(f"ONNX Runtime cannot open it ({str(error).splitlines()[0][:300]})") from error
 
 
 def _onnxruntime() -> Any:

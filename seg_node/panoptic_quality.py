@@ -1,14 +1,18 @@
 """Panoptic quality: how well predicted panoptic maps agree with the ground truth, over a set of images.
 
 Definition: Kirillov et al., Panoptic Segmentation, CVPR 2019, section 4. Details as in its reference,
-panopticapi evaluation.py: pq_compute_single_core and PQStat.pq_average, whose numbers these are.
+panopticapi evaluation.py: pq_compute_single_core and PQStat.pq_average, whose numbers these are where the
+areas that the ground truth states are those of its maps.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+
+from seg_node.coco_fields import Id
 
 VOID = 0
 _NO_CATEGORY = -1
@@ -18,13 +22,14 @@ _NO_CATEGORY = -1
 class TrueSegment:
     """One segment of the ground truth.
 
-    id: its value in the map, not 0. area: in pixels, as the ground truth states it.
+    id: its value in the map, not 0. area: in pixels, as the ground truth states it, None where it does not;
+    the quality counts the map's own.
     is_crowd: a group that is not divided into objects; it is never a miss and excuses predictions inside it.
     """
 
     id: int
-    category_id: int
-    area: int
+    category_id: Id
+    area: int | None = None
     is_crowd: bool = False
 
 
@@ -73,13 +78,13 @@ class PanopticResult:
     all: MeanQuality
     things: MeanQuality
     stuff: MeanQuality
-    categories: Mapping[int, CategoryQuality] = field(default_factory=dict)
+    categories: Mapping[Id, CategoryQuality] = field(default_factory=dict)
 
 
 class PanopticQuality:
     """Compares panoptic maps with the ground truth image by image and keeps the sums over all of them."""
 
-    def __init__(self, things: Iterable[int], stuff: Iterable[int]) -> None:
+    def __init__(self, things: Iterable[Id], stuff: Iterable[Id]) -> None:
         """things, stuff: ids of the categories to score.
 
         Segments of other categories may be in the ground truth: they are neither hit nor missed, and a
@@ -93,7 +98,7 @@ class PanopticQuality:
     def add(
         self,
         predicted_map: NDArray[np.integer],
-        predicted: Mapping[int, int],
+        predicted: Mapping[int, Id],
         true_map: NDArray[np.integer],
         true_segments: Sequence[TrueSegment],
     ) -> None:
@@ -109,7 +114,7 @@ class PanopticQuality:
             raise ValueError(
                 f"the prediction has (height, width) {predicted_map.shape}, the ground truth {true_map.shape}"
             )
-        unknown = sorted(set(predicted.values()) - self._row.keys())
+        unknown = [category for category in dict.fromkeys(predicted.values()) if category not in self._row]
         if unknown:
             raise ValueError(f"predicted category ids {_listed(unknown)} are not among those to score")
         true_ids = [segment.id for segment in true_segments]
@@ -138,14 +143,14 @@ class PanopticQuality:
         )
 
     def _count(
-        self, overlaps: NDArray[np.int64], categories: list[int], true_segments: Sequence[TrueSegment]
+        self, overlaps: NDArray[np.int64], categories: list[Id], true_segments: Sequence[TrueSegment]
     ) -> None:
         """overlaps: (1 + true, 1 + predicted) common pixels; row and column 0 are void."""
         predicted_rows = np.array([self._row[category] for category in categories], np.int64)
         true_rows = np.array([self._row.get(s.category_id, _NO_CATEGORY) for s in true_segments], np.int64)
         crowd = np.array([segment.is_crowd for segment in true_segments], bool)
-        true_areas = np.array([segment.area for segment in true_segments], np.int64)
-        predicted_areas, in_void, common = overlaps[:, 1:].sum(0), overlaps[VOID, 1:], overlaps[1:, 1:]
+        true_areas, predicted_areas = overlaps[1:].sum(1), overlaps[:, 1:].sum(0)
+        in_void, common = overlaps[VOID, 1:], overlaps[1:, 1:]
 
         unions = true_areas[:, None] + predicted_areas - common - in_void
         ious = np.divide(common, unions, out=np.zeros(common.shape), where=common > 0)
@@ -169,7 +174,7 @@ class PanopticQuality:
 def _positions(id_map: NDArray[np.integer], ids: Sequence[int], side: str) -> NDArray[np.int64]:
     """(H, W): 0 where the map is void, i + 1 where it has the i-th of the ids."""
     if len({VOID, *ids}) <= len(ids):
-        twice = sorted(i for i in set(ids) if [VOID, *ids].count(i) > 1)
+        twice = sorted(i for i, count in Counter([VOID, *ids]).items() if count > 1)
         raise ValueError(f"{side}: segment ids {_listed(twice)} are listed twice, or 0, which is void")
     known = np.array([VOID, *ids], np.int64)
     order = np.argsort(known)
@@ -199,5 +204,5 @@ def _mean(categories: Iterable[CategoryQuality]) -> MeanQuality:
     return MeanQuality(pq, sq, rq, len(occurring))
 
 
-def _listed(ids: Sequence[int]) -> str:
+def _listed(ids: Sequence[Id]) -> str:
     return ", ".join(map(str, ids[:10])) + (f" and {len(ids) - 10} more" if len(ids) > 10 else "")

@@ -7,7 +7,7 @@ Sources: torchvision `models/detection/transform.py: GeneralizedRCNNTransform` (
 `imrescale` ("opencv").
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -22,6 +22,10 @@ from torch import Tensor
 
 from seg_node.resize import resize_opencv, resize_pillow
 from seg_node.types import Channels, Frame
+
+_ROW = 1024  # pixels whose normalisation is kept
+_LARGE = 1 << 23  # pixels above which memory counts more than speed: 4K is below
+_AT_ONCE = 1 << 19  # pixels of a large image that are changed at a time: 6 MB
 
 
 @dataclass(frozen=True)
@@ -124,7 +128,7 @@ def _upload(frames: Sequence[Frame], device: torch.device) -> Tensor:
 
 
 def write_pixels(pixels: Tensor, images: Tensor, channels: Channels, spec: InputSpec, exact: bool) -> None:
-    """Fills pixels, float (N, 3, H, W), from images that are alike, uint8 (N, h, w, C) on the same device.
+    """Fill pixels, float (N, 3, H, W), from images that are alike, uint8 (N, h, w, C) on the same device.
 
     On CUDA it neither waits nor uploads, but for the first images of a size: a CUDA graph may hold it.
     """
@@ -134,7 +138,8 @@ def write_pixels(pixels: Tensor, images: Tensor, channels: Channels, spec: Input
     target = pixels[:, :, : size[0], : size[1]].permute(0, 2, 3, 1)
     pixels[:, :, size[0] :].zero_()
     pixels[:, :, :, size[1] :].zero_()
-    if spec.resize in ("torchvision", "torch") and not (exact or images.is_cuda):
+    large = not images.is_cuda and images.shape[1] * images.shape[2] > _LARGE
+    if spec.resize in ("torchvision", "torch") and not (exact or images.is_cuda or large):
         for written, colour in zip(target, colours, strict=True):
             _write_faster(written, colour, spec, swapped)
         return
@@ -142,38 +147,48 @@ def write_pixels(pixels: Tensor, images: Tensor, channels: Channels, spec: Input
         image = _resize_levels(colours, size, spec).to(torch.float32)
         image = _normalise(image.contiguous(), spec, swapped)
     elif spec.resize == "torch":
-        image = colours.to(torch.float32, memory_format=torch.contiguous_format)
+        image = _rows_read(colours, size[0], _to_float) if large else _to_float(colours)
         image = _normalise(_interpolate(image, size).contiguous(), spec, swapped)
     else:
-        image = colours.to(torch.float32, memory_format=torch.contiguous_format)
-        image = _interpolate(_normalise(image, spec, swapped), size)
+
+        def normalised(levels: Tensor) -> Tensor:
+            return _normalise(_to_float(levels), spec, swapped)
+
+        image = _rows_read(colours, size[0], normalised) if large else normalised(colours)
+        image = _interpolate(image, size)
     for plane in range(3):
         target[..., plane] = image[..., 2 - plane if swapped else plane]
 
 
 def _normalise(image: Tensor, spec: InputSpec, swapped: bool) -> Tensor:
     """The contiguous images (N, H, W, 3), changed in place."""
-    pixel_max, mean, std = _constants(spec, swapped, image.shape[2], image.device)
-    rows = image.view(-1, image.shape[2] * 3)
-    if spec.pixel_max != 1:
-        rows.div_(pixel_max if rows.is_cuda else spec.pixel_max)
-    rows.sub_(mean).div_(std)
+    pixel_max, mean, std = _constants(spec, swapped, image.device)
+    for rows in _as_rows(image):
+        if spec.pixel_max != 1:
+            rows.div_(pixel_max if rows.is_cuda else spec.pixel_max)
+        rows.sub_(mean[: rows.shape[1]]).div_(std[: rows.shape[1]])
     return image
 
 
+def _as_rows(image: Tensor) -> list[Tensor]:
+    """The values of contiguous images (…, 3), as rows of _ROW pixels and a row of what remains."""
+    values = image.view(-1)
+    even = len(values) - len(values) % (3 * _ROW)
+    return [values[:even].view(-1, 3 * _ROW), values[even:].view(1, -1)]
+
+
 @lru_cache(maxsize=64)
-def _constants(
-    spec: InputSpec, swapped: bool, width: int, device: torch.device
-) -> tuple[Tensor, Tensor, Tensor]:
+def _constants(spec: InputSpec, swapped: bool, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     """pixel_max, as a tensor (1,): CUDA would multiply by the reciprocal of a Python number.
 
-    Means and standard deviations of a whole row, (width · 3,): three at a time would be slow.
+    Means and standard deviations of a row, (3 · _ROW,), whatever an image's width: three at a time would be
+    slow.
     """
     mean, std = (values[::-1] if swapped else values for values in (spec.mean, spec.std))
     return (
         torch.tensor([spec.pixel_max], dtype=torch.float32, device=device),
-        torch.tensor(mean, device=device).repeat(width),
-        torch.tensor(std, device=device).repeat(width),
+        torch.tensor(mean, device=device).repeat(_ROW),
+        torch.tensor(std, device=device).repeat(_ROW),
     )
 
 
@@ -182,11 +197,33 @@ def _write_faster(target: Tensor, image: Tensor, spec: InputSpec, swapped: bool)
     levels = image.numpy()
     if swapped:
         levels = cv2.cvtColor(levels, cv2.COLOR_BGR2RGB)
-    rows = torch.from_numpy(levels).to(torch.float32, memory_format=torch.contiguous_format)
-    pixel_max, mean, std = _constants(spec, False, image.shape[1], image.device)
-    flat = rows.view(len(rows), -1)
-    torch.addcmul(-mean / std, flat, 1 / (std * pixel_max), out=flat)
-    target.copy_(torch.from_numpy(cv2.resize(rows.numpy(), (target.shape[1], target.shape[0]))))
+    image = torch.from_numpy(levels).to(torch.float32, memory_format=torch.contiguous_format)
+    pixel_max, mean, std = _constants(spec, False, image.device)
+    offset, factor = -mean / std, 1 / (std * pixel_max)
+    for rows in _as_rows(image):
+        torch.addcmul(offset[: rows.shape[1]], rows, factor[: rows.shape[1]], out=rows)
+    target.copy_(torch.from_numpy(cv2.resize(image.numpy(), (target.shape[1], target.shape[0]))))
+
+
+def _to_float(levels: Tensor) -> Tensor:
+    return levels.to(torch.float32, memory_format=torch.contiguous_format)
+
+
+def _rows_read(colours: Tensor, height: int, change: Callable[[Tensor], Tensor]) -> Tensor:
+    """`change` of large images uint8 (N, H, W, 3): float32, only of the rows that resizing to `height` reads.
+
+    The other rows are never written, and the system gives no memory for them: 0.2 GB for 64 MP, not 0.8.
+    """
+    images, before, width, _ = colours.shape
+    place = (torch.arange(height, dtype=torch.float64) + 0.5) * before / height - 0.5
+    slack = 1e-3 + before * 1e-6  # PyTorch reckons the places in float32
+    first, last = (place - slack).floor().to(torch.int64), (place + slack).floor().to(torch.int64) + 1
+    between = torch.arange(int((last - first).max()) + 1)
+    rows = (first[:, None] + between).clamp(0, before - 1).unique()
+    changed = torch.empty((images, before, width, 3))
+    for some in rows.split(max(1, _AT_ONCE // width)):
+        changed[:, some] = change(colours[:, some])
+    return changed
 
 
 def _interpolate(image: Tensor, size: tuple[int, int]) -> Tensor:

@@ -3,7 +3,8 @@
 Both calculate in whole numbers that fit into int32, so the results here are theirs to the last bit. As a GPU
 multiplies no integer matrices, each tap of a filter is one gather and one multiplication.
 Indices and weights are made once for each pair of sizes and stay on the device: only the first call for a
-size waits for it; later ones may be captured in a CUDA graph.
+size waits for it; later ones may be captured in a CUDA graph. Those of images over 16384 pixels a side do not
+stay.
 Sources: Pillow `src/libImaging/Resample.c`, OpenCV `modules/imgproc/src/resize.cpp`.
 """
 
@@ -15,9 +16,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from seg_node.size_cache import size_cache
+
 _ROWS, _COLUMNS = 1, 2  # dimensions of (N, H, W, C)
 _PILLOW_BITS = 22
 _OPENCV_BITS = 11
+_MOST_KEPT = 1 << 14  # pixels a side whose taps are kept: 0.6 MB a size at most
 
 Taps = list[tuple[Tensor, Tensor]]
 """Of the first, second … input pixel in each of n output pixels: its index, int64 (n,), and its weight, int32
@@ -57,7 +61,7 @@ def _tap(images: Tensor, dim: int, tap: tuple[Tensor, Tensor]) -> Tensor:
     return images.index_select(dim, index) * weight
 
 
-@lru_cache(maxsize=64)
+@size_cache(entries=64, longest=_MOST_KEPT)
 def _pillow_taps(before: int, after: int, dim: int, device: torch.device) -> Taps:
     scale = before / after
     reach = max(scale, 1.0)
@@ -72,7 +76,7 @@ def _pillow_taps(before: int, after: int, dim: int, device: torch.device) -> Tap
     return _taps(np.minimum(index, before - 1), whole, dim, device)
 
 
-@lru_cache(maxsize=64)
+@size_cache(entries=64, longest=_MOST_KEPT)
 def _opencv_taps(before: int, after: int, dim: int, device: torch.device) -> Taps:
     scale = 1 / (after / before)  # OpenCV's way to before / after: a last bit can count
     place = ((np.arange(after) + 0.5) * scale - 0.5).astype(np.float32)
@@ -95,17 +99,20 @@ def _taps(index: NDArray[np.int64], weight: NDArray[np.int32], dim: int, device:
 def _pillow_starts_with_rows(before: tuple[int, int], after: tuple[int, int]) -> bool:
     """Whether the installed Pillow resizes rows first; which images it does so with depends on its version.
 
-    Asked once a size, with noise on which the orders differ. Columns come first unless the height shrinks.
+    Asked once a size, with grey noise on which the orders differ. Columns come first unless the height
+    shrinks.
     """
     if after[0] >= before[0] or after[1] == before[1]:
         return False
     random = np.random.default_rng(0)
     for _ in range(100):  # one is enough unless the image is tiny
-        noise = random.integers(0, 256, (*before, 3), np.uint8)
-        by_rows, by_columns = (
-            _two_passes(torch.from_numpy(noise)[None], after, rows_first)[0] for rows_first in (True, False)
-        )
-        if not torch.equal(by_rows, by_columns):
-            resized = Image.fromarray(noise).resize(after[::-1], Image.Resampling.BILINEAR)
-            return np.array_equal(by_rows.numpy(), np.asarray(resized))
+        noise = Image.fromarray(random.integers(0, 256, before, np.uint8))
+        by_rows = _grey(_grey(noise, (after[0], before[1])), after)
+        by_columns = _grey(_grey(noise, (before[0], after[1])), after)
+        if by_rows != by_columns:
+            return _grey(noise, after) == by_rows
     return False  # they never differ
+
+
+def _grey(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    return image.resize(size[::-1], Image.Resampling.BILINEAR)

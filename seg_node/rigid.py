@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 
 from seg_node.lift import Object3D
 
+UNIT_SLACK = 0.01  # of a quaternion's squared length, as tf2 takes them
+FARTHEST = 1e9  # metres, beyond any planet; points there leave float32's precision
+
 
 @dataclass(frozen=True)
 class RigidTransform:
@@ -20,13 +23,18 @@ class RigidTransform:
     def of(x: float, y: float, z: float, qx: float, qy: float, qz: float, qw: float) -> "RigidTransform":
         """Of a geometry_msgs/Transform's translation and unit quaternion; its length may be off a little.
 
-        Raises ValueError for a quaternion of length 0 or with NaN.
+        Raises ValueError for a quaternion of another length, and for a translation that is no place.
         """
-        quaternion = np.array([qx, qy, qz, qw])
-        length = np.linalg.norm(quaternion)
-        if not length > 1e-6:
-            raise ValueError(f"rotation ({qx}, {qy}, {qz}, {qw}) is no quaternion; check who publishes it")
-        a, b, c, w = quaternion / length
+        squared = qx * qx + qy * qy + qz * qz + qw * qw
+        if not abs(squared - 1) <= UNIT_SLACK:  # nor with NaN
+            raise ValueError(
+                f"rotation ({qx:g}, {qy:g}, {qz:g}, {qw:g}) is no unit quaternion; check who publishes it"
+            )
+        if not all(abs(metres) <= FARTHEST for metres in (x, y, z)):
+            raise ValueError(
+                f"translation ({x:g}, {y:g}, {z:g}) is no place in metres; check who publishes it"
+            )
+        a, b, c, w = np.array([qx, qy, qz, qw]) / np.sqrt(squared)
         cross = np.array([[0, -c, b], [c, 0, -a], [-b, a, 0]])
         return RigidTransform(np.eye(3) + 2 * w * cross + 2 * cross @ cross, np.array([x, y, z], np.float64))
 

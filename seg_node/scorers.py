@@ -1,6 +1,7 @@
 """Segmentations of a set of images against ground truth: one scorer of instances, one of panoptic maps.
 
-Both take image by image, keep the predictions in the ground truth's category ids, and write them at the end.
+Both take image by image. What was predicted is kept, in the ground truth's category ids, and written whether
+it can be scored or not.
 """
 
 import dataclasses
@@ -15,7 +16,8 @@ import numpy as np
 from PIL import Image
 
 from seg_node.average_precision import average_precision
-from seg_node.coco import instance_results, panoptic_annotation, panoptic_png
+from seg_node.coco import instance_results, map_name, panoptic_annotation, panoptic_png
+from seg_node.coco_fields import Id, in_order
 from seg_node.ground_truth import (
     InstanceTruth,
     MatchedClasses,
@@ -46,14 +48,25 @@ class InstanceScorer:
     def __init__(self, truth: InstanceTruth, labels: LabelSet) -> None:
         self._truth = truth
         self._classes = match_classes(labels.things, truth.categories)
-        self._images: dict[int, TrueImage] = {}
+        self._images: dict[Id, TrueImage] = {}
+        self._kept: set[Id] = set()
         self._results: list[dict[str, Any]] = []
 
     def add(self, image: TrueImage, segmentation: Segmentation) -> None:
-        """Takes one image; one that is not in this ground truth is ignored."""
+        """Keeps and scores one image; one that is not in this ground truth is ignored."""
+        self.keep(image, segmentation)
+        self.score(image, segmentation)
+
+    def score(self, image: TrueImage, segmentation: Segmentation) -> None:
+        """Counts the image, whose prediction is kept already, among those to score."""
+        if image.id in self._truth.images:
+            self._images[image.id] = image
+
+    def keep(self, image: TrueImage, segmentation: Segmentation) -> None:
+        """Keeps what was predicted, for `write`."""
         if image.id not in self._truth.images:
             return
-        self._images[image.id] = image
+        self._kept.add(image.id)
         category_of = self._classes.category_of
         for result in instance_results(segmentation.instances, image.size, image.file_name, image.id):
             if result["category_id"] in category_of:
@@ -61,7 +74,7 @@ class InstanceScorer:
 
     def scores(self) -> Scores:
         """mask_ap, mask_ap50, box_ap and box_ap50; for each class its objects (without crowds) too."""
-        categories = sorted(set(self._classes.category_of.values()))
+        categories = in_order(set(self._classes.category_of.values()))
         annotations = [a for a in self._truth.annotations if a["image_id"] in self._images]
         objects = Counter(a["category_id"] for a in annotations if not a.get("iscrowd"))
         means: dict[str, Any] = {}
@@ -79,8 +92,9 @@ class InstanceScorer:
         return Scores(self._classes, means, per_class)
 
     def write(self, folder: Path) -> None:
-        """Writes instances.json: COCO results."""
-        (folder / "instances.json").write_text(json.dumps(self._results) + "\n")
+        """Writes instances.json: COCO results; nothing when no image was kept."""
+        if self._kept:
+            (folder / "instances.json").write_text(json.dumps(self._results) + "\n")
 
 
 class PanopticScorer:
@@ -90,30 +104,47 @@ class PanopticScorer:
         """folder: the PNG maps are written there as the images come."""
         self._truth = truth
         self._classes = match_classes({**labels.stuff, **labels.things}, truth.categories)
-        scored = sorted(set(self._classes.category_of.values()))
+        scored = in_order(set(self._classes.category_of.values()))
         self._quality = PanopticQuality(
             things=[category for category in scored if category in truth.things],
             stuff=[category for category in scored if category not in truth.things],
         )
         self._maps = folder / "panoptic"
-        self._annotations: dict[int, dict[str, Any]] = {}
+        self._annotations: dict[Id, dict[str, Any]] = {}
 
     def add(self, image: TrueImage, segmentation: Segmentation) -> None:
-        """Takes one image; one that is not in this ground truth is ignored.
+        """Keeps and scores one image; one that is not in this ground truth is ignored.
 
-        Raises ValueError when the image's true map is missing, or does not fit the list of its segments.
+        Raises ValueError as `score`.
         """
+        self.keep(image, segmentation)
+        self.score(image, segmentation)
+
+    def keep(self, image: TrueImage, segmentation: Segmentation) -> None:
+        """Keeps what was predicted: the map at once, as a PNG, the rest for `write`."""
         if image.id not in self._truth.images:
             return
-        assert segmentation.panoptic is not None
-        predicted = _in_categories(segmentation.panoptic, self._classes.category_of)
-        true_map = read_segment_map(self._truth.maps[image.id])
-        categories = {segment.id: segment.class_id for segment in predicted.segments}
-        self._quality.add(predicted.segment_map, categories, true_map, self._truth.segments[image.id])
-        file_name = f"{image.id:0>12}.png"  # as COCO's own
+        predicted = self._in_categories(segmentation)
+        file_name = map_name(image.id)
         self._annotations[image.id] = panoptic_annotation(predicted, file_name, image.id)
         self._maps.mkdir(parents=True, exist_ok=True)
         Image.fromarray(panoptic_png(predicted.segment_map)).save(self._maps / file_name)
+
+    def score(self, image: TrueImage, segmentation: Segmentation) -> None:
+        """Compares the image with its true map.
+
+        Raises ValueError when that is missing, or does not fit the list of its segments.
+        """
+        if image.id not in self._truth.images:
+            return
+        predicted, segments = self._in_categories(segmentation), self._truth.segments[image.id]
+        true_map = read_segment_map(self._truth.maps[image.id], image.size, {s.id for s in segments})
+        categories: dict[int, Id] = {segment.id: segment.class_id for segment in predicted.segments}
+        self._quality.add(predicted.segment_map, categories, true_map, segments)
+
+    def _in_categories(self, segmentation: Segmentation) -> PanopticSegments:
+        assert segmentation.panoptic is not None
+        return _in_categories(segmentation.panoptic, self._classes.category_of)
 
     def scores(self) -> Scores:
         """pq, sq and rq: as means each for all, things and stuff; of a class with the counts behind them."""
@@ -134,7 +165,9 @@ class PanopticScorer:
         return Scores(self._classes, means, per_class)
 
     def write(self, folder: Path) -> None:
-        """Writes panoptic.json: COCO's panoptic format."""
+        """Writes panoptic.json: COCO's panoptic format; nothing when no image was kept."""
+        if not self._annotations:
+            return
         content = {
             "images": [
                 {
@@ -151,7 +184,7 @@ class PanopticScorer:
         (folder / "panoptic.json").write_text(json.dumps(content) + "\n")
 
 
-def _in_categories(panoptic: PanopticSegments, category_of: Mapping[int, int]) -> PanopticSegments:
+def _in_categories(panoptic: PanopticSegments, category_of: Mapping[int, Any]) -> PanopticSegments:
     """With category ids in place of class ids; segments of classes that have none become void."""
     kept = tuple(
         dataclasses.replace(segment, class_id=category_of[segment.class_id])

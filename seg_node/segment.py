@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from seg_node.engine import choose_device
 from seg_node.exported import open_engine
+from seg_node.left_out import LeftOut
 from seg_node.models.load import load_model
 from seg_node.result_folder import ResultFolder, make_folder, remove_old_results
 from seg_node.sources import open_source
@@ -41,22 +42,19 @@ def segment(
     Returns the exit status: 130 after Ctrl-C, 1 when some input could not be read, else 0.
     Raises ValueError, FileNotFoundError or RuntimeError for what the user can mend.
     """
-    unread: list[str] = []
-
-    def skip(name: str, error: Exception) -> None:
-        unread.append(name)
-        tqdm.write(f"left out {name}: {error}", file=sys.stderr)
-
-    source = open_source(inputs, topic, skip)
+    left_out = LeftOut(lambda line: tqdm.write(line, file=sys.stderr))
+    source = open_source(inputs, topic, left_out)
     if source.kind == "camera":
         raise ValueError(f"{inputs[0]}: a camera has no end to segment up to; record a video or use the node")
+    if source.passed_over:
+        print(f"passed over {source.passed_over}", file=sys.stderr)
     make_folder(out)
     model = load_model(family, weights, config, labels)
     options = _options(model.default_options, model.labels, score_threshold, classes)
     runner = open_engine(model, choose_device(device), precision, engine)
     draw_above = READABLE_SCORE if score_threshold is None else score_threshold
     unit = "image" if source.kind == "images" else "frame"
-    remove_old_results(out, inputs)
+    remove_old_results(out, source.paths)
     results = ResultFolder(out, source, model.labels, draw_above)
     stopped = False
     try:
@@ -68,10 +66,10 @@ def segment(
         results.finish()
     of_how_many = f" of {source.count}" if source.count else ""
     device_name = f"{runner.device_name}, {runner.precision}"
-    print(results.table(unread, device_name, f"{of_how_many}, stopped by Ctrl-C" if stopped else ""))
+    print(results.table(left_out, device_name, f"{of_how_many}, stopped by Ctrl-C" if stopped else ""))
     if stopped:
         return INTERRUPTED
-    return 1 if unread else 0
+    return 1 if left_out.count else 0
 
 
 def _options(

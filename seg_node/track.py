@@ -6,6 +6,7 @@ look for what comes out from behind something. The numbers were chosen with benc
 """
 
 from dataclasses import dataclass, replace
+from heapq import nlargest
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,11 @@ from seg_node.types import Instances, MaskCrop, Segmentation
 WHOLE, RECENT_S, INSIDE = 0.85, 0.5, 0.5
 # Weight of the newest displacement in the velocity.
 NEWEST = 0.5
+# Stamps closer than any camera's frames do not tell the time; a frame then counts as one of 30 Hz.
+LEAST_STEP_NS, FRAME_NS = 1_000_000, 33_333_333
+# Of the objects out of sight so many are remembered, those seen last; the time of a frame grows with them.
+MOST_UNSEEN = 256
+LAST_ID = 2**31 - 1  # a Marker's id is an int32
 
 
 @dataclass(frozen=True)
@@ -27,7 +33,8 @@ class TrackOptions:
 
     min_iou: overlap, 0 to 1, that the masks must have at least, after the older one was moved on.
     class_penalty: subtracted from the overlap when the classes differ; 1 or more forbids it.
-    max_age_s: an object not seen for longer, by the images' stamps, comes back with a new id.
+    max_age_s: an object not seen for longer, by the images' stamps, comes back with a new id. Of images whose
+    stamps are 0 or stand still each counts as 1/30 s.
     """
 
     min_iou: float = 0.1
@@ -77,7 +84,9 @@ class Tracker:
     def __init__(self) -> None:
         self._tracks: list[_Track] = []
         self._last_id = 0
-        self._stamp_ns = 0
+        self._stamp_ns = 0  # of the last image that has one
+        self._now_ns = 0  # goes on with the stamps, and where they stand still
+        self._last_count = 0
         self._is_reset = False
 
     def reset(self) -> None:
@@ -87,29 +96,43 @@ class Tracker:
     def update(self, instances: Instances, stamp_ns: int, options: TrackOptions) -> Instances:
         """The same instances in the same order, with ids from 1 that their objects had before, or new ones.
 
-        Every instance has an id of its own at once, from its first frame. stamp_ns: of the image; one before
-        the last image's begins a new sequence, all ids new.
+        Every instance has an id of its own at once, from its first frame. stamp_ns: of the image, 0 or less
+        if it has none; one before the last image's begins a new sequence, all ids new.
         """
-        if self._is_reset or stamp_ns < self._stamp_ns:
-            self._is_reset, self._tracks = False, []
-        self._stamp_ns = stamp_ns
-        oldest_ns = stamp_ns - round(options.max_age_s * 1e9)
-        self._tracks = [track for track in self._tracks if track.last.stamp_ns >= oldest_ns]
+        now_ns = self._advance(stamp_ns)
+        self._forget(now_ns - round(options.max_age_s * 1e9))
         sightings = [
-            _Sighting(mask, mask.area, class_id, stamp_ns)
+            _Sighting(mask, mask.area, class_id, now_ns)
             for mask, class_id in zip(instances.masks, instances.class_ids.tolist(), strict=True)
         ]
-        track_of = {j: self._tracks[i] for i, j in _match(self._tracks, sightings, stamp_ns, options)}
+        track_of = {j: self._tracks[i] for i, j in _match(self._tracks, sightings, now_ns, options)}
         ids = np.zeros(len(sightings), np.uint32)
         for j, sighting in enumerate(sightings):
             if j in track_of:
                 track_of[j].follow(sighting)
             else:
-                self._last_id += 1
+                self._last_id = self._last_id % LAST_ID + 1
                 track_of[j] = _Track(self._last_id, sighting, sighting)
                 self._tracks.append(track_of[j])
             ids[j] = track_of[j].id
+        self._last_count = len(sightings)
         return replace(instances, ids=ids)
+
+    def _advance(self, stamp_ns: int) -> int:
+        """The tracker's own time, which never stands still; without tracks after a reset or a jump back."""
+        if self._is_reset or 0 < stamp_ns < self._stamp_ns:
+            self._is_reset, self._tracks, self._last_count = False, [], 0
+        step_ns = stamp_ns - self._stamp_ns
+        self._now_ns += step_ns if step_ns >= LEAST_STEP_NS else FRAME_NS
+        self._stamp_ns = stamp_ns if stamp_ns > 0 else self._stamp_ns
+        return self._now_ns
+
+    def _forget(self, oldest_ns: int) -> None:
+        """Tracks not seen since then, and those seen longest ago of too many; none of the last frame's."""
+        self._tracks = [track for track in self._tracks if track.last.stamp_ns >= oldest_ns]
+        most = self._last_count + MOST_UNSEEN
+        if len(self._tracks) > most:
+            self._tracks = nlargest(most, self._tracks, key=lambda track: track.last.stamp_ns)
 
 
 def with_ids(segmentation: Segmentation, ids: NDArray[np.uint32]) -> Segmentation:

@@ -18,11 +18,10 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from seg_node.draw import to_bgr
+from seg_node.draw import encode_jpeg, to_bgr
 from seg_node.palette import object_colour
 from seg_node.panoptic import instance_map
 from seg_node.pinhole import Pinhole
@@ -98,9 +97,11 @@ class View:
     # --- what -------------------------------------------------------------------------------------
 
     def log_image(self, frame: Frame) -> None:
-        """The picture, as JPEG: a recording of raw pixels would fill memory and disk ten times faster."""
-        done, jpeg = cv2.imencode(".jpg", to_bgr(frame), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-        assert done
+        """The picture, as JPEG: a recording of raw pixels would fill memory and disk ten times faster.
+
+        Raises ValueError for a picture that no JPEG holds.
+        """
+        jpeg = encode_jpeg(to_bgr(frame), JPEG_QUALITY)
         image = rr.EncodedImage(contents=jpeg.tobytes(), media_type="image/jpeg")
         self._log("scene/image", image, frame.stamp_ns)
 

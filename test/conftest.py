@@ -6,12 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from ros_domain import free_domain
 
 if TYPE_CHECKING:
+    from known_model import KnownModel
     from node_harness import Probe
 
-# Tests of several checkouts on one machine must not hear each other.
-os.environ.setdefault("ROS_DOMAIN_ID", str(os.getpid() % 100 + 1))
+# Test runs of one machine must not hear each other, nor the machine's own nodes.
+if "ROS_DOMAIN_ID" not in os.environ:
+    _DOMAIN = free_domain()  # held until this process ends
+    os.environ["ROS_DOMAIN_ID"] = str(_DOMAIN.number)
 os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
 
 IMAGE_TOPICS = ("/image", "/depth", "/camera_info", "/front/compressed", "/robot/camera/image_raw")
@@ -24,6 +28,19 @@ def thin_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Pat
     from thin_torchvision import write_thin_checkpoint
 
     return write_thin_checkpoint(tmp_path_factory.mktemp("weights"))
+
+
+@pytest.fixture
+def known_model(monkeypatch: pytest.MonkeyPatch) -> "KnownModel":
+    """`seg_node evaluate` runs this model instead of a network."""
+    from known_model import KnownEngine, KnownModel
+
+    from seg_node import evaluate
+
+    model = KnownModel()
+    monkeypatch.setattr(evaluate, "load_model", lambda *_: model)
+    monkeypatch.setattr(evaluate, "open_engine", KnownEngine)
+    return model
 
 
 @pytest.fixture
@@ -49,6 +66,17 @@ def weights(thin_checkpoint: tuple[Path, Path]) -> dict[str, Any]:
         # so that a test's single images are neither lost before the match nor overwritten in the queue
         "qos_overrides": {topic: {"subscription": dict(RELIABLE)} for topic in IMAGE_TOPICS},
     }
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """PyTorch on one thread, as in the node of node_harness: with more it rounds differently."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -33,19 +33,28 @@ START_TIMEOUT_S = 90.0
 
 
 class NodeProcess:
-    """One seg_node process; its output is in `log`."""
+    """One seg_node process, in a process group of its own; its output is in `log`."""
 
-    def __init__(self, folder: Path, parameters: dict[str, Any], remaps: dict[str, str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        parameters: dict[str, Any],
+        remaps: dict[str, str],
+        entry: Sequence[str] = ("-m", "seg_node.ros.main"),
+    ) -> None:
+        """entry: what Python runs, before the ROS arguments."""
         self._log_path = folder / "node.log"
         file = folder / "parameters.yaml"
         file.write_text(yaml.safe_dump({"/**": {"ros__parameters": parameters}}))
-        command = [sys.executable, "-m", "seg_node.ros.node", "--ros-args", "--params-file", str(file)]
+        command = [sys.executable, *entry, "--ros-args", "--params-file", str(file)]
         for name, value in remaps.items():
             command += ["-r", f"{name}:={value}"]
         with self._log_path.open("w") as log:
             # One thread: the tests' models are tiny, and the machine is shared with the test itself.
             environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-            self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
+            self.process = subprocess.Popen(
+                command, stdout=log, stderr=subprocess.STDOUT, env=environment, start_new_session=True
+            )
 
     @property
     def log(self) -> str:
@@ -60,9 +69,9 @@ class NodeProcess:
             self.process.send_signal(signal.SIGINT)
         try:
             return self.process.wait(30)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            raise
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
 
 
 @contextmanager
@@ -71,9 +80,10 @@ def running_node(
     parameters: dict[str, Any] | None = None,
     remaps: dict[str, str] | None = None,
     until: str = "active, waiting for images",
+    entry: Sequence[str] = ("-m", "seg_node.ros.main"),
 ) -> Iterator[NodeProcess]:
     """A node that has logged `until`; stopped by Ctrl-C at the end."""
-    node = NodeProcess(folder, parameters or {}, remaps or {})
+    node = NodeProcess(folder, parameters or {}, remaps or {}, entry)
     try:
         node.wait_for_log(until)
         yield node
@@ -97,9 +107,12 @@ class Probe:
         with suppress(ExternalShutdownException):
             self._executor.spin()
 
-    def close(self) -> None:
+    def stop_spinning(self) -> None:
         self._executor.shutdown()
         self._thread.join(5)
+
+    def close(self) -> None:
+        self.stop_spinning()
         self.node.destroy_node()  # or its subscriptions would go on keeping other nodes at work
         rclpy.shutdown(context=self._context)
 

@@ -151,7 +151,7 @@ def test_broken_bags_are_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "two").mkdir()
     for name in ("two/a.mcap", "two/b.mcap"):
         (tmp_path / name).touch()
-    with pytest.raises(ValueError, match=r"two: holds 2 bag files"):
+    with pytest.raises(ValueError, match=r"two: not a readable bag \(it holds 2 bag files"):
         open_source([tmp_path / "two"])
 
 

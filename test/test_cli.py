@@ -62,8 +62,8 @@ def test_node_without_ros_says_how_to_get_it(
 
 def test_node_hands_on_ros_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
     received: list[list[str]] = []
-    fake = type(sys)("seg_node.ros.node")
+    fake = type(sys)("seg_node.ros.main")
     monkeypatch.setattr(fake, "main", lambda argv: received.append(argv), raising=False)
-    monkeypatch.setitem(sys.modules, "seg_node.ros.node", fake)
+    monkeypatch.setitem(sys.modules, "seg_node.ros.main", fake)
     assert main(["node", "--ros-args", "-r", "__node:=front", "-p", "x:=1"]) == 0
     assert received == [["--ros-args", "-r", "__node:=front", "-p", "x:=1"]]

@@ -1,5 +1,6 @@
 """include/seg_node/decode.hpp against seg_node/masks.py: each decodes the bytes that the other encoded."""
 
+import random
 import shutil
 import subprocess
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seg_node.masks import decode_crop, encode_mask
+from seg_node.masks import decode_crop, decode_mask, encode_mask
 from seg_node.types import MaskCrop, Roi
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,7 +30,7 @@ def answers(tmp_path_factory):
 
     def ask(requests):
         lines = "\n".join(requests) + "\n"
-        done = subprocess.run([program], input=lines, capture_output=True, text=True, timeout=60)
+        done = subprocess.run([program], input=lines, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         return done.stdout.splitlines()
 
@@ -86,6 +87,77 @@ def test_python_decodes_what_cpp_encoded(answers, encoding):
         assert data == encode_mask(crop, encoding, size).tobytes()
         message = type("InstanceMask", (), {"roi": crop.roi, "encoding": encoding, "data": data})
         assert np.array_equal(decode_crop(message, *size).pixels, crop.pixels)
+
+
+HUGE = 2**32 - 1
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize(
+    ("size", "roi", "complaint"),
+    [
+        ((HUGE, HUGE), Roi(0, 0, 1, 1), "image of 4294967295x4294967295 is over max_pixels (64000000)"),
+        ((8001, 8000), Roi(0, 0, 1, 1), "image of 8000x8001 is over max_pixels"),
+        ((HUGE, 0), Roi(0, 0, 0, HUGE), "image of 0x4294967295 is over max_pixels"),
+        ((0, HUGE), Roi(0, 0, HUGE, 0), "image of 4294967295x0 is over max_pixels"),
+        ((0, 0), Roi(0, 0, HUGE, HUGE), "roi of 4294967295x4294967295 is over max_pixels"),
+        ((0, 0), Roi(0, 0, HUGE, 0), "roi of 4294967295x0 is over max_pixels"),
+    ],
+)
+def test_cpp_refuses_a_size_that_few_bytes_claim(answers, encoding, size, roi, complaint):
+    (answer,) = answers([request("decode", encoding, size, roi, "30")])
+    assert answer.startswith("error ") and complaint in answer
+
+
+def test_cpp_checks_the_runs_before_it_allocates(answers):
+    """The roi is within max_pixels; the data are not COCO's, cover nothing or cover something else."""
+    size, roi = (8000, 8000), Roi(0, 0, 8000, 8000)
+    requests = [request("decode", "rle", size, roi, data.hex()) for data in (b"\0", b"0", b"01", b"O")]
+    for answer in answers(requests):
+        assert answer.startswith("error ")
+
+
+def test_cpp_tells_an_unknown_encoding_on_one_short_line(answers):
+    (answer,) = answers([request("decode", "\x1b[2J\x07" * 1000, (4, 4), Roi(0, 0, 1, 1), "30")])
+    assert answer == f"error mask encoding '{'?[2J?' * 12}...' is not known; use mono8, bits or rle"
+
+
+def random_request(rng):
+    """(encoding, (height, width), roi, data): sometimes a good mask, mostly damaged."""
+    height, width = rng.randint(1, 9), rng.randint(1, 9)
+    x, y = rng.randint(0, width), rng.randint(0, height)
+    roi = Roi(x, y, rng.randint(0, width - x), rng.randint(0, height - y))
+    if rng.random() < 0.2:
+        roi = Roi(*(rng.choice([0, 1, 9, HUGE]) for _ in range(4)))
+    encoding = rng.choice(ENCODINGS)
+    if roi.x_offset + roi.width <= width and roi.y_offset + roi.height <= height:
+        pixels = np.array([rng.random() < 0.5 for _ in range(roi.height * roi.width)], bool)
+        crop = MaskCrop(roi.x_offset, roi.y_offset, pixels.reshape(roi.height, roi.width))
+        data = bytearray(encode_mask(crop, encoding, (height, width)).tobytes())
+    else:
+        data = bytearray(rng.randbytes(rng.randint(0, 20)))
+    for _ in range(rng.choice([0, 0, 1, 2])):
+        if data:
+            data[rng.randrange(len(data))] = rng.choice([48, 49, 52, 63, 80, 111, rng.randrange(256)])
+    data = data[: rng.choice([None, None, -1, 3])]
+    return encoding, rng.choice([(height, width), (height, width), (width, height)]), roi, bytes(data)
+
+
+def test_cpp_and_python_read_and_refuse_the_same(answers):
+    rng = random.Random(0)
+    cases = [random_request(rng) for _ in range(5000)]
+    read = 0
+    requests = [request("decode", encoding, size, roi, data.hex()) for encoding, size, roi, data in cases]
+    for (encoding, size, roi, data), answer in zip(cases, answers(requests), strict=True):
+        message = type("InstanceMask", (), {"roi": roi, "encoding": encoding, "data": data})
+        try:
+            crop = decode_crop(message, *size)
+        except ValueError:
+            assert answer.startswith("error ")
+        else:
+            assert answer == f"ok {as_text(crop.pixels) or '-'} {as_text(decode_mask(message, *size))}"
+            read += 1
+    assert 500 < read < 4500  # both happen
 
 
 @pytest.mark.parametrize(

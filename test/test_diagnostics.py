@@ -70,3 +70,55 @@ def test_each_reason_is_told_once_and_then_counted() -> None:
     statistics = FrameStatistics()
     assert [statistics.dropped("wrong_step") for _ in range(3)] == [True, False, False]
     assert statistics.dropped("empty_image")
+
+
+class Time:
+    """A steady clock that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_images_that_none_is_served_of_are_an_error_after_the_timeout() -> None:
+    clock = Time()
+    statistics = FrameStatistics(clock)
+    for _ in range(3):
+        statistics.received()
+        statistics.dropped("replaced_by_newer")
+        clock.now += 2.0
+    status = statistics.status("frames", {"device": "cpu"}, None, stall_timeout_s=7.0)
+    assert status.level == DiagnosticStatus.OK
+    clock.now += 2.0
+    status = statistics.status("frames", {"device": "cpu"}, None, stall_timeout_s=7.0)
+    assert status.level == DiagnosticStatus.ERROR
+    assert status.message == "images come, but none was served for 8 s"
+    statistics.processed({})
+    status = statistics.status("frames", {"device": "cpu"}, None, stall_timeout_s=7.0)
+    assert status.level != DiagnosticStatus.ERROR
+
+
+def test_five_faulty_frames_in_a_row_are_an_error_until_one_is_processed() -> None:
+    statistics = FrameStatistics()
+    levels = []
+    for _ in range(6):
+        statistics.received()
+        statistics.dropped("failed", bad=True)
+        levels.append(report(statistics)[0].level)
+    assert levels == [DiagnosticStatus.WARN] * 4 + [DiagnosticStatus.ERROR] * 2
+    statistics.received()
+    statistics.processed({})
+    assert report(statistics)[0].level == DiagnosticStatus.OK
+
+
+def test_frames_whose_outcome_is_open_are_in_work() -> None:
+    statistics = FrameStatistics()
+    for _ in range(3):
+        statistics.received()
+    statistics.processed({})
+    assert report(statistics)[1]["in_work"] == "2"
+    statistics.dropped("deactivated")
+    statistics.dropped("abandoned", bad=True)
+    assert report(statistics)[1]["in_work"] == "0"

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from seg_node.draw import draw_segmentation, to_bgr
+from seg_node.draw import draw_segmentation, encode_jpeg, to_bgr
 from seg_node.palette import object_colour, stuff_colour
 from seg_node.panoptic import fuse_panoptic
 from seg_node.types import Frame, Instances, LabelSet, MaskCrop, Segmentation, SegmentOptions
@@ -263,3 +263,17 @@ def test_any_frame_becomes_a_bgr_copy(channels, shape):
         }[channels]
         assert picture[i, j].tolist() == expected.tolist()
     assert not np.shares_memory(picture, rows)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 65500), (65500, 3)])
+def test_a_jpeg_holds_the_picture_in_its_colours(size):
+    picture = np.full((*size, 3), (200, 30, 10), np.uint8)
+    jpeg = encode_jpeg(picture, 90)
+    assert jpeg.dtype == np.uint8 and jpeg.ndim == 1
+    np.testing.assert_allclose(cv2.imdecode(jpeg, cv2.IMREAD_COLOR).astype(int), picture, atol=3)
+
+
+@pytest.mark.parametrize("size", [(1, 70_000), (65_501, 2)])
+def test_a_picture_that_no_jpeg_holds_is_refused_with_the_reason(size):
+    with pytest.raises(ValueError, match=f"picture of {size[1]}x{size[0]} does not fit into a JPEG"):
+        encode_jpeg(np.zeros((*size, 3), np.uint8), 90)

@@ -250,6 +250,8 @@ def test_nv24_has_a_colour_for_each_pixel(size, padding):
         ("empty_image", 0, 4, "bgr8", 12, 24),
         ("empty_image", 2, 0, "bgr8", 12, 24),
         ("too_large", 8001, 8000, "mono8", 8000, 10),
+        ("too_large", 1, 65536, "mono8", 65536, 65536),
+        ("too_large", 65536, 1, "mono8", 1, 65536),
         ("wrong_step", 2, 4, "bgr8", 0, 24),
         ("wrong_step", 1, 4, "bgr8", 0, 24),
         ("wrong_step", 2, 4, "bgr8", 11, 24),
@@ -282,6 +284,13 @@ def test_an_unknown_encoding_is_told_what_would_work():
     assert all(encoding in str(caught.value) for encoding in SUPPORTED_ENCODINGS)
 
 
+def test_an_unknown_encoding_is_told_on_one_short_line():
+    with pytest.raises(ImageError, match=r"encoding '\\x1b\[2J\\nbgr8\\x1b") as caught:
+        decode_image(b"", 2, 2, "\x1b[2J\nbgr8" * 10_000, 2)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 600
+
+
 def test_a_wrong_step_names_the_right_one():
     with pytest.raises(
         ImageError, match="step is 640, but a row of 640 pixels in encoding 'bgr8' is 1920 bytes"
@@ -300,6 +309,13 @@ def test_random_packed_images_come_back(data):
 
 
 SIDE = st.integers(0, 12) | st.integers(0, 2**32 - 1)
+
+
+def test_a_stretched_image_of_many_rows_is_stretched_as_one():
+    image = np.arange(700 * 600, dtype=np.uint32).reshape(700, 600) % 60_000 + 1
+    data, step = message_bytes(image.astype("<u2"))
+    pixels, _ = decode_image(data, 700, 600, "16UC1", step)
+    np.testing.assert_array_equal(pixels, np.rint((image - 1) * 255 / 59_999))
 
 
 @pytest.mark.filterwarnings("error")

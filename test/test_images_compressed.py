@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seg_node.image_headers import read_header
 from seg_node.images import ImageError, decode_compressed
 
 # Lopsided sizes (height, width): one row, one column, odd, wide, tall.
@@ -84,6 +83,49 @@ def test_a_png_of_a_mosaic_or_of_16UC1_is_read_by_its_original_encoding():
     assert decode_compressed(depth, "16UC1; png compressed ")[0].tolist() == [[0, 0, 255]]
 
 
+FLAT_GRBG = np.tile(np.array([[90, 200], [10, 90]], np.uint8), (24, 40))  # red 200, green 90, blue 10
+
+
+@pytest.mark.parametrize(
+    ("suffix", "format", "channels"),
+    [
+        (".jpg", "bayer_grbg8; jpeg compressed bayer_grbg8", "bgr"),  # jpeg_compress_bayer
+        (".jpg", "bayer_grbg8; jpeg compressed ", "bgr"),  # ROS 1
+        (".jpg", "bayer_grbg8; jpeg compressed", "bgr"),
+        (".jpg", "bayer_grbg8;jpeg compressed bayer_grbg8 ", "bgr"),
+        (".jpg", "bayer_grbg16; jpeg compressed bayer_grbg8", "bgr"),  # 16 bits do not go into a JPEG
+        (".jpg", "bayer_grbg8", "bgr"),
+        (".png", "bayer_grbg8; png compressed bayer_grbg8", "bgr"),
+        (".png", "bayer_grbg8; png compressed ", "bgr"),
+        (".jpg", "bayer_grbg8; jpeg compressed mono8", "mono"),  # made grey by the publisher
+        (".png", "bayer_grbg8; png compressed mono8", "mono"),
+        (".jpg", "mono8; jpeg compressed mono8", "mono"),
+    ],
+)
+def test_a_grey_file_is_a_mosaic_where_its_format_says_so(suffix, format, channels):
+    pixels, got = decode_compressed(encoded(FLAT_GRBG, suffix, cv2.IMWRITE_JPEG_QUALITY, 100), format)
+    assert got == channels
+    expected = np.full((48, 80, 3), (10, 90, 200)) if channels == "bgr" else FLAT_GRBG
+    np.testing.assert_allclose(pixels.astype(int), expected, atol=2)
+
+
+@pytest.mark.parametrize("pattern", ["rggb", "bggr", "gbrg", "grbg"])
+def test_a_mosaic_in_a_jpeg_has_the_colours_of_the_one_in_a_png(pattern):
+    y, x = np.indices((48, 80))
+    mosaic = (100 + y + x % 2 * 50 + y % 2 * 20).astype(np.uint8)
+    jpeg = encoded(mosaic, ".jpg", cv2.IMWRITE_JPEG_QUALITY, 100)
+    found, _ = decode_compressed(jpeg, f"bayer_{pattern}8; jpeg compressed bayer_{pattern}8")
+    expected, _ = decode_compressed(encoded(mosaic, ".png"), f"bayer_{pattern}8; png compressed ")
+    np.testing.assert_allclose(found.astype(int), expected, atol=3)
+
+
+def test_a_colour_file_keeps_its_colours_whatever_its_format_says_of_a_mosaic():
+    image = smooth_image()
+    pixels, channels = decode_compressed(encoded(image, ".png"), "bayer_rggb8; png compressed bgr8")
+    assert channels == "bgr"
+    np.testing.assert_array_equal(pixels, image)
+
+
 def segment(marker, content):
     return struct.pack(">BBH", 0xFF, marker, len(content) + 2) + content
 
@@ -95,7 +137,6 @@ def test_jpeg_segments_before_the_frame_are_skipped():
     file = encoded(smooth_image(), ".jpg")
     before = segment(0xE1, b"Exif\0\0" + orientation) + segment(0xE2, thumbnail) + b"\xff\xff\xff"
     file = file[:2] + before + file[3:] + b"\0" * 100
-    assert read_header(file) == ("jpeg", 48, 80)
     pixels, _ = decode_compressed(file, "jpeg")
     np.testing.assert_allclose(pixels.astype(int), smooth_image(), atol=10)
 
@@ -107,12 +148,7 @@ def test_a_jpeg_may_have_its_huffman_tables_before_the_frame_or_as_motion_jpeg_n
         end = at + 2 + int.from_bytes(file[at + 2 : at + 4], "big")
         file, tables = file[:at] + file[end:], tables + file[at:end]
     file = file[:2] + (tables if keep_tables else b"") + file[2:]
-    assert read_header(file) == ("jpeg", 48, 80)
     np.testing.assert_allclose(decode_compressed(file, "jpeg")[0].astype(int), smooth_image(), atol=10)
-
-
-def test_the_size_in_a_png_is_read_before_it_is_decoded():
-    assert read_header(encoded(smooth_image(), ".png")) == ("png", 48, 80)
 
 
 def resized_jpeg(height, width):
@@ -160,6 +196,16 @@ def test_a_wrong_file_is_refused_with_its_reason(reason, data, format):
     with pytest.raises(ImageError) as caught:
         decode_compressed(data, format)
     assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("data", "format"), [(b"", "{}"), (PNG, "16UC1; compressedDepth {}"), (b"\x1b[2J\n\0\0\0\0", "{}")]
+)
+def test_the_reason_is_one_short_line_whatever_the_format_says(data, format):
+    with pytest.raises(ImageError) as caught:
+        decode_compressed(data, format.format("\x1b]0;owned\x07\n\u202e" * 10_000))
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 300
 
 
 @settings(max_examples=300, deadline=None)

@@ -6,7 +6,7 @@ from box_scene import PINHOLE, Box, axes_error_deg, before_wall, grown, instance
 from numpy.typing import NDArray
 
 from seg_node.depth_image import DepthImage
-from seg_node.lift import LiftOptions, Object3D, lift_instances
+from seg_node.lift import DepthSizeError, LiftOptions, Object3D, lift_instances
 from seg_node.types import Instances
 
 # Three faces visible of each: from above, corner first, flat, long and far, small and near, off the axis.
@@ -145,6 +145,25 @@ def test_without_valid_depth_the_object_is_there_but_not_located(value: float) -
     np.testing.assert_array_equal(found.size, 0)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("seed", range(12))
+def test_depth_of_any_bits_gives_places_that_are_numbers_or_none(seed: int) -> None:
+    """Bytes of something else, or two kinds of nonsense beside a wall."""
+    rng, size = np.random.default_rng(seed), PINHOLE.image_size
+    if seed % 2:
+        values = rng.choice(np.array([0, -1, np.nan, np.inf, 1e-45, 3e38, 0.8, 0.8], np.float32), size)
+    else:
+        values = rng.integers(0, 2**32, size, np.uint32).view(np.float32)
+    mask = np.zeros(size, np.bool_)
+    mask[20:90, 30:140] = True
+    (found,) = lift_instances(
+        instances(mask), DepthImage(values), PINHOLE, LiftOptions(erosion_px=seed % 3, keep_points=True)
+    )
+    assert found.num_points
+    for numbers in (found.centroid, found.centre, found.axes, found.size, found.points):
+        assert np.isfinite(numbers).all()
+
+
 def test_too_few_points_are_none() -> None:
     mask = np.zeros(PINHOLE.image_size, np.bool_)
     mask[10:14, 10:14] = True
@@ -171,5 +190,5 @@ def test_nothing_seen_gives_nothing() -> None:
 
 
 def test_depth_of_another_size_is_refused_with_both_sizes() -> None:
-    with pytest.raises(ValueError, match=r"640x480.*1280x720.*aligned"):
+    with pytest.raises(DepthSizeError, match=r"640x480.*1280x720.*aligned"):
         lift_instances(Instances.empty(), DepthImage(np.ones((480, 640), np.float32)), PINHOLE, LiftOptions())

@@ -1,3 +1,4 @@
+import tracemalloc
 from array import array
 from types import SimpleNamespace
 
@@ -133,6 +134,10 @@ def damaged(encoding="mono8", roi=None, cut=0):
         (damaged("rle", roi=Roi(2, 3, 5, 3)), "object pixels outside roi 5x3"),
         (SimpleNamespace(roi=Roi(), encoding="png", data=b""), "encoding 'png' is not known; use mono8"),
         (
+            SimpleNamespace(roi=Roi(), encoding="\n\x1b" * 999, data=b""),
+            r"'(\\n\\x1b){10}… \(1998 chara",
+        ),
+        (
             SimpleNamespace(roi=Roi(0, 0, 12, 10), encoding="rle", data=b"h2"),
             "rle runs cover 88 pixels.*has 120",
         ),
@@ -143,6 +148,126 @@ def damaged(encoding="mono8", roi=None, cut=0):
 def test_data_that_do_not_fit_are_refused_with_the_reason(received, complaint):
     with pytest.raises(ValueError, match=complaint):
         decode_mask(received, 10, 12)
+
+
+HUGE = 2**32 - 1
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize(
+    ("size", "roi"),
+    [
+        ((HUGE, HUGE), Roi(0, 0, 1, 1)),
+        ((8001, 8000), Roi(0, 0, 1, 1)),
+        ((HUGE, 0), Roi(0, 0, 0, HUGE)),  # no pixel, but rows
+        ((0, HUGE), Roi(0, 0, HUGE, 0)),
+        ((8000, 8000), Roi(0, 0, HUGE, HUGE)),
+        ((None, None), Roi(0, 0, HUGE, 0)),
+        ((None, None), Roi(0, 0, HUGE, HUGE)),
+    ],
+)
+def test_a_size_that_few_bytes_claim_is_refused(encoding, size, roi):
+    received = SimpleNamespace(roi=roi, encoding=encoding, data=b"0")
+    for decode in (decode_crop, decode_mask) if size[0] is not None else (decode_crop,):
+        with pytest.raises(ValueError, match=r"over max_pixels \(64 megapixels\)|does not lie in"):
+            decode(received, *size)
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_max_pixels_is_the_callers(encoding):
+    crop = MaskCrop(2, 3, np.ones((4, 5), bool))
+    sent = message(crop, encoding, (20, 30))
+    assert decode_mask(sent, 20, 30, max_pixels=600).sum() == 20
+    assert decode_crop(sent, 20, 30, max_pixels=600).area == 20
+    for decode in (decode_crop, decode_mask):
+        with pytest.raises(ValueError, match="image of 30x20 is over max_pixels"):
+            decode(sent, 20, 30, max_pixels=599)
+
+
+def test_only_the_roi_of_an_rle_is_unpacked():
+    """A row through the whole width of a large image, whose columns are 8000 pixels each."""
+    crop = MaskCrop(0, 17, np.ones((1, 8000), bool))
+    sent = message(crop, "rle", (8000, 8000))
+    tracemalloc.start()
+    try:
+        received = decode_crop(sent, 8000, 8000)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert np.array_equal(received.pixels, crop.pixels)
+    assert most < 4_000_000
+
+
+def number(value):
+    """One of the numbers of COCO's text, as _compress writes the first three."""
+    text = []
+    while True:
+        low, value = value & 0x1F, value >> 5
+        more = value != (-1 if low & 0x10 else 0)
+        text.append(48 + low + 32 * more)
+        if not more:
+            return bytes(text)
+
+
+def test_runs_whose_sum_overflows_are_refused():
+    """Each is 2³³ more than the last but one: the last is 2⁵², and the sum 2⁷¹."""
+    runs = number(2**33) * (1 << 20)
+    with pytest.raises(ValueError, match="rle runs cover impossible pixels, the image 12x10 has 120"):
+        decode_mask(SimpleNamespace(roi=Roi(0, 0, 12, 10), encoding="rle", data=runs), 10, 12)
+
+
+def decoded_plainly(runs, roi, height, width):
+    """Pixel by pixel down the columns; None where the data do not fit."""
+    if any(count < 0 for count in runs) or sum(runs) != height * width:
+        return None
+    flat = [value for index, count in enumerate(runs) for value in [index % 2] * count]
+    full = np.array(flat, bool).reshape(width, height).T
+    pixels = full[roi.y_offset : roi.y_offset + roi.height, roi.x_offset : roi.x_offset + roi.width]
+    return pixels if pixels.sum() == full.sum() else None
+
+
+@given(
+    st.integers(1, 12),
+    st.integers(1, 12),
+    st.tuples(*[st.integers(0, 5)] * 4),
+    st.lists(st.integers(-2, 40) | st.just(0), min_size=1, max_size=12),
+    st.booleans(),
+)
+@settings(max_examples=600, deadline=None)
+def test_any_runs_are_decoded_as_a_plain_reading_does_or_refused(height, width, place, runs, fill):
+    roi = Roi(*place)
+    if fill:  # most random runs fit no image
+        runs = [*runs, max(0, height * width - sum(runs))]
+    text = b"".join(number(count - runs[i - 2] if i > 2 else count) for i, count in enumerate(runs))
+    received = SimpleNamespace(roi=roi, encoding="rle", data=text)
+    inside = roi.x_offset + roi.width <= width and roi.y_offset + roi.height <= height
+    expected = decoded_plainly(runs, roi, height, width) if inside else None
+    if expected is None:
+        with pytest.raises(ValueError):
+            decode_crop(received, height, width)
+    else:
+        assert np.array_equal(decode_crop(received, height, width).pixels, expected)
+
+
+SIDE = st.integers(0, 9) | st.sampled_from([8000, 2**31, HUGE])
+
+
+@given(
+    st.binary(max_size=40) | st.text("0123456789:;<=>?@HPX`o", max_size=40).map(str.encode),
+    st.sampled_from([*ENCODINGS, "?"]),
+    st.tuples(SIDE, SIDE, SIDE, SIDE),
+    st.tuples(SIDE, SIDE) | st.just((None, None)),
+)
+@settings(max_examples=600, deadline=None)
+def test_no_mask_raises_anything_else(data, encoding, place, size):
+    received = SimpleNamespace(roi=Roi(*place), encoding=encoding, data=data)
+    try:
+        crop = decode_crop(received, *size)
+    except ValueError as error:
+        assert str(error).isprintable()
+    else:
+        assert crop.roi == received.roi
+        assert crop.pixels.dtype == np.bool_
 
 
 def test_an_unknown_encoding_is_not_encoded():

@@ -56,7 +56,7 @@ def expected(weights: dict[str, Any], pixels: NDArray[np.uint8]) -> Segmentation
 
 @pytest.mark.parametrize("encoding", ["mono8", "bits", "rle"])
 def test_the_messages_hold_what_the_model_found(
-    node: NodeProcess, probe: Probe, weights: dict[str, Any], encoding: str
+    node: NodeProcess, probe: Probe, weights: dict[str, Any], encoding: str, one_thread: None
 ) -> None:
     heard = probe.listen(InstanceMaskArray, f"{NODE}/instances")
     camera = probe.publisher(Image, "/image")

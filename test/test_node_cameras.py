@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 is not in this environment")
@@ -115,11 +116,12 @@ def test_cameras_in_one_batch_give_each_its_own_objects(
             time.sleep(0.05)
         wait_until(lambda: all(stamp_ms(heard[n][-1].header) == 1002 for n in NAMES if heard[n]), 30, "all")
         wait_until(lambda: all(heard[name] for name in NAMES), 30, "a result of each camera")
-        boxes = {name: [round(o.x_min) for o in heard[name][-1].instances] for name in NAMES}
+        boxes = {name: [o.x_min for o in heard[name][-1].instances] for name in NAMES}
         for name, seed in zip(NAMES, range(4), strict=True):
             stamp = 5000 + seed
             alone = send_and_wait(probe, image_message(picture(seed=seed), stamp), heard[name], cameras[name])
-            assert [round(o.x_min) for o in alone.instances] == boxes[name]
+            # A batch adds up in another order on some CPUs.
+            np.testing.assert_allclose([o.x_min for o in alone.instances], boxes[name], atol=0.01)
         assert boxes["front"] != boxes["rear"]
 
 

@@ -44,7 +44,7 @@ def write_thin_transformers(folder: Path) -> tuple[Path, Path | None]:
     ],
 )
 def test_the_messages_hold_what_the_model_of_any_family_found(
-    family: str, write: Writer, probe: Probe, tmp_path: Path
+    family: str, write: Writer, probe: Probe, tmp_path: Path, one_thread: None
 ) -> None:
     weights, config = write(tmp_path)
     pixels = picture(240, 320)

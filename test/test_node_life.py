@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 is not in this environment")
 
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from node_harness import (
@@ -186,6 +186,26 @@ def test_without_a_subscriber_the_model_rests_and_the_frames_are_counted(
         assert probe.set_parameter("always_on", True)[0].successful
         camera.publish(image_message(picture(), 2000))
         wait_until(lambda: count(reports, "processed") == 1, 20, "a processed frame")
+
+
+def test_a_camera_that_nobody_watches_is_unsubscribed_from_until_somebody_does(
+    weights: dict[str, Any], tmp_path: Path, probe: Probe
+) -> None:
+    with running_node(tmp_path, {**weights, "rest_after": 0.3}):
+        reports = probe.listen(DiagnosticArray, "/diagnostics")
+        camera = probe.node.create_publisher(Image, "/image", 50)
+        for turn in range(2):
+            wait_until(lambda: camera.get_subscription_count() == 0, 20, "the rest")
+            wait_until(lambda: reports[-1].status[0].message.startswith("resting"), 20, "the report of it")
+            assert reports[-1].status[0].level == DiagnosticStatus.OK
+            heard = probe.listen(InstanceMaskArray, f"{NODE}/instances")
+            wait_until(lambda: camera.get_subscription_count() == 1, 20, "the subscription")
+            send_and_wait(probe, image_message(picture(), 1000 + turn), heard, camera)
+            for subscription in list(probe.node.subscriptions):
+                if subscription.topic_name == f"{NODE}/instances":
+                    probe.node.destroy_subscription(subscription)
+        wait_until(lambda: count(reports, "processed") == 2, 20, "the counts")
+        wait_until(lambda: count(reports, "in_work") == 0, 20, "the end of the work")
 
 
 def test_a_topic_without_images_is_told_with_those_that_have_some(

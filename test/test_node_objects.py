@@ -1,5 +1,6 @@
 """Depth through the real node: objects in metres with the image's stamp, and every fault counted."""
 
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,9 @@ from numpy.typing import NDArray
 pytest.importorskip("rclpy", reason="ROS 2 is not in this environment")
 
 from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import TransformStamped
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from node_harness import (
     FRAME_ID,
     NODE,
@@ -27,6 +31,9 @@ from visualization_msgs.msg import MarkerArray
 
 from seg_node.msg import InstanceMaskArray, Object3DArray
 
+needs_tf2 = pytest.mark.skipif(
+    importlib.util.find_spec("tf2_ros") is None, reason="tf2_ros is not in this environment"
+)
 DISTANCE_MM = 800
 TOPICS = ("/image", "/depth", "/camera_info")
 
@@ -107,6 +114,116 @@ def test_every_fault_of_depth_is_counted_and_masks_go_on(
         assert stamp_ms(objects[0].header) == 5000
         assert [stamp_ms(m.header) for m in instances] == [1000, 2000, 3000, 4000, 5000]
         assert "80x60" in node.log and "160x120" in node.log
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"p": [0.0] * 5 + [1.0] * 7}, "bad_projection"),
+        ({"p": [float("nan")] * 12}, "bad_projection"),
+        ({"height": 0, "width": 0}, "camera_info_no_size"),
+    ],
+)
+def test_a_calibration_that_can_be_mended_is_counted_and_gives_objects(
+    change: dict[str, Any], reason: str, with_depth: dict[str, Any], tmp_path: Path, probe: Probe
+) -> None:
+    with running_node(tmp_path, with_depth):
+        reports = probe.listen(DiagnosticArray, "/diagnostics")
+        objects = probe.listen(Object3DArray, f"{NODE}/objects")
+        colour, depth = (probe.publisher(Image, topic) for topic in TOPICS[:2])
+        info = calibration(1000)
+        for field, value in change.items():
+            setattr(info, field, value)
+        probe.publisher(CameraInfo, TOPICS[2]).publish(info)
+        depth.publish(depth_message(wall(), 1000))
+        message = send_and_wait(probe, image_message(picture(), 1000), objects, colour)
+        wait_until(lambda: count(reports, f"warned.{reason}") == 1, 10, reason)
+    located = [found for found in message.objects if found.num_points]
+    assert located
+    assert all(found.centroid.z == pytest.approx(DISTANCE_MM / 1000, abs=1e-3) for found in located)
+
+
+def test_an_image_that_waits_for_depth_when_the_camera_stops_is_not_lost(
+    with_depth: dict[str, Any], tmp_path: Path, probe: Probe
+) -> None:
+    with running_node(tmp_path, with_depth):
+        heard = probe.listen(InstanceMaskArray, f"{NODE}/instances")
+        colour, _ = (probe.publisher(Image, topic) for topic in TOPICS[:2])
+        send_and_wait(probe, image_message(picture(), 1000), heard, colour)
+
+
+def test_the_image_that_waits_for_depth_when_the_node_is_deactivated_is_counted(
+    with_depth: dict[str, Any], tmp_path: Path, probe: Probe
+) -> None:
+    with running_node(tmp_path, with_depth):
+        reports = probe.listen(DiagnosticArray, "/diagnostics")
+        heard = probe.listen(InstanceMaskArray, f"{NODE}/instances")
+        colour, _ = (probe.publisher(Image, topic) for topic in TOPICS[:2])
+        colour.publish(image_message(picture(), 1000))
+        colour.publish(image_message(picture(), 1100))  # sends the first one on, and waits itself
+        wait_until(lambda: bool(heard), 20, "masks without depth")
+        request = ChangeState.Request(transition=Transition(id=Transition.TRANSITION_DEACTIVATE))
+        assert probe.call(ChangeState, f"{NODE}/change_state", request)[0].success
+        wait_until(
+            lambda: count(reports, "processed") + count(reports, "dropped") == 2, 10, "the count of both"
+        )
+        assert count(reports, "received") == 2
+
+
+@needs_tf2
+def test_objects_follow_their_masks_when_tf_comes_and_never_is_counted(
+    with_depth: dict[str, Any], tmp_path: Path, probe: Probe
+) -> None:
+    from tf2_msgs.msg import TFMessage
+
+    with running_node(tmp_path, {**with_depth, "target_frame": "base"}):
+        reports = probe.listen(DiagnosticArray, "/diagnostics")
+        objects = probe.listen(Object3DArray, f"{NODE}/objects")
+        instances = probe.listen(InstanceMaskArray, f"{NODE}/instances")
+        colour, depth = (probe.publisher(Image, topic) for topic in TOPICS[:2])
+        tf = probe.publisher(TFMessage, "/tf")
+        probe.publisher(CameraInfo, TOPICS[2]).publish(calibration(1000))
+
+        def send_image(stamp: int) -> None:
+            depth.publish(depth_message(wall(), stamp))
+            send_and_wait(probe, image_message(picture(), stamp), instances, colour)
+
+        def send_tf(*stamps: int) -> None:
+            for stamp in stamps:
+                moved = TransformStamped(child_frame_id=FRAME_ID)
+                moved.header.frame_id = "base"
+                moved.header.stamp = image_message(picture(), stamp).header.stamp
+                moved.transform.translation.z = stamp / 1000
+                tf.publish(TFMessage(transforms=[moved]))
+
+        def is_there(stamp: int) -> bool:
+            return any(stamp_ms(message.header) == stamp for message in objects)
+
+        def all_known() -> bool:
+            return len(objects) + count(reports, "warned.no_transform") == len(instances)
+
+        send_image(100_000)
+        wait_until(lambda: count(reports, "warned.no_transform") == 1, 10, "the transform that is missing")
+        assert not objects
+        for stamp in range(101_000, 121_000, 1_000):  # on a busy machine a transform may come too late
+            send_tf(stamp - 50)
+            send_image(stamp)  # the masks are there
+            send_tf(stamp + 50)
+            wait_until(all_known, 10, "the objects after their masks, or a count")
+            if objects:
+                break
+        assert objects
+        colour.publish(image_message(picture(), 2_000))  # a bag starts again
+        wait_until(lambda: count(reports, "received") > len(instances), 10, "the image that jumps back")
+        send_tf(*range(2_000, 3_100, 50))
+        send_image(2_500)
+        wait_until(lambda: is_there(2_500), 10, "objects of the second round")
+    for message in objects:
+        assert message.header.frame_id == "base"
+        place = stamp_ms(message.header) / 1000 + DISTANCE_MM / 1000
+        located = [found for found in message.objects if found.num_points]
+        assert located
+        assert all(found.centroid.z == pytest.approx(place, abs=1e-3) for found in located)
 
 
 def test_a_depth_camera_that_stops_does_not_stop_the_masks(

@@ -26,9 +26,10 @@ ROSDEP_KEYS = {
     "tqdm": "python3-tqdm",
     "yaml": "python3-yaml",
 }
-WITHOUT_ROSDEP_KEY = {"safetensors"}
+WITHOUT_ROSDEP_KEY = {"backports", "lz4", "safetensors"}
 OPTIONAL = {"matplotlib", "pycocotools", "rerun", "transformers"}  # extras in setup.py
-WITH_TORCH = {"triton"}  # comes with PyTorch for CUDA, and is imported only where that runs
+# triton comes with PyTorch for CUDA, huggingface_hub with transformers; each is imported only where that runs
+WITH_OTHERS = {"huggingface_hub", "triton"}
 PYPI_NAMES = {"PIL": "pillow", "cv2": "opencv-python", "rerun": "rerun-sdk", "yaml": "pyyaml"}
 
 needs_build = pytest.mark.skipif(
@@ -46,7 +47,8 @@ def imported_modules(*patterns: str) -> set[str]:
                 names |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
                 names.add(node.module.split(".")[0])
-    return names - sys.stdlib_module_names - {"seg_node"}
+    in_newer_python = {"compression"}  # 3.14; before, backports has it
+    return names - sys.stdlib_module_names - in_newer_python - {"seg_node"}
 
 
 def package_xml_dependencies() -> set[str]:
@@ -88,20 +90,37 @@ def test_every_message_is_built():
 
 def test_package_xml_names_what_the_code_imports():
     imported = (
-        imported_modules("seg_node/**/*.py", "launch/*.py") - WITHOUT_ROSDEP_KEY - OPTIONAL - WITH_TORCH
+        imported_modules("seg_node/**/*.py", "launch/*.py") - WITHOUT_ROSDEP_KEY - OPTIONAL - WITH_OTHERS
     )
     missing = {ROSDEP_KEYS.get(name, name) for name in imported} - package_xml_dependencies()
     assert not missing
 
 
 def test_setup_py_names_what_the_core_imports_and_nothing_else():
-    core = imported_modules("seg_node/*.py", "seg_node/models/**/*.py", "seg_node/training/*.py") - WITH_TORCH
+    core = (
+        imported_modules("seg_node/*.py", "seg_node/models/**/*.py", "seg_node/training/*.py") - WITH_OTHERS
+    )
     assert core >= OPTIONAL
     assert {PYPI_NAMES.get(name, name) for name in core - OPTIONAL} == requirements("install_requires")
 
 
 def test_setup_py_has_an_extra_for_what_is_imported_when_there():
     assert requirements("extras_require") >= {PYPI_NAMES.get(name, name) for name in OPTIONAL}
+
+
+@pytest.mark.parametrize(("chosen", "profile"), [("", "fastdds_images.xml"), ("UDPv4", "")])
+def test_the_environment_has_the_profile_unless_the_transports_are_chosen(chosen, profile):
+    names = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
+    clean = {key: value for key, value in os.environ.items() if key not in names}
+    script = 'root=$0; source "$0/scripts/env.sh"; echo "${!profiles:-}"'
+    run = subprocess.run(
+        ["bash", "-c", script, ROOT],
+        env={**clean, "FASTDDS_BUILTIN_TRANSPORTS": chosen},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert Path(run.stdout.strip()).name == profile
 
 
 def test_fastdds_profile_gives_images_room_in_shared_memory():

@@ -96,3 +96,26 @@ def test_an_image_is_given_up_without_depth_only_if_one_waits() -> None:
     assert pairs.give_up() == [("image", None)]
     assert pairs.give_up() == []
     assert pairs.add_depth("late", 1_000) == []
+
+
+def test_an_image_after_which_nothing_comes_waits_a_second() -> None:
+    now = 50.0
+    pairs: PairByStamp[str, str] = PairByStamp(0.01, lambda: now)
+    assert pairs.overdue() == []
+    pairs.add_image("old", 1_000)
+    now = 50.9
+    pairs.add_image("new", 40 * MS)
+    now = 51.5
+    assert pairs.overdue() == []
+    now = 51.9
+    assert pairs.overdue() == [("new", None)]
+    assert pairs.overdue() == pairs.give_up() == []
+
+
+def test_an_image_that_found_its_depth_is_not_overdue() -> None:
+    now = 50.0
+    pairs: PairByStamp[str, str] = PairByStamp(0.01, lambda: now)
+    pairs.add_image("image", 1_000)
+    assert pairs.add_depth("depth", 1_000) == [("image", "depth")]
+    now = 60.0
+    assert pairs.overdue() == []

@@ -95,10 +95,20 @@ def test_of_several_crowds_of_a_category_the_last_listed_one_excuses() -> None:
     assert quality(*maps, {7: CAT, 8: CAT}, crowd=(7, 8)).categories[CAT].false_positives == 1
 
 
-def test_the_stated_area_counts_for_the_truth() -> None:
+@pytest.mark.parametrize("area", [None, 0, 3, -1])
+def test_the_area_is_that_of_the_map_whatever_is_stated(area: int | None) -> None:
     counted = PanopticQuality([CAT], [])
-    counted.add(np.array([[1, 1]]), {1: CAT}, np.array([[5, 5]]), [TrueSegment(5, CAT, area=3)])
+    counted.add(np.array([[1, 1, 0]]), {1: CAT}, np.array([[5, 5, 5]]), [TrueSegment(5, CAT, area)])
     assert counted.result().categories[CAT].iou_sum == pytest.approx(2 / 3)
+
+
+def test_many_segments_listed_twice_are_named_in_short() -> None:
+    counted = PanopticQuality([CAT], [])
+    twice = [TrueSegment(number, CAT) for number in range(1, 50_001)] * 2
+    with pytest.raises(
+        ValueError, match="segment ids 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 49990 more are listed twice"
+    ):
+        counted.add(np.zeros((2, 3), np.uint16), {}, np.zeros((2, 3), np.uint16), twice)
 
 
 def test_other_categories_of_the_truth_are_neither_hit_nor_missed_but_no_excuse() -> None:

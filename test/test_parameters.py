@@ -42,7 +42,7 @@ def test_the_readme_has_the_table() -> None:
 
 def test_the_launch_file_takes_its_parameters_from_the_parameter_file_alone() -> None:
     text = (ROOT / "launch/seg_node.launch.py").read_text()
-    assert '"seg_node.yaml"' in text
+    assert 'str(share / "config/seg_node.yaml")' in text
     named_in_launch = [rule(option).name for option in fields(Options) if f'"{rule(option).name}"' in text]
     assert named_in_launch == []
 

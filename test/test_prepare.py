@@ -1,5 +1,7 @@
 """Frames become the same input tensor, to the last bit, as torchvision's own transform makes."""
 
+from collections.abc import Iterator
+
 import cv2
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
+from seg_node import prepare
 from seg_node.prepare import InputSpec, prepare_frames, write_pixels
 from seg_node.types import Channels, Frame
 
@@ -117,6 +120,72 @@ def test_faster_preparation_of_a_camera_image_is_within_its_tolerance(resize: st
     frame = Frame(random_image(720, 1280), "bgr")
     exact, fast = (prepare_frames([frame], spec, CPU, exact).pixels for exact in (True, False))
     torch.testing.assert_close(fast, exact, atol=5e-4, rtol=0)
+
+
+@pytest.fixture
+def nothing_uninitialised() -> Iterator[None]:
+    """`torch.empty` is filled with NaN, so that pixels which were never written show."""
+    torch.use_deterministic_algorithms(True)
+    assert torch.empty(1).isnan().all()
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.usefixtures("nothing_uninitialised")
+@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("resize", ["torchvision", "torch"])
+@pytest.mark.parametrize(
+    ("size", "min_size", "max_size"),
+    [
+        ((300, 211), 64, 100),
+        ((211, 300), 64, 1000),
+        ((97, 301), 200, 1000),
+        ((2000, 3), 20, 50),
+        ((3, 2000), 20, 50),
+        ((5000, 70), 150, 300),
+        ((1, 1), 30, 30),
+        ((60, 80), 60, 80),
+    ],
+)
+def test_large_images_are_prepared_from_fewer_rows_to_the_same_bits(
+    monkeypatch: pytest.MonkeyPatch,
+    size: tuple[int, int],
+    min_size: int,
+    max_size: int,
+    resize: str,
+    threads: int,
+    exact: bool,
+) -> None:
+    spec = InputSpec(resize=resize, min_size=min_size, max_size=max_size)  # type: ignore[arg-type]
+    frames: list[Frame] = [Frame(random_image(*size), "bgr"), Frame(random_image(*size)[..., 0], "mono")]
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)  # with one, PyTorch takes another kernel
+    try:
+        expected = prepare_frames(frames, spec, CPU).pixels
+        monkeypatch.setattr(prepare, "_LARGE", 0)
+        monkeypatch.setattr(prepare, "_AT_ONCE", 100)
+        assert torch.equal(prepare_frames(frames, spec, CPU, exact).pixels, expected)
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_nothing_is_kept_for_each_width_of_an_image(exact: bool) -> None:
+    prepare._constants.cache_clear()
+    for width in range(1, 200, 3):
+        prepare_frames([Frame(random_image(5, width), "rgb")], SPEC, CPU, exact)
+    assert prepare._constants.cache_info().currsize == 1
+
+
+@pytest.mark.parametrize("width", [1, 1023, 1024, 1025, 3000])
+def test_pixels_are_normalised_alike_in_any_width(width: int) -> None:
+    spec = InputSpec(min_size=0, mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6), multiple=1)
+    rgb = random_image(3, width)
+    mean, std = (np.array(values, np.float32) for values in (spec.mean, spec.std))
+    expected = (rgb.astype(np.float32) / np.float32(255) - mean) / std
+    found = prepare_frames([Frame(rgb, "rgb")], spec, CPU).pixels[0].permute(1, 2, 0)
+    np.testing.assert_array_equal(found.numpy(), expected)
 
 
 @pytest.mark.parametrize("resize", ["torchvision", "torch", "pillow", "opencv"])

@@ -17,7 +17,7 @@ FOUND = Object3D(3, 7, 0.5, CENTROID, CENTRE, AXES, np.array([0.3, 0.2, 0.1]), 2
 
 @given(st.lists(st.floats(-1, 1), min_size=4, max_size=4).filter(lambda q: np.linalg.norm(q) > 0.1))
 def test_everything_turns_and_shifts_together(quaternion: list[float]) -> None:
-    x, y, z, w = quaternion
+    x, y, z, w = (np.array(quaternion) / np.linalg.norm(quaternion)).tolist()
     turn, shift = Rotation.from_quat(quaternion), np.array([1.0, -2.0, 0.5])
     (moved,) = RigidTransform.of(1.0, -2.0, 0.5, x, y, z, w).move([FOUND])
     np.testing.assert_allclose(moved.centroid, turn.apply(CENTROID) + shift, atol=1e-12)
@@ -43,7 +43,37 @@ def test_an_object_that_is_not_located_stays_so() -> None:
     np.testing.assert_array_equal(moved.axes, np.eye(3))
 
 
-@pytest.mark.parametrize("quaternion", [(0, 0, 0, 0), (float("nan"), 0, 0, 1)])
+def test_a_quaternion_of_rounded_numbers_is_a_rotation() -> None:
+    found = RigidTransform.of(0, 0, 0, 0.0, 0.0, 0.705, 0.71)
+    np.testing.assert_allclose(found.rotation @ found.rotation.T, np.eye(3), atol=1e-12)
+    assert np.linalg.det(found.rotation) == pytest.approx(1)
+
+
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "quaternion",
+    [
+        (0, 0, 0, 0),
+        (NAN, 0, 0, 1),
+        (0, 0, 0, INF),
+        (0, 0, 0, 2),
+        (1, 1, 1, 1),
+        (1e200, 0, 0, 0),
+        (0, 0, 0, 0.9),
+    ],
+)
 def test_what_is_no_rotation_is_refused(quaternion: tuple[float, float, float, float]) -> None:
-    with pytest.raises(ValueError, match="no quaternion"):
+    with pytest.raises(ValueError, match="no unit quaternion"):
         RigidTransform.of(0, 0, 0, *quaternion)
+
+
+@pytest.mark.parametrize("value", [NAN, INF, -INF, 1e300])
+@pytest.mark.parametrize("axis", range(3))
+def test_what_is_no_place_is_refused(value: float, axis: int) -> None:
+    place = [0.0, 0.0, 0.0]
+    place[axis] = value
+    with pytest.raises(ValueError, match=r"translation .* no place"):
+        RigidTransform.of(*place, 0, 0, 0, 1)

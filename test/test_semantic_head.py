@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from thin_detectron2 import WIDTH, lively_tensors, semantic_shapes
 from torch import Tensor, nn
 
+from seg_node.models.rcnn import semantic_head
 from seg_node.models.rcnn.semantic_head import SemanticHead, classify_pixels
 
 
@@ -38,6 +39,17 @@ def test_pixels_get_the_class_that_is_highest_after_both_enlargements(image_size
     clear = sorted_planes[-1] - sorted_planes[-2] > 1e-5
     assert ours.shape == image_size and clear.mean() > 0.99
     np.testing.assert_array_equal(ours[clear], np.argmax(planes, axis=0)[clear])
+
+
+@pytest.mark.parametrize("classes", [1, 2, 5, 54, 300])
+def test_large_images_get_the_same_classes_one_by_one(monkeypatch: pytest.MonkeyPatch, classes: int) -> None:
+    logits = torch.randn(classes, 8, 8, generator=torch.Generator().manual_seed(classes)).round(decimals=1)
+    expected = classify_pixels(logits, (23, 30), (150, 211))
+    monkeypatch.setattr(semantic_head, "_LARGE", 0)
+    found = classify_pixels(logits, (23, 30), (150, 211))
+    assert found.dtype == torch.int32  # and not one by one above
+    assert torch.equal(found.long(), expected)
+    assert torch.all(classify_pixels(torch.zeros(classes, 8, 8), (32, 32), (20, 20)) == 0)
 
 
 def test_first_of_equal_classes_wins() -> None:

@@ -133,8 +133,8 @@ def test_video_stamps_rise_where_the_container_has_none(
     path = make_video(tmp_path / "clip.mp4", [0, 50, 100], fps=20.0)
 
     class Timeless:
-        def __init__(self, path: str, capture: type = cv2.VideoCapture) -> None:
-            self._capture = capture(path)
+        def __init__(self, *arguments: object, capture: type = cv2.VideoCapture) -> None:
+            self._capture = capture(*arguments)
 
         def get(self, property: int) -> float:
             return 0.0 if property == cv2.CAP_PROP_POS_MSEC else self._capture.get(property)
@@ -148,8 +148,12 @@ def test_video_stamps_rise_where_the_container_has_none(
 
 def test_a_broken_video_is_refused_before_reading(tmp_path: Path) -> None:
     (tmp_path / "broken.mp4").write_bytes(b"\0" * 1000)
-    with pytest.raises(ValueError, match=r"broken\.mp4: no frame can be decoded"):
+    with pytest.raises(ValueError, match=r"broken\.mp4: no video that is read here"):
         open_source([tmp_path / "broken.mp4"])
+    whole = make_video(tmp_path / "whole.mp4", [0, 50]).read_bytes()
+    (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match=r"cut\.mp4: no frame can be decoded"):
+        open_source([tmp_path / "cut.mp4"])
 
 
 class FakeCamera:

@@ -1,7 +1,7 @@
 """target_frame: what a user hears without tf2_ros, and with it where the camera was at the image's stamp."""
 
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -10,13 +10,22 @@ pytest.importorskip("rclpy", reason="ROS 2 is not in this environment")
 
 import rclpy
 from geometry_msgs.msg import TransformStamped
+from node_harness import wait_until
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from rosgraph_msgs.msg import Clock
 
-from seg_node.ros.target_frame import TargetFrame, TransformError
+from seg_node.lift import Object3D
+from seg_node.ros.space import NotLocated, Space
+from seg_node.ros.target_frame import TargetFrame
+from seg_node.types import Frame
 
 HAS_TF2 = importlib.util.find_spec("tf2_ros") is not None
+needs_tf2 = pytest.mark.skipif(not HAS_TF2, reason="tf2_ros is not installed")
 SECOND = 10**9
+LATCHED = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 @pytest.fixture
@@ -29,42 +38,103 @@ def node() -> Iterator[Node]:
     rclpy.shutdown(context=context)
 
 
-@pytest.mark.skipif(HAS_TF2, reason="tf2_ros is installed")
-def test_without_tf2_ros_the_error_says_what_to_install(node: Node) -> None:
-    with pytest.raises(RuntimeError, match=r"target_frame is 'base'.*tf2_ros.*apt install.*''"):
-        TargetFrame(node, "base")
-
-
-@pytest.mark.skipif(not HAS_TF2, reason="tf2_ros is not installed")
-def test_the_camera_is_where_tf_says_at_the_stamp(node: Node) -> None:
-    from tf2_msgs.msg import TFMessage
-
-    target = TargetFrame(node, "base")
-    sender = node.create_publisher(TFMessage, "/tf", 10)
+@pytest.fixture
+def spin_until(node: Node) -> Callable[[Callable[[], bool], str], None]:
     executor = SingleThreadedExecutor(context=node.context)
     executor.add_node(node)
 
-    def send(*places: tuple[int, float]) -> None:
-        """The camera at x in base, turned by 180 degrees about z, at these seconds."""
-        for second, x in places:
-            moved = TransformStamped(child_frame_id="camera")
-            moved.header.frame_id, moved.header.stamp.sec = "base", second
-            moved.transform.translation.x, moved.transform.rotation.z = x, 1.0
-            moved.transform.rotation.w = 0.0
-            sender.publish(TFMessage(transforms=[moved]))
-        for _ in range(20):
-            executor.spin_once(timeout_sec=0.05)
+    def spin_until(condition: Callable[[], bool], what: str) -> None:
+        def spun() -> bool:
+            executor.spin_once(timeout_sec=0.01)
+            return condition()
 
-    send((100, 1.0), (102, 3.0))
-    found = target.from_camera("camera", 101 * SECOND, 0.0)
-    np.testing.assert_allclose(found.translation, [2, 0, 0], atol=1e-9)
-    np.testing.assert_allclose(found.rotation, np.diag([-1, -1, 1]), atol=1e-9)
-    with pytest.raises(TransformError, match="no transform from 'camera' to target_frame 'base'"):
-        target.from_camera("camera", 200 * SECOND, 0.05)
-    with pytest.raises(TransformError):  # a bag starts again: what came before is forgotten
-        target.from_camera("camera", 11 * SECOND, 0.0)
-    send((10, 5.0), (12, 7.0))
-    np.testing.assert_allclose(
-        target.from_camera("camera", 11 * SECOND, 0.0).translation, [6, 0, 0], atol=1e-9
+        wait_until(spun, 20, what)
+
+    return spin_until
+
+
+@pytest.mark.skipif(HAS_TF2, reason="tf2_ros is installed")
+def test_without_tf2_ros_the_error_says_what_to_install(node: Node) -> None:
+    with pytest.raises(RuntimeError, match=r"target_frame is 'base'.*tf2_ros.*apt install.*''"):
+        TargetFrame(node, "base", [""])
+
+
+def transform(second: int, x: float, frame: str = "base", child: str = "camera") -> TransformStamped:
+    """The child at x in the frame, turned by 180 degrees about z."""
+    moved = TransformStamped(child_frame_id=child)
+    moved.header.frame_id, moved.header.stamp.sec = frame, second
+    moved.transform.translation.x, moved.transform.rotation.z = x, 1.0
+    moved.transform.rotation.w = 0.0
+    return moved
+
+
+def x(target: TargetFrame, second: int, camera: str = "") -> float | None:
+    """Where a point in the camera's origin is in the target frame; None if TF does not know."""
+    found = Object3D(1, 1, 0.5, np.zeros(3), np.zeros(3), np.eye(3), np.ones(3), 9, 1.0)
+    frame = Frame(np.zeros((2, 3, 3), np.uint8), "bgr", second * SECOND, "camera")
+    try:
+        moved = target.history(camera).move(Space((found,), frame, in_camera=True))
+    except NotLocated:
+        return None
+    np.testing.assert_allclose(moved.objects[0].axes[:, 2], [0, 0, 1], atol=1e-9)
+    return float(moved.objects[0].centroid[0])
+
+
+@needs_tf2
+def test_every_camera_hears_tf_and_one_that_starts_again_takes_nothing_from_the_other(
+    node: Node, spin_until: Callable[[Callable[[], bool], str], None]
+) -> None:
+    from tf2_msgs.msg import TFMessage
+
+    target = TargetFrame(node, "base", ["left", "right"])
+    sender, static = (
+        node.create_publisher(TFMessage, "/tf", 10),
+        node.create_publisher(TFMessage, "/tf_static", LATCHED),
     )
+    static.publish(TFMessage(transforms=[transform(0, 0.0, "rig", "camera")]))
+    sender.publish(TFMessage(transforms=[transform(s, float(s), "base", "rig") for s in (100, 102)]))
+    spin_until(lambda: x(target, 101, "left") == pytest.approx(101), "the first transforms")
+    assert x(target, 101, "right") == pytest.approx(101)
+    assert x(target, 200, "left") is None
+    for camera in ("left", "right"):
+        target.history(camera).saw(101 * SECOND)
+    target.history("left").saw(11 * SECOND)
+    assert x(target, 101, "left") is None
+    assert x(target, 101, "right") == pytest.approx(101)
+    sender.publish(TFMessage(transforms=[transform(s, float(s), "base", "rig") for s in (10, 12)]))
+    spin_until(lambda: x(target, 11, "left") == pytest.approx(11), "the transforms of the second round")
+    assert x(target, 101, "right") == pytest.approx(101)
     target.close()
+
+
+@needs_tf2
+def test_when_the_clock_jumps_back_transforms_are_forgotten(
+    node: Node, spin_until: Callable[[Callable[[], bool], str], None]
+) -> None:
+    node.set_parameters([Parameter("use_sim_time", value=True)])
+    target, clock = TargetFrame(node, "base", [""]), node.create_publisher(Clock, "/clock", 10)
+
+    def tick(second: int) -> None:
+        message = Clock()
+        message.clock.sec = second
+        clock.publish(message)
+        now = node.get_clock()
+        spin_until(lambda: now.now().nanoseconds == second * SECOND, f"clock {second}")
+
+    wait_until(lambda: clock.get_subscription_count() > 0, 20, "the clock's subscriber")
+    tick(100)
+    target.set_transform(transform(100, 5.0), "test")
+    tick(101)
+    assert x(target, 100) == pytest.approx(5)
+    tick(3)
+    assert x(target, 100) is None
+    target.close()
+
+
+@needs_tf2
+def test_a_closed_one_hears_nothing_and_leaves_nothing_behind(node: Node) -> None:
+    services = node.get_service_names_and_types_by_node("listens", "/")
+    target = TargetFrame(node, "base", ["a", "b"])
+    assert node.get_service_names_and_types_by_node("listens", "/") == services
+    target.close()
+    assert not [s for s in node.subscriptions if s.topic_name in ("/tf", "/tf_static")]

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seg_node.overlap import mask_ious, shared_areas
-from seg_node.track import Tracker, TrackOptions, with_ids
+from seg_node.track import MOST_UNSEEN, Tracker, TrackOptions, with_ids
 from seg_node.types import Instances, MaskCrop, PanopticSegments, Roi, Segment, Segmentation
 
 PERIOD_MS = 100
@@ -261,3 +261,53 @@ def test_every_instance_has_an_id_of_its_own(
         masks, classes = [mask for mask, _ in objects], [class_id for _, class_id in objects]
         ids = sequence.ids(*masks, classes=classes, after_ms=step_ms)
         assert len(ids) == len(set(ids)) == len(objects) and all(number > 0 for number in ids)
+
+
+@pytest.mark.parametrize("step_ns", [0, 1, 10**6])
+@pytest.mark.parametrize("first_ns", [0, 5 * 10**9])
+def test_objects_are_forgotten_when_stamps_stand_still_or_hardly_move(
+    first_ns: int, step_ns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known: list[int] = []
+
+    def counted(first: list[MaskCrop], second: list[MaskCrop]) -> np.ndarray:
+        known.append(len(first))
+        return shared_areas(first, second)
+
+    monkeypatch.setattr("seg_node.track.shared_areas", counted)
+    tracker = Tracker()
+    for number in range(200):  # every frame shows five new objects, each in a place of its own
+        masks = [square(30 * (5 * number + i)) for i in range(5)]
+        tracker.update(frame(*masks), first_ns + number * step_ns, OPTIONS)
+    assert max(known) <= 5 + MOST_UNSEEN < 5 * 199
+
+
+def test_the_objects_of_the_last_frame_are_known_however_many_they_are() -> None:
+    sequence, count = Sequence(), 2 * MOST_UNSEEN
+    masks = [square(30 * i) for i in range(count)]
+    assert sequence.ids(*masks) == sequence.ids(*masks) == list(range(1, count + 1))
+    assert sequence.ids(*masks[:1]) == [1]
+    seen_last, seen_before = square(0), masks[1:]
+    found = sequence.ids(seen_last, *seen_before)
+    assert found[0] == 1
+    assert sum(number <= count for number in found) == MOST_UNSEEN + 1
+
+
+def test_an_image_without_a_stamp_among_others_ends_no_track() -> None:
+    tracker = Tracker()
+    for stamp_ns in (5 * 10**9, 0, 5 * 10**9 + 10**8, 0, -(10**9), 5 * 10**9 + 2 * 10**8):
+        assert tracker.update(frame(square(10)), stamp_ns, OPTIONS).ids.tolist() == [1]
+
+
+def test_a_moving_object_of_images_without_stamps_is_expected_where_it_would_be() -> None:
+    tracker = Tracker()
+    for number in range(11):  # 9 px a frame; out of sight from the sixth to the ninth
+        masks = [] if 6 <= number < 10 else [square(10 + 9 * number)]
+        ids = tracker.update(frame(*masks), 0, OPTIONS).ids.tolist()
+        assert ids == [1] * len(masks)
+
+
+def test_ids_stay_within_a_markers_int32() -> None:
+    sequence = Sequence()
+    sequence.tracker._last_id = 2**31 - 2
+    assert sequence.ids(square(10), square(100)) == [2**31 - 1, 1]

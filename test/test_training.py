@@ -4,6 +4,8 @@ import copy
 import json
 import os
 import signal
+import subprocess
+import sys
 from dataclasses import replace
 
 import cv2
@@ -24,6 +26,7 @@ from seg_node.training.loop import Training
 from seg_node.training.losses import Losses
 from seg_node.training.network import model_labels, replace_last_layers, start_model
 from seg_node.training.records import read_rows
+from seg_node.training.validate import check_measurable
 from seg_node.types import Frame
 
 pytest.importorskip("pycocotools")
@@ -101,6 +104,26 @@ def test_an_interrupted_training_goes_on_as_if_it_had_not_stopped(tmp_path, monk
     assert len(whole) == 6 and whole == parts
     files = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "parts")]
     assert files[0] == files[1]
+
+
+def test_a_training_that_met_a_damaged_picture_goes_on_where_it_was(tmp_path, monkeypatch, capsys):
+    shapes = write_shapes(tmp_path / "a", 1)
+    whole = (shapes.images / "1.png").read_bytes()
+    step = Training._step
+
+    def damage_after_two(self, batch, rate):
+        if self._state.step == 1:
+            (shapes.images / "1.png").write_bytes(whole[: len(whole) // 2])
+        return step(self, batch, rate)
+
+    monkeypatch.setattr(Training, "_step", damage_after_two)
+    more = ["--batch", "1", "--steps", "4", *SMALL]
+    assert main(arguments(shapes, tmp_path / "out", *more)) == 1
+    assert "1.png: cannot be read as an image" in capsys.readouterr().err
+    (shapes.images / "1.png").write_bytes(whole)
+    monkeypatch.setattr(Training, "_step", step)
+    assert main(arguments(shapes, tmp_path / "out", *more)) == 0
+    assert "goes on from step 2" in capsys.readouterr().out
 
 
 def test_other_classes_in_the_same_folder_are_refused(tmp_path, capsys):
@@ -197,6 +220,90 @@ def test_pictures_without_objects_and_with_crowds_alone_give_finite_losses(tmp_p
 def test_numbers_out_of_range_are_refused(tmp_path, capsys, change, problem):
     assert main(arguments(write_shapes(tmp_path / "a", 1), tmp_path / "out", *change)) == 1
     assert problem in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_a_truncated_picture_ends_the_training_in_one_line_with_its_name(tmp_path, workers):
+    shapes = write_shapes(tmp_path / "a", 1)
+    _, code = cv2.imencode(".jpg", cv2.imread(str(shapes.images / "1.png")))
+    (shapes.images / "1.png").write_bytes(code.tobytes()[: len(code) // 2])
+    more = ["--steps", "1", "--batch", "2", *SMALL, "--workers", workers]
+    # in a process of its own: forking the workers of one that has trained before can hang
+    command = [sys.executable, "-m", "seg_node.cli", *arguments(shapes, tmp_path / "out", *more)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    assert ended.returncode == 1
+    (told,) = [line for line in ended.stderr.splitlines() if line.strip() and "step/s" not in line]
+    assert f"{shapes.images / '1.png'}: cannot be read as an image" in told and "truncated" in told
+
+
+@pytest.mark.parametrize("change", ["folder", "prefix", "none"])
+def test_pictures_that_are_not_there_are_told_in_one_line(tmp_path, capsys, monkeypatch, change):
+    monkeypatch.setattr("seg_node.training.train.start_model", lambda *_: pytest.fail("a model was loaded"))
+    shapes = write_shapes(tmp_path / "a", 5)
+    content = json.loads(shapes.data.read_text())
+    if change == "folder":
+        shapes = replace(shapes, images=tmp_path)
+    elif change == "prefix":
+        content["images"] = [{**i, "file_name": f"images/{i['file_name']}"} for i in content["images"]]
+    else:
+        content["images"], content["annotations"] = [], []
+    shapes.data.write_text(json.dumps(content))
+    assert main(arguments(shapes, tmp_path / "out", "--steps", "1")) == 1
+    (told,) = capsys.readouterr().err.splitlines()
+    assert {
+        "folder": f"none of the 5 images is in {tmp_path}: 1.png, 2.png, 3.png, …; is it the folder",
+        "prefix": f"images/3.png, …; the names begin with images already: name the folder above, {tmp_path}/",
+        "none": f"{shapes.data}: lists no image",
+    }[change] in told
+
+
+def test_a_validation_set_of_other_classes_is_refused_before_the_model_is_loaded(
+    tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr("seg_node.training.train.start_model", lambda *_: pytest.fail("a model was loaded"))
+    shapes, other = write_shapes(tmp_path / "a", 1), write_shapes(tmp_path / "b", 1)
+    content = json.loads(other.data.read_text())
+    content["categories"] = [{"id": 1, "name": "box"}, {"id": 2, "name": "ball"}]
+    other.data.write_text(json.dumps(content))
+    more = ["--val", str(other.data), "--val-images", str(other.images), "--steps", "1"]
+    assert main(arguments(shapes, tmp_path / "out", *more)) == 1
+    told = capsys.readouterr().err
+    assert f"{other.data}: none of its classes is learnt" in told
+    assert "its classes: box, ball; learnt: square, disc; rename them" in told
+
+
+def test_classes_of_a_validation_set_that_are_not_measured_are_said(tmp_path, capsys):
+    other = write_shapes(tmp_path / "b", 1)
+    content = json.loads(other.data.read_text())
+    content["categories"] = [{"id": 1, "name": "box"}, {"id": 2, "name": "DISC"}]
+    other.data.write_text(json.dumps(content))
+    truth = read_truth(DataSet(other.data, other.images))
+    check_measurable(truth, CLASSES)
+    assert f"{other.data}: not measured, as not learnt: box" in capsys.readouterr().err
+    check_measurable(read_truth(DataSet(other.data, other.images, other.panoptic)), CLASSES)
+
+
+def test_notes_about_a_data_set_are_told_once(tmp_path, capsys):
+    shapes = write_shapes(tmp_path / "a", 1)
+    content = json.loads(shapes.data.read_text())
+    content["annotations"] = [{**a, "iscrowd": None} for a in content["annotations"]]
+    shapes.data.write_text(json.dumps(content))
+    more = ["--val", str(shapes.data), "--val-images", str(shapes.images), "--steps", "1", "--batch", "1"]
+    assert main(arguments(shapes, tmp_path / "out", *more, *SMALL)) == 0
+    lines = [line for line in capsys.readouterr().err.splitlines() if "iscrowd null is read as 0" in line]
+    assert len(lines) == 2  # of the data and of the validation set
+
+
+@pytest.mark.parametrize(
+    ("things", "stuff", "problem"), [(5001, 0, "5001 classes of things"), (1, 255, "255 classes of stuff")]
+)
+def test_more_classes_than_can_be_learnt_are_refused(tmp_path, capsys, monkeypatch, things, stuff, problem):
+    monkeypatch.setattr("seg_node.training.train.start_model", lambda *_: pytest.fail("a model was loaded"))
+    names = {"things": [f"t{i}" for i in range(things)], "stuff": [f"s{i}" for i in range(stuff)]}
+    (tmp_path / "classes.yaml").write_text(json.dumps(names))
+    more = ["--classes", str(tmp_path / "classes.yaml"), "--steps", "1"]
+    assert main(arguments(write_shapes(tmp_path / "a", 1), tmp_path / "out", *more)) == 1
+    assert f"{problem} are too many to learn" in capsys.readouterr().err
 
 
 def test_a_part_of_no_data_set_is_refused(tmp_path, capsys):

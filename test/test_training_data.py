@@ -6,9 +6,10 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 from shapes_dataset import SIZE, STUFF, THINGS, write_shapes
 
-from seg_node.ground_truth import read_segment_map
+from seg_node.coco import panoptic_png
 from seg_node.prepare import InputSpec
 from seg_node.training.augment import augment, drop_small, mirror, zoom
 from seg_node.training.classes import UNKNOWN, ClassMap, own_class_map
@@ -19,6 +20,7 @@ from seg_node.training.network import model_labels
 from seg_node.training.paste_instances import paste_objects
 from seg_node.training.translate import translate
 from seg_node.training.validate import only_complete
+from seg_node.true_pictures import read_segment_map, relabel
 from seg_node.types import Instances, MaskCrop, Segmentation
 
 pytest.importorskip("pycocotools")
@@ -70,12 +72,33 @@ def test_a_picture_is_opened_with_masks_and_semantic_map(tmp_path):
         assert (green > 150 > red) if label == 1 else (red > 150 > green)
 
 
-@pytest.mark.parametrize("mask", [[], [[]], [[1, 2, 9, 8]], {"size": [4, 4]}, None])
-def test_an_object_without_a_mask_is_named(tmp_path, mask):
+@pytest.mark.parametrize("mask", [[], [[]], [[1, 2, 9, 8]], None])
+def test_where_an_object_has_a_box_and_no_mask_nothing_is_taught(tmp_path, mask):
     shapes = write_shapes(tmp_path / "a", 2)
     change(shapes.data, lambda c: c["annotations"][0].update(segmentation=mask))
+    truth = read_truth(source_of(shapes))
+    x, y, width, height = truth.instances.annotations[0]["bbox"]
+    opened = open_picture(read_pictures(truth, CLASSES)[0])
+    of_picture = [a for a in truth.instances.annotations if a["image_id"] == 1]
+    assert len(opened.labels) == len(of_picture) - 1
+    assert np.array_equal(opened.crowds, [rectangle(y, x, y + height, x + width, SIZE)])
+
+
+@pytest.mark.parametrize(
+    ("mask", "bbox"), [({"size": [4, 4]}, [1, 2, 8, 6]), (5, [1, 2, 8, 6]), ([], None), (None, [])]
+)
+def test_an_object_without_a_mask_and_a_box_is_named(tmp_path, mask, bbox):
+    shapes = write_shapes(tmp_path / "a", 2)
+    change(shapes.data, lambda c: c["annotations"][0].update(segmentation=mask, bbox=bbox))
     with pytest.raises(ValueError, match="annotation 1 of image 1 has no mask: draw a polygon"):
         read_truth(source_of(shapes))
+
+
+def test_masks_are_taught_without_boxes(tmp_path):
+    shapes = write_shapes(tmp_path / "a", 2)
+    before = read_pictures(read_truth(source_of(shapes)), CLASSES)
+    change(shapes.data, lambda c: [annotation.pop("bbox") for annotation in c["annotations"]])
+    assert read_pictures(read_truth(source_of(shapes)), CLASSES) == before
 
 
 def test_crowds_and_ignored_categories_teach_nothing(tmp_path):
@@ -115,23 +138,131 @@ def test_another_statement_of_completeness_is_refused(tmp_path):
         read_truth(source_of(shapes))
 
 
-def test_an_annotation_of_an_unknown_image_is_refused(tmp_path):
-    shapes = write_shapes(tmp_path / "a", 1)
+def test_annotations_of_unknown_images_are_left_out(tmp_path):
+    shapes = write_shapes(tmp_path / "a", 2)
     change(shapes.data, lambda c: c["annotations"][0].update(image_id=77))
-    with pytest.raises(ValueError, match="annotation 1 is of image 77"):
-        read_pictures(read_truth(source_of(shapes)), CLASSES)
+    pictures = read_pictures(read_truth(source_of(shapes)), CLASSES)
+    assert sum(len(p.labels) for p in pictures) == len(json.loads(shapes.data.read_text())["annotations"]) - 1
 
 
-@pytest.mark.parametrize("damage", ["missing", "size"])
-def test_a_picture_that_does_not_fit_its_record_is_named(tmp_path, damage):
+def write_damaged(path, damage):
+    if damage == "missing":
+        path.unlink()
+    elif damage == "empty":
+        path.write_bytes(b"")
+    elif damage == "size":
+        cv2.imwrite(str(path), np.zeros((10, 20, 3), np.uint8))
+    elif damage == "text":
+        path.write_text("no picture")
+    else:  # all of the header, half of the pixels
+        _, code = cv2.imencode(".jpg", np.random.default_rng(0).integers(0, 255, (*SIZE, 3), np.uint8))
+        path.write_bytes(code.tobytes()[: len(code) // 2])
+
+
+@pytest.mark.parametrize(
+    ("damage", "problem"),
+    [
+        ("missing", "no such image"),
+        ("empty", "no such image .or it is empty"),
+        ("size", "is 20x10"),
+        ("text", "cannot be read as an image"),
+        ("truncated", "cannot be read as an image .*truncated"),
+    ],
+)
+def test_a_picture_that_does_not_fit_its_record_is_named(tmp_path, damage, problem):
     shapes = write_shapes(tmp_path / "a", 1)
     (picture,) = read_pictures(read_truth(source_of(shapes)), CLASSES)
-    if damage == "missing":
-        picture.path.unlink()
-    else:
-        cv2.imwrite(str(picture.path), np.zeros((10, 20, 3), np.uint8))
-    with pytest.raises(ValueError, match=r"1\.png: (no such image|is 20x10)"):
+    write_damaged(picture.path, damage)
+    with pytest.raises(ValueError, match=rf"1\.png: {problem}"):
         open_picture(picture)
+
+
+@pytest.mark.parametrize(
+    ("damage", "problem"),
+    [
+        ("missing", r"1 of 2 images are not in .*images: 1\.png; is it the folder"),
+        ("size", r"1\.png: is 20x10, but the ground truth says 128x96"),
+        ("text", r"1\.png: cannot be read as an image"),
+    ],
+)
+def test_pictures_are_looked_at_before_the_training(tmp_path, damage, problem):
+    shapes = write_shapes(tmp_path / "a", 2)
+    write_damaged(shapes.images / "1.png", damage)
+    with pytest.raises(ValueError, match=problem):
+        read_truth(source_of(shapes))
+
+
+def test_a_picture_is_read_as_evaluate_reads_it(tmp_path):
+    shapes = write_shapes(tmp_path / "a", 1)
+    path = shapes.images / "1.png"
+    pixels = np.random.default_rng(0).integers(0, 2**16, SIZE[::-1], np.uint16)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees, clockwise
+    Image.fromarray(pixels).save(path, exif=exif)
+    (picture,) = read_pictures(read_truth(source_of(shapes, panoptic=False)), CLASSES)
+    expected = np.rot90(np.round(pixels / 257).astype(np.uint8), -1)
+    assert np.array_equal(open_picture(picture).image, np.stack([expected] * 3, axis=2))
+
+
+@pytest.mark.parametrize(
+    ("edit", "problem"),
+    [
+        (lambda ids: ids[: SIZE[0] // 2], "is 128x48, but its picture 128x96"),
+        (lambda ids: np.where(ids == 1, 77, ids), "segment ids 77 are in the map, but not in the list"),
+        (
+            lambda ids: np.where(ids == 2, 0, ids),
+            "segment ids 2 are in the list of segments, but not in the map",
+        ),
+    ],
+)
+def test_a_map_that_does_not_fit_its_picture_is_named(tmp_path, edit, problem):
+    shapes = write_shapes(tmp_path / "a", 1)
+    (picture,) = read_pictures(read_truth(source_of(shapes)), CLASSES)
+    path = shapes.panoptic_dir / "1.png"
+    Image.fromarray(panoptic_png(edit(read_segment_map(path)))).save(path)
+    with pytest.raises(ValueError, match=rf"1\.png: .*{problem}"):
+        open_picture(picture)
+
+
+def test_missing_maps_are_named_before_the_training(tmp_path):
+    shapes = write_shapes(tmp_path / "a", 5)
+    for number in range(1, 5):
+        (shapes.panoptic_dir / f"{number}.png").unlink()
+    with pytest.raises(ValueError, match=r"4 of 5 panoptic maps are not in .*: 1\.png, 2\.png, 3\.png, …"):
+        read_truth(source_of(shapes))
+
+
+def test_segments_of_unlisted_categories_teach_nothing(tmp_path):
+    shapes = write_shapes(tmp_path / "a", 1)
+    change(shapes.panoptic, lambda c: c["annotations"][0]["segments_info"][0].update(category_id=99))
+    truth = read_truth(source_of(shapes))
+    opened = open_picture(read_pictures(truth, CLASSES)[0])
+    ids = read_segment_map(shapes.panoptic_dir / "1.png")
+    assert (opened.semantic[ids == 1] == UNKNOWN).all() and (opened.semantic[ids == 2] == 2).all()
+    written = read_truth(translate(truth, CLASSES, model_labels(CLASSES), tmp_path / "v" / "set1"))
+    assert (read_segment_map(written.panoptic.maps[1])[ids == 1] == 0).all()
+
+
+def test_ids_become_the_values_that_are_given_for_them():
+    ids = np.random.default_rng(0).integers(0, 2**24, (30, 40)).astype(np.int32)
+    chosen = np.unique(ids)[::2].tolist()
+    value_of = {i: n % 256 for n, i in enumerate(chosen)}
+    expected = np.array([[value_of.get(int(i), 7) for i in row] for row in ids])
+    assert np.array_equal(relabel(ids, value_of, 7), expected)
+    assert (relabel(ids, {}, 7) == 7).all() and relabel(ids[:0], value_of, 7).shape == (0, 40)
+
+
+@pytest.mark.parametrize(("count", "size"), [(5001, (96, 128)), (30, (20_000, 20_000))])
+def test_more_objects_than_memory_holds_are_refused(tmp_path, count, size):
+    shapes = write_shapes(tmp_path / "a", 1)
+    truth = read_truth(source_of(shapes, panoptic=False))
+    annotation = truth.instances.annotations[0]
+    image = replace(truth.instances.images[1], size=size)
+    instances = replace(truth.instances, annotations=(annotation,) * count, images={1: image})
+    with pytest.raises(
+        ValueError, match=f"image 1 has {count} objects on {size[1]}x{size[0]} pixels, too many"
+    ):
+        read_pictures(replace(truth, instances=instances), CLASSES)
 
 
 def test_masks_are_read_from_polygons_and_both_kinds_of_run_lengths():

@@ -20,7 +20,7 @@ from node_harness import FRAME_ID, image_message, picture, running_node, wait_un
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
 
 from seg_node.cli import main
-from seg_node.msg import FrameTiming, InstanceMaskArray, Object3D, Object3DArray
+from seg_node.msg import FrameTiming, InstanceMask, InstanceMaskArray, Object3D, Object3DArray
 from seg_node.ros.convert import stamp_to_ns, to_instances
 from seg_node.ros.read_results import read_cloud, read_instances
 from seg_node.ros.viewer import RecentImages, choose_image_topic
@@ -103,6 +103,18 @@ def test_instances_come_back_as_they_were(encoding: Any) -> None:
     np.testing.assert_array_equal(segmentation.instances.masks[0].pixels, sent.instances.masks[0].pixels)
     assert segmentation.instances.masks[0].roi == sent.instances.masks[0].roi
     assert segmentation.instances.ids.tolist() == [9]
+
+
+@pytest.mark.parametrize(("size", "count"), [((2**32 - 1, 2**32 - 1), 0), ((8000, 8000), 5)])
+def test_a_result_of_more_pixels_than_memory_may_hold_is_refused(size: tuple[int, int], count: int) -> None:
+    """A few bytes of rle are a whole mask of 64 megapixels: none, then all of them."""
+    message = InstanceMaskArray(height=size[0], width=size[1])
+    for _ in range(count):
+        mask = InstanceMask(encoding="rle", data=list(b"0PPTQm1"))
+        mask.roi.height, mask.roi.width = size
+        message.instances.append(mask)
+    with pytest.raises(ValueError, match=f"with {count} objects has .* pixels, over 256000000"):
+        read_instances(message)
 
 
 def test_no_instances_are_no_instances() -> None:
@@ -246,6 +258,36 @@ def test_objects_and_their_points_stand_before_their_camera(tmp_path: Path, prob
     assert logged["/front/scene/cloud Points3D:positions"][stamp_ns] == [[0.5, -1.0, 2.0]]
     (matrix,) = logged["/front/scene/image Pinhole:image_from_camera"][stamp_ns]
     assert matrix == [90, 0, 0, 0, 90, 0, 80.5, 60.5, 1]
+
+
+def test_messages_that_cannot_be_shown_are_told_of_and_the_next_ones_shown(
+    tmp_path: Path, probe: "Probe"
+) -> None:
+    pytest.importorskip("rerun", reason="rerun-sdk is not in this environment")
+    images = probe.node.create_publisher(Image, "/camera/image", 5)
+    instances = probe.node.create_publisher(InstanceMaskArray, "/probe/instances", 5)
+    clouds = probe.node.create_publisher(PointCloud2, "/probe/cloud", 5)
+    probe.node.create_subscription(Image, "/camera/image", lambda _: None, 1)
+    viewer = view("--node", "/probe", "--save", tmp_path / "a.rrd", "--frames", "1")
+    wait_until(lambda: all(p.get_subscription_count() for p in (instances, clouds)), 30, "the viewer")
+    clouds.publish(PointCloud2(data=b"1234567"))  # without fields, and no whole number of points
+    strange = image_message(PIXELS, 100)
+    strange.encoding = "strange\nencoding"
+    huge = InstanceMaskArray(header=image_message(PIXELS, 200).header, height=2**31, width=2**31)
+    good = to_instances(Frame(PIXELS, "bgr", 300_000_000, FRAME_ID), one_object(), LabelSet({}), "bits")
+    for image, result in (
+        (strange, InstanceMaskArray(header=strange.header, height=120, width=160)),
+        (image_message(PIXELS, 200), huge),
+        (image_message(PIXELS, 300), good),
+    ):
+        images.publish(image)
+        viewer_had_time()
+        instances.publish(result)
+        viewer_had_time()
+    output, _ = viewer.communicate(timeout=60)
+    assert viewer.returncode == 0, output
+    assert "shown: 1 results; without their image: 0; messages left out: 3" in output
+    assert "encoding 'strange\\nencoding' is not supported" in output and "Traceback" not in output
 
 
 def viewer_had_time() -> None:

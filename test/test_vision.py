@@ -1,4 +1,4 @@
-"""Standard messages, with the real vision_msgs where it is installed (it is not on PyPI)."""
+"""Standard messages, in vision_msgs: the real one where it is installed, elsewhere that of test/packages."""
 
 import subprocess
 import sys

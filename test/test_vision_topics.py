@@ -1,6 +1,7 @@
 """The standard topics of the real node over DDS: vision_msgs where it is installed, markers always."""
 
 import array
+import os
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +38,11 @@ def wall(image: Image) -> tuple[Image, CameraInfo]:
     return depth, CameraInfo(header=image.header, height=HEIGHT, width=WIDTH, k=k)
 
 
-@pytest.mark.skipif(vision.installed(), reason="vision_msgs is installed")
 def test_the_node_says_once_that_vision_msgs_is_missing(
-    weights: dict[str, Any], tmp_path: Path, probe: Probe
+    weights: dict[str, Any], tmp_path: Path, probe: Probe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (tmp_path / "vision_msgs.py").write_text("raise ImportError('as where it is not installed')\n")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{os.environ['PYTHONPATH']}")
     with running_node(tmp_path, weights) as node:
         heard = probe.listen(InstanceMaskArray, "/seg_node/instances")
         camera = probe.publisher(Image, "/image")

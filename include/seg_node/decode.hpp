@@ -35,8 +35,33 @@ struct MaskCrop
   std::vector<std::uint8_t> pixels;
 };
 
+/// 64 megapixels: the largest image or region of interest that is decoded unless the caller allows more.
+/// A message of a few bytes can claim any size.
+constexpr std::uint64_t default_max_pixels = 64000000;
+
 namespace detail
 {
+
+/// Text of a message on one line of bounded length, printable ASCII.
+inline std::string printable(const std::string & text)
+{
+  constexpr std::size_t longest = 60;
+  std::string shown = text.substr(0, longest);
+  std::replace_if(shown.begin(), shown.end(), [](char c) {return c < ' ' || c > '~';}, '?');
+  return text.size() > longest ? shown + "..." : shown;
+}
+
+inline void check_size(
+  const char * what, std::uint64_t height, std::uint64_t width, std::uint64_t max_pixels)
+{
+  // Both are below 2^32. Of an empty one its rows or columns count: they are looped over.
+  if (std::max<std::uint64_t>(height, 1) * std::max<std::uint64_t>(width, 1) > max_pixels) {
+    throw std::invalid_argument(
+            std::string(what) + " of " + std::to_string(width) + "x" + std::to_string(height) +
+            " is over max_pixels (" + std::to_string(max_pixels) +
+            "); raise it if the sender is to be trusted");
+  }
+}
 
 inline std::string describe(const MaskCrop & roi)
 {
@@ -63,15 +88,18 @@ inline void check_length(
   }
 }
 
-/// Run lengths of COCO's compressed `counts` text (pycocotools common/maskApi.c: rleFrString).
+/// Run lengths of COCO's compressed `counts` text (pycocotools common/maskApi.c: rleFrString), which together
+/// cover exactly the image's height * width pixels.
 template<class Bytes>
-std::vector<std::int64_t> decompress(const Bytes & text)
+std::vector<std::int64_t> decompress(const Bytes & text, std::uint64_t height, std::uint64_t width)
 {
   // 7 characters of 5 bits hold any run length of an image below 2^34 pixels, sign included.
   constexpr int longest_number = 7;
+  const auto size = static_cast<std::int64_t>(height * width);
   std::vector<std::int64_t> counts;
-  std::int64_t value = 0;
+  std::int64_t value = 0, covered = 0;
   int position = 0;
+  bool fits = true;
   for (const auto character : text) {
     const int bits = static_cast<int>(character) - 48;
     if (bits < 0 || bits > 0x3F || position == longest_number) {
@@ -88,34 +116,29 @@ std::vector<std::int64_t> decompress(const Bytes & text)
     if (counts.size() > 2) {
       value += counts[counts.size() - 2];
     }
+    position = 0;
+    fits = fits && value >= 0 && value <= size - covered;
+    if (!fits) {
+      break;
+    }
+    covered += value;
     counts.push_back(value);
     value = 0;
-    position = 0;
   }
-  if (position != 0 || counts.empty()) {
+  if (fits && (position != 0 || counts.empty())) {
     throw std::invalid_argument("rle data is not COCO's compressed `counts` text; was the message cut off?");
+  }
+  if (!fits || covered != size) {
+    throw std::invalid_argument(
+            "rle runs do not cover the image " + std::to_string(width) + "x" + std::to_string(height) +
+            " exactly; give the height and width of the InstanceMaskArray that holds the mask");
   }
   return counts;
 }
 
 /// Fills crop.pixels from run lengths over the whole image, column after column.
-inline void paint_runs(
-  const std::vector<std::int64_t> & counts, std::uint64_t height, std::uint64_t width, MaskCrop & crop)
+inline void paint_runs(const std::vector<std::int64_t> & counts, std::uint64_t height, MaskCrop & crop)
 {
-  const std::uint64_t size = height * width;
-  std::uint64_t covered = 0;
-  for (const std::int64_t count : counts) {
-    if (count < 0 || static_cast<std::uint64_t>(count) > size - covered) {
-      covered = size + 1;
-      break;
-    }
-    covered += static_cast<std::uint64_t>(count);
-  }
-  if (covered != size) {
-    throw std::invalid_argument(
-            "rle runs do not cover the image " + std::to_string(width) + "x" + std::to_string(height) +
-            " exactly; give the height and width of the InstanceMaskArray that holds the mask");
-  }
   std::uint64_t position = 0;
   bool object = false;
   for (const std::int64_t count : counts) {
@@ -143,17 +166,22 @@ inline void paint_runs(
 /// message: a seg_node::msg::InstanceMask.
 /// height, width: size of the source image (InstanceMaskArray has it). "mono8" and "bits" can do without
 /// (0, 0); with it the RoI is checked against it.
-/// Throws std::invalid_argument when the encoding is unknown, the data do not fit the RoI or the RoI not the
-/// image.
+/// max_pixels: of the image and of the RoI, at most.
+/// Throws std::invalid_argument when the encoding is unknown, a size too large, the data do not fit the RoI or
+/// the RoI not the image. Nothing is allocated before.
 template<class InstanceMask>
-MaskCrop decode_crop(const InstanceMask & message, std::uint32_t height = 0, std::uint32_t width = 0)
+MaskCrop decode_crop(
+  const InstanceMask & message, std::uint32_t height = 0, std::uint32_t width = 0,
+  std::uint64_t max_pixels = default_max_pixels)
 {
   MaskCrop crop{message.roi.x_offset, message.roi.y_offset, message.roi.width, message.roi.height, {}};
   const auto & data = message.data;
   const std::uint64_t pixels = std::uint64_t{crop.height} * crop.width;
   if (height != 0 || width != 0) {
+    detail::check_size("image", height, width, max_pixels);
     detail::check_roi(crop, height, width);
   }
+  detail::check_size("roi", crop.height, crop.width, max_pixels);
   if (message.encoding == "mono8") {
     detail::check_length(data.size(), pixels, "mono8", crop);
     crop.pixels.resize(pixels);
@@ -174,24 +202,26 @@ MaskCrop decode_crop(const InstanceMask & message, std::uint32_t height = 0, std
       throw std::invalid_argument(
               "an rle mask runs over the whole image; give decode_crop its height and width");
     }
+    const auto counts = detail::decompress(data, height, width);
     crop.pixels.resize(pixels);
-    detail::paint_runs(detail::decompress(data), height, width, crop);
+    detail::paint_runs(counts, height, crop);
   } else {
     throw std::invalid_argument(
-            "mask encoding '" + message.encoding + "' is not known; use mono8, bits or rle");
+            "mask encoding '" + detail::printable(message.encoding) + "' is not known; use mono8, bits or rle");
   }
   return crop;
 }
 
 /// The mask on the whole image, row-major, height * width, 255 object, 0 not.
 ///
-/// height, width: size of the source image, from the InstanceMaskArray.
+/// height, width: size of the source image, from the InstanceMaskArray. max_pixels: of it, at most.
 /// Throws std::invalid_argument as decode_crop does.
 template<class InstanceMask>
 std::vector<std::uint8_t> decode_mask(
-  const InstanceMask & message, std::uint32_t height, std::uint32_t width)
+  const InstanceMask & message, std::uint32_t height, std::uint32_t width,
+  std::uint64_t max_pixels = default_max_pixels)
 {
-  const MaskCrop crop = decode_crop(message, height, width);
+  const MaskCrop crop = decode_crop(message, height, width, max_pixels);
   detail::check_roi(crop, height, width);
   std::vector<std::uint8_t> mask(std::size_t{height} * width);
   for (std::size_t row = 0; row < crop.height; ++row) {

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 NormLayer = Callable[[int], nn.Module]
 
+_MOST_LAYERS = 200  # in a row; ResNet-152 has 36 blocks in a stage
+
 
 @dataclass(frozen=True)
 class ResNetSpec:
@@ -78,8 +80,11 @@ def check_resnet(spec: ResNetSpec, depth: int | None, groups: int | None, source
 
 
 def count_numbered(names: Iterable[str], prefix: str) -> int:
-    """How many different numbers follow the prefix."""
-    return len({name[len(prefix) :].split(".", 1)[0] for name in names if name.startswith(prefix)})
+    """How many different numbers follow the prefix. Raises ValueError for more than a network has layers."""
+    count = len({name[len(prefix) :].split(".", 1)[0] for name in names if name.startswith(prefix)})
+    if count > _MOST_LAYERS:
+        raise ValueError(f"{count} layers are named {prefix}…, of at most {_MOST_LAYERS}")
+    return count
 
 
 class Block(nn.Module):

@@ -1,30 +1,23 @@
 """Checkpoint files → named tensors → a network's parameters. Nothing in a file is executed."""
 
-import contextlib
-import pickle
-import re
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import safetensors
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from seg_node.models.caffe2_names import convert_caffe2, is_caffe2
-from seg_node.models.damage import describe_binary, describe_damage
-from seg_node.models.pickle_file import STAND_INS, RefusedError, read_pickle, without_stand_ins
+from seg_node.load_error import loading
+from seg_node.models.checkpoint_content import MAX_TENSORS, find_tensors
+from seg_node.models.damage import describe_binary, describe_damage, describe_other_format, is_zip
+from seg_node.models.pickle_file import read_pickle
+from seg_node.models.pickle_machine import RefusedError
+from seg_node.models.torch_file import LEGACY_HEAD, read_torch_file
 
-# under which training scripts put the network's tensors, beside the optimizer's
-_WRAPPERS = ("model", "state_dict", "model_state_dict")
-# what is worth keeping of what lies beside them: mmdetection's, Detectron2's
-_DESCRIPTIONS = ("meta", "__author__")
-_TORCH_LEGACY = re.compile(
-    rb"\x80.\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19\.", re.DOTALL
-)  # its magic number, pickled
+Network = TypeVar("Network", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -41,34 +34,30 @@ class Checkpoint:
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Reads a .safetensors file, one written by torch.save, or a pickle of numpy arrays.
+    """Reads a safetensors file, one written by torch.save, or a pickle of numpy arrays.
 
-    Which of the two latter it is, is told by the content. Blobs of Caffe2 get Detectron2's names.
-    Raises FileNotFoundError; ValueError for a file that holds no tensors or more than plain data.
+    Which of them it is, is told by the content. Blobs of Caffe2 get Detectron2's names.
+    Raises LoadError for a file that is missing, holds no tensors, or more than plain data.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such weights file")
-    if path.suffix == ".safetensors":
-        return _read_safetensors(path)
-    is_torch = zipfile.is_zipfile(path) or _TORCH_LEGACY.match(_head(path))
-    try:
-        content = _read_torch(path) if is_torch else read_pickle(path.read_bytes())
-    except Exception as error:  # a damaged file can make either raise anything
-        damage = _damage(path, error, bool(is_torch))
-        if damage:
-            raise ValueError(f"{path}: {damage}") from error
-        kind = "PyTorch checkpoint" if is_torch else "pickle of weights"
-        raise ValueError(
-            f"{path}: not a plain {kind} ({_reason(error)}); "
-            "save the tensors alone with torch.save(model.state_dict(), FILE)"
-        ) from error
-    return _describe(content, path)
+    with loading(path):
+        if not path.is_file():
+            raise FileNotFoundError(f"{path}: no such weights file")
+        with path.open("rb") as file:
+            head = file.read(32)
+        if path.suffix == ".safetensors" or head[8:9] == b"{":
+            return _read_safetensors(path)
+        other = describe_other_format(path)
+        if other:
+            raise ValueError(f"{path}: {other}")
+        return Checkpoint(path, *find_tensors(_read_content(path, head), path))
 
 
 def _read_safetensors(path: Path) -> Checkpoint:
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
+            metadata, count = file.metadata() or {}, len(file.keys())
+        if not 0 < count <= MAX_TENSORS:
+            raise ValueError(f"{path}: holds {count} tensors, expected 1 to {MAX_TENSORS}")
         return Checkpoint(path, load_file(path), metadata)
     except safetensors.SafetensorError as error:
         damage = describe_damage(path)
@@ -77,87 +66,68 @@ def _read_safetensors(path: Path) -> Checkpoint:
         raise ValueError(f"{path}: not a safetensors file ({error})") from error
 
 
-def _head(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(32)
-
-
-def _read_torch(path: Path) -> Any:
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            claimed = sum(entry.file_size for entry in archive.infolist())
-        if claimed > path.stat().st_size:  # torch.save does not compress
-            raise ValueError(f"it claims to hold {claimed} bytes, more than the file")
-    # torch 2.4 has no safe_globals: it refuses the files that would need them
-    safe_globals = getattr(torch.serialization, "safe_globals", lambda _: contextlib.nullcontext())
-    with safe_globals(list(STAND_INS.values())):
-        return without_stand_ins(torch.load(path, map_location="cpu", weights_only=True))
+def _read_content(path: Path, head: bytes) -> Any:
+    is_torch = is_zip(path) or bool(LEGACY_HEAD.match(head))
+    try:
+        return read_torch_file(path) if is_torch else read_pickle(path.read_bytes())
+    except Exception as error:  # a damaged file can make either raise anything
+        damage = _damage(path, error, is_torch)
+        if damage:
+            raise ValueError(f"{path}: {damage}") from error
+        kind = "PyTorch checkpoint" if is_torch else "pickle of weights"
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ValueError(
+            f"{path}: not a plain {kind} ({reason}); "
+            "save the tensors alone with torch.save(model.state_dict(), FILE)"
+        ) from error
 
 
 def _damage(path: Path, error: Exception, is_torch: bool) -> str | None:
     """None for a file that is whole, but holds something else or asks for more than weights need."""
-    if isinstance(error, RefusedError) or "GLOBAL " in str(error):
+    if isinstance(error, RefusedError) or is_zip(path):
         return None
-    is_whole_archive = zipfile.is_zipfile(path)
-    if not is_torch or not (is_whole_archive or isinstance(error, pickle.UnpicklingError)):
-        return describe_damage(path) or describe_binary(path)
-    return None
+    return describe_damage(path) or describe_binary(path)
 
 
-def _reason(error: Exception) -> str:
-    refused = re.search(r"GLOBAL (\S+)", str(error))  # torch's own text is long, and advises to run the file
-    if refused:
-        return f"it asks for {refused[1]}, which weights have no need of"
-    return (str(error) or type(error).__name__).splitlines()[0]
+def outline(build: Callable[[], Network]) -> Network:
+    """The network that `build` makes, without memory for its numbers."""
+    with torch.device("meta"):
+        return build()
 
 
-def _describe(content: Any, path: Path) -> Checkpoint:
-    metadata = {}
-    for key in ("blobs", *_WRAPPERS):
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            metadata = {name: content[name] for name in _DESCRIPTIONS if name in content}
-            content = content[key]
-            break
-    if not isinstance(content, Mapping) or not content:
-        raise ValueError(f"{path}: holds a {type(content).__name__}, not a mapping of names to tensors")
-    return Checkpoint(path, _find_tensors(content, path), metadata)
+def load_network(
+    build: Callable[[], Network],
+    outlined: Network,
+    tensors: Mapping[str, Tensor],
+    file_name: Callable[[str], str],
+    path: Path,
+) -> Network:
+    """The network that `build` makes, with the tensors, which have its names already.
 
-
-def _find_tensors(content: Mapping[Any, Any], path: Path) -> Mapping[str, Tensor]:
-    """Without the moving averages that mmdetection may keep beside (ema_…)."""
-    tensors = {name: value for name, value in content.items() if not str(name).startswith("ema_")}
-    size = path.stat().st_size
-    for name, value in tensors.items():
-        if not isinstance(value, Tensor):
-            raise ValueError(f"{path}: {name!r} is not a tensor; is this a checkpoint of a network?")
-        if value.nbytes > size:
-            raise ValueError(f"{path}: {name}: {value.nbytes} bytes in a file of {size}")
-    if is_caffe2(tensors):
-        return convert_caffe2(tensors)
-    return {name.removeprefix("module."): value for name, value in tensors.items()}  # of DataParallel
-
-
-def load_tensors(
-    network: nn.Module, tensors: Mapping[str, Tensor], file_name: Callable[[str], str], path: Path
-) -> None:
-    """Copies the tensors, already renamed to the network's names, into the network.
-
-    file_name: the network's name → the file's, for the messages.
-    Raises ValueError that lists every tensor missing, left over or of another shape.
+    outlined: its `outline`; a file whose tensors do not fit it, or each other, is refused before a network of
+    their sizes takes memory. file_name: the network's name → the file's, for the messages.
+    Raises ValueError that lists every tensor missing, left over, or of another shape or kind.
     """
-    expected = network.state_dict()
-    wrong = [
-        f"{file_name(name)}: shape {tuple(tensors[name].shape)}, expected {tuple(value.shape)}"
-        for name, value in expected.items()
-        if name in tensors and tensors[name].shape != value.shape
-    ]
-    wrong += [
-        f"{file_name(name)}: missing, expected shape {tuple(value.shape)}"
-        for name, value in expected.items()
-        if name not in tensors and not name.endswith("num_batches_tracked")
-    ]
-    wrong += [f"{file_name(name)}: not part of this architecture" for name in tensors if name not in expected]
+    expected = outlined.state_dict()
+    wrong = [problem for name in expected for problem in _compare(name, expected[name], tensors.get(name))]
+    wrong += [(name, "not part of this architecture") for name in tensors if name not in expected]
     if wrong:
-        more = f" (and {len(wrong) - 5} more)" if len(wrong) > 5 else ""
-        raise ValueError(f"{path}: {'; '.join(wrong[:5])}{more}")
+        named = "; ".join(f"{file_name(name)}: {problem}" for name, problem in wrong[:5])
+        raise ValueError(f"{path}: {named}{f' (and {len(wrong) - 5} more)' if len(wrong) > 5 else ''}")
+    network = build()
     network.load_state_dict(tensors, strict=False)
+    return network
+
+
+def _compare(name: str, expected: Tensor, found: Tensor | None) -> list[tuple[str, str]]:
+    """What is wrong with a tensor, with its name."""
+    shape = tuple(expected.shape)
+    if found is None:
+        if name.endswith("num_batches_tracked"):
+            return []
+        return [(name, f"missing, expected shape {shape}")]
+    if found.shape != expected.shape:
+        return [(name, f"shape {tuple(found.shape)}, expected {shape}")]
+    if expected.is_floating_point() and not found.is_floating_point():
+        return [(name, f"holds {found.dtype}, expected floats; is it quantised?")]
+    return []

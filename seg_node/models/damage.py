@@ -1,13 +1,96 @@
 """What is wrong with a weights file that no reader takes, told from its first bytes and its size."""
 
 import re
+import tarfile
 import zipfile
+from collections.abc import Collection
 from pathlib import Path
 
 _HEAD = 1024  # bytes that are looked at
 _AGAIN = "download it again"
+_UNPACK = "unpack it first, then give the weights file in it"
+# (first bytes, where they are, what it is and what to do)
+_FORMATS = (
+    (b"\x1f\x8b", 0, f"is compressed by gzip (.gz, .tgz), not weights; {_UNPACK}"),
+    (b"BZh", 0, f"is compressed by bzip2, not weights; {_UNPACK}"),
+    (b"\xfd7zXZ\0", 0, f"is compressed by xz, not weights; {_UNPACK}"),
+    (b"\x28\xb5\x2f\xfd", 0, f"is compressed by zstd, not weights; {_UNPACK}"),
+    (b"7z\xbc\xaf\x27\x1c", 0, f"is a 7z archive, not weights; {_UNPACK}"),
+    (b"Rar!\x1a\x07", 0, f"is a rar archive, not weights; {_UNPACK}"),
+    (
+        b"\x89HDF\r\n\x1a\n",
+        0,
+        "holds weights of Keras (HDF5), which are not read; known: PyTorch, safetensors",
+    ),
+    (b"\x93NUMPY", 0, "is one array of numpy (.npy), not weights with names; known: PyTorch, safetensors"),
+    (b"GGUF", 0, "is a GGUF file, which is not read; known: PyTorch, safetensors"),
+    (b"TFL3", 4, "is a TensorFlow Lite model, which is not read; known: PyTorch, safetensors"),
+)
+_ONNX = re.compile(
+    rb"\x08[\x01-\x1f][\x12\x1a\x22\x2a\x32\x3a\x42]"
+)  # its version, then a field of the model
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f]")
 _WEB_PAGE = re.compile(r"\s*(<!doctype html|<html|<head|<\?xml)", re.IGNORECASE)
+
+
+def is_zip(path: Path) -> bool:
+    """Whether it begins as a zip archive and is a whole one; there may be one behind other data as well."""
+    with path.open("rb") as file:
+        return file.read(2) == b"PK" and zipfile.is_zipfile(path)
+
+
+def describe_other_format(path: Path) -> str | None:
+    """What the file is instead of weights and what to do, where its format says so beyond doubt."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    for magic, place, description in _FORMATS:
+        if head.startswith(magic, place):
+            return description
+    if head[257:262] == b"ustar":
+        return _describe_tar(path)
+    if _ONNX.match(head):
+        return (
+            "is an ONNX model, which cannot be read as weights; give the checkpoint that it was made from "
+            "(a file of seg_node export goes to engine)"
+        )
+    if is_zip(path):
+        return _describe_zip(path)
+    return _cut_off(path) if head.startswith(b"PK\x03\x04") else None
+
+
+def _describe_tar(path: Path) -> str:
+    try:
+        with tarfile.open(path, "r:") as archive:
+            first = archive.next()
+    except tarfile.TarError:
+        first = None
+    if first is not None and first.name in ("sys_info", "pickle", "tensors", "storages"):
+        return "is of PyTorch before 0.1.10; load it there, or in PyTorch 1, and save it anew with torch.save"
+    return f"is a tar archive, not weights; {_UNPACK}"
+
+
+def _describe_zip(path: Path) -> str | None:
+    """None for what torch.save writes."""
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+    if _has(names, "constants.pkl") and _has(names, "data.pkl"):
+        return (
+            "is a TorchScript program, not weights; in the training's environment: "
+            "torch.save(torch.jit.load(FILE).state_dict(), NEW)"
+        )
+    if _has(names, "archive_format") or any(name.endswith("extra/seg_node.json") for name in names):
+        return "is a compiled PyTorch program (.pt2), not weights; a file of seg_node export goes to engine"
+    if _has(names, "data.pkl"):
+        return None
+    if "model.weights.h5" in names:
+        return "holds weights of Keras, which are not read; known: PyTorch, safetensors"
+    some = ", ".join(name[:60] for name in names[:3]) + (", …" if len(names) > 3 else "")
+    return f"not a plain PyTorch checkpoint, but a zip archive ({some or 'of nothing'}); {_UNPACK}"
+
+
+def _has(names: Collection[str], record: str) -> bool:
+    """Whether PyTorch's archives, which have all in one folder, have that record."""
+    return any(name.count("/") == 1 and name.endswith(f"/{record}") for name in names)
 
 
 def describe_damage(path: Path) -> str | None:
@@ -16,19 +99,14 @@ def describe_damage(path: Path) -> str | None:
     None where nothing of this is plain to see. Only for files that could not be read: an old pickle, for
     one, is a text as well.
     """
-    size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(_HEAD)
     if not head:
         return f"is empty; {_AGAIN}"
     text = _as_text(head)
     if text is not None:
-        return _describe_text(text)
-    is_cut_zip = head.startswith(b"PK\x03\x04") and not zipfile.is_zipfile(path)
-    is_safetensors = head[8:9] == b"{"
-    if is_cut_zip or is_safetensors:
-        return f"is cut off or damaged ({size} bytes); {_AGAIN}"
-    return None
+        return _describe_text(text, path)
+    return _cut_off(path) if head[8:9] == b"{" else None  # as safetensors begin
 
 
 def describe_binary(path: Path) -> str:
@@ -36,8 +114,12 @@ def describe_binary(path: Path) -> str:
     with path.open("rb") as file:
         begins_as_pickle = file.read(1) == b"\x80"
     if begins_as_pickle:
-        return f"is cut off or damaged ({path.stat().st_size} bytes); {_AGAIN}"
+        return _cut_off(path)
     return f"is no weights file (.safetensors, .pth of torch.save, .pkl), or damaged; {_AGAIN}"
+
+
+def _cut_off(path: Path) -> str:
+    return f"is cut off or damaged ({path.stat().st_size} bytes); {_AGAIN}"
 
 
 def _as_text(head: bytes) -> str | None:
@@ -50,10 +132,11 @@ def _as_text(head: bytes) -> str | None:
     return None if _CONTROL.search(text) else text
 
 
-def _describe_text(text: str) -> str:
+def _describe_text(text: str, path: Path) -> str:
     if text.startswith("version https://git-lfs"):
         return "is a text file (a Git LFS pointer), not the weights; run git lfs pull in its repository"
     if _WEB_PAGE.match(text):
         return "is a web page, not weights; download the file that the page links to"
     first_line = text.strip().split("\n", 1)[0][:40]
-    return f"is a text file, not weights; it begins with {first_line!r}"
+    swapped = "; is it the configuration?" if path.suffix in (".yaml", ".yml", ".py", ".json") else ""
+    return f"is a text file, not weights; it begins with {first_line!r}{swapped}"

@@ -10,7 +10,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+from seg_node.load_error import some_of
 from seg_node.models.config_file import did_you_mean
+from seg_node.models.config_values import count, positive_side, side, three_divisors, three_numbers
 from seg_node.models.detectron2_keys import (
     OTHER_DEFAULTS,
     PASSED_OVER,
@@ -22,6 +24,9 @@ from seg_node.models.detectron2_keys import (
 from seg_node.prepare import InputSpec
 
 logger = logging.getLogger(__name__)
+
+_MOST_HINTS = 20  # to misspelt keys
+_LONGEST_VALUE = 1000  # characters of a value that is written as a text
 
 Keys = Mapping[str, Any]  # MODEL.RPN.NMS_THRESH → its value
 # key → (Detectron2's default, field of a config, field in it if any, conversion)
@@ -53,21 +58,6 @@ class Trunk:
     groups: int | None = None
 
 
-def floats(value: Any) -> tuple[float, ...]:
-    return tuple(float(number) for number in value)
-
-
-def three_floats(value: Any) -> tuple[float, float, float]:
-    first, second, third = floats(value)
-    return first, second, third
-
-
-def count(value: Any) -> int:
-    if int(value) != value or value < 0:
-        raise ValueError("expected a whole number")
-    return int(value)
-
-
 def _if_said(value: Any) -> int | None:
     return None if value is None else count(value)
 
@@ -80,10 +70,10 @@ def _channels(value: Any) -> str:
 
 TRUNK: Honoured = {
     "INPUT.FORMAT": ("BGR", "input_spec", "channels", _channels),
-    "INPUT.MIN_SIZE_TEST": (800, "input_spec", "min_size", count),
-    "INPUT.MAX_SIZE_TEST": (1333, "input_spec", "max_size", count),
-    "MODEL.PIXEL_MEAN": (INPUT_SPEC.mean, "input_spec", "mean", three_floats),
-    "MODEL.PIXEL_STD": (INPUT_SPEC.std, "input_spec", "std", three_floats),
+    "INPUT.MIN_SIZE_TEST": (800, "input_spec", "min_size", side),
+    "INPUT.MAX_SIZE_TEST": (1333, "input_spec", "max_size", positive_side),
+    "MODEL.PIXEL_MEAN": (INPUT_SPEC.mean, "input_spec", "mean", three_numbers),
+    "MODEL.PIXEL_STD": (INPUT_SPEC.std, "input_spec", "std", three_divisors),
     "MODEL.RESNETS.STRIDE_IN_1X1": (True, "stride_in_1x1", "", bool),
     "MODEL.RESNETS.DEPTH": (None, "depth", "", _if_said),
     "MODEL.RESNETS.NUM_GROUPS": (None, "groups", "", _if_said),
@@ -112,8 +102,8 @@ def read_keys(
     if keys and len(unknown) == len(keys):
         raise ValueError(f"{source}: has no key of Detectron2's: is it another software's?")
     if unknown:
-        named = [f"{key}{did_you_mean(key, known)}" for key in unknown]
-        logger.warning("%s: not understood and ignored: %s", source, ", ".join(named))
+        named = [f"{key}{did_you_mean(key, known)}" for key in unknown[:_MOST_HINTS]] + unknown[_MOST_HINTS:]
+        logger.warning("%s: not understood and ignored: %s", source, some_of(named))
     return keys
 
 
@@ -128,7 +118,7 @@ def _flatten(content: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str
 def _literal(value: Any) -> Any:
     """Detectron2's files have Python's tuples and numbers as texts: "(800,)", "1e-3"."""
     try:
-        return ast.literal_eval(value) if isinstance(value, str) else value
+        return ast.literal_eval(value) if isinstance(value, str) and len(value) <= _LONGEST_VALUE else value
     except (ValueError, SyntaxError, RecursionError, MemoryError):
         return value
 
@@ -161,5 +151,5 @@ def convert(conversion: Callable[[Any], Any], value: Any, key: str, source: str)
     """Raises ValueError that names the key."""
     try:
         return conversion(value)
-    except (TypeError, ValueError, KeyError, OverflowError) as error:
+    except (TypeError, ValueError, LookupError, ArithmeticError) as error:
         raise ValueError(f"{source}: {key}: {value!r} does not fit ({error})") from error

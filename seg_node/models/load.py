@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any, NoReturn, get_args
 
 from seg_node.fetch import cached_weights
-from seg_node.labels import read_labels
+from seg_node.labels import check_labels, read_labels
+from seg_node.load_error import LoadError, loading
 from seg_node.models.checkpoint import Checkpoint, read_checkpoint
 from seg_node.models.config_file import read_config
 from seg_node.models.model import SegmentationModel
+from seg_node.models.prefixes import without_prefix
 from seg_node.models.rcnn.detectron2 import is_detectron2, load_detectron2
 from seg_node.models.rcnn.torchvision import is_embedded, is_torchvision_rcnn, load_torchvision
 from seg_node.models.solo.checkpoint import is_solo, load_solo
@@ -53,23 +55,35 @@ def load_model(
     NAME` has downloaded; None for the model that comes with seg_node.
     config: the reference's own configuration file, for what the weights do not tell.
     labels: a file with the names of the classes, see `read_labels`.
-    Raises FileNotFoundError; ValueError for a file that does not fit, naming the file, the tensor or key and
-    what is expected; RuntimeError when the transformers library is missing.
+    Raises LoadError, and nothing else, whatever is wrong: naming the file, the tensor or key and what is
+    expected or to be done.
     """
+    with loading(weights or EMBEDDED_WEIGHTS, config, labels):
+        model = _load(family, weights, config, labels)
+        check_labels(model.labels)
+    return model
+
+
+def _load(
+    family: str, weights: str | Path | None, config: str | Path | None, labels: str | Path | None
+) -> Model:
     if family not in (*get_args(ModelFamily), "auto"):
-        raise ValueError(
+        raise LoadError(
             f"model family {family!r} is not known; known: auto, {', '.join(get_args(ModelFamily))}"
         )
     if weights is None and config is not None and family == "auto":
-        raise ValueError(f"{config} is given without the weights that it is for")
+        raise LoadError(f"{config} is given without the weights that it is for")
     path = _find_weights(family, weights)
     if family == "auto" and is_transformers_folder(path):
         family = _taken_for("transformers", path)
     if family == "transformers":
         return load_transformers(path, _read_labels(labels, first_id=0))
-    content = read_config(Path(config).expanduser()) if config else {}
-    checkpoint = read_checkpoint(path)
-    own = next((name for name, recognises in _RECOGNISERS.items() if recognises(checkpoint)), None)
+    content: Mapping[str, Any] = {}
+    if config:
+        with loading(config):
+            content = read_config(Path(config).expanduser())
+    checkpoint = without_prefix(read_checkpoint(path), lambda tensors: _recognise(tensors) is not None)
+    own = _recognise(checkpoint)
     if family == "auto":
         family = _taken_for(own or _unknown(checkpoint), path)
     elif own is not None and _LOADERS[own] is not _LOADERS[family]:
@@ -81,7 +95,7 @@ def load_model(
 def _find_weights(family: str, weights: str | Path | None) -> Path:
     if weights is None:
         if family not in ("embedded", "auto"):
-            raise ValueError(f"model family {family!r} needs a weights file or the name of a published model")
+            raise LoadError(f"model family {family!r} needs a weights file or the name of a published model")
         if not EMBEDDED_WEIGHTS.is_file():
             raise FileNotFoundError(
                 f"{EMBEDDED_WEIGHTS}: the embedded model is missing from this installation"
@@ -104,18 +118,28 @@ def _find_weights(family: str, weights: str | Path | None) -> Path:
     return cached_weights(str(weights))
 
 
+def _recognise(checkpoint: Checkpoint) -> str | None:
+    return next((name for name, recognises in _RECOGNISERS.items() if recognises(checkpoint)), None)
+
+
 def _taken_for(family: str, path: Path) -> str:
     logger.info("%s: taken for a checkpoint of the %s family", path, family)
     return family
 
 
 def _unknown(checkpoint: Checkpoint) -> NoReturn:
+    path = checkpoint.path
+    if is_transformers_folder(path.parent):
+        raise ValueError(f"{path}: is a part of a folder of transformers; give the folder: {path.parent}")
     some = ", ".join(list(checkpoint.tensors)[:3])
     raise ValueError(
-        f"{checkpoint.path}: the tensors ({some}, …) are of no known family; known: "
+        f"{path}: the tensors ({some}, …) are of no known family; known: "
         f"{', '.join(_RECOGNISERS)}, and folders of transformers"
     )
 
 
 def _read_labels(labels: str | Path | None, first_id: int) -> LabelSet | None:
-    return read_labels(Path(labels).expanduser(), first_id) if labels else None
+    if not labels:
+        return None
+    with loading(labels):
+        return read_labels(Path(labels).expanduser(), first_id)

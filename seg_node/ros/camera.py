@@ -1,5 +1,7 @@
 """One camera's share of the node: what it sends, what became of its frames, what is published for it."""
 
+import math
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,23 +11,26 @@ from rclpy.clock import Clock
 from rclpy.node import Node
 
 from seg_node.images import ImageError, decode_message
-from seg_node.ros.diagnostics import FrameStatistics
+from seg_node.ros.diagnostics import REPLACED, FrameStatistics
 from seg_node.ros.faults import Faults
 from seg_node.ros.inputs import Arrival, Inputs
+from seg_node.ros.late_transform import LateTransforms
 from seg_node.ros.outputs import Outputs, Result
 from seg_node.ros.parameters import Options
 from seg_node.ros.space import NotLocated, Space, locate
 from seg_node.ros.target_frame import TargetFrame
+from seg_node.ros.transform_history import TransformHistory
 from seg_node.track import Tracker, with_ids
 from seg_node.types import Frame, LabelSet, Segmentation
 
 
 @dataclass(frozen=True)
-class Work:
-    """A frame on its way: decoded, for this camera. milliseconds: of the steps so far."""
+class DecodedFrame:
+    """A frame on its way, for this camera. milliseconds: of the steps so far."""
 
     camera: "Camera"
     arrival: Arrival
+    outputs: Outputs
     frame: Frame
     milliseconds: dict[str, float]
 
@@ -41,17 +46,30 @@ class Camera:
         self._faults = Faults(self._statistics, node.get_logger())
         self._tracker = Tracker()
         self._inputs: Inputs | None = None
+        self._open_inputs: Callable[[], Inputs] | None = None  # while the node is active
+        self._unwatched_since: float | None = None
         self._outputs: Outputs | None = None
-        self._target: TargetFrame | None = None
+        self._transforms: TransformHistory | None = None
+        self._late: LateTransforms[Space] | None = None
+        # Frames in the worker's hands, whose outcome is open. Each is counted once: by the worker, or when
+        # the node stops waiting for a worker that is stuck.
+        self._open: set[Arrival] = set()
+        self._lock = threading.Lock()
 
     # --- life, in the executor's thread -----------------------------------------------------------
 
     def open(self, labels: LabelSet, score_threshold: float, target: TargetFrame | None) -> None:
-        """score_threshold: told in LabelInfo. target: where objects are wanted; None: the camera's frame."""
-        self._target = target
+        """Create the outputs.
 
-        def on_fault(text: str) -> None:
-            self._faults.warn("output_fault", text)
+        score_threshold: published in LabelInfo. target: frame of the objects; None: the camera's own.
+        """
+        self._transforms, self._late = None, None
+        if target is not None:
+            self._transforms = target.history(self.name)
+            self._late = LateTransforms(self._transforms.move)
+
+        def on_fault(text: str, error: BaseException) -> None:
+            self._faults.warn("output_fault", f"{text}: {type(error).__name__}: {error}", unforeseen=error)
 
         self._outputs = Outputs(self._node, f"~/{self._prefix}", labels, score_threshold, on_fault)
 
@@ -60,9 +78,9 @@ class Camera:
             self._outputs.tell_threshold(score_threshold)
 
     def close(self) -> None:
-        if self._outputs is not None:
-            self._outputs.close()
-            self._outputs = None
+        outputs, self._outputs = self._outputs, None
+        if outputs is not None:
+            outputs.close()
 
     def subscribe(
         self, options: Options, deliver: Callable[[str, Arrival], Arrival | None], steady: Clock
@@ -71,102 +89,218 @@ class Camera:
 
         def take_in(arrival: Arrival) -> None:
             if deliver(self.name, arrival) is not None:
-                self._statistics.dropped("replaced_by_newer")
+                self._statistics.dropped(REPLACED)
 
-        self._inputs = Inputs(
-            self._node, self._prefix, options, self._statistics, self._faults, take_in, steady
-        )
+        def open_inputs() -> Inputs:
+            return Inputs(
+                self._node, self._prefix, options, self._statistics, self._faults, take_in, steady, self._saw
+            )
+
+        self._inputs = open_inputs()
+        self._open_inputs = open_inputs
+        self._unwatched_since = None
         return self._inputs.topic
 
     def unsubscribe(self) -> None:
-        if self._inputs is not None:
-            self._inputs.close()
-            self._inputs = None
+        self._open_inputs = None
+        self._close_inputs("deactivated")
+
+    def _close_inputs(self, reason: str) -> None:
+        inputs, self._inputs = self._inputs, None
+        if inputs is not None:
+            for _ in range(inputs.close()):
+                self.dropped(reason)
+
+    def rest_or_wake(self, options: Options) -> None:
+        """Unsubscribe from images while nobody has watched an output for `rest_after`; subscribe again after.
+
+        Called several times a second while the node is active.
+        """
+        outputs = self._outputs
+        if self._open_inputs is None or outputs is None:
+            return
+        if options.always_on or options.rest_after == 0 or outputs.wanted():
+            self._unwatched_since = None
+            if self._inputs is None:
+                self._inputs = self._open_inputs()
+            return
+        now = time.monotonic()
+        self._unwatched_since = self._unwatched_since or now
+        if self._inputs is not None and now - self._unwatched_since >= options.rest_after:
+            self._close_inputs("no_subscriber")
+
+    @property
+    def _resting(self) -> bool:
+        return self._open_inputs is not None and self._inputs is None
+
+    def abandon(self) -> int:
+        """Count the frames in the worker's hands as dropped: it is stuck. Returns how many."""
+        with self._lock:
+            abandoned, self._open = len(self._open), set()
+        for _ in range(abandoned):
+            self._statistics.dropped("abandoned", bad=True)
+        return abandoned
+
+    def _saw(self, stamp_ns: int) -> None:
+        """An image's stamp, in the receiver's thread."""
+        if self._transforms is not None:
+            self._transforms.saw(stamp_ns)
 
     def reset_tracks(self) -> None:
         self._tracker.reset()
 
     # --- one frame's way, in the worker's thread --------------------------------------------------
 
-    def accept(self, arrival: Arrival, options: Options, enabled: bool) -> Work | None:
+    def decode(self, arrival: Arrival, options: Options, enabled: bool) -> DecodedFrame | None:
         """The decoded frame; None, counted, when it is not wanted or cannot be decoded."""
-        assert self._outputs is not None
-        if not enabled:
-            self._statistics.dropped("disabled")
+        with self._lock:
+            self._open.add(arrival)
+        outputs = self._outputs
+        if outputs is None:
+            self._end(arrival, "deactivated")
             return None
-        if not (options.always_on or self._outputs.wanted()):
-            self._statistics.dropped("no_subscriber")
+        if not enabled:
+            self._end(arrival, "disabled")
+            return None
+        if not (options.always_on or outputs.wanted()):
+            self._end(arrival, "no_subscriber")
             return None
         taken = time.perf_counter()
         try:
-            frame = decode_message(arrival.image)
+            frame = decode_message(arrival.image, options.max_pixels)
         except ImageError as error:
-            self.drop(error.reason, f"{self._topic}: {error}")
+            self._fail(arrival, error.reason, f"{self._topic}: {error}")
             return None
         except Exception as error:  # an unforeseen fault costs this frame, not the worker
-            self.drop("failed", f"{self._topic}: {type(error).__name__}: {error}")
+            self._fail(arrival, "failed", f"{self._topic}: {type(error).__name__}: {error}", error)
             return None
         decoded = time.perf_counter()
         times = {"wait_ms": (taken - arrival.at) * 1e3, "decode_ms": (decoded - taken) * 1e3}
-        return Work(self, arrival, frame, times)
+        return DecodedFrame(self, arrival, outputs, frame, times)
 
-    def panoptic_wanted(self) -> bool:
-        assert self._outputs is not None
-        return self._outputs.panoptic_wanted()
-
-    def finish(self, work: Work, segmentation: Segmentation, options: Options) -> None:
+    def publish(self, decoded: DecodedFrame, segmentation: Segmentation, options: Options) -> None:
         """Track, lift, publish."""
-        assert self._outputs is not None
         start = time.perf_counter()
+        with self._lock:
+            if decoded.arrival not in self._open:  # abandoned meanwhile
+                return
         if options.track_enabled:
             ids = self._tracker.update(
-                segmentation.instances, work.frame.stamp_ns, options.track_options()
+                segmentation.instances, decoded.frame.stamp_ns, options.track_options()
             ).ids
             segmentation = with_ids(segmentation, ids)
         tracked = time.perf_counter()
-        space = self._locate(work, segmentation, options)
+        space = self._locate(decoded, segmentation, options)
         lifted = time.perf_counter()
         times = {
-            **work.milliseconds,
+            **decoded.milliseconds,
             **{f"{stage}_ms": spent for stage, spent in segmentation.stage_ms.items()},
             "track_ms": (tracked - start) * 1e3,
             "lift_ms": (lifted - tracked) * 1e3,
         }
-        timing = self._outputs.publish(Result(work.frame, segmentation, space, times), options)
-        self._statistics.processed(timing)
+        timing = decoded.outputs.publish(Result(decoded.frame, segmentation, space, times), options)
+        if self._close(decoded.arrival):
+            self._statistics.processed(timing)
 
-    def _locate(self, work: Work, segmentation: Segmentation, options: Options) -> Space | None:
-        """The objects in metres; None when nobody asks, or, counted, without depth that fits."""
-        assert self._outputs is not None
+    def _locate(self, decoded: DecodedFrame, segmentation: Segmentation, options: Options) -> Space | None:
+        """The objects in metres; None when nobody asks, while TF is waited for, or, counted, if it fails."""
         inputs = self._inputs
-        if not (options.depth_enabled and self._outputs.space_wanted()) or inputs is None:
+        if not (options.depth_enabled and decoded.outputs.space_wanted()) or inputs is None:
             return None
-        wanted = options.lift_options(keep_points=self._outputs.cloud_wanted())
-        found = segmentation.instances
+        wanted = options.lift_options(keep_points=decoded.outputs.cloud_wanted())
+        found, depth = segmentation.instances, decoded.arrival.depth
         try:
-            return locate(work.frame, found, work.arrival.depth, inputs.camera_info, wanted, self._target)
+            space = locate(
+                decoded.frame,
+                found,
+                depth,
+                inputs.camera_info,
+                wanted,
+                self._faults.warn,
+                max_pixels=options.max_pixels,
+                unit_m=options.depth_unit,
+            )
+            return space if self._late is None else self._late.offer(space, time.monotonic())
         except NotLocated as error:
-            self._faults.warn(error.reason, f"{inputs.topics}: {error}")
+            text = f"{inputs.topics}: {error}"
+            self._faults.warn(error.reason, text, unforeseen=error.unforeseen_cause)
         return None
 
-    def drop(self, reason: str, text: str) -> None:
-        self._faults.drop(reason, text)
+    @property
+    def next_poll_s(self) -> float | None:
+        """When to call `publish_late`, in seconds from now; None: there is nothing to publish."""
+        return None if self._late is None else self._late.next_poll_s
+
+    def publish_late(self, *, last: bool = False) -> None:
+        """Publish objects whose transform has come meanwhile; count those that do not wait any longer.
+
+        last: nothing waits any longer.
+        """
+        outputs = self._outputs
+        if outputs is None or self._late is None:
+            return
+        for outcome in self._late.poll(math.inf if last else time.monotonic()):
+            if isinstance(outcome, NotLocated):
+                self._faults.warn(outcome.reason, str(outcome), unforeseen=outcome.unforeseen_cause)
+            else:
+                outputs.publish_space(outcome)
+
+    def drop(
+        self, decoded: DecodedFrame, reason: str, error: BaseException, unforeseen: bool = False
+    ) -> None:
+        """Count a decoded frame that gives no result, and log why."""
+        text = f"{self._topic}: {type(error).__name__}: {error}" if unforeseen else str(error)
+        self._fail(decoded.arrival, reason, text, error if unforeseen else None)
 
     def dropped(self, reason: str) -> None:
-        """A frame that gives no result by design."""
+        """Count a frame that was never decoded and gives no result by design."""
         self._statistics.dropped(reason)
+
+    def _fail(
+        self, arrival: Arrival, reason: str, text: str, unforeseen: BaseException | None = None
+    ) -> None:
+        if self._close(arrival):
+            self._faults.drop(reason, text, unforeseen)
+
+    def _end(self, arrival: Arrival, reason: str) -> None:
+        """A frame in the worker's hands gives no result by design."""
+        if self._close(arrival):
+            self._statistics.dropped(reason)
+
+    def _close(self, arrival: Arrival) -> bool:
+        """Whether the frame's outcome was still open; it is the caller's to count."""
+        with self._lock:
+            if arrival not in self._open:
+                return False
+            self._open.remove(arrival)
+            return True
 
     @property
     def _topic(self) -> str:
-        return self._inputs.topic if self._inputs is not None else f"{self._prefix}image"
+        inputs = self._inputs
+        return inputs.topic if inputs is not None else f"{self._prefix}image"
 
-    def status(self, setup: Mapping[str, str], problem: str | None) -> DiagnosticStatus:
+    # --- reports ----------------------------------------------------------------------------------
+
+    def status(
+        self, setup: Mapping[str, str], problem: str | None, stall_timeout_s: float
+    ) -> DiagnosticStatus:
         camera = f" of {self.name}" if self.name else ""
         name = f"{self._node.get_fully_qualified_name()}: frames{camera}"
-        if self._outputs is not None and (shared := self._outputs.shared_topic()):
+        outputs = self._outputs
+        if outputs is not None and (shared := outputs.shared_topic()):
             self._faults.warn(
                 "second_publisher",
                 f"{shared} has another publisher: another seg_node, perhaps forgotten in a terminal? "
                 "Results of both arrive mixed",
             )
-        return self._statistics.status(name, setup, problem)
+        problem = problem or self._dead_thread()
+        return self._statistics.status(name, setup, problem, stall_timeout_s, self._resting)
+
+    def _dead_thread(self) -> str | None:
+        inputs, outputs = self._inputs, self._outputs
+        if inputs is not None and not inputs.alive:
+            return "the receiving thread has died: deactivate and activate the node, or restart it"
+        if outputs is not None and not outputs.alive:
+            return "the debug image's thread has died: clean up and configure the node, or restart it"
+        return None

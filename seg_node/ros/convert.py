@@ -3,13 +3,13 @@
 import array
 from collections.abc import Mapping
 
-import cv2
 import numpy as np
 from builtin_interfaces.msg import Time
 from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image, RegionOfInterest
 from std_msgs.msg import Header
 
+from seg_node.draw import encode_jpeg
 from seg_node.image_buffer import stamp_to_ns as stamp_to_ns
 from seg_node.masks import encode_mask
 from seg_node.msg import FrameTiming, InstanceMask, InstanceMaskArray, PanopticSegment, PanopticSegmentation
@@ -93,10 +93,9 @@ def to_image(pixels: NDArray[np.uint8] | NDArray[np.uint16], encoding: str, fram
 
 
 def to_jpeg(pixels_bgr: NDArray[np.uint8], quality: int, frame: Frame) -> CompressedImage:
-    done, jpeg = cv2.imencode(".jpg", pixels_bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    assert done
+    """Raises ValueError for a picture that no JPEG holds."""
     message = CompressedImage(header=to_header(frame), format="bgr8; jpeg compressed bgr8")
-    fill_data(message.data, jpeg)
+    fill_data(message.data, encode_jpeg(pixels_bgr, quality))
     return message
 
 

@@ -3,29 +3,35 @@
 import threading
 from collections.abc import Callable
 
-from rclpy.node import Node
 from rclpy.publisher import Publisher
-from sensor_msgs.msg import CompressedImage, Image
 
 from seg_node.draw import draw_segmentation, to_bgr
 from seg_node.ros import convert
 from seg_node.ros.parameters import Options
 from seg_node.ros.slot import NewestSlot
-from seg_node.ros.topics import create_output, has_subscriber
+from seg_node.ros.topics import has_subscriber
 from seg_node.types import Frame, LabelSet, Segmentation
 
 WAIT_S = 0.2
+CLOSE_S = 1.0
 
 
 class DebugImage:
     """Draws the newest result it was offered; while it draws, newer ones replace what waits."""
 
-    def __init__(self, node: Node, prefix: str, labels: LabelSet, on_fault: Callable[[str], None]) -> None:
-        """prefix: of the topics. `on_fault(text)` is called when a picture could not be drawn or sent."""
-        self._labels = labels
-        self._on_fault = on_fault
-        self._raw = create_output(node, Image, f"{prefix}debug_image")
-        self._compressed = create_output(node, CompressedImage, f"{prefix}debug_image/compressed")
+    def __init__(
+        self,
+        raw: Publisher,
+        compressed: Publisher,
+        labels: LabelSet,
+        on_fault: Callable[[str, BaseException], None],
+    ) -> None:
+        """raw, compressed: of Image and CompressedImage.
+
+        `on_fault(text, error)` is called when a picture could not be drawn or sent.
+        """
+        self._raw, self._compressed = raw, compressed
+        self._labels, self._on_fault = labels, on_fault
         self._slot: NewestSlot[tuple[Frame, Segmentation, Options]] = NewestSlot()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._work, name="debug_image", daemon=True)
@@ -40,9 +46,14 @@ class DebugImage:
     def offer(self, frame: Frame, segmentation: Segmentation, options: Options) -> None:
         self._slot.put((frame, segmentation, options))
 
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
     def close(self) -> None:
+        """End the thread; one that is stuck in a picture is left alone, and ends when it comes back."""
         self._closing.set()
-        self._thread.join()
+        self._thread.join(CLOSE_S)
 
     def _work(self) -> None:
         while not self._closing.is_set():
@@ -51,8 +62,9 @@ class DebugImage:
                 continue
             try:
                 self._draw(*offered)
-            except Exception as error:  # one bad picture must not end the thread
-                self._on_fault(f"debug image: {error!r}")
+            except BaseException as error:  # SystemExit of a library too
+                if not self._closing.is_set():
+                    self._on_fault("debug image", error)
 
     def _draw(self, frame: Frame, segmentation: Segmentation, options: Options) -> None:
         picture = draw_segmentation(

@@ -1,8 +1,15 @@
 """Faults are counted with their reason and logged, each reason at most every 30 s."""
 
+import threading
+import traceback
+from collections import Counter
+
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
-from seg_node.ros.diagnostics import FrameStatistics
+from seg_node.printable import printable
+from seg_node.ros.diagnostics import FrameStatistics, Throttle
+
+LONGEST = 500
 
 
 class Faults:
@@ -11,12 +18,47 @@ class Faults:
     def __init__(self, statistics: FrameStatistics, logger: RcutilsLogger) -> None:
         self._statistics, self._logger = statistics, logger
 
-    def drop(self, reason: str, text: str) -> None:
-        """A received frame gives no result."""
-        if self._statistics.dropped(reason, bad=True):
-            self._logger.warning(f"frame dropped ({reason}): {text}")
+    def drop(self, reason: str, text: str, unforeseen: BaseException | None = None) -> None:
+        """A received frame gives no result. unforeseen: logged with its traceback."""
+        if not self._statistics.dropped(reason, bad=True):
+            return
+        if unforeseen is None:
+            self._logger.warning(f"frame dropped ({reason}): {one_line(text)}")
+        else:
+            self._logger.error(f"frame dropped ({reason}): {one_line(text)}\n{trace(unforeseen)}")
 
-    def warn(self, reason: str, text: str, count: int = 1) -> None:
+    def warn(self, reason: str, text: str, count: int = 1, unforeseen: BaseException | None = None) -> None:
         """Something is wrong, but no received frame was dropped for it."""
-        if self._statistics.warned(reason, count):
-            self._logger.warning(text)
+        if not self._statistics.warned(reason, count):
+            return
+        if unforeseen is None:
+            self._logger.warning(one_line(text))
+        else:
+            self._logger.error(f"{one_line(text)}\n{trace(unforeseen)}")
+
+
+class CallbackFaults:
+    """What callbacks, threads and transitions of the node raised beside the frames' way."""
+
+    def __init__(self, logger: RcutilsLogger) -> None:
+        self._logger = logger
+        self._lock = threading.Lock()
+        self._throttle = Throttle()
+        self.counts: Counter[str] = Counter()
+
+    def caught(self, what: str, error: BaseException) -> None:
+        """Count it under `callback_failed`; log it with its traceback, each kind at most every 30 s."""
+        with self._lock:
+            self.counts["callback_failed"] += 1
+            due = self._throttle.due(f"{what} {type(error).__name__}")
+        if due:
+            self._logger.error(f"{what}: {type(error).__name__}: {error}; the node goes on\n{trace(error)}")
+
+
+def trace(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error)).rstrip()
+
+
+def one_line(text: str) -> str:
+    """Text that may quote a message's: made printable, a line for the log."""
+    return printable(text, LONGEST)

@@ -1,55 +1,62 @@
-"""The ROS 2 node: images in, instance and panoptic messages out, each with the source's stamp and frame_id.
+"""The ROS 2 node: images in, instance and panoptic messages out, with the source's stamp and frame_id.
 
-Threads: one a camera receives its images; the executor's answer services; one worker thread runs the model;
-one a camera draws its debug image. Between them only the newest frame of each camera waits, and every frame
-that gives no result is counted with its reason on /diagnostics.
+Threads: one for each camera receives its images, one the `~/segment` requests; the executor's answer the
+other services; one worker thread runs the model; one for each camera draws its debug image. Between them only
+the newest frame of each camera waits, and every frame without a result is counted with its reason on
+/diagnostics. Every wait has a deadline: a worker that is stuck is reported and can be left alone.
 
 Life: __init__ declares → on_configure loads and warms up the model → on_activate subscribes → frames:
-Inputs → slots → _work: Camera.accept → _segment → Camera.finish → Outputs.publish → on_deactivate stops →
-on_cleanup frees the model.
+Inputs → slots → _turn: Camera.decode → _segment → Camera.publish → Outputs.publish → on_deactivate
+unsubscribes → on_cleanup frees the model.
 """
 
-import argparse
 import sys
-import threading
-from collections.abc import Mapping, Sequence
-from concurrent import futures
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import rclpy
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import ParameterException
-from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from rclpy.signals import SignalHandlerOptions
-from rclpy.utilities import remove_ros_args
 from std_srvs.srv import SetBool, Trigger
 
+from seg_node.check_result import BadResult, check_segmentation
 from seg_node.engine import Engine, OutOfMemory, choose_device
 from seg_node.exported import exported_size, open_engine
-from seg_node.images import ImageError, decode_message
+from seg_node.images import decode_message
 from seg_node.models.load import load_model
 from seg_node.region import RegionError, clip_region, cut_out, put_back
-from seg_node.ros import convert, memory, vision
-from seg_node.ros.camera import Camera, Work
+from seg_node.ros import convert, vision
+from seg_node.ros.bond import LifecycleBond
+from seg_node.ros.camera import Camera, DecodedFrame
+from seg_node.ros.diagnostics import key_values
+from seg_node.ros.executor import guard_services
+from seg_node.ros.faults import CallbackFaults, trace
 from seg_node.ros.inputs import Arrival
-from seg_node.ros.interrupt import Interrupt
-from seg_node.ros.log import pass_on_core_log
+from seg_node.ros.memory import limit_memory
 from seg_node.ros.parameters import Options, declare_parameters, options_of
+from seg_node.ros.segment_service import SegmentRequest, SegmentService
 from seg_node.ros.slot import NewestSlots
 from seg_node.ros.target_frame import TargetFrame
+from seg_node.ros.transitions import Transitions
+from seg_node.ros.worker import Worker
 from seg_node.srv import Segment
 from seg_node.types import Frame, Segmentation
 
 WAIT_S = 0.1
-SIGNAL_CHECK_S = 0.2
 DIAGNOSTICS_PERIOD_S = 1.0
+REST_CHECK_S = 0.2
 LISTED_NAMES = 12
 WARM_UP_SIZE = (480, 640)
+LOAD_S = 600.0  # a large checkpoint from a slow disk, and the compilation of its kernels
+IDLE_S = 5.0  # for the work in hand at deactivation; then its frames are given up
+STOP_S = 1.0  # the same at the end of the process, which SIGKILL would follow
+# What loading and subscribing are documented to raise: logged without a traceback.
+EXPECTED = (ValueError, OSError, RuntimeError, ImportError, ParameterException)
 
 
 class SegNode(LifecycleNode):
@@ -58,174 +65,292 @@ class SegNode(LifecycleNode):
     def __init__(self, node_name: str = "seg_node", **kwargs: Any) -> None:
         """kwargs go to rclpy's node (namespace, parameter_overrides, context …)."""
         super().__init__(node_name, **kwargs)
+        self.faults = CallbackFaults(self.get_logger())
         self._engine: Engine | None = None
-        # One thread for warm-up and frames: PyTorch keeps its helpers and plans for each thread anew.
-        self._worker = futures.ThreadPoolExecutor(1, "worker")
-        self._working: futures.Future[None] | None = None
+        self._worker: Worker | None = None
         self._slots: NewestSlots[Arrival] = NewestSlots()
-        self._stopping = threading.Event()
-        self._enabled = True
+        self._stream_owed_s = 0.0
+        self._enabled, self._active = True, False
         self._target: TargetFrame | None = None
+        self._bond: LifecycleBond | None = None
         self._options = declare_parameters(self, self._check)
         self.add_post_set_parameters_callback(self._take_options)
         self._cameras = {name: Camera(self, name) for name in self._options.cameras}
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        # A steady clock: with use_sim_time a stopped simulation must still be reported.
+        # A steady clock: with use_sim_time a stopped simulation must still be reported. A group of its own:
+        # a model that loads, or a service that waits, must not silence it.
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self.create_timer(DIAGNOSTICS_PERIOD_S, self._report, clock=self._steady)
+        group = MutuallyExclusiveCallbackGroup()
+        self.create_timer(DIAGNOSTICS_PERIOD_S, self._report, clock=self._steady, callback_group=group)
+        self.create_timer(REST_CHECK_S, self._rest_or_wake, clock=self._steady)
         self.create_service(SetBool, "~/enable", self._on_enable)
         self.create_service(Trigger, "~/reset_tracks", self._on_reset_tracks)
-        # A thread of its own in a multi-threaded executor: it waits for the model.
-        own = MutuallyExclusiveCallbackGroup()
-        self.create_service(Segment, "~/segment", self._on_segment, callback_group=own)
+        self._transitions = Transitions(self)
+        guard_services(self, self.faults.caught)
+        self._requests = SegmentService(self, self._no_model, self._slots.wake, self.faults.caught)
 
     # --- life -------------------------------------------------------------------------------------
 
     def start(self) -> bool:
         """Configure and activate; False (and a log line) when the model cannot be loaded."""
         success = TransitionCallbackReturn.SUCCESS
-        return self.trigger_configure() == success and self.trigger_activate() == success
+        with self._transitions.exclusive(IDLE_S) as alone:
+            return alone and self.trigger_configure() == success and self.trigger_activate() == success
 
     @property
     def autostart(self) -> bool:
         return self._options.autostart
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        options = self._options
+        return self._attempt("configure", self._configure, self._release)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self._attempt("activate", self._subscribe, lambda: self._stop(IDLE_S))
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self._attempt("deactivate", lambda: self._stop(IDLE_S))
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self._attempt("clean up", self._release)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self._attempt("shut down", self._shut_down)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self._attempt("recover", self._shut_down)
+
+    def destroy_node(self) -> None:
+        with self._transitions.exclusive(STOP_S) as alone:
+            if alone:  # else a model is loading: the process ends without it
+                self._stop(STOP_S)
+                self._release()
+            self._requests.close()
+            super().destroy_node()
+
+    def _attempt(
+        self, what: str, act: Callable[[], object], undo: Callable[[], object] | None = None
+    ) -> TransitionCallbackReturn:
+        """Run a transition; when it fails it is undone, logged, and can be tried again."""
         try:
-            model = load_model(
-                options.model_family,
-                options.model_weights or None,
-                options.model_config or None,
-                options.model_labels or None,
-            )
-            wanted = options.segment_options(model.labels, model.default_options)
-            device = choose_device(options.device)
-            engine = open_engine(model, device, options.precision, options.engine or None)
-            self._worker.submit(engine.warm_up, exported_size(model) or WARM_UP_SIZE).result()
-            self._target = TargetFrame(self, options.target_frame) if options.target_frame else None
-        except (ValueError, OSError, RuntimeError) as error:
-            self.get_logger().error(f"cannot configure: {error}")
+            act()
+        except BaseException as error:
+            detail = f": {error}" if isinstance(error, EXPECTED) else f"\n{trace(error)}"
+            self.get_logger().error(f"cannot {what}{detail}")
+            self.faults.counts["transition_failed"] += 1
+            if undo is not None:
+                self._attempt(f"undo what was done to {what}", undo)
             return TransitionCallbackReturn.FAILURE
-        self._engine = engine
+        return TransitionCallbackReturn.SUCCESS
+
+    def _configure(self) -> None:
+        """Load and warm up the model, create the outputs. Raises what loading raises."""
+        options = self._options
+        self._worker = worker = Worker(self._turn, lambda error: self.faults.caught("worker", error))
+        try:
+            engine = worker.run(lambda: _load(options), LOAD_S)
+        except TimeoutError:
+            raise TimeoutError(f"the model was not loaded and warmed up within {LOAD_S:.0f} s") from None
+        wanted = options.segment_options(engine.labels, engine.default_options)
+        self._target = (
+            TargetFrame(self, options.target_frame, self._cameras) if options.target_frame else None
+        )
         for camera in self._cameras.values():
-            camera.open(model.labels, wanted.score_threshold, self._target)
+            camera.open(engine.labels, wanted.score_threshold, self._target)
+        self._bond = LifecycleBond(self) if options.bond_enabled else None
+        self._engine = engine
         if not vision.installed():
             self.get_logger().info(vision.MISSING)
         self.get_logger().info(
             f"{self._model_name()} on {engine.device_name}, precision {self._precision()}"
             f"{f', engine {options.engine}' if options.engine else ''}, "
-            f"things: {_listed(model.labels.things)}, stuff: {_listed(model.labels.stuff)}"
+            f"things: {_listed(engine.labels.things)}, stuff: {_listed(engine.labels.stuff)}"
         )
-        return TransitionCallbackReturn.SUCCESS
 
-    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self._stopping.clear()
-        self._working = self._worker.submit(self._work)
+    def _subscribe(self) -> None:
         topics = [
             camera.subscribe(self._options, self._slots.put, self._steady)
             for camera in self._cameras.values()
         ]
+        self._active = True
+        if self._bond is not None:
+            self._bond.set_alive(True)
         self.get_logger().info(f"active, waiting for images on {', '.join(topics)}")
-        return TransitionCallbackReturn.SUCCESS
 
-    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self._stop()
-        return TransitionCallbackReturn.SUCCESS
-
-    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self._release()
-        return TransitionCallbackReturn.SUCCESS
-
-    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self._stop()
-        self._release()
-        return TransitionCallbackReturn.SUCCESS
-
-    def destroy_node(self) -> None:
-        self._stop()
-        self._release()
-        self._worker.shutdown()
-        super().destroy_node()
-
-    def _stop(self) -> None:
-        """Unsubscribe, let the worker finish its frames, count those that wait."""
+    def _stop(self, timeout_s: float) -> None:
+        """Unsubscribe, wait for the frames in hand, count those that wait."""
+        self._active = False
+        if self._bond is not None:
+            self._bond.set_alive(False)
         for camera in self._cameras.values():
             camera.unsubscribe()
-        if self._working is not None:
-            self._stopping.set()
-            futures.wait([self._working])
-            self._working = None
         for name in self._slots.clear():
             self._cameras[name].dropped("deactivated")
+        if self._worker is None:
+            return
+        if self._worker.wait_idle(timeout_s):
+            with self._worker.working():
+                self._publish_late(last=True)
+            return
+        given_up = sum(camera.abandon() for camera in self._cameras.values())
+        self.get_logger().error(
+            f"the model has worked for {self._worker.busy_s():.1f} s and is no longer waited for: "
+            f"{given_up} frames dropped (abandoned); clean up and configure the node for a new one"
+        )
+
+    def _shut_down(self) -> None:
+        self._stop(IDLE_S)
+        self._release()
 
     def _release(self) -> None:
+        worker, self._worker = self._worker, None
+        engine, self._engine = self._engine, None
+        self._requests.refuse_waiting("the model is being released")
+        ended = worker is None or worker.close(STOP_S)
         for camera in self._cameras.values():
             camera.close()
         if self._target is not None:
             self._target.close()
             self._target = None
-        if self._engine is not None:
-            self._engine.close()
-            self._engine = None
+        if self._bond is not None:
+            self._bond.close()
+            self._bond = None
+        if engine is not None and ended:  # a worker that is stuck holds it
+            engine.close()
 
     # --- the frames' way, in the worker's thread --------------------------------------------------
 
-    def _work(self) -> None:
-        """Until the node stops: take the newest frames, of cameras in turn, and process them."""
-        while not self._stopping.is_set():
-            arrivals = self._slots.take(self._batch_limit(self._options), WAIT_S)
-            options = self._options  # as they are when a frame is there, not when it was waited for
-            if options.max_rate > 0:
-                for name in arrivals:
-                    self._slots.hold(name, 1.0 / options.max_rate)
-            for batch in _by_size(self._accept(arrivals, options)):
-                self._process(batch, options)
+    def _turn(self) -> None:
+        """Process the newest frames, of cameras in turn, then at most one `~/segment` request."""
+        engine, worker = self._engine, self._worker
+        if engine is None or worker is None:
+            time.sleep(WAIT_S)
+            return
+        options = self._options
+        interval_s = 1.0 / options.max_rate if options.max_rate > 0 else 0.0
+        polls = [camera.next_poll_s for camera in self._cameras.values()]
+        if not self._slots.wait(min([WAIT_S, *filter(None, polls)]), interval_s):
+            self._stream_owed_s = 0.0
+        with worker.working():
+            spent_s = self._serve_stream(engine, interval_s)
+            self._stream_owed_s = max(self._stream_owed_s - spent_s, 0.0) if spent_s else 0.0
+            if self._stream_owed_s == 0.0:
+                # However many clients there are, the stream gets as much time as they do.
+                self._stream_owed_s = self._serve_request(engine)
+            self._publish_late()
 
-    def _batch_limit(self, options: Options) -> int:
+    def _publish_late(self, *, last: bool = False) -> None:
+        for camera in self._cameras.values():
+            camera.publish_late(last=last)
+
+    def _serve_stream(self, engine: Engine, interval_s: float) -> float:
+        """Process the frames that wait; returns the seconds it took, 0 without any."""
+        options = self._options
+        arrivals = self._slots.take(self._batch_limit(engine, options), interval_s)
+        if not arrivals:
+            return 0.0
+        began = time.perf_counter()
+        for batch in _by_size(self._decode(arrivals, options)):
+            self._process(engine, batch, options)
+        return time.perf_counter() - began
+
+    def _serve_request(self, engine: Engine) -> float:
+        """Answer the `~/segment` request that waits; returns the seconds it took, 0 without one."""
+        request = self._requests.take()
+        if request is None:
+            return 0.0
+        began = time.perf_counter()
+        self._requests.finish(request, self._answer(engine, request))
+        return time.perf_counter() - began
+
+    def _batch_limit(self, engine: Engine, options: Options) -> int:
         """On the CPU one: there a batch takes as long as its frames one by one, and all would wait for it."""
-        assert self._engine is not None
-        return options.max_batch or (len(self._cameras) if self._engine.on_gpu else 1)
+        return options.max_batch or (len(self._cameras) if engine.on_gpu else 1)
 
-    def _accept(self, arrivals: Mapping[str, Arrival], options: Options) -> list[Work]:
-        works = []
-        for name, arrival in arrivals.items():
-            work = self._cameras[name].accept(arrival, options, self._enabled)
-            if work is not None:
-                works.append(work)
-        return works
+    def _decode(self, arrivals: Mapping[str, Arrival], options: Options) -> list[DecodedFrame]:
+        decoded = (
+            self._cameras[name].decode(arrival, options, self._enabled) for name, arrival in arrivals.items()
+        )
+        return [frame for frame in decoded if frame is not None]
 
-    def _process(self, batch: Sequence[Work], options: Options) -> None:
+    def _process(self, engine: Engine, batch: Sequence[DecodedFrame], options: Options) -> None:
         """Frames of one size from pixels to messages; whatever is wrong with them ends here."""
-        finished = 0
         try:
-            panoptic = any(work.camera.panoptic_wanted() for work in batch)
-            segmentations = self._segment([work.frame for work in batch], options, panoptic)
-            for work, segmentation in zip(batch, segmentations, strict=True):
-                work.camera.finish(work, segmentation, options)
-                finished += 1
+            panoptic = any(decoded.outputs.panoptic_wanted() for decoded in batch)
+            frames = [decoded.frame for decoded in batch]
+            segmentations = self._segment(engine, frames, options, panoptic)
         except OutOfMemory as error:
-            reason, text = "out_of_memory", str(error)
+            self._drop(batch, "out_of_memory", error)
         except RegionError as error:
-            reason, text = "roi_outside", str(error)
-        except Exception as error:  # an unforeseen fault costs these frames, not the worker
-            reason, text = "failed", f"{type(error).__name__}: {error}"
-        for work in batch[finished:]:
-            work.camera.drop(reason, text)
+            self._drop(batch, "roi_outside", error)
+        except BaseException as error:  # an unforeseen fault costs these frames, not the worker
+            self._drop_culprit(engine, batch, options, error)
+        else:
+            for decoded, segmentation in zip(batch, segmentations, strict=True):
+                self._publish(engine, decoded, segmentation, options)
 
-    def _segment(self, frames: Sequence[Frame], options: Options, panoptic: bool) -> list[Segmentation]:
-        """The frames, of one size, through the model; only the region of interest is looked at.
+    def _publish(
+        self, engine: Engine, decoded: DecodedFrame, segmentation: Segmentation, options: Options
+    ) -> None:
+        try:
+            check_segmentation(segmentation, engine.labels)
+            decoded.camera.publish(decoded, segmentation, options)
+        except BadResult as error:
+            self._drop([decoded], error.reason, error)
+        except BaseException as error:
+            self._drop([decoded], "failed", error, unforeseen=True)
+
+    def _drop_culprit(
+        self, engine: Engine, batch: Sequence[DecodedFrame], options: Options, error: BaseException
+    ) -> None:
+        """Of several cameras' frames only the one that the model fails on is dropped."""
+        if len(batch) == 1:
+            self._drop(batch, "failed", error, unforeseen=True)
+            return
+        for decoded in batch:
+            self._process(engine, [decoded], options)
+
+    def _drop(
+        self,
+        batch: Sequence[DecodedFrame],
+        reason: str,
+        error: BaseException,
+        unforeseen: bool = False,
+    ) -> None:
+        for decoded in batch:
+            decoded.camera.drop(decoded, reason, error, unforeseen)
+
+    def _segment(
+        self, engine: Engine, frames: Sequence[Frame], options: Options, panoptic: bool
+    ) -> list[Segmentation]:
+        """The frames, of one size, through the model; only the region of interest is processed.
 
         Raises OutOfMemory, RegionError.
         """
-        engine = self._engine
-        assert engine is not None
         size = frames[0].image_size
         region = clip_region(options.region(), size)
         wanted = options.segment_options(engine.labels, engine.default_options)
         cut = [cut_out(frame, region) for frame in frames]
         found = engine.segment_batch(cut, replace(wanted, panoptic=panoptic))
         return [put_back(segmentation, region, size) for segmentation in found]
+
+    def _answer(self, engine: Engine, arrived: SegmentRequest) -> Segment.Response:
+        """The response to a `~/segment` request; whatever is wrong with it becomes its message."""
+        request, options = arrived.request, self._options
+        response = Segment.Response()
+        try:
+            frame = decode_message(request.image, options.max_pixels)
+            (found,) = self._segment(engine, [frame], options, request.panoptic)
+            check_segmentation(found, engine.labels)
+            response.instances = convert.to_instances(frame, found, engine.labels, options.mask_encoding)
+            if found.panoptic is not None and request.panoptic:
+                response.panoptic = convert.to_panoptic(frame, found, engine.labels)
+            response.success = True
+            return response
+        except (ValueError, OutOfMemory) as error:
+            return Segment.Response(message=str(error))
+        except BaseException as error:  # an unforeseen fault costs one answer, not the node
+            self.faults.caught("~/segment", error)
+            return Segment.Response(message=f"{type(error).__name__}: {error}")
 
     # --- services ---------------------------------------------------------------------------------
 
@@ -241,75 +366,117 @@ class SegNode(LifecycleNode):
         response.success = True
         return response
 
-    def _on_segment(self, request: Segment.Request, response: Segment.Response) -> Segment.Response:
-        engine, options = self._engine, self._options
-        if engine is None:
-            response.message = "not configured: no model is loaded"
-            return response
-        try:
-            frame = decode_message(request.image)
-            (found,) = self._segment([frame], options, request.panoptic)
-        except (ImageError, OutOfMemory, RegionError) as error:
-            response.message = str(error)
-            return response
-        except Exception as error:  # an unforeseen fault costs one answer, not the node
-            response.message = f"{type(error).__name__}: {error}"
-            return response
-        response.instances = convert.to_instances(frame, found, engine.labels, options.mask_encoding)
-        if found.panoptic is not None and request.panoptic:
-            response.panoptic = convert.to_panoptic(frame, found, engine.labels)
-        response.success = True
-        return response
+    def _no_model(self) -> str | None:
+        return "not configured: no model is loaded" if self._engine is None else None
 
     # --- parameters and reports -------------------------------------------------------------------
 
     def _check(self, options: Options) -> None:
         """Raises ValueError for class names that the loaded model does not know."""
-        if self._engine is not None:
-            options.segment_options(self._engine.labels, self._engine.default_options)
+        engine = self._engine
+        if engine is not None:
+            options.segment_options(engine.labels, engine.default_options)
 
     def _take_options(self, changes: Sequence[Parameter]) -> None:
         self._options = options_of(self)
-        if self._engine is not None and any(change.name == "score_threshold" for change in changes):
-            wanted = self._options.segment_options(self._engine.labels, self._engine.default_options)
+        engine = self._engine
+        if engine is not None and any(change.name == "score_threshold" for change in changes):
+            wanted = self._options.segment_options(engine.labels, engine.default_options)
             for camera in self._cameras.values():
                 camera.tell_threshold(wanted.score_threshold)
 
+    def _rest_or_wake(self) -> None:
+        with self._transitions.exclusive(0.0) as alone:
+            if alone:
+                for camera in self._cameras.values():
+                    camera.rest_or_wake(self._options)
+
     def _report(self) -> None:
+        engine = self._engine
         setup = {
-            "device": self._engine.device_name if self._engine else "none",
+            "device": engine.device_name if engine else "none",
             "model": self._model_name(),
             "precision": self._precision(),
             "engine": self._options.engine or "none",
         }
-        problem = self._problem()
+        problem, options = self._problem(), self._options
+        bond = self._bond
+        if bond is not None:  # withheld from a manager when the worker is stuck or dead
+            bond.set_alive(self._active and problem is None)
+        # With a low max_rate frames wait by design.
+        stall_s = max(options.stall_timeout, 2 / options.max_rate if options.max_rate > 0 else 0.0)
         message = DiagnosticArray()
         message.header.stamp = self.get_clock().now().to_msg()
         for camera in self._cameras.values():
-            message.status.append(camera.status(setup, problem))
+            message.status.append(camera.status(setup, problem, stall_s))
+        message.status.append(self._status(setup["device"], problem))
         self._diagnostics.publish(message)
+
+    def _status(self, device: str, problem: str | None) -> DiagnosticStatus:
+        """Of the node beside its frames: what callbacks raised, `~/segment` requests, the work in hand."""
+        worker = self._worker
+        counts = {
+            "callback_failed": 0,
+            "transition_failed": 0,
+            **self.faults.counts,
+            **{f"segment.{outcome}": count for outcome, count in sorted(self._requests.counts().items())},
+        }
+        level, text = DiagnosticStatus.OK, "running"
+        if problem or not self._requests.alive:
+            level, text = DiagnosticStatus.ERROR, problem or "the thread that receives ~/segment has died"
+        elif counts["callback_failed"]:
+            level, text = DiagnosticStatus.WARN, f"{counts['callback_failed']} callbacks failed; see the log"
+        return DiagnosticStatus(
+            level=level,
+            name=f"{self.get_fully_qualified_name()}: node",
+            message=text,
+            hardware_id=device,
+            values=key_values({**counts, "work_in_hand_s": f"{worker.busy_s() if worker else 0.0:.1f}"}),
+        )
 
     def _model_name(self) -> str:
         return self._options.model_weights or "embedded model"
 
     def _precision(self) -> str:
-        """What is taken, and that it was chosen where it was."""
-        taken = self._engine.precision if self._engine else "none"
-        return f"{taken} (auto)" if self._options.precision == "auto" else taken
+        """The precision in use, and whether it was chosen automatically."""
+        used = self._engine.precision if self._engine else "none"
+        return f"{used} (auto)" if self._options.precision == "auto" else used
 
     def _problem(self) -> str | None:
-        if self._engine is None:
+        worker = self._worker
+        busy_s = worker.busy_s() if worker is not None else 0.0
+        if self._engine is None and busy_s:
+            return f"not configured: the model has been loading for {busy_s:.0f} s"
+        if worker is None or self._engine is None:
             return "not configured: no model is loaded"
-        if self._working is not None and self._working.done():
-            return "the worker thread has died: restart the node"
+        if not worker.alive:
+            return "the worker thread has died: clean up and configure the node, or restart it"
+        if busy_s > self._options.stall_timeout:
+            return f"stalled: the work in hand has taken {busy_s:.0f} s; is the model stuck?"
         return None
 
 
-def _by_size(works: Sequence[Work]) -> list[list[Work]]:
+def _load(options: Options) -> Engine:
+    """The model on its device, warmed up. Raises ValueError, OSError, RuntimeError."""
+    model = load_model(
+        options.model_family,
+        options.model_weights or None,
+        options.model_config or None,
+        options.model_labels or None,
+    )
+    options.segment_options(model.labels, model.default_options)  # names classes that it does not know
+    engine = open_engine(model, choose_device(options.device), options.precision, options.engine or None)
+    if options.memory_limit > 0 or not engine.on_gpu:  # CUDA's own reservations count, too
+        limit_memory(options.memory_limit)
+    engine.warm_up(exported_size(model) or WARM_UP_SIZE)
+    return engine
+
+
+def _by_size(decoded: Sequence[DecodedFrame]) -> list[list[DecodedFrame]]:
     """One batch for each image size: another size would be padded, which changes results."""
-    batches: dict[tuple[int, int], list[Work]] = {}
-    for work in works:
-        batches.setdefault(work.frame.image_size, []).append(work)
+    batches: dict[tuple[int, int], list[DecodedFrame]] = {}
+    for frame in decoded:
+        batches.setdefault(frame.frame.image_size, []).append(frame)
     return list(batches.values())
 
 
@@ -319,47 +486,7 @@ def _listed(names: Mapping[int, str]) -> str:
     return f"{some}, … ({len(names)})" if len(names) > LISTED_NAMES else some or "none"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the node until it is interrupted. Returns the process's exit code."""
-    memory.keep_large_buffers()
-    # rclpy's own signal handling would end the context under the frame in work; here it is still published.
-    interrupt = Interrupt()
-    arguments = sys.argv[1:] if arguments is None else list(arguments)
-    _parser().parse_args(remove_ros_args(["node", *arguments])[1:])
-    rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
-    try:
-        node = SegNode()
-    except (ParameterException, ValueError) as error:
-        print(f"seg_node: {error}", file=sys.stderr)
-        rclpy.try_shutdown()
-        return 1
-    pass_on_core_log(node.get_logger())
-    executor = MultiThreadedExecutor(2)  # quick services; the one that waits for the model
-    executor.add_node(node)
-    try:
-        if not node.autostart:
-            node.get_logger().info("autostart is false: waiting to be configured")
-        elif not node.start():
-            return 1
-        while rclpy.ok():
-            interrupt.check()
-            executor.spin_once(timeout_sec=SIGNAL_CHECK_S)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    finally:
-        node.destroy_node()
-        rclpy.try_shutdown()
-    return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    """Only ROS arguments are taken: whatever else is given is answered with this help."""
-    return argparse.ArgumentParser(
-        prog="seg_node node",
-        usage="%(prog)s --ros-args [-r image:=/camera/image_raw] [-p NAME:=VALUE] [--params-file FILE]",
-        description="The ROS 2 node; parameters and topics are in README.md and config/seg_node.yaml.",
-    )
-
-
 if __name__ == "__main__":
+    from seg_node.ros.main import main
+
     sys.exit(main())

@@ -7,7 +7,7 @@ from typing import Any
 
 from rclpy.node import Node
 from rclpy.publisher import Publisher
-from sensor_msgs.msg import Image, PointCloud2
+from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 from visualization_msgs.msg import MarkerArray
 
 from seg_node.msg import FrameTiming, InstanceMaskArray, Object3DArray, PanopticSegmentation
@@ -27,7 +27,7 @@ from seg_node.types import Frame, LabelSet, Segmentation
 class Result:
     """One processed frame on its way out, with the milliseconds of the steps before publishing.
 
-    space: None when nobody asked for objects in metres, or no depth image fitted.
+    space: None when nobody asked for objects in metres, no depth image fitted, or TF is waited for.
     """
 
     frame: Frame
@@ -41,7 +41,8 @@ class _Output:
     """A topic, and how its message, or the bytes of it, is made; None: there is nothing to tell."""
 
     publisher: Publisher
-    make: Callable[[Result, Options], Any | None]
+    topic: str  # read once: a publisher that is destroyed has no name any more
+    make: Callable[..., Any | None]
 
 
 class Outputs:
@@ -53,13 +54,21 @@ class Outputs:
         prefix: str,
         labels: LabelSet,
         score_threshold: float,
-        on_fault: Callable[[str], None],
+        on_fault: Callable[[str, BaseException], None],
     ) -> None:
-        """prefix: of the topics. score_threshold: told in LabelInfo.
+        """prefix: of the topics. score_threshold: published in LabelInfo.
 
-        `on_fault(text)` is called when a message could not be drawn or sent.
+        `on_fault(text, error)` is called when a message could not be made, drawn or sent.
         """
         self._node, self._prefix, self._labels, self._on_fault = node, prefix, labels, on_fault
+        self._created: list[Publisher] = []
+        try:
+            self._create_all(score_threshold)
+        except BaseException:  # such as a QoS override that is none
+            self._destroy()
+            raise
+
+    def _create_all(self, score_threshold: float) -> None:
         self._instances = self._create(InstanceMaskArray, "instances", self._make_instances)
         self._panoptic = self._create(PanopticSegmentation, "panoptic", self._make_panoptic)
         self._instance_map = self._create(Image, "instance_map", self._make_instance_map)
@@ -74,8 +83,15 @@ class Outputs:
         self._label_info: Publisher | None = None
         if vision.installed():
             self._create_standard(score_threshold)
-        self._timing = create_output(node, FrameTiming, f"{prefix}timing")
-        self._debug = DebugImage(node, prefix, labels, on_fault)
+        self._timing = self._publisher(FrameTiming, "timing")
+        raw = self._publisher(Image, "debug_image")
+        compressed = self._publisher(CompressedImage, "debug_image/compressed")
+        self._debug = DebugImage(raw, compressed, self._labels, self._on_fault)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the debug image's thread is."""
+        return self._debug.alive
 
     def tell_threshold(self, score_threshold: float) -> None:
         """In LabelInfo, beside the classes' names."""
@@ -89,7 +105,7 @@ class Outputs:
 
     def shared_topic(self) -> str | None:
         """A topic that somebody else publishes too."""
-        topic = str(self._instances.publisher.topic_name)
+        topic = self._instances.topic
         return topic if self._node.count_publishers(topic) > 1 else None
 
     def panoptic_wanted(self) -> bool:
@@ -105,9 +121,15 @@ class Outputs:
         return has_subscriber(self._cloud.publisher)
 
     def publish(self, result: Result, options: Options) -> dict[str, float]:
-        """Send what is subscribed to; gives the complete timing of the frame in milliseconds."""
+        """Send what is subscribed to; gives the complete timing of the frame in milliseconds.
+
+        In this order: what planners wait for comes first.
+        """
         began = time.perf_counter()
-        for output in self._outputs():
+        self._send(self._instances, result, options)
+        if result.space is not None:
+            self.publish_space(result.space)
+        for output in [*self._standard, *self._maps]:
             self._send(output, result, options)
         if self._debug.wanted():
             self._debug.offer(result.frame, result.segmentation, options)
@@ -117,18 +139,31 @@ class Outputs:
             "publish_ms": (now - began) * 1e3,
             "age_ms": self._age_ms(result.frame),
         }
-        self._send(_Output(self._timing, lambda *_: convert.to_timing(result.frame, timing)), result, options)
+        self._send(
+            _Output(self._timing, "~/timing", lambda: convert.to_timing(result.frame, timing)),
+        )
         return timing
+
+    def publish_space(self, space: Space) -> None:
+        """Send the objects in metres, with their image's results or after them."""
+        for output in self._in_space:
+            self._send(output, space)
 
     def close(self) -> None:
         self._debug.close()
-        for publisher in [*self._publishers(), *filter(None, [self._label_info])]:
+        self._destroy()
+
+    def _destroy(self) -> None:
+        for publisher in self._created:
             self._node.destroy_publisher(publisher)
 
-    def _create(
-        self, message_type: type[Any], topic: str, make: Callable[[Result, Options], Any | None]
-    ) -> _Output:
-        return _Output(create_output(self._node, message_type, self._prefix + topic), make)
+    def _publisher(self, message_type: type[Any], topic: str) -> Publisher:
+        self._created.append(create_output(self._node, message_type, self._prefix + topic))
+        return self._created[-1]
+
+    def _create(self, message_type: type[Any], topic: str, make: Callable[..., Any | None]) -> _Output:
+        publisher = self._publisher(message_type, topic)
+        return _Output(publisher, str(publisher.topic_name), make)
 
     def _create_standard(self, score_threshold: float) -> None:
         """The messages of vision_msgs, where that package is installed."""
@@ -136,27 +171,28 @@ class Outputs:
         self._standard.append(self._create(vision.Detection2DArray, "detections", self._make_detections))
         self._in_space.append(detections_3d)
         self._label_info = create_latched(self._node, vision.LabelInfo, f"{self._prefix}label_info")
+        self._created.append(self._label_info)
         self.tell_threshold(score_threshold)
 
-    def _outputs(self) -> list[_Output]:
-        """In the order of sending: what planners wait for comes first."""
-        maps = [self._panoptic, self._instance_map, self._class_map]
-        return [self._instances, *self._in_space, *self._standard, *maps]
+    @property
+    def _maps(self) -> list[_Output]:
+        return [self._panoptic, self._instance_map, self._class_map]
 
     def _publishers(self) -> list[Publisher]:
-        publishers = [output.publisher for output in self._outputs()]
+        outputs = [self._instances, *self._in_space, *self._standard, *self._maps]
+        publishers = [output.publisher for output in outputs]
         return [*publishers, self._timing, *self._debug.publishers()]
 
-    def _send(self, output: _Output, result: Result, options: Options) -> None:
-        if not has_subscriber(output.publisher):
-            return
-        message = output.make(result, options)
-        if message is None:
-            return
+    def _send(self, output: _Output, *content: Any) -> None:
+        """Costs itself when it fails (a reliable writer under back-pressure, say), not the other outputs."""
         try:
-            output.publisher.publish(message)
-        except RuntimeError as error:  # RCLError: a reliable writer under back-pressure
-            self._on_fault(f"{output.publisher.topic_name}: {error}")
+            if not has_subscriber(output.publisher):
+                return
+            message = output.make(*content)
+            if message is not None:
+                output.publisher.publish(message)
+        except Exception as error:
+            self._on_fault(output.topic, error)
 
     def _make_instances(self, result: Result, options: Options) -> bytes:
         return serialize_instances(result.frame, result.segmentation, self._labels, options.mask_encoding)
@@ -178,19 +214,17 @@ class Outputs:
     def _make_detections(self, result: Result, options: Options) -> Any:
         return vision.detections_2d(result.frame, result.segmentation, self._labels)
 
-    def _make_objects(self, result: Result, options: Options) -> Object3DArray | None:
-        space = result.space
-        return space and to_objects(space.frame, space.objects, self._labels)
+    def _make_objects(self, space: Space) -> Object3DArray:
+        return to_objects(space.frame, space.objects, self._labels)
 
-    def _make_cloud(self, result: Result, options: Options) -> PointCloud2 | None:
-        return result.space and to_cloud(result.space.frame, result.space.objects)
+    def _make_cloud(self, space: Space) -> PointCloud2:
+        return to_cloud(space.frame, space.objects)
 
-    def _make_markers(self, result: Result, options: Options) -> MarkerArray | None:
-        space = result.space
-        return space and to_markers(space.frame, space.objects, self._labels, z_up=not space.in_camera)
+    def _make_markers(self, space: Space) -> MarkerArray:
+        return to_markers(space.frame, space.objects, self._labels, z_up=not space.in_camera)
 
-    def _make_detections_3d(self, result: Result, options: Options) -> Any | None:
-        return result.space and vision.detections_3d(result.space.frame, result.space.objects, self._labels)
+    def _make_detections_3d(self, space: Space) -> Any:
+        return vision.detections_3d(space.frame, space.objects, self._labels)
 
     def _age_ms(self, frame: Frame) -> float:
         if frame.stamp_ns == 0:

@@ -111,6 +111,12 @@ class Options:
         "raw subscribes to `depth` (Image), compressedDepth to `depth`/compressedDepth (CompressedImage).",
         ("raw", "compressedDepth"),
     )
+    depth_unit: float = _start(
+        "depth.unit",
+        0.0,
+        "Metres that 1 stands for in 16UC1 depth, such as 0.0001 for a RealSense D405; 0: millimetres.",
+        limits=(0.0, 1.0),
+    )
     depth_slop: float = _start(
         "depth.slop",
         0.01,
@@ -136,6 +142,12 @@ class Options:
     )
     autostart: bool = _start("autostart", True, "Configure and activate at the start, without a manager.")
     always_on: bool = _live("always_on", False, "Run the model even when no output has a subscriber.")
+    rest_after: float = _live(
+        "rest_after",
+        30.0,
+        "Seconds without a subscriber of any output before images are unsubscribed from; 0: never.",
+        (0.0, 3600.0),
+    )
     score_threshold: float = _live(
         "score_threshold",
         0.5,
@@ -170,6 +182,29 @@ class Options:
         "mono8",
         "Encoding of InstanceMask.data: mono8 (fastest), bits (8 times smaller) or rle (COCO).",
         choices=("mono8", "bits", "rle"),
+    )
+    max_pixels: int = _live(
+        "max_pixels",
+        64_000_000,
+        "Larger images are dropped (too_large) before they are decoded.",
+        (1, 2_000_000_000),
+    )
+    bond_enabled: bool = _start(
+        "bond.enabled",
+        False,
+        "Send Nav2's lifecycle manager heartbeats while the node is active and its worker is not stuck.",
+    )
+    memory_limit: int = _start(
+        "memory_limit",
+        -1,
+        "Most memory of the process, MB; 0: no limit; -1: on the CPU three quarters of the free, else none.",
+        limits=(-1, 16_777_216),
+    )
+    stall_timeout: float = _live(
+        "stall_timeout",
+        10.0,
+        "Seconds that images may wait for any of them to be served before /diagnostics reports an error.",
+        (0.1, 3600.0),
     )
     max_rate: float = _live(
         "max_rate", 0.0, "Frames per second at most; 0: as fast as the model.", (0.0, 1000.0)
@@ -372,7 +407,7 @@ def _warn_of_unknown_overrides(node: Node) -> None:
     """A misspelt name in a parameter file would otherwise be ignored in silence."""
     known = [rule(option).name for option in fields(Options)]
     for name in getattr(node, "_parameter_overrides", {}):
-        if name in known or name == "use_sim_time" or name.startswith("qos_overrides."):
+        if name in known or node.has_parameter(name) or name.startswith("qos_overrides."):
             continue
         hint = did_you_mean(name, known, likeness=0.6)
         node.get_logger().warning(f"parameter {name} is not one of this node's and does nothing{hint}")

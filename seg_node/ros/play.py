@@ -10,7 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TextIO
 
 import cv2
@@ -24,6 +24,8 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from seg_node.bag_companions import Companion, CompanionTopic, find_companions, read_with_companions
 from seg_node.draw import to_bgr
+from seg_node.left_out import LeftOut
+from seg_node.one_line import one_line
 from seg_node.ros import convert, memory, play_companions
 from seg_node.ros.interrupt import Interrupt
 from seg_node.ros.play_arguments import IMAGES_RATE_HZ, check, create_parser
@@ -57,15 +59,34 @@ class Topics:
     companions: dict[str, Publisher]
 
 
+@dataclass(frozen=True)
+class Player:
+    """What is the same for every frame that is sent."""
+
+    node: Node
+    topics: Topics
+    options: argparse.Namespace
+    interrupt: Interrupt
+    left_out: LeftOut
+
+
+Shot = tuple[int, str, Frame, list[Companion]]  # index in the source, name, frame and what goes with it
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Publish the source; returns the exit status. ROS arguments (--ros-args …) are taken as well.
+    """Publish the source; returns the exit status, 1 when something of it could not be read.
+
+    ROS arguments (--ros-args …) are taken as well.
 
     Raises ValueError, FileNotFoundError or RuntimeError for what the user can mend.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     options = create_parser().parse_args(remove_ros_args(["play", *arguments])[1:])
-    source = open_source(options.source, options.bag_topic, _tell_left_out)
+    left_out = LeftOut(_tell)
+    source = open_source(options.source, options.bag_topic, left_out)
     check(options, source)
+    if source.passed_over:
+        _tell(f"passed over {source.passed_over}")
     companions: tuple[CompanionTopic, ...] = ()
     if source.kind == "bag":
         found = find_companions(options.source[0], options.bag_topic, options.bag_depth_topic)
@@ -75,13 +96,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
     node = rclpy.create_node("player", start_parameter_services=False)
     try:
-        _play(node, source, companions, options, interrupt)
+        topics = _create_publishers(node, companions, options)
+        _play(Player(node, topics, options, interrupt, left_out), source, companions)
     except KeyboardInterrupt:
         pass  # the usual way to end a live camera or --loop
     finally:
         node.destroy_node()
         rclpy.try_shutdown()
-    return 0
+    return 1 if left_out.count else 0
 
 
 def due_time(last_due: float, step_s: float, now: float) -> float:
@@ -115,24 +137,18 @@ def to_message(frame: Frame, encoding: str | None, compressed: bool) -> Image | 
     return convert.to_image(pixels if code is None else cv2.cvtColor(pixels, code), encoding, frame)
 
 
-def _play(
-    node: Node,
-    source: Source,
-    companions: Sequence[CompanionTopic],
-    options: argparse.Namespace,
-    interrupt: Interrupt,
-) -> None:
-    topics = _create_publishers(node, companions, options)
+def _play(player: Player, source: Source, companions: Sequence[CompanionTopic]) -> None:
+    options, topics = player.options, player.topics
     if options.wait > 0:
-        _wait_for_subscriber(topics.image, options.wait, interrupt)
+        _wait_for_subscriber(topics.image, options.wait, player.interrupt)
     beside = ", ".join(publisher.topic_name for publisher in topics.companions.values())
     with_them = f" with {beside}" if beside else ""
-    print(f"playing {source.name} on {topics.image.topic_name}{with_them}", flush=True)
+    print(f"playing {one_line(source.name)} on {topics.image.topic_name}{with_them}", flush=True)
     began = time.monotonic()
-    with open(options.log or os.devnull, "w", buffering=1) as log:
+    with open(options.log or os.devnull, "w", buffering=1, errors="backslashreplace") as log:
         count = 0
         try:
-            for _ in _publish_each(node, topics, source, companions, options, log, interrupt):
+            for _ in _publish_each(player, source, companions, log):
                 count += 1
         finally:  # after Ctrl-C too
             print(f"published {count} images in {time.monotonic() - began:.1f} s", flush=True)
@@ -140,46 +156,77 @@ def _play(
 
 
 def _publish_each(
-    node: Node,
-    topics: Topics,
-    source: Source,
-    companions: Sequence[CompanionTopic],
-    options: argparse.Namespace,
-    log: TextIO,
-    interrupt: Interrupt,
+    player: Player, source: Source, companions: Sequence[CompanionTopic], log: TextIO
 ) -> Iterator[None]:
     """Send every frame, and what goes with it, when it is due; comes back after each."""
+    options, node = player.options, player.node
     rate_hz = options.rate or (IMAGES_RATE_HZ if source.kind == "images" else None)
     usual_s = 1.0 / (rate_hz or source.fps or 30.0)
-    frame_id = options.frame_id or (None if source.kind == "bag" else "camera_optical_frame")
+    default_id = None if source.kind == "bag" else "camera_optical_frame"
     due, last_ns = 0.0, None
-    rounds = _rounds(source, companions, options)
+    rounds = _rounds(source, companions, options, player.left_out)
     for index, name, frame, own in itertools.islice(rounds, options.frames):
-        interrupt.check()
+        player.interrupt.check()
         # All slow work is done before the wait: what follows it is stamping and sending.
-        image = to_message(frame, options.encoding, options.compressed)
-        if frame_id is not None:
-            image.header.frame_id = frame_id
-        others = [_companion_message(each, topics, options.frame_id) for each in own]
+        is_restamped = source.kind != "camera" and not options.keep_stamps
+        shown = replace(frame, stamp_ns=0) if is_restamped else frame
+        image = _image_message(player, name, shown, options.frame_id or default_id)
+        if image is None:
+            continue
+        others = list(_companion_messages(player, name, own))
         # A camera's frames are sent as they come, and have the stamps of their arrival.
         if source.kind != "camera":
             due = due_time(due, step_s(last_ns, frame.stamp_ns, rate_hz, usual_s), time.monotonic())
-            _sleep_until(due, interrupt)
-        if source.kind != "camera" and not options.keep_stamps:
+            _sleep_until(due, player.interrupt)
+        if is_restamped:
             image.header.stamp = node.get_clock().now().to_msg()
-            for _, message in others:
-                play_companions.restamp(message, frame.stamp_ns, convert.stamp_to_ns(image.header.stamp))
+            now_ns = convert.stamp_to_ns(image.header.stamp)
+            others = [each for each in others if _is_restamped(player, name, *each, frame.stamp_ns, now_ns)]
         for publisher, message in others:  # before the image, which then finds them there
             publisher.publish(message)
-        topics.image.publish(image)
+        player.topics.image.publish(image)
         last_ns = frame.stamp_ns
-        print(index, convert.stamp_to_ns(image.header.stamp), name, sep=",", file=log)
+        print(index, convert.stamp_to_ns(image.header.stamp), one_line(name), sep=",", file=log)
         yield
 
 
-def _companion_message(companion: Companion, topics: Topics, frame_id: str | None) -> tuple[Publisher, Any]:
-    publisher = topics.companions[companion.topic.name]
-    return publisher, play_companions.to_message(companion, publisher, frame_id)
+def _image_message(
+    player: Player, name: str, frame: Frame, frame_id: str | None
+) -> Image | CompressedImage | None:
+    """None, which is told, for what ROS's type or JPEG cannot hold: a bag's stamp, a picture's size."""
+    try:
+        play_companions.check_stamp(frame.stamp_ns)
+        image = to_message(frame, player.options.encoding, player.options.compressed)
+        if frame_id is not None:
+            image.header.frame_id = frame_id
+    except Exception as error:
+        player.left_out(name, error)
+        return None
+    return image
+
+
+def _companion_messages(
+    player: Player, name: str, companions: Sequence[Companion]
+) -> Iterator[tuple[Publisher, Any]]:
+    """Those that can be read; of the others is told."""
+    for companion in companions:
+        publisher = player.topics.companions[companion.topic.name]
+        try:
+            yield publisher, play_companions.to_message(companion, publisher, player.options.frame_id)
+        except Exception as error:
+            player.left_out(f"{companion.topic.name} near {name}", error)
+
+
+def _is_restamped(
+    player: Player, name: str, publisher: Publisher, message: Any, image_ns: int, now_ns: int
+) -> bool:
+    """False, which is told, for a stamp so far from the image's that ROS's type cannot hold the new one."""
+    try:
+        play_companions.restamp(message, image_ns, now_ns)
+    except ValueError as error:
+        player.left_out(f"{publisher.topic_name} near {name}", error)
+        return False
+    return True
 
 
 def _sleep_until(due: float, interrupt: Interrupt) -> None:
@@ -189,20 +236,21 @@ def _sleep_until(due: float, interrupt: Interrupt) -> None:
 
 
 def _rounds(
-    source: Source, companions: Sequence[CompanionTopic], options: argparse.Namespace
-) -> Iterator[tuple[int, str, Frame, list[Companion]]]:
+    source: Source, companions: Sequence[CompanionTopic], options: argparse.Namespace, left_out: LeftOut
+) -> Iterator[Shot]:
     """Index in the source, name, frame and what goes with it; with --loop again and again."""
     while True:
         if companions:
             bag = options.source[0]
-            shots = read_with_companions(bag, options.bag_topic, companions, _tell_left_out)
+            shots = read_with_companions(bag, options.bag_topic, companions, left_out)
         else:
             shots = ((name, frame, []) for name, frame in source.frames)
+        index = -1
         for index, (name, frame, own) in enumerate(shots):
             yield index, name, frame, own
-        if not options.loop:
+        if not options.loop or index < 0:  # nothing of it can be read: another round would be the same
             return
-        source = open_source(options.source, options.bag_topic, _tell_left_out)
+        source = open_source(options.source, options.bag_topic, left_out)
 
 
 def _create_publishers(
@@ -235,8 +283,8 @@ def _wait_for_subscriber(publisher: Publisher, timeout_s: float, interrupt: Inte
     time.sleep(MATCH_S)
 
 
-def _tell_left_out(name: str, error: Exception) -> None:
-    print(f"left out {name}: {error}", file=sys.stderr, flush=True)
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

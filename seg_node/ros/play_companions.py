@@ -18,6 +18,7 @@ except ImportError:  # it is no part of the wheels on PyPI
     TFMessage = None
 
 TF_DEPTH = 100
+END_OF_TIME_NS = 2**31 * 10**9  # seconds are int32
 
 
 def playable(topics: Sequence[CompanionTopic]) -> tuple[CompanionTopic, ...]:
@@ -69,9 +70,19 @@ def to_message(companion: Companion, publisher: Publisher, frame_id: str | None)
 
 
 def restamp(message: Any, image_ns: int, now_ns: int) -> None:
-    """Moves the message's stamps as its image's is moved, image_ns to now_ns; 0 (none) becomes now_ns."""
+    """Move the message's stamps as its image's is moved, image_ns to now_ns; 0 (none) becomes now_ns.
+
+    Raises ValueError as `check_stamp` does.
+    """
     headers = [message.header] if hasattr(message, "header") else [each.header for each in message.transforms]
     for header in headers:
         recorded_ns = stamp_to_ns(header.stamp)
         later_ns = recorded_ns - image_ns if recorded_ns and image_ns else 0
+        check_stamp(now_ns + later_ns)
         header.stamp.sec, header.stamp.nanosec = divmod(now_ns + later_ns, 10**9)
+
+
+def check_stamp(stamp_ns: int) -> None:
+    """Raises ValueError for a time that builtin_interfaces/Time cannot hold."""
+    if not 0 <= stamp_ns < END_OF_TIME_NS:
+        raise ValueError(f"its stamp is {stamp_ns / 1e9:.9g} s, which ROS has no room for")

@@ -4,15 +4,29 @@ import numpy as np
 from numpy.typing import NDArray
 from sensor_msgs.msg import PointCloud2
 
+from seg_node.image_buffer import MAX_PIXELS
 from seg_node.masks import decode_crop
 from seg_node.msg import InstanceMaskArray
 from seg_node.types import Instances, LabelSet, Segmentation
 
+MOST_PIXELS = (
+    4 * MAX_PIXELS
+)  # of the image and all its objects, a byte each: a few bytes of rle can claim any
+
 
 def read_instances(message: InstanceMaskArray) -> tuple[Segmentation, LabelSet]:
-    """The message's objects and the names of their classes."""
+    """The message's objects and the names of their classes.
+
+    Raises ValueError for masks that do not fit the image, or for more pixels than MOST_PIXELS.
+    """
     size = (message.height, message.width)
     found = message.instances
+    pixels = message.height * message.width + sum(i.roi.height * i.roi.width for i in found)
+    if pixels > MOST_PIXELS:
+        raise ValueError(
+            f"result of {message.width}x{message.height} with {len(found)} objects has {pixels} pixels, over "
+            f"{MOST_PIXELS}; check who publishes it"
+        )
     instances = Instances(
         np.array([[i.x_min, i.y_min, i.x_max, i.y_max] for i in found], np.float32).reshape(-1, 4),
         np.array([i.score for i in found], np.float32),

@@ -1,4 +1,4 @@
-"""Places between threads that hold only the newest item."""
+"""Slots between threads that hold only the newest item."""
 
 import threading
 import time
@@ -8,67 +8,80 @@ T = TypeVar("T")
 
 
 class NewestSlots(Generic[T]):
-    """One place for each name. `put` never waits and replaces what nobody took; `take` waits for items.
+    """One slot for each name. `put` replaces what nobody took and never waits; `wait` does.
 
     Names are served in turn: of those with an item, the one served longest ago comes first.
     """
 
     def __init__(self) -> None:
         self._items: dict[str, T] = {}
-        self._held_until: dict[str, float] = {}
-        self._served: dict[str, int] = {}
-        self._count = 0
+        self._taken_at: dict[str, float] = {}
+        self._woken = False
         self._changed = threading.Condition()
 
     def put(self, name: str, item: T) -> T | None:
-        """Store the item; gives back the one it replaced, or None."""
+        """Store the item; returns the one it replaced, or None."""
         with self._changed:
             replaced = self._items.get(name)
             self._items[name] = item
             self._changed.notify()
         return replaced
 
-    def hold(self, name: str, seconds: float) -> None:
-        """Give no item of that name for a while; meanwhile newer ones replace what waits."""
+    def wake(self) -> None:
+        """End the present `wait`, or else the next one: there is other work."""
         with self._changed:
-            self._held_until[name] = time.monotonic() + seconds
+            self._woken = True
+            self._changed.notify()
 
-    def take(self, limit: int, timeout_s: float) -> dict[str, T]:
-        """Remove and give the items of at most `limit` names; none when none came within the timeout."""
+    def wait(self, timeout_s: float, interval_s: float = 0.0) -> bool:
+        """Whether `take` would return something, or `wake` was called, within the timeout.
+
+        interval_s: a name gives no item until so long after its last one; meanwhile newer items replace what
+        waits.
+        """
         deadline = time.monotonic() + timeout_s
         with self._changed:
-            while not (ready := self._ready()) and (now := time.monotonic()) < deadline:
-                held = [until for name in self._items if (until := self._held_until.get(name, 0.0)) > now]
-                self._changed.wait(min([deadline, *held]) - now)
-            taken = {name: self._items.pop(name) for name in ready[:limit]}
+            while not self._ready(interval_s) and not self._woken:
+                now = time.monotonic()
+                if now >= deadline:
+                    return False
+                due = [self._taken_at[name] + interval_s for name in self._items if name in self._taken_at]
+                self._changed.wait(max(min([deadline, *due]) - now, 0.0))
+            self._woken = False
+        return True
+
+    def take(self, limit: int, interval_s: float = 0.0) -> dict[str, T]:
+        """Remove and return the items of at most `limit` names, without waiting."""
+        with self._changed:
+            taken = {name: self._items.pop(name) for name in self._ready(interval_s)[:limit]}
             for name in taken:
-                self._count += 1
-                self._served[name] = self._count
+                self._taken_at[name] = time.monotonic()
         return taken
 
     def clear(self) -> dict[str, T]:
-        """Remove and give all items, also those held back."""
+        """Remove and return all items."""
         with self._changed:
             items, self._items = self._items, {}
-            self._held_until.clear()
+            self._taken_at.clear()
         return items
 
-    def _ready(self) -> list[str]:
-        now = time.monotonic()
-        ready = [name for name in self._items if self._held_until.get(name, 0.0) <= now]
-        return sorted(ready, key=lambda name: self._served.get(name, 0))
+    def _ready(self, interval_s: float) -> list[str]:
+        latest = time.monotonic() - interval_s
+        taken_at = {name: self._taken_at.get(name, float("-inf")) for name in self._items}
+        ready = [name for name, at in taken_at.items() if at <= latest]
+        return sorted(ready, key=taken_at.__getitem__)
 
 
 class NewestSlot(Generic[T]):
-    """One such place."""
+    """NewestSlots with a single slot."""
 
     def __init__(self) -> None:
         self._slots: NewestSlots[T] = NewestSlots()
 
     def put(self, item: T) -> T | None:
-        """Store the item; gives back the one it replaced, or None."""
+        """Store the item; returns the one it replaced, or None."""
         return self._slots.put("", item)
 
     def take(self, timeout_s: float) -> T | None:
-        """Remove and give the newest item, or None when none came within the timeout."""
-        return self._slots.take(1, timeout_s).get("")
+        """Remove and return the newest item, or None when none came within the timeout."""
+        return self._slots.take(1).get("") if self._slots.wait(timeout_s) else None

@@ -1,30 +1,24 @@
-"""Objects in a frame of the robot: TF at the image's stamp, where tf2_ros is installed."""
+"""Objects in a frame of the robot: TF for each camera, where tf2_ros is installed."""
 
+from collections.abc import Iterable
 from typing import Any
 
+from geometry_msgs.msg import TransformStamped
+from rclpy.clock import JumpThreshold, TimeJump
 from rclpy.duration import Duration
 from rclpy.node import Node
-from rclpy.time import Time
 
-from seg_node.rigid import RigidTransform
-
-JUMP_NS = 1_000_000_000  # several cameras' stamps differ by less
-
-
-class TransformError(ValueError):
-    """No transform at the image's stamp. `reason` is the token counted in /diagnostics."""
-
-    reason = "no_transform"
+from seg_node.ros.transform_history import CACHE_NS, JUMP_NS, TransformHistory
 
 
 class TargetFrame:
-    """Listens to /tf and /tf_static on the node's executor and says where the camera was.
+    """Listens to /tf and /tf_static on the node's executor, once for all cameras.
 
-    frame_id: what the objects are wanted in, such as base_link.
     Raises RuntimeError when tf2_ros is not installed.
     """
 
-    def __init__(self, node: Node, frame_id: str) -> None:
+    def __init__(self, node: Node, frame_id: str, cameras: Iterable[str]) -> None:
+        """frame_id: what the objects are wanted in, such as base_link. cameras: their names."""
         try:
             import tf2_ros
         except ImportError as error:
@@ -32,36 +26,38 @@ class TargetFrame:
                 f"parameter target_frame is '{frame_id}', but tf2_ros cannot be imported ({error}); install "
                 "tf2_ros_py (apt install ros-$ROS_DISTRO-tf2-ros-py), or set target_frame to ''"
             ) from None
-        self.frame_id = frame_id
-        self._buffer: Any = tf2_ros.Buffer()
-        self._listener: Any = tf2_ros.TransformListener(self._buffer, node)
-        self._error: type[Exception] = tf2_ros.TransformException
-        self._newest_ns = 0
+        self._histories = {
+            camera: TransformHistory(
+                tf2_ros.Buffer(Duration(nanoseconds=CACHE_NS)), tf2_ros.TransformException, frame_id
+            )
+            for camera in cameras
+        }
+        self._listener: Any = tf2_ros.TransformListener(self, node)
+        # A buffer with `node` would do this too, but offer a service for each camera.
+        threshold = JumpThreshold(
+            min_forward=None, min_backward=Duration(nanoseconds=-JUMP_NS), on_clock_change=True
+        )
+        self._jump_handle = node.get_clock().create_jump_callback(threshold, post_callback=self._on_jump)
 
-    def from_camera(self, camera_frame_id: str, stamp_ns: int, timeout_s: float) -> RigidTransform:
-        """From the camera's frame to this one at that time (0: the newest there is).
+    def history(self, camera: str) -> TransformHistory:
+        """TF as the camera of that name needs it."""
+        return self._histories[camera]
 
-        Waits at most timeout_s for TF to catch up; call it from a thread that does not spin the node.
-        Raises TransformError with TF's own words.
-        """
-        self._forget_at_jump(stamp_ns)
-        stamp, timeout = Time(nanoseconds=stamp_ns), Duration(seconds=timeout_s)
-        try:
-            found = self._buffer.lookup_transform(self.frame_id, camera_frame_id, stamp, timeout).transform
-        except self._error as error:
-            raise TransformError(
-                f"no transform from '{camera_frame_id}' to target_frame '{self.frame_id}' at the image's "
-                f"stamp: {error}; is it published, with the same clock?"
-            ) from None
-        moved, turned = found.translation, found.rotation
-        return RigidTransform.of(moved.x, moved.y, moved.z, turned.x, turned.y, turned.z, turned.w)
+    def set_transform(self, transform: TransformStamped, authority: str) -> None:
+        """Called by the listener, as a Buffer's."""
+        for history in self._histories.values():
+            history.set_transform(transform, authority)
+
+    def set_transform_static(self, transform: TransformStamped, authority: str) -> None:
+        """Called by the listener, as a Buffer's."""
+        for history in self._histories.values():
+            history.set_transform_static(transform, authority)
 
     def close(self) -> None:
         self._listener.unregister()
+        self._jump_handle.unregister()
 
-    def _forget_at_jump(self, stamp_ns: int) -> None:
-        """A bag that starts again: TF would refuse what is older than what it has. Static ones stay."""
-        if 0 < stamp_ns < self._newest_ns - JUMP_NS:
-            self._buffer.clear()
-            self._newest_ns = stamp_ns
-        self._newest_ns = max(self._newest_ns, stamp_ns)
+    def _on_jump(self, jump: TimeJump) -> None:
+        """A simulation, or a bag with /clock, that starts again."""
+        for history in self._histories.values():
+            history.forget()

@@ -59,7 +59,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         viewer.destroy_node()
         rclpy.try_shutdown()
         view.close()
-        print(f"shown: {viewer.shown} results; without their image: {viewer.without_image}", flush=True)
+        print(
+            f"shown: {viewer.shown} results; without their image: {viewer.without_image}; "
+            f"messages left out: {viewer.left_out.count}",
+            flush=True,
+        )
     return 0
 
 

@@ -4,9 +4,10 @@ All subscriptions are best effort: a slow viewer never holds up the node. A resu
 that has its stamp; of results that come faster than they can be shown, the newest.
 """
 
+import sys
 import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rclpy.node import Node, NodeNameNonExistentError
@@ -14,6 +15,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
 from seg_node.images import decode_message
+from seg_node.left_out import LeftOut
 from seg_node.msg import FrameTiming, InstanceMaskArray, Object3DArray
 from seg_node.ros.camera_info import CameraInfoError, to_pinhole
 from seg_node.ros.convert import stamp_to_ns
@@ -71,6 +73,7 @@ class Viewer(Node):
         super().__init__("viewer", start_parameter_services=False)
         self.shown = 0
         self.without_image = 0
+        self.left_out = LeftOut(lambda line: print(line, file=sys.stderr, flush=True))
         self._view = view
         self._node_name, self._camera, self._image_topic = node_name, camera, image_topic
         self._images = RecentImages()
@@ -139,7 +142,18 @@ class Viewer(Node):
             (PointCloud2, f"{self._outputs}/cloud", self._on_cloud, newest),
             (FrameTiming, f"{self._outputs}/timing", self._on_timing, input_qos()),
         ):
-            self.create_subscription(kind, topic, callback, qos)
+            self.create_subscription(kind, topic, self._guarded(topic, callback), qos)
+
+    def _guarded(self, topic: str, callback: Callable[[Any], None]) -> Callable[[Any], None]:
+        """The callback, for messages of any content: one that cannot be shown is told of and left out."""
+
+        def call(message: Any) -> None:
+            try:
+                callback(message)
+            except Exception as error:  # whatever decodes it, or Rerun
+                self.left_out(f"a message of {topic}", error)
+
+        return call
 
     def _on_image(self, message: Image | CompressedImage) -> None:
         self._images.add(message)
@@ -172,8 +186,13 @@ class Viewer(Node):
         self._waiting = message if image is None else None
         if image is None:
             return
+        frame = decode_message(image)
         self._image_size = (message.height, message.width)
-        self._view.log_image(decode_message(image))
+        if frame.image_size != self._image_size:
+            raise ValueError(
+                f"it is of a {message.width}x{message.height} image, which {self._image_topic} is not"
+            )
+        self._view.log_image(frame)
         self._view.log_segmentation(stamp_ns, *read_instances(message))
         self.shown += 1
 

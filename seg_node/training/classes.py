@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ class ClassMap:
 
     def thing_of(self, category: str) -> int:
         """Number of the thing class that a category means, 0 when it means none."""
-        return _number(self.things, category.lower())
+        return self._thing_numbers.get(category.lower(), 0)
 
     def stuff_of(self, category: str) -> int:
         """Value in a semantic map of a category's pixels."""
@@ -37,7 +38,15 @@ class ClassMap:
             return UNKNOWN
         if self.thing_of(category):
             return THING
-        return _number(self.stuff, category.lower()) or _number(self.stuff, REST) or UNKNOWN
+        return self._stuff_numbers.get(category.lower()) or self._stuff_numbers.get(REST) or UNKNOWN
+
+    @cached_property  # asked for every annotation
+    def _thing_numbers(self) -> dict[str, int]:
+        return _numbers(self.things)
+
+    @cached_property
+    def _stuff_numbers(self) -> dict[str, int]:
+        return _numbers(self.stuff)
 
     def complete_things(self, exhaustive: Iterable[str], categories: Iterable[str]) -> tuple[bool, ...]:
         """Of the background and each thing: whether a picture's annotators drew all there are.
@@ -77,8 +86,13 @@ def own_class_map(things: Iterable[str], stuff: Iterable[str]) -> ClassMap:
     return ClassMap(thing_map, stuff_map)
 
 
-def _number(classes: Mapping[str, frozenset[str]], category: str) -> int:
-    return next((i for i, taken in enumerate(classes.values(), start=1) if category in taken), 0)
+def _numbers(classes: Mapping[str, frozenset[str]]) -> dict[str, int]:
+    """The class of each category, 1, 2, …; of two that take it the first."""
+    numbers: dict[str, int] = {}
+    for number, taken in enumerate(classes.values(), start=1):
+        for category in taken:
+            numbers.setdefault(category, number)
+    return numbers
 
 
 def _read_part(part: Any) -> dict[str, frozenset[str]]:

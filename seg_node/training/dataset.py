@@ -1,11 +1,13 @@
 """Data sets in COCO's formats as lists of pictures, each of which is opened when it is needed."""
 
-import json
-from collections.abc import Mapping
+import sys
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from seg_node.coco_fields import Id, shown
+from seg_node.coco_masks import outline_of
 from seg_node.ground_truth import (
     InstanceTruth,
     PanopticTruth,
@@ -14,6 +16,17 @@ from seg_node.ground_truth import (
 )
 from seg_node.labels import COCO_THING_NAMES
 from seg_node.training.classes import UNKNOWN, ClassMap
+from seg_node.true_pictures import (
+    TrueImage,
+    check_header,
+    describe_backslashes,
+    describe_missing,
+    find_file,
+    has_content,
+)
+
+# Of one picture: its masks take a byte a pixel, and each object is compared with each of 40 000 anchors.
+_MAX_MASK_BYTES, _MAX_OBJECTS = 2**33, 5000
 
 
 @dataclass(frozen=True)
@@ -37,7 +50,7 @@ class Truth:
     source: DataSet
     instances: InstanceTruth
     panoptic: PanopticTruth | None
-    exhaustive: Mapping[int, tuple[str, ...]]
+    exhaustive: Mapping[Id, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -45,7 +58,8 @@ class Picture:
     """One picture with what is known of it.
 
     size: (height, width). labels: class of each object, 1, 2, …; segmentations: its mask as in the file.
-    crowds: masks of regions that teach nothing: many objects in one, or an ignored category.
+    crowds: masks of regions that teach nothing: many objects in one, an object without a mask, or an ignored
+    category.
     complete: see `ClassMap.complete_things`.
     panoptic_map: its PNG; semantic_of: value in a semantic map of each segment there.
     """
@@ -61,84 +75,83 @@ class Picture:
 
 
 def read_truth(source: DataSet) -> Truth:
-    """Raises FileNotFoundError; ValueError naming the file and what is wrong in it."""
+    """Reads a data set and looks whether its files are there.
+
+    Raises FileNotFoundError; ValueError naming the file and what is wrong in it.
+    """
     if not source.images.is_dir():
         raise FileNotFoundError(f"{source.images}: no such folder of images")
-    instances, records = read_instance_truth(source.data), read_image_records(source.data)
-    for annotation in instances.annotations:
-        _check_mask(annotation, source.data)
-    panoptic = None
-    if source.panoptic:
-        panoptic = read_panoptic_truth(
-            source.panoptic, source.panoptic_dir or source.panoptic.with_suffix("")
-        )
-    names = tuple(instances.categories.values())
-    exhaustive = {record["id"]: _exhaustive(record, names, source.data) for record in records}
+    instances = read_instance_truth(source.data)
+    _check_pictures(tuple(instances.images.values()), source.images)
+    panoptic = _read_panoptic(source) if source.panoptic else None
+    all_names = tuple(instances.categories.values())
+    of_text = {"all": all_names, "coco80": COCO_THING_NAMES}
+    exhaustive = {
+        image_id: of_text[said] if isinstance(said, str) else said
+        for image_id, said in instances.exhaustive.items()
+    }
     return Truth(source, instances, panoptic, exhaustive)
 
 
-def read_image_records(path: Path) -> list[dict[str, Any]]:
-    """The images as in the file, with what our own type leaves out."""
-    return list(json.loads(path.read_text())["images"])
+def print_notes(truth: Truth) -> None:
+    """What was read otherwise than it stands in the files."""
+    for part in (truth.instances, truth.panoptic):
+        for note in part.notes if part else ():
+            print(note, file=sys.stderr)
+    file_names = [image.file_name for image in truth.instances.images.values()]
+    if backslashes := describe_backslashes(file_names, truth.source.images):
+        print(backslashes, file=sys.stderr)
 
 
-def _check_mask(annotation: Mapping[str, Any], path: Path) -> None:
-    """Tools that draw boxes too write them with an empty segmentation, or with their corners."""
-    mask = annotation["segmentation"]
-    outlines = isinstance(mask, list) and mask and all(len(polygon) >= 6 for polygon in mask)
-    if not outlines and not (isinstance(mask, dict) and "counts" in mask):
-        raise ValueError(
-            f"{path}: annotation {annotation.get('id')} of image {annotation['image_id']} has no mask: draw "
-            "a polygon of at least three points, or remove the annotation"
-        )
+def _check_pictures(images: Collection[TrueImage], folder: Path) -> None:
+    found = {image.file_name: find_file(folder, image.file_name) for image in images}
+    if missing := [name for name, path in found.items() if path is None]:
+        raise ValueError(describe_missing("images", missing, len(found), folder))
+    for image in images:
+        if path := found[image.file_name]:
+            check_header(path, image.size)
 
 
-def _exhaustive(record: Mapping[str, Any], names: tuple[str, ...], path: Path) -> tuple[str, ...]:
-    said = record.get("exhaustive_categories", "all")
-    if said == "all":
-        return names
-    if said == "coco80":
-        return COCO_THING_NAMES
-    if isinstance(said, list):
-        return tuple(map(str, said))
-    raise ValueError(
-        f"{path}: image {record['id']}: exhaustive_categories {said!r} must be a list of names, all or coco80"
-    )
+def _read_panoptic(source: DataSet) -> PanopticTruth:
+    assert source.panoptic is not None
+    folder = source.panoptic_dir or source.panoptic.with_suffix("")
+    truth = read_panoptic_truth(source.panoptic, folder)
+    if missing := [path.name for path in truth.maps.values() if not has_content(path)]:
+        raise ValueError(describe_missing("panoptic maps", missing, len(truth.maps), folder))
+    return truth
 
 
 def read_pictures(truth: Truth, classes: ClassMap) -> list[Picture]:
     """Every picture of the data set, also those without an object.
 
-    Raises ValueError when an annotation is of an image or category that is not listed.
+    Raises ValueError when the masks of one would not fit into memory.
     """
     names = truth.instances.categories
-    objects: dict[int, list[tuple[int, Any]]] = {image_id: [] for image_id in truth.instances.images}
-    crowds: dict[int, list[Any]] = {image_id: [] for image_id in objects}
+    objects: dict[Id, list[tuple[int, Any]]] = {image_id: [] for image_id in truth.instances.images}
+    crowds: dict[Id, list[Any]] = {image_id: [] for image_id in objects}
     for annotation in truth.instances.annotations:
-        image_id, category = annotation["image_id"], annotation["category_id"]
-        if image_id not in objects or category not in names:
-            raise ValueError(
-                f"{truth.source.data}: annotation {annotation.get('id')} is of image {image_id} and category "
-                f"{category}, which are not both listed"
-            )
-        label = classes.thing_of(names[category])
-        if classes.is_ignored(names[category]) or (label and annotation.get("iscrowd")):
-            crowds[image_id].append(annotation["segmentation"])
+        image_id, name = annotation["image_id"], names[annotation["category_id"]]
+        label, mask = classes.thing_of(name), annotation["segmentation"]
+        if classes.is_ignored(name) or (label and (annotation["iscrowd"] or mask is None)):
+            crowds[image_id].append(outline_of(annotation["bbox"]) if mask is None else mask)
         elif label:
-            objects[image_id].append((label, annotation["segmentation"]))
+            objects[image_id].append((label, mask))
+    complete = {
+        said: classes.complete_things(said, names.values()) for said in set(truth.exhaustive.values())
+    }
     pictures = []
     for image in truth.instances.images.values():
         labels, segmentations = zip(*objects[image.id], strict=True) if objects[image.id] else ((), ())
-        complete = classes.complete_things(truth.exhaustive[image.id], names.values())
+        _check_memory(image, len(labels) + len(crowds[image.id]), truth.source.data)
         panoptic_map, semantic_of = _semantic(truth.panoptic, image.id, classes)
         pictures.append(
             Picture(
-                truth.source.images / image.file_name,
+                find_file(truth.source.images, image.file_name) or truth.source.images / image.file_name,
                 image.size,
                 labels,
                 segmentations,
                 tuple(crowds[image.id]),
-                complete,
+                complete[truth.exhaustive[image.id]],
                 panoptic_map,
                 semantic_of,
             )
@@ -146,12 +159,23 @@ def read_pictures(truth: Truth, classes: ClassMap) -> list[Picture]:
     return pictures
 
 
+def _check_memory(image: TrueImage, objects: int, path: Path) -> None:
+    height, width = image.size
+    if objects > _MAX_OBJECTS or objects * height * width > _MAX_MASK_BYTES:
+        raise ValueError(
+            f"{path}: image {shown(image.id)} has {objects} objects on {width}x{height} pixels, too many to "
+            "learn from at once; cut it into parts, or scale it down"
+        )
+
+
 def _semantic(
-    truth: PanopticTruth | None, image_id: int, classes: ClassMap
+    truth: PanopticTruth | None, image_id: Id, classes: ClassMap
 ) -> tuple[Path | None, dict[int, int]]:
     if truth is None or image_id not in truth.maps:
         return None, {}
     return truth.maps[image_id], {
-        segment.id: UNKNOWN if segment.is_crowd else classes.stuff_of(truth.categories[segment.category_id])
+        segment.id: classes.stuff_of(truth.categories[segment.category_id])
+        if segment.category_id in truth.categories and not segment.is_crowd
+        else UNKNOWN
         for segment in truth.segments[image_id]
     }

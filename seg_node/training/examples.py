@@ -136,17 +136,52 @@ def _boxes(masks: np.ndarray) -> Tensor:
 
 def batches(
     examples: Examples, spec: InputSpec, batch: int, first_step: int, workers: int
-) -> DataLoader[Labelled]:
-    """The batches of step first_step, first_step + 1, … of a training, read by `workers` processes."""
-    return DataLoader(
-        examples,
+) -> Iterator[Batch]:
+    """The batches of step first_step, first_step + 1, … of a training, read by `workers` processes.
+
+    Raises ValueError naming a picture that cannot be read.
+    """
+    loader = DataLoader(
+        _ErrorsAsValues(examples),
         batch_size=batch,
         sampler=_From(first_step * batch),
         num_workers=workers,
-        collate_fn=Collate(spec),
+        collate_fn=_Collate(spec),
         worker_init_fn=_start_worker if workers else None,
         pin_memory=torch.cuda.is_available(),
     )
+    return _raise_errors(iter(loader))  # its processes start here, before signals are handled
+
+
+def _raise_errors(found: Iterator[Batch | ValueError]) -> Iterator[Batch]:
+    for batch in found:
+        if isinstance(batch, ValueError):
+            raise batch
+        yield batch
+
+
+class _ErrorsAsValues(Dataset[Labelled | ValueError]):
+    """As values, because torch puts a worker's whole traceback into the text of an exception."""
+
+    def __init__(self, examples: Examples) -> None:
+        self._examples = examples
+
+    def __getitem__(self, number: int) -> Labelled | ValueError:
+        try:
+            return self._examples[number]
+        except ValueError as error:
+            return error
+
+
+class _Collate:
+    """As `Collate`; the first error, where there is one, in place of a batch."""
+
+    def __init__(self, spec: InputSpec) -> None:
+        self._collate = Collate(spec)
+
+    def __call__(self, examples: Sequence[Labelled | ValueError]) -> Batch | ValueError:
+        error = next((example for example in examples if isinstance(example, ValueError)), None)
+        return error or self._collate([example for example in examples if isinstance(example, Labelled)])
 
 
 def _start_worker(worker: int) -> None:

@@ -4,13 +4,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from seg_node.ground_truth import read_segment_map
 from seg_node.training.classes import UNKNOWN
 from seg_node.training.dataset import Picture
+from seg_node.true_pictures import read_picture, read_segment_map, relabel
 
 
 @dataclass(frozen=True)
@@ -30,22 +29,14 @@ class Labelled:
 
 
 def open_picture(picture: Picture) -> Labelled:
-    """Raises ValueError when the image is missing, damaged or of another size than its record says."""
-    pixels = cv2.imread(str(picture.path), cv2.IMREAD_COLOR)
-    if pixels is None:
-        raise ValueError(f"{picture.path}: no such image, or it cannot be decoded")
-    if pixels.shape[:2] != picture.size:
-        (height, width), (true_height, true_width) = pixels.shape[:2], picture.size
-        raise ValueError(
-            f"{picture.path}: is {width}x{height}, but its record says {true_width}x{true_height}"
-        )
+    """Raises ValueError when the image or its map is missing, damaged or of another size than stated."""
+    frame = read_picture(picture.path, picture.size)
     semantic = np.full(picture.size, UNKNOWN, np.uint8)
     if picture.panoptic_map:
-        segment_map = read_segment_map(picture.panoptic_map)
-        for segment, value in picture.semantic_of.items():
-            semantic[segment_map == segment] = value
+        segment_map = read_segment_map(picture.panoptic_map, picture.size, picture.semantic_of.keys())
+        semantic = relabel(segment_map, picture.semantic_of, UNKNOWN).astype(np.uint8)
     return Labelled(
-        np.ascontiguousarray(pixels[..., ::-1]),
+        frame.pixels,
         np.array(picture.labels, np.int64),
         decode_masks(picture.segmentations, picture.size),
         decode_masks(picture.crowds, picture.size),
@@ -58,11 +49,12 @@ def decode_masks(segmentations: Iterable[Any], size: tuple[int, int]) -> NDArray
     """(N, height, width), 0 and 1, of polygons, or run lengths as numbers or compressed text."""
     from pycocotools import mask as coco_mask
 
-    masks = []
-    for segmentation in segmentations:
+    found = list(segmentations)
+    masks = np.empty((len(found), *size), np.uint8)
+    for mask, segmentation in zip(masks, found, strict=True):
         if isinstance(segmentation, list):
             segmentation = coco_mask.merge(coco_mask.frPyObjects(segmentation, *size))
         elif isinstance(segmentation["counts"], list):
             segmentation = coco_mask.frPyObjects(segmentation, *size)
-        masks.append(coco_mask.decode(segmentation))
-    return np.array(masks, np.uint8).reshape(-1, *size)
+        mask[:] = coco_mask.decode(segmentation)
+    return masks

@@ -71,13 +71,16 @@ class Training:
     def run(self, examples: Examples) -> None:
         """To the schedule's end; then the last validation, plot and weights file.
 
-        Raises KeyboardInterrupt when it was interrupted, with all that is needed to go on saved.
+        Raises KeyboardInterrupt when it was interrupted, ValueError when a picture cannot be read; all that
+        is needed to go on is saved then.
         """
         state, settings = self._state, self._settings
-        stream = iter(batches(examples, self._model.input_spec, settings.batch, state.step, settings.workers))
+        stream = batches(examples, self._model.input_spec, settings.batch, state.step, settings.workers)
         with interruption() as interrupted:
-            self._run(stream, interrupted)
-            save_state(state, settings.fixed, self._folder)
+            try:
+                self._run(stream, interrupted)
+            finally:
+                save_state(state, settings.fixed, self._folder)
             if interrupted():
                 print(f"stopped at step {state.step}; the same command goes on")
                 raise KeyboardInterrupt

@@ -8,14 +8,17 @@ from pathlib import Path
 import torch
 
 from seg_node.average_precision import check_pycocotools
+from seg_node.coco_fields import one_line
 from seg_node.engine import choose_device
-from seg_node.training.classes import ClassMap, own_class_map, read_class_map
-from seg_node.training.dataset import DataSet, Picture, Truth, read_pictures, read_truth
+from seg_node.training.classes import UNKNOWN, ClassMap, own_class_map, read_class_map
+from seg_node.training.dataset import DataSet, Picture, Truth, print_notes, read_pictures, read_truth
 from seg_node.training.examples import Examples
 from seg_node.training.loop import Settings, Training
 from seg_node.training.network import start_model
 from seg_node.training.schedule import Schedule
-from seg_node.training.validate import read_validation
+from seg_node.training.validate import check_measurable, read_validation
+
+MAX_THINGS = 5000  # the network has a mask of each class for each object: gigabytes with more
 
 
 def train(
@@ -45,16 +48,19 @@ def train(
         print("matplotlib is missing, so there will be no plot: pip install matplotlib")
     _check_numbers(data, steps, minutes, batch, rate, workers)
     where = choose_device(device)
-    truths = [read_truth(source) for source in data]
+    truths, checked = _read_truths(data), _read_truths(validation)
     class_map = read_class_map(classes) if classes else _own_classes(truths)
+    _check_classes(class_map)
+    for truth in checked:
+        check_measurable(truth, class_map)
+    sets = [read_pictures(truth, class_map) for truth in truths]
     torch.manual_seed(seed)  # for new layers
     model = start_model(init, class_map, (short_side, long_side))
-    sets = [read_pictures(truth, class_map) for truth in truths]
     _describe(truths, sets, class_map)
     out.mkdir(parents=True, exist_ok=True)
     checks = [
-        read_validation(source, class_map, model.labels, out / "validation" / f"set{number}")
-        for number, source in enumerate(validation, start=1)
+        read_validation(truth, class_map, model.labels, out / "validation" / f"set{number}")
+        for number, truth in enumerate(checked, start=1)
     ]
     sides = model.input_spec.min_size, model.input_spec.max_size
     weights = [
@@ -91,6 +97,21 @@ def _check_numbers(
         raise ValueError("the weight of a data set must be more than 0")
 
 
+def _read_truths(sources: Sequence[DataSet]) -> list[Truth]:
+    truths = [read_truth(source) for source in sources]
+    for truth in truths:
+        print_notes(truth)
+    return truths
+
+
+def _check_classes(classes: ClassMap) -> None:
+    for kind, names, most in (("things", classes.things, MAX_THINGS), ("stuff", classes.stuff, UNKNOWN - 1)):
+        if len(names) > most:
+            raise ValueError(
+                f"{len(names)} classes of {kind} are too many to learn (at most {most}); use --classes"
+            )
+
+
 def _own_classes(truths: Sequence[Truth]) -> ClassMap:
     """All categories of the data sets: things of the annotations, stuff of the panoptic maps."""
     things: dict[str, None] = {}
@@ -108,5 +129,5 @@ def _describe(truths: Sequence[Truth], sets: Sequence[Sequence[Picture]], classe
         maps = len(truth.panoptic.maps.keys() & truth.instances.images) if truth.panoptic else 0
         print(f"{truth.source.data}: {len(pictures)} pictures, {maps} with panoptic maps")
     counts = Counter(label for pictures in sets for picture in pictures for label in picture.labels)
-    things = ", ".join(f"{name} {counts[i]}" for i, name in enumerate(classes.things, start=1))
-    print(f"things: {things}\nstuff: {', '.join(classes.stuff) or 'none'}")
+    things = ", ".join(f"{one_line(name)} {counts[i]}" for i, name in enumerate(classes.things, start=1))
+    print(f"things: {things}\nstuff: {', '.join(map(one_line, classes.stuff)) or 'none'}")

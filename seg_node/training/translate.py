@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from seg_node.coco import panoptic_png
-from seg_node.ground_truth import PanopticTruth, read_segment_map
+from seg_node.coco import map_name, panoptic_png
+from seg_node.coco_fields import Id
+from seg_node.ground_truth import PanopticTruth
 from seg_node.training.classes import UNKNOWN, ClassMap
 from seg_node.training.dataset import DataSet, Truth
+from seg_node.true_pictures import TrueImage, read_segment_map, relabel
 from seg_node.types import LabelSet
 
 
@@ -38,34 +40,37 @@ def translate(truth: Truth, classes: ClassMap, labels: LabelSet, stem: Path) -> 
     maps = panoptic.with_suffix("")
     maps.mkdir(exist_ok=True)
     images = {i: image for i, image in truth.panoptic.images.items() if i in truth.instances.images}
-    entries = [_translate_map(truth.panoptic, i, classes, labels, maps) for i in images]
+    entries = [_translate_map(truth.panoptic, image, classes, labels, maps) for image in images.values()]
     _write(panoptic, images, entries, _categories({**labels.things, **labels.stuff}, labels))
     return replace(written, panoptic=panoptic, panoptic_dir=maps)
 
 
 def _translate_map(
-    truth: PanopticTruth, image_id: int, classes: ClassMap, labels: LabelSet, folder: Path
+    truth: PanopticTruth, image: TrueImage, classes: ClassMap, labels: LabelSet, folder: Path
 ) -> dict[str, Any]:
     """Writes one PNG, whose segments are numbered 1, 2, …; returns its entry of the JSON file."""
-    before = read_segment_map(truth.maps[image_id])
-    after = np.zeros(before.shape, np.uint16)
+    segments = truth.segments[image.id]
+    before = read_segment_map(truth.maps[image.id], image.size, {segment.id for segment in segments})
+    number_of: dict[int, int] = {}
     stuff_number: dict[int, int] = {}
     entries: dict[int, dict[str, Any]] = {}
-    for segment in truth.segments[image_id]:
-        class_id = _class_id(truth.categories[segment.category_id], classes, labels)
+    for segment in segments:
+        name = truth.categories.get(segment.category_id)
+        class_id = _class_id(name, classes, labels) if name is not None else 0
         if class_id == 0:
             continue
         number = stuff_number.get(class_id, len(entries) + 1)
         if class_id in labels.stuff:
             stuff_number[class_id] = number
-        after[before == segment.id] = number
+        number_of[segment.id] = number
         crowd = segment.is_crowd and class_id in labels.things
         entries[number] = {"id": number, "category_id": class_id, "iscrowd": int(crowd)}
+    after = relabel(before, number_of, 0)
     areas = np.bincount(after.reshape(-1), minlength=len(entries) + 1).tolist()
-    name = f"{image_id:0>12}.png"
-    Image.fromarray(panoptic_png(after)).save(folder / name)
-    segments = [{**entry, "area": areas[number]} for number, entry in entries.items()]
-    return {"image_id": image_id, "file_name": name, "segments_info": segments}
+    file_name = map_name(image.id)
+    Image.fromarray(panoptic_png(after)).save(folder / file_name)
+    infos = [{**entry, "area": areas[number]} for number, entry in entries.items()]
+    return {"image_id": image.id, "file_name": file_name, "segments_info": infos}
 
 
 def _class_id(category: str, classes: ClassMap, labels: LabelSet) -> int:
@@ -82,7 +87,7 @@ def _categories(names: Mapping[int, str], labels: LabelSet) -> list[dict[str, An
 
 def _write(
     path: Path,
-    images: Mapping[int, Any],
+    images: Mapping[Id, TrueImage],
     annotations: Sequence[Mapping[str, Any]],
     categories: list[dict[str, Any]],
 ) -> None:

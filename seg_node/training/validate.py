@@ -1,5 +1,6 @@
 """Accuracy of the model in training, by the code of `seg_node evaluate`."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,13 +9,15 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from seg_node.coco_fields import Id
 from seg_node.engine import Engine
-from seg_node.ground_truth import read_true_image
+from seg_node.ground_truth import listed
 from seg_node.models.rcnn.model import RCNNModel
 from seg_node.scorers import InstanceScorer, PanopticScorer
-from seg_node.training.classes import ClassMap
-from seg_node.training.dataset import DataSet, Truth, read_truth
+from seg_node.training.classes import UNKNOWN, ClassMap
+from seg_node.training.dataset import Truth, read_truth
 from seg_node.training.translate import translate
+from seg_node.true_pictures import read_true_image
 from seg_node.types import LabelSet, Segmentation
 
 
@@ -23,15 +26,35 @@ class Validation:
     """A validation set in the model's classes. complete: by image id, see `ClassMap.complete_things`."""
 
     truth: Truth
-    complete: Mapping[int, tuple[bool, ...]]
+    complete: Mapping[Id, tuple[bool, ...]]
 
 
-def read_validation(source: DataSet, classes: ClassMap, labels: LabelSet, stem: Path) -> Validation:
+def check_measurable(truth: Truth, classes: ClassMap) -> None:
+    """Says which categories of a validation set are not measured, as none of the classes takes them.
+
+    Raises ValueError when that holds for all of them.
+    """
+    names = dict.fromkeys(truth.instances.categories.values())
+    if truth.panoptic is not None:
+        names |= dict.fromkeys(truth.panoptic.categories.values())
+    ignored = [name for name in names if not classes.thing_of(name)]
+    if truth.panoptic is not None:
+        ignored = [name for name in ignored if classes.stuff_of(name) == UNKNOWN]
+    if len(ignored) == len(names):
+        raise ValueError(
+            f"{truth.source.data}: none of its classes is learnt, so nothing can be measured with it; its "
+            f"classes: {listed(names)}; learnt: {listed(classes.things)}; rename them, or say in --classes "
+            "which of them mean each class"
+        )
+    if ignored:
+        print(f"{truth.source.data}: not measured, as not learnt: {listed(ignored)}", file=sys.stderr)
+
+
+def read_validation(truth: Truth, classes: ClassMap, labels: LabelSet, stem: Path) -> Validation:
     """stem: where the ground truth is written in the model's classes, see `translate`.
 
-    Raises FileNotFoundError; ValueError as `read_truth`.
+    Raises ValueError as `read_truth` and when a panoptic map cannot be read.
     """
-    truth = read_truth(source)
     names = truth.instances.categories.values()
     complete = {i: classes.complete_things(own, names) for i, own in truth.exhaustive.items()}
     return Validation(read_truth(translate(truth, classes, labels, stem)), complete)

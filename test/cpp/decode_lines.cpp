@@ -2,6 +2,8 @@
 //   decode ENCODING HEIGHT WIDTH X Y W H DATA_HEX  ->  ok CROP MASK (0/1 text, row-major, "-" for none) | error TEXT
 //   encode ENCODING HEIGHT WIDTH X Y W H CROP      ->  ok DATA_HEX
 // The encoder is written pixel by pixel from the words of InstanceMask.msg, for nothing but this test.
+#include <sys/resource.h>
+
 #include <cstdio>
 #include <iostream>
 #include <sstream>
@@ -49,14 +51,15 @@ std::string to_text(const std::vector<std::uint8_t> & pixels)
   return text.empty() ? "-" : text;
 }
 
-std::vector<std::uint8_t> encode_rle(const InstanceMask & mask, const std::string & crop, int height, int width)
+std::vector<std::uint8_t> encode_rle(
+  const InstanceMask & mask, const std::string & crop, std::uint32_t height, std::uint32_t width)
 {
   std::vector<long> counts{0};
   bool last = false;
-  for (int column = 0; column < width; ++column) {
-    for (int row = 0; row < height; ++row) {
-      const auto x = static_cast<std::uint32_t>(column) - mask.roi.x_offset;
-      const auto y = static_cast<std::uint32_t>(row) - mask.roi.y_offset;
+  for (std::uint32_t column = 0; column < width; ++column) {
+    for (std::uint32_t row = 0; row < height; ++row) {
+      const auto x = column - mask.roi.x_offset;
+      const auto y = row - mask.roi.y_offset;
       const bool object = x < mask.roi.width && y < mask.roi.height && crop[y * mask.roi.width + x] == '1';
       if (object != last) {
         counts.push_back(0);
@@ -79,7 +82,8 @@ std::vector<std::uint8_t> encode_rle(const InstanceMask & mask, const std::strin
   return data;
 }
 
-std::vector<std::uint8_t> encode(const InstanceMask & mask, const std::string & crop, int height, int width)
+std::vector<std::uint8_t> encode(
+  const InstanceMask & mask, const std::string & crop, std::uint32_t height, std::uint32_t width)
 {
   if (mask.encoding == "rle") {
     return encode_rle(mask, crop, height, width);
@@ -103,11 +107,15 @@ std::vector<std::uint8_t> encode(const InstanceMask & mask, const std::string & 
 
 int main()
 {
+  // What is allocated before it is checked, as much as a mask of 64 megapixels, ends the program.
+  const rlimit memory{60000000, 60000000}, seconds{20, 20};
+  setrlimit(RLIMIT_AS, &memory);
+  setrlimit(RLIMIT_CPU, &seconds);
   std::string line;
   while (std::getline(std::cin, line)) {
     std::istringstream words(line);
     std::string request, payload;
-    int height, width;
+    std::uint32_t height, width;
     InstanceMask mask{};
     words >> request >> mask.encoding >> height >> width >> mask.roi.x_offset >> mask.roi.y_offset >>
     mask.roi.width >> mask.roi.height >> payload;

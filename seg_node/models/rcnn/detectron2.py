@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from seg_node.labels import zero_based_labels
 from seg_node.models.backbones import NormLayer, ResNet, check_resnet, count_numbered, read_resnet_spec
-from seg_node.models.checkpoint import Checkpoint, load_tensors
+from seg_node.models.checkpoint import Checkpoint, load_network, outline
 from seg_node.models.rcnn.detectron2_config import Detectron2Config, read_detectron2_config
 from seg_node.models.rcnn.model import RCNNModel
 from seg_node.models.rcnn.network import MaskRCNN, build_mask_rcnn
@@ -52,14 +52,15 @@ def load_detectron2(
         if not name.startswith(_IGNORED)
     }
     settled = _settle(config, source, _is_resnext(tensors), checkpoint.path)
+    build = partial(_build_network, tensors, settled)
     try:
-        network = _build_network(tensors, settled)
+        outlined = outline(build)
     except KeyError as error:
         raise ValueError(f"{checkpoint.path}: {their_name(error.args[0], names)} is missing") from error
     except (ValueError, IndexError, ArithmeticError) as error:
         raise ValueError(f"{checkpoint.path}: not a Mask R-CNN of Detectron2's kind: {error}") from error
     _check_architecture(tensors, settled, source, checkpoint.path)
-    load_tensors(network, tensors, lambda name: their_name(name, names), checkpoint.path)
+    network = load_network(build, outlined, tensors, lambda name: their_name(name, names), checkpoint.path)
     try:
         class_names = zero_based_labels(*_count_classes(network, settled, source), given=labels)
     except ValueError as error:

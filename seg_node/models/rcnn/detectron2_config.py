@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from seg_node.models.config_values import area, count, number, sizes
 from seg_node.models.detectron2_file import (
     INPUT_SPEC,
     TRUNK,
@@ -14,8 +15,6 @@ from seg_node.models.detectron2_file import (
     apply,
     check,
     convert,
-    count,
-    floats,
     read_keys,
 )
 from seg_node.models.detectron2_keys import (
@@ -56,17 +55,26 @@ class Detectron2Config:
 
 
 def _four_floats(value: Any) -> tuple[float, float, float, float]:
-    first, second, third, fourth = floats(value)
+    first, second, third, fourth = sizes(value)
     return first, second, third, fourth
 
 
+def _rows(value: Any) -> list[tuple[float, ...]]:
+    """One for each level, or one for all; a list without inner brackets is that one.
+
+    Source: Detectron2 `modeling/anchor_generator.py: _broadcast_params`.
+    """
+    is_flat = not isinstance(value[0], list | tuple)
+    return [sizes(row) for row in ([value] if is_flat else value)]
+
+
 def _of_each_level(value: Any) -> tuple[tuple[float, ...], ...]:
-    rows = tuple(floats(row) for row in value)
+    rows = tuple(_rows(value))
     return rows * len(RPN_LEVELS) if len(rows) == 1 else rows
 
 
 def _same_for_all_levels(value: Any) -> tuple[float, ...]:
-    rows = {floats(row) for row in value}
+    rows = set(_rows(value))
     if len(rows) != 1:
         raise ValueError("expected the same for all levels")
     return rows.pop()
@@ -75,8 +83,13 @@ def _same_for_all_levels(value: Any) -> tuple[float, ...]:
 def _more_than(value: Any) -> float:
     """The smallest side longer than that, in float32."""
     return max(
-        DETECTRON2_SETTINGS.proposal_min_side, float(np.nextafter(np.float32(value), np.float32(np.inf)))
+        DETECTRON2_SETTINGS.proposal_min_side,
+        float(np.nextafter(np.float32(number(value)), np.float32(np.inf))),
     )
+
+
+def _sampling_ratio(value: Any) -> int:
+    return count(value, most=64)  # points of a bin along a side; 2 is usual
 
 
 def _is_aligned(value: Any) -> bool:
@@ -89,23 +102,23 @@ _RCNN: Honoured = {
     "MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS": (
         [[0.5, 1.0, 2.0]], "settings", "anchor_ratios", _same_for_all_levels
     ),
-    "MODEL.ANCHOR_GENERATOR.OFFSET": (0.0, "settings", "anchor_offset", float),
+    "MODEL.ANCHOR_GENERATOR.OFFSET": (0.0, "settings", "anchor_offset", number),
     "MODEL.PROPOSAL_GENERATOR.MIN_SIZE": (0, "settings", "proposal_min_side", _more_than),
     "MODEL.RPN.PRE_NMS_TOPK_TEST": (6000, "settings", "proposals_per_level", count),
     "MODEL.RPN.POST_NMS_TOPK_TEST": (1000, "settings", "proposals", count),
-    "MODEL.RPN.NMS_THRESH": (0.7, "settings", "proposal_nms_threshold", float),
+    "MODEL.RPN.NMS_THRESH": (0.7, "settings", "proposal_nms_threshold", number),
     "MODEL.RPN.BBOX_REG_WEIGHTS": ((1, 1, 1, 1), "settings", "proposal_box_weights", _four_floats),
     "MODEL.ROI_BOX_HEAD.BBOX_REG_WEIGHTS": ((10, 10, 5, 5), "settings", "box_weights", _four_floats),
-    "MODEL.ROI_BOX_HEAD.POOLER_SAMPLING_RATIO": (0, "settings", "roi_sampling_ratio", count),
+    "MODEL.ROI_BOX_HEAD.POOLER_SAMPLING_RATIO": (0, "settings", "roi_sampling_ratio", _sampling_ratio),
     "MODEL.ROI_BOX_HEAD.POOLER_TYPE": ("ROIAlignV2", "settings", "roi_aligned", _is_aligned),
-    "MODEL.ROI_HEADS.SCORE_THRESH_TEST": (0.05, "options", "score_threshold", float),
-    "MODEL.ROI_HEADS.NMS_THRESH_TEST": (0.5, "options", "nms_threshold", float),
+    "MODEL.ROI_HEADS.SCORE_THRESH_TEST": (0.05, "options", "score_threshold", number),
+    "MODEL.ROI_HEADS.NMS_THRESH_TEST": (0.5, "options", "nms_threshold", number),
     "TEST.DETECTIONS_PER_IMAGE": (100, "options", "max_instances", count),
     "MODEL.PANOPTIC_FPN.COMBINE.INSTANCES_CONFIDENCE_THRESH": (
-        0.5, "options", "panoptic_score_threshold", float
+        0.5, "options", "panoptic_score_threshold", number
     ),
-    "MODEL.PANOPTIC_FPN.COMBINE.OVERLAP_THRESH": (0.5, "options", "panoptic_overlap_threshold", float),
-    "MODEL.PANOPTIC_FPN.COMBINE.STUFF_AREA_LIMIT": (4096, "options", "panoptic_stuff_min_area", count),
+    "MODEL.PANOPTIC_FPN.COMBINE.OVERLAP_THRESH": (0.5, "options", "panoptic_overlap_threshold", number),
+    "MODEL.PANOPTIC_FPN.COMBINE.STUFF_AREA_LIMIT": (4096, "options", "panoptic_stuff_min_area", area),
 }  # fmt: skip
 _NUM_THINGS, _NUM_SEMANTIC = "MODEL.ROI_HEADS.NUM_CLASSES", "MODEL.SEM_SEG_HEAD.NUM_CLASSES"
 # of the mask head, which must be as of the box head

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from seg_node.models.backbones import NormLayer, conv_norm, count_numbered
 
+_LARGE = 1 << 26  # logits that are resized at once: 256 MB
+
 
 class SemanticHead(nn.Module):
     """Pyramid → class logits (N, classes, H/4, W/4): every map is brought to stride 4, and they are added.
@@ -60,12 +62,33 @@ def build_semantic_head(tensors: Mapping[str, Tensor], prefix: str, norm: NormLa
 
 
 def classify_pixels(logits: Tensor, input_size: tuple[int, int], image_size: tuple[int, int]) -> Tensor:
-    """The class of each pixel of the camera image, the first of equal ones: int64 (H, W).
+    """The class of each pixel of the camera image, the first of equal ones: int64 or int32 (H, W).
 
     logits: (classes, h/4, w/4) of the padded input. input_size: (height, width) of the input without padding.
     Source: Detectron2 `modeling/postprocessing.py: sem_seg_postprocess`.
     """
     enlarged = F.interpolate(logits[None], scale_factor=4, mode="bilinear", align_corners=False)
     cropped = enlarged[..., : input_size[0], : input_size[1]]
+    if len(logits) * image_size[0] * image_size[1] > _LARGE:
+        return _classify_one_by_one(cropped, image_size).to(torch.int32)
     resized = F.interpolate(cropped, size=image_size, mode="bilinear", align_corners=False)[0]
     return resized.max(0).indices  # as argmax, five times faster on the CPU
+
+
+def _classify_one_by_one(logits: Tensor, image_size: tuple[int, int]) -> Tensor:
+    """The same of images whose logits, of all classes together, would take gigabytes."""
+
+    def resized(number: int) -> Tensor:
+        one = logits[:, number : number + 1]
+        return F.interpolate(one, size=image_size, mode="bilinear", align_corners=False)[0, 0]
+
+    def compare(other: Tensor, number: int) -> None:  # whose logits are gone before the next class's come
+        numbers.masked_fill_(other > highest, number)
+        torch.maximum(highest, other, out=highest)
+
+    highest = resized(0)
+    kind = torch.uint8 if logits.shape[1] <= 256 else torch.int16
+    numbers = torch.zeros(image_size, dtype=kind, device=logits.device)
+    for number in range(1, logits.shape[1]):
+        compare(resized(number), number)
+    return numbers

@@ -16,7 +16,7 @@ from torchvision.ops import FrozenBatchNorm2d
 
 from seg_node.labels import labels_for
 from seg_node.models.backbones import NormLayer, ResNet, read_resnet_spec
-from seg_node.models.checkpoint import Checkpoint, load_tensors
+from seg_node.models.checkpoint import Checkpoint, load_network, outline
 from seg_node.models.efficientnet_lite import OUT_CHANNELS, EfficientNetLite0
 from seg_node.models.rcnn.model import RCNNModel
 from seg_node.models.rcnn.network import MaskRCNN, build_mask_rcnn, mask_rcnn_r50_fpn
@@ -131,21 +131,26 @@ def load_torchvision_rcnn(
     Raises ValueError that names the file, the tensor and the shape it should have.
     """
     tensors = {our_name(name): tensor for name, tensor in checkpoint.tensors.items()}
+    build = partial(_build_network, tensors, settings, frozen_bn_eps)
     try:
-        backbone, stage_channels = _build_backbone(tensors, frozen_bn_eps)
-        spec = read_rcnn_spec(
-            tensors, stage_channels, lambda prefix: _norm_or_none(tensors, prefix, frozen_bn_eps)
-        )
-        semantic = None
-        if f"{_SEMANTIC}predictor.weight" in tensors:
-            semantic = build_semantic_head(tensors, _SEMANTIC, None)
-        network = build_mask_rcnn(backbone, spec, settings, semantic)
+        outlined = outline(build)
     except KeyError as error:
         raise ValueError(f"{checkpoint.path}: {_describe_missing(error.args[0])}") from error
     except (ValueError, IndexError, ArithmeticError) as error:
         raise ValueError(f"{checkpoint.path}: not a Mask R-CNN of torchvision's kind: {error}") from error
-    load_tensors(network, tensors, their_name, checkpoint.path)
-    return network
+    return load_network(build, outlined, tensors, their_name, checkpoint.path)
+
+
+def _build_network(tensors: Mapping[str, Tensor], settings: RCNNSettings, frozen_bn_eps: float) -> MaskRCNN:
+    """With random weights. tensors: by the network's names. Raises KeyError with a missing name."""
+    backbone, stage_channels = _build_backbone(tensors, frozen_bn_eps)
+    spec = read_rcnn_spec(
+        tensors, stage_channels, lambda prefix: _norm_or_none(tensors, prefix, frozen_bn_eps)
+    )
+    semantic = None
+    if f"{_SEMANTIC}predictor.weight" in tensors:
+        semantic = build_semantic_head(tensors, _SEMANTIC, None)
+    return build_mask_rcnn(backbone, spec, settings, semantic)
 
 
 def _describe_missing(name: str) -> str:

@@ -8,6 +8,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from seg_node.models.config_file import did_you_mean
+from seg_node.models.config_values import (
+    count,
+    number,
+    positive_side,
+    side,
+    sizes,
+    three_divisors,
+    three_numbers,
+)
 from seg_node.models.rcnn.settings import RCNNSettings
 from seg_node.prepare import InputSpec
 from seg_node.types import SegmentOptions
@@ -33,21 +42,12 @@ class RCNNConfig:
     stuff_names: tuple[str, ...] = ()
 
 
-def _floats(value: Any) -> tuple[float, ...]:
-    return tuple(float(number) for number in value)
-
-
-def _three_floats(value: Any) -> tuple[float, float, float]:
-    first, second, third = _floats(value)
-    return first, second, third
-
-
-def _rows_of_floats(value: Any) -> tuple[tuple[float, ...], ...]:
-    return tuple(_floats(row) for row in value)
+def _rows_of_sizes(value: Any) -> tuple[tuple[float, ...], ...]:
+    return tuple(sizes(row) for row in value)
 
 
 def _threshold(value: Any) -> float:
-    return float(str(value).removeprefix(">="))
+    return number(value.removeprefix(">=") if isinstance(value, str) else value)
 
 
 def _names(value: Any) -> tuple[str, ...]:
@@ -58,24 +58,24 @@ def _names(value: Any) -> tuple[str, ...]:
 
 # key → (field of RCNNConfig, field in it, conversion)
 _FIELDS: Mapping[str, tuple[str, str, Callable[[Any], Any]]] = {
-    "min_size": ("input_spec", "min_size", int),
-    "max_size": ("input_spec", "max_size", int),
-    "image_mean": ("input_spec", "mean", _three_floats),
-    "image_std": ("input_spec", "std", _three_floats),
-    "anchor_sizes": ("settings", "anchor_sizes", _rows_of_floats),
-    "anchor_ratios": ("settings", "anchor_ratios", _floats),
-    "rpn_pre_nms_top_n_test": ("settings", "proposals_per_level", int),
-    "rpn_post_nms_top_n_test": ("settings", "proposals", int),
-    "rpn_nms_thresh": ("settings", "proposal_nms_threshold", float),
-    "box_score_thresh": ("options", "score_threshold", float),
-    "box_nms_thresh": ("options", "nms_threshold", float),
-    "box_detections_per_img": ("options", "max_instances", int),
-    "duplicate_iou": ("options", "duplicate_iou", float),
+    "min_size": ("input_spec", "min_size", side),
+    "max_size": ("input_spec", "max_size", positive_side),
+    "image_mean": ("input_spec", "mean", three_numbers),
+    "image_std": ("input_spec", "std", three_divisors),
+    "anchor_sizes": ("settings", "anchor_sizes", _rows_of_sizes),
+    "anchor_ratios": ("settings", "anchor_ratios", sizes),
+    "rpn_pre_nms_top_n_test": ("settings", "proposals_per_level", count),
+    "rpn_post_nms_top_n_test": ("settings", "proposals", count),
+    "rpn_nms_thresh": ("settings", "proposal_nms_threshold", number),
+    "box_score_thresh": ("options", "score_threshold", number),
+    "box_nms_thresh": ("options", "nms_threshold", number),
+    "box_detections_per_img": ("options", "max_instances", count),
+    "duplicate_iou": ("options", "duplicate_iou", number),
     "mask_threshold": ("options", "mask_threshold", _threshold),
 }
 _OWN_FIELDS: Mapping[str, Callable[[Any], Any]] = {
-    "frozen_bn_eps": float,
-    "num_classes": int,
+    "frozen_bn_eps": number,
+    "num_classes": count,
     "class_names": _names,
     "stuff_names": _names,
 }
@@ -103,7 +103,7 @@ def read_rcnn_config(content: Mapping[str, Any], source: str, base: RCNNConfig |
                 config = replace(config, **{part: changed})
             elif key in _OWN_FIELDS and value is not None:
                 config = replace(config, **{key: _OWN_FIELDS[key](value)})
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, LookupError, ArithmeticError) as error:
         raise ValueError(f"{source}: {key}: {value!r} does not fit ({error})") from error
     return config
 

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from seg_node.load_error import some_of
+from seg_node.models.config_values import count, number, positive, section
 from seg_node.models.detectron2_file import read_trunk
 from seg_node.models.solo.settings import LEVELS, PUBLISHED, SoloConfig
 
@@ -14,22 +16,22 @@ logger = logging.getLogger(__name__)
 def _of_each_level(value: Any) -> tuple[int, ...]:
     if len(value) != LEVELS:
         raise ValueError(f"expected {LEVELS} numbers")
-    return tuple(int(number) for number in value)
+    return tuple(count(item, least=1, most=1024) for item in value)
 
 
 # key of MODEL.SOLOV2 → field of SoloSettings, or of SegmentOptions, conversion
 _SETTINGS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
     "NUM_GRIDS": ("grids", _of_each_level),
     "FPN_INSTANCE_STRIDES": ("strides", _of_each_level),
-    "SCORE_THR": ("score_threshold", float),
-    "UPDATE_THR": ("update_threshold", float),
-    "NMS_PRE": ("nms_candidates", int),
-    "NMS_SIGMA": ("sigma", float),
+    "SCORE_THR": ("score_threshold", number),
+    "UPDATE_THR": ("update_threshold", number),
+    "NMS_PRE": ("nms_candidates", positive),
+    "NMS_SIGMA": ("sigma", number),
     "NMS_KERNEL": ("nms", str),
 }
 _OPTIONS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
-    "MASK_THR": ("mask_threshold", float),
-    "MAX_PER_IMG": ("max_instances", int),
+    "MASK_THR": ("mask_threshold", number),
+    "MAX_PER_IMG": ("max_instances", positive),
 }
 _SUPPORTED: Mapping[str, tuple[Any, ...]] = {
     "NMS_TYPE": ("matrix", "mask"),
@@ -52,10 +54,10 @@ def read_adelaidet_config(content: Mapping[str, Any], source: str, num_classes: 
     num_classes: of the checkpoint.
     Raises ValueError for a key whose value is not supported or does not fit.
     """
-    model = content.get("MODEL", {})
+    model = section(content, source, "MODEL")
     if content and model.get("META_ARCHITECTURE", "SOLOv2") != "SOLOv2":
         raise ValueError(f"{source}: MODEL.META_ARCHITECTURE is {model['META_ARCHITECTURE']}, not SOLOv2")
-    keys = model.get("SOLOV2", {})
+    keys = section(model, source, "SOLOV2")
     _check(keys, source)
     said = keys.get("NUM_CLASSES", num_classes)
     if said != num_classes:
@@ -89,7 +91,7 @@ def _check(keys: Mapping[str, Any], source: str) -> None:
     known = {*_SETTINGS, *_OPTIONS, *_SUPPORTED, *_PASSED_OVER.split(), "NUM_CLASSES"}
     unknown = [f"MODEL.SOLOV2.{key}" for key in keys if key not in known]
     if unknown:
-        logger.warning("%s: not understood and ignored: %s", source, ", ".join(unknown))
+        logger.warning("%s: not understood and ignored: %s", source, some_of(unknown))
 
 
 def _converted(
@@ -101,6 +103,6 @@ def _converted(
             continue
         try:
             converted[name] = convert(keys[key])
-        except (TypeError, ValueError, OverflowError) as error:
+        except (TypeError, ValueError, LookupError, ArithmeticError) as error:
             raise ValueError(f"{source}: MODEL.SOLOV2.{key}: {keys[key]!r} does not fit ({error})") from error
     return converted

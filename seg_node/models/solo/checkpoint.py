@@ -7,13 +7,14 @@ import logging
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
 
 from seg_node.labels import COCO_THING_NAMES, zero_based_labels
 from seg_node.models.backbones import FeaturePyramid, ResNet, check_resnet, count_numbered, read_resnet_spec
-from seg_node.models.checkpoint import Checkpoint, load_tensors
+from seg_node.models.checkpoint import Checkpoint, load_network, outline
 from seg_node.models.config_file import parse_python_config
 from seg_node.models.deformable import make_deformable
 from seg_node.models.solo.adelaidet_config import read_adelaidet_config
@@ -26,6 +27,8 @@ from seg_node.models.solo.solov2_head import SOLOv2Head
 from seg_node.types import LabelSet
 
 logger = logging.getLogger(__name__)
+
+_LONGEST_CONFIG = 256 * 1024  # characters of a configuration inside a checkpoint; mmdetection's have 20 000
 
 
 def is_solo(tensors: Mapping[str, Tensor]) -> bool:
@@ -57,13 +60,14 @@ def load_solo(
             settings = read_openmmlab_config(content, source, published_config(tensors), num_classes)
             if not content:
                 _log_assumed_input(settings, checkpoint)
-        network = build_solo(tensors, settings)
-        _check_kind(network, tensors, settings, source)
+        build = partial(build_solo, tensors, settings)
+        outlined = outline(build)
+        _check_kind(outlined, tensors, settings, source)
     except KeyError as error:
         raise ValueError(f"{path}: {their_name(error.args[0], dialect)} is missing") from error
     except (IndexError, ArithmeticError) as error:
         raise ValueError(f"{path}: not a SOLO of a known kind: {error}") from error
-    load_tensors(network, tensors, lambda name: their_name(name, dialect), path)
+    network = load_network(build, outlined, tensors, lambda name: their_name(name, dialect), path)
     names = _carried_names(checkpoint) or settings.class_names
     try:
         known = zero_based_labels(num_classes, 0, names, labels)
@@ -147,7 +151,7 @@ def _carried_config(checkpoint: Checkpoint) -> Mapping[str, Any]:
     """The configuration that mmdetection writes into its checkpoints as text (`config`, since 3 `cfg`)."""
     meta = checkpoint.metadata.get("meta", {})
     text = meta.get("cfg") or meta.get("config") if isinstance(meta, Mapping) else None
-    if not isinstance(text, str) or not text:
+    if not isinstance(text, str) or not 0 < len(text) <= _LONGEST_CONFIG:
         return {}
     first, _, rest = text.partition("\n")
     if first.endswith(".py"):  # mmdetection 1 puts the file's name before its text
@@ -165,6 +169,8 @@ def _carried_names(checkpoint: Checkpoint) -> tuple[str, ...]:
     if not isinstance(meta, Mapping):
         return ()
     dataset = meta.get("dataset_meta") or meta  # of mmdetection 3; before
+    if not isinstance(dataset, Mapping):
+        return ()
     names = read_names(dataset.get("classes") or dataset.get("CLASSES"))
     # mmdetection 1 writes traffic_light
     return COCO_THING_NAMES if tuple(name.replace("_", " ") for name in names) == COCO_THING_NAMES else names

@@ -9,7 +9,17 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from seg_node.load_error import some_of
 from seg_node.models.config_file import did_you_mean
+from seg_node.models.config_values import (
+    count,
+    number,
+    positive,
+    positive_side,
+    section,
+    three_divisors,
+    three_numbers,
+)
 from seg_node.models.solo.config_keys import (
     HARMLESS_STEPS,
     PASSED_OVER,
@@ -38,34 +48,36 @@ def read_openmmlab_config(content: Section, source: str, base: SoloConfig, num_c
     if content and not content.keys() & known:
         raise ValueError(f"{source}: has no key of mmdetection's, such as model: is it another software's?")
     if unknown:
-        logger.warning("%s: not understood and ignored: %s", source, ", ".join(unknown))
+        logger.warning("%s: not understood and ignored: %s", source, some_of(unknown))
     model = _section(content, "model", "model", source)
     backbone = _section(model, "backbone", "backbone", source)
     _section(backbone, "dcn", "deformable convolutions", source)
     _section(model, "neck", "neck", source)
-    in_model = "test_cfg" in model or "type" in content.get("test_cfg", {})  # mmdetection 3: of the test loop
+    loop = section(content, source, "test_cfg")  # in mmdetection 3 of the test loop
+    in_model = "test_cfg" in model or "type" in loop
     test_cfg = _section(model if in_model else content, "test_cfg", "test_cfg", source)
     settings = _read_settings(model, test_cfg, base.settings, num_classes, source)
     options = replace(
         base.options,
-        mask_threshold=_read(test_cfg, "mask_thr", base.options.mask_threshold, float, source),
-        max_instances=_read(test_cfg, "max_per_img", base.options.max_instances, _positive, source),
+        mask_threshold=_read(test_cfg, "mask_thr", base.options.mask_threshold, number, source),
+        max_instances=_read(test_cfg, "max_per_img", base.options.max_instances, positive, source),
     )
     return SoloConfig(
         settings,
         _read_input(content, model, base.input_spec, source),
         options,
         stride_in_1x1=backbone.get("style", "pytorch") == "caffe",
-        class_names=_read_class_names(content),
-        depth=_read(backbone, "depth", None, int, source),
-        groups=_read(backbone, "groups", None, int, source),
-        head=_head_kind(model),
+        class_names=_read_class_names(content, source),
+        depth=_read(backbone, "depth", None, count, source),
+        groups=_read(backbone, "groups", None, count, source),
+        head=_head_kind(model, source),
     )
 
 
-def _head_kind(model: Section) -> str | None:
+def _head_kind(model: Section, source: str) -> str | None:
     """SOLO, DecoupledSOLO or SOLOv2, as the type of the head says."""
-    kind = str(model.get("bbox_head", model.get("mask_head", {})).get("type", "")).upper()
+    head = section(model, source, "bbox_head" if "bbox_head" in model else "mask_head")
+    kind = str(head.get("type", "")).upper()
     kinds = {"SOLOV2": "SOLOv2", "DECOUPLED": "DecoupledSOLO", "SOLO": "SOLO"}
     return next((name for part, name in kinds.items() if part in kind), None)
 
@@ -81,7 +93,7 @@ def _read_settings(
     _section(head, "dcn_cfg", "deformable convolutions", source)
     _section(features, "conv_cfg", "deformable convolutions", source)
     # mmdetection 1 counts the background
-    if _read(head, "num_classes", num_classes, int, source) not in (num_classes, num_classes + 1):
+    if _read(head, "num_classes", num_classes, count, source) not in (num_classes, num_classes + 1):
         raise ValueError(
             f"{source}: num_classes is {head['num_classes']}, but the checkpoint has {num_classes}"
         )
@@ -90,18 +102,18 @@ def _read_settings(
         base,
         grids=_read(head, "num_grids", base.grids, _of_each_level, source),
         strides=_read(head, "strides", base.strides, _of_each_level, source),
-        score_threshold=_read(test_cfg, "score_thr", base.score_threshold, float, source),
-        update_threshold=_read(test_cfg, update_key, base.update_threshold, float, source),
-        nms_candidates=_read(test_cfg, "nms_pre", base.nms_candidates, _positive, source),
+        score_threshold=_read(test_cfg, "score_thr", base.score_threshold, number, source),
+        update_threshold=_read(test_cfg, update_key, base.update_threshold, number, source),
+        nms_candidates=_read(test_cfg, "nms_pre", base.nms_candidates, positive, source),
         nms=test_cfg.get("kernel", base.nms),
-        sigma=_read(test_cfg, "sigma", base.sigma, float, source),
-        mask_stride=_read(features, "mask_stride", base.mask_stride, _positive, source),
+        sigma=_read(test_cfg, "sigma", base.sigma, number, source),
+        mask_stride=_read(features, "mask_stride", base.mask_stride, _stride, source),
     )
 
 
 def _read_input(content: Section, model: Section, base: InputSpec, source: str) -> InputSpec:
     """How images are resized, normalised and padded for testing."""
-    spec = _read_normalisation(content.get("img_norm_cfg") or {}, "Normalize", base, source)
+    spec = _read_normalisation(section(content, source, "img_norm_cfg"), "Normalize", base, source)
     for step in _test_steps(content, source):
         kind = str(step.get("type")).removeprefix("mmdet.")
         if kind in HARMLESS_STEPS.split():
@@ -129,49 +141,64 @@ def _read_normalisation(section: Section, name: str, base: InputSpec, source: st
     return replace(
         base,
         channels="rgb" if to_rgb else "bgr",
-        mean=_read(section, "mean", base.mean, _three_floats, source),
-        std=_read(section, "std", base.std, _three_floats, source),
+        mean=_read(section, "mean", base.mean, three_numbers, source),
+        std=_read(section, "std", base.std, three_divisors, source),
     )
 
 
 def _test_steps(content: Section, source: str) -> Iterator[Section]:
     """The steps of the test pipeline, those inside an augmentation too; none when it is not there."""
     pipelines = (
-        content.get("test_dataloader", {}).get("dataset", {}).get("pipeline"),  # mmdetection 3
-        content.get("data", {}).get("test", {}).get("pipeline"),
+        section(content, source, "test_dataloader", "dataset").get("pipeline"),  # mmdetection 3
+        section(content, source, "data", "test").get("pipeline"),
         content.get("test_pipeline"),
     )
-    for step in next((steps for steps in pipelines if steps), []):
+    steps: Any = next((steps for steps in pipelines if steps), [])
+    if not isinstance(steps, list):
+        raise ValueError(f"{source}: its test pipeline is a {type(steps).__name__}, not a list of steps")
+    for step in steps:
         if not isinstance(step, Mapping):
             raise ValueError(f"{source}: {step!r} is not a step of a test pipeline")
         if step.get("type") == "Resize" and "scale" in step:
             step = {"keep_ratio": False, **step}  # mmdetection 3's default
         yield step
-        yield from step.get("transforms", [])
+        yield from _inner_steps(step, source)
 
 
-def _read_class_names(content: Section) -> tuple[str, ...]:
+def _inner_steps(step: Section, source: str) -> list[Section]:
+    inner = step.get("transforms") or []
+    if not isinstance(inner, list) or not all(isinstance(item, Mapping) for item in inner):
+        raise ValueError(f"{source}: transforms of {step.get('type')!r} is not a list of steps")
+    return inner
+
+
+def _read_class_names(content: Section, source: str) -> tuple[str, ...]:
     datasets = (
-        content.get("test_dataloader", {}).get("dataset", {}).get("metainfo", {}),
-        content.get("data", {}).get("test", {}),
-        content.get("metainfo", {}),
+        section(content, source, "test_dataloader", "dataset", "metainfo"),
+        section(content, source, "data", "test"),
+        section(content, source, "metainfo"),
         content,
     )
     return read_names(next((names for dataset in datasets if (names := dataset.get("classes"))), ()))
 
 
 def read_names(names: Any) -> tuple[str, ...]:
-    """A list of class names; a file of names, as mmdetection allows, is not read."""
-    return tuple(str(name) for name in names) if isinstance(names, list | tuple) else ()
+    """A list of class names; a file of names, as mmdetection allows, is not read.
+
+    Raises ValueError for names that are no texts.
+    """
+    if not isinstance(names, list | tuple):
+        return ()
+    if not all(isinstance(name, str | int) for name in names):
+        raise ValueError("its class names are not a list of texts")
+    return tuple(str(name) for name in names)
 
 
 def _section(parent: Section, key: str, name: str, source: str) -> Section:
     """The checked dictionary under the key; empty when it is not there."""
-    section = parent.get(key) or {}
-    if not isinstance(section, Mapping):
-        raise ValueError(f"{source}: {key} holds a {type(section).__name__}, expected keys with values")
-    _check(section, name, source)
-    return section
+    found = section(parent, source, key)
+    _check(found, name, source)
+    return found
 
 
 def _check(section: Section, name: str, source: str) -> None:
@@ -193,31 +220,24 @@ def _read(section: Section, key: str, default: Any, convert: Callable[[Any], Any
         return default
     try:
         return convert(section[key])
-    except (TypeError, ValueError, OverflowError) as error:
+    except (TypeError, ValueError, LookupError, ArithmeticError) as error:
         raise ValueError(f"{source}: {key}: {section[key]!r} does not fit ({error})") from error
 
 
-def _positive(value: Any) -> int:
-    if int(value) != value or value < 1:
-        raise ValueError("expected a whole number above 0")
-    return int(value)
-
-
 def _multiple_of_32(value: Any) -> int:
-    if value % 32 != 0:
+    if positive_side(value) % 32 != 0:
         raise ValueError("expected a multiple of 32")
-    return _positive(value)
+    return positive_side(value)
+
+
+def _stride(value: Any) -> int:
+    return count(value, least=1, most=1024)
 
 
 def _of_each_level(value: Any) -> tuple[int, ...]:
     if len(value) != LEVELS:
         raise ValueError(f"expected {LEVELS} numbers")
-    return tuple(_positive(number) for number in value)
-
-
-def _three_floats(value: Any) -> tuple[float, float, float]:
-    first, second, third = (float(number) for number in value)
-    return first, second, third
+    return tuple(_stride(item) for item in value)
 
 
 def _scale(value: Any) -> tuple[int, int]:
@@ -226,5 +246,5 @@ def _scale(value: Any) -> tuple[int, int]:
         if len(value) != 1:
             raise ValueError("expected one size")
         value = value[0]
-    first, second = (_positive(side) for side in value)
+    first, second = (positive_side(item) for item in value)
     return min(first, second), max(first, second)

@@ -6,7 +6,6 @@ Source of the order of operations: WXinlong/SOLO `mmdet/models/anchor_heads/solo
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -18,6 +17,7 @@ from seg_node.crop import tight_crop
 from seg_node.models.solo.heads import bilinear
 from seg_node.models.solo.matrix_nms import hard_nms, matrix_nms
 from seg_node.models.solo.settings import SoloSettings
+from seg_node.size_cache import size_cache
 from seg_node.types import MaskCrop, SegmentOptions
 
 # candidates whose masks are computed at a time
@@ -194,7 +194,7 @@ class _Resizing:
         return torch.cat(tiles)
 
 
-@lru_cache(maxsize=16)  # 2 for each size of camera image
+@size_cache(entries=16, longest=8192)  # 2 for each size of camera image, 11 MB at most
 def _resizing(small: int, unpadded: int, image: int, stride: int) -> _Resizing:
     """Enlarges by the stride, cuts off the padding and resizes to the image: all that is linear."""
     enlarged = F.interpolate(torch.eye(small)[None], size=small * stride, mode="linear")[..., :unpadded]

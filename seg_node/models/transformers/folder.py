@@ -4,19 +4,23 @@ All is read from the folder: nothing is downloaded, and no code that it may brin
 """
 
 import inspect
-import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+
 from seg_node.labels import COCO_STUFF_NAMES, COCO_THING_NAMES
+from seg_node.load_error import loading
+from seg_node.models.transformers.checks import check_folder, check_size, offline
 from seg_node.models.transformers.model import TransformersModel
-from seg_node.types import LabelSet, SegmentOptions
+from seg_node.plain_data import read_json
+from seg_node.types import Frame, LabelSet, SegmentOptions
 
 logger = logging.getLogger(__name__)
 
-_MODEL_TYPES = ("mask2former", "maskformer", "oneformer", "eomt", "eomt_dinov3", "detr")
 _SAFE = {"local_files_only": True, "trust_remote_code": False}
 
 
@@ -34,31 +38,37 @@ def load_transformers(folder: Path, labels: LabelSet | None = None) -> Transform
     leave out are things. None: OneFormer's own, COCO's if the checkpoint has its panoptic names, else all
     are things (with a warning).
 
-    Raises RuntimeError when the library is missing, FileNotFoundError, and ValueError for a folder that does
-    not fit.
+    Raises LoadError when the library is missing, and for a folder that is missing or does not fit.
     """
-    is_oneformer = _check_folder(folder) == "oneformer"
+    with loading(folder):
+        return _load(folder, labels)
+
+
+def _load(folder: Path, labels: LabelSet | None) -> TransformersModel:
+    is_oneformer = check_folder(folder) == "oneformer"
     try:
         import transformers
     except ImportError as error:
         raise RuntimeError(f"{folder}: {error}; run pip install 'transformers>=4.48'") from error
     transformers.utils.logging.disable_progress_bar()
     try:
-        network = _load_network(transformers, folder)
-        processor = _load_processor(transformers, folder, is_oneformer)
+        with offline():
+            network = _load_network(transformers, folder)
+            processor = _load_processor(transformers, folder, is_oneformer)
     except ImportError as error:  # of what single models need beside the library
-        raise RuntimeError(f"{folder}: {' '.join(str(error).split())}") from error
-    except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
-        raise ValueError(f"{folder}: the transformers library cannot load it: {error}") from error
+        raise RuntimeError(f"{folder}: {error}") from error
+    except Exception as error:  # files that were made for it can bring the library to raise anything
+        reason = str(error) or type(error).__name__
+        raise ValueError(f"{folder}: the transformers library cannot load it: {reason}") from error
     image_processor = getattr(processor, "image_processor", processor)
     if getattr(image_processor, "do_split_image", False):
         raise ValueError(f"{folder}: a semantic-only checkpoint; one for instances or panoptic is needed")
-    class_names = network.config.id2label
+    class_names = {int(class_id): str(name) for class_id, name in network.config.id2label.items()}
     thing_ids = image_processor.metadata["thing_ids"] if is_oneformer else None
     labels = _choose_labels(folder, class_names, thing_ids, labels)
     if is_oneformer:
         image_processor.metadata["thing_ids"] = list(labels.things)
-    return TransformersModel(
+    model = TransformersModel(
         network=network,
         processor=processor,
         image_processor=image_processor,
@@ -66,32 +76,27 @@ def load_transformers(folder: Path, labels: LabelSet | None = None) -> Transform
         labels=labels,
         default_options=_default_options(network.config, image_processor),
     )
+    _try_image(model, folder)
+    return model
 
 
-def _check_folder(folder: Path) -> str:
-    """The kind of model that its config.json names."""
-    if not folder.is_dir():
-        raise FileNotFoundError(
-            f"{folder}: no such folder, and nothing is downloaded at run time; to get a model of the hub: "
-            "hf download NAME --local-dir FOLDER, then give FOLDER"
-        )
-    model_type = _read_json(folder / "config.json").get("model_type")
-    if model_type not in _MODEL_TYPES:
-        raise ValueError(
-            f"{folder}: config.json has model_type {model_type!r}; known: {', '.join(_MODEL_TYPES)}"
-        )
-    if not any(folder.glob("*.safetensors")):
-        raise ValueError(
-            f"{folder}: no weights as safetensors, others are not read; to convert them: "
-            "AutoModelForUniversalSegmentation.from_pretrained(FOLDER).save_pretrained(FOLDER)"
-        )
-    return str(model_type)
+def _try_image(model: TransformersModel, folder: Path) -> None:
+    """Raises ValueError for a preprocessor_config.json that no image can be prepared by."""
+    grey = Frame(np.full((48, 64, 3), 128, np.uint8), "rgb")
+    try:
+        model.prepare([grey], torch.device("cpu"))
+    except Exception as error:  # the library's own, for values of the file that it has not checked
+        raise ValueError(f"{folder}: preprocessor_config.json fits no image ({error!r})") from error
 
 
 def _load_network(transformers: Any, folder: Path) -> Any:
     config = transformers.AutoConfig.from_pretrained(folder, **_SAFE)
-    config.use_pretrained_backbone = False  # would be downloaded, to be overwritten
+    for section in (config, getattr(config, "backbone_config", None)):
+        if section is not None:
+            section.use_pretrained_backbone = False  # would be downloaded, to be overwritten
     config._attn_implementation = None  # the checkpoint's may name code of the hub
+    with torch.device("meta"):
+        check_size(transformers.AutoModelForUniversalSegmentation.from_config(config), folder)
     network, report = transformers.AutoModelForUniversalSegmentation.from_pretrained(
         folder,
         config=config,
@@ -119,7 +124,7 @@ def _load_processor(transformers: Any, folder: Path, is_oneformer: bool) -> Any:
 
 def _class_info_file(folder: Path) -> str:
     for file in (folder / "processor_config.json", folder / "preprocessor_config.json"):
-        content = _read_json(file) if file.is_file() else {}
+        content = read_json(file) if file.is_file() else {}
         name = content.get("image_processor", content).get("class_info_file")
         if name is not None:
             return str(name)
@@ -179,15 +184,3 @@ def _default_options(config: Any, image_processor: Any) -> SegmentOptions:
         panoptic_score_threshold=panoptic["threshold"].default,
         panoptic_stuff_min_area=0,
     )
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file")
-    try:
-        content = json.loads(path.read_text())
-    except ValueError as error:
-        raise ValueError(f"{path}: not a JSON file: {error}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path}: holds a {type(content).__name__}, expected keys with values")
-    return content

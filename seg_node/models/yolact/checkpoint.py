@@ -7,6 +7,7 @@ import logging
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,15 @@ from torch import Tensor, nn
 
 from seg_node.labels import zero_based_labels
 from seg_node.models.backbones import ResNet, read_resnet_spec
-from seg_node.models.checkpoint import Checkpoint, load_tensors
+from seg_node.models.checkpoint import Checkpoint, load_network, outline
 from seg_node.models.deformable import make_deformable
-from seg_node.models.yolact.config import PUBLISHED_SIZE, PublishedModel, YolactConfig, read_yolact_config
+from seg_node.models.yolact.config import (
+    PUBLISHED_SIZE,
+    PublishedModel,
+    YolactConfig,
+    read_yolact_config,
+)
+from seg_node.models.yolact.config_choice import choose_yolact_config
 from seg_node.models.yolact.darknet import DarkNet, read_darknet_spec
 from seg_node.models.yolact.detect import make_priors
 from seg_node.models.yolact.model import YolactModel
@@ -27,6 +34,7 @@ logger = logging.getLogger(__name__)
 
 _HEAD = "prediction_layers.0."
 _MASK_IOU = "maskiou_net.maskiou_net."
+_MOST_LAYERS = 100  # of one stack; the published models have 11
 # the reference names a model's configuration in its file name: yolact_im400_54_800000.pth
 _SIZE_IN_NAME = re.compile(r"_im(400|700)(?!\d)")
 
@@ -48,11 +56,13 @@ def load_yolact(
     path = checkpoint.path
     with _naming_file(path):
         published = _published_model(checkpoint, has_config=bool(config))
+    config = choose_yolact_config(config, source, path.name)
     settings = read_yolact_config(config, source, published)
     with _naming_file(path):
         tensors = _tensors_of_inference(checkpoint.tensors, settings.downsamples)
-        network = _build(tensors, settings, published.darknet)
-    load_tensors(network, tensors, _their_name, path)
+        build = partial(_build, tensors, settings, published.darknet)
+        outlined = outline(build)
+    network = load_network(build, outlined, tensors, _their_name, path)
     try:
         names = zero_based_labels(published.num_classes - 1, names=settings.class_names, given=labels)
     except ValueError as error:
@@ -175,6 +185,8 @@ def read_yolact_spec(
 def _read_layers(tensors: Mapping[str, Tensor], prefix: str) -> tuple[Layer, ...]:
     """Layers have even numbers, ReLUs odd ones; a layer without weights enlarges."""
     numbers = [int(name[len(prefix) :].split(".")[0]) for name in tensors if name.startswith(prefix)]
+    if numbers and max(numbers) > _MOST_LAYERS:
+        raise ValueError(f"a layer {prefix}{max(numbers)}, of at most {_MOST_LAYERS}")
     weights = [
         tensors.get(f"{prefix}{number}.weight") for number in range(0, max(numbers, default=-2) + 1, 2)
     ]

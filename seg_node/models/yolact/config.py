@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from seg_node.models.config_file import did_you_mean
+from seg_node.models.config_values import count, number, positive, positive_side, sizes
 from seg_node.models.yolact.detect import YolactSettings
 from seg_node.prepare import InputSpec
 from seg_node.types import SegmentOptions
@@ -139,29 +140,29 @@ def read_yolact_config(content: Mapping[str, Any], source: str, published: Publi
         raise ValueError(
             f"{source}: num_classes is {num_classes}, but the checkpoint has {published.num_classes}"
         )
-    size = _read(content, "max_size", int, published.input_size, source)
-    top_k = _read(content, "nms_top_k", int, 200, source)
+    size = _read(content, "max_size", positive_side, published.input_size, source)
+    top_k = _read(content, "nms_top_k", positive, 200, source)
     evaluation = _section(content, "_eval_args", source)
     cross_class = _read(evaluation, "cross_class_nms", bool, False, source)
     settings = YolactSettings(
         input_size=size,
         prior_sizes=_read_prior_sizes(content, size, published, source),
-        candidate_threshold=_read(content, "nms_conf_thresh", float, 0.05, source),
+        candidate_threshold=_read(content, "nms_conf_thresh", number, 0.05, source),
         candidates_per_class=top_k,
         cross_class_nms=cross_class,
         rescore_masks=_read(content, "rescore_mask", bool, published.plus, source),
     )
     options = SegmentOptions(
-        score_threshold=_read(evaluation, "score_threshold", float, 0.0, source),
-        nms_threshold=_read(content, "nms_thresh", float, 0.5, source),
+        score_threshold=_read(evaluation, "score_threshold", number, 0.0, source),
+        nms_threshold=_read(content, "nms_thresh", number, 0.5, source),
         # where classes compete, the reference cuts nothing more
-        max_instances=top_k if cross_class else _read(content, "max_num_detections", int, 100, source),
+        max_instances=top_k if cross_class else _read(content, "max_num_detections", positive, 100, source),
     )
     return YolactConfig(
         settings,
         _read_input_spec(content, size, published, source),
         options,
-        downsamples=_read(_section(content, "fpn", source), "num_downsample", int, 2, source),
+        downsamples=_read(_section(content, "fpn", source), "num_downsample", _downsamples, 2, source),
         class_names=_read_names(content, num_classes, source),
     )
 
@@ -201,8 +202,12 @@ def _read(section: Mapping[str, Any], key: str, convert: Callable[[Any], T], def
         return default
     try:
         return convert(section[key])
-    except (TypeError, ValueError, LookupError, AttributeError) as error:
+    except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
         raise ValueError(f"{source}: {key}: {section[key]!r} does not fit ({error})") from error
+
+
+def _downsamples(value: Any) -> int:
+    return count(value, most=8)  # halvings of the coarsest map
 
 
 # Widths and kernels are in the tensors; what is not must be as in the published models.
@@ -252,8 +257,8 @@ def _read_prior_sizes(
             tuple(
                 (scale * math.sqrt(ratio), scale * math.sqrt(ratio) if square else scale / math.sqrt(ratio))
                 for group in groups
-                for scale in level
-                for ratio in group
+                for scale in sizes(level)
+                for ratio in sizes(group)
             )
             for level, groups in zip(scales, ratios, strict=True)
         )

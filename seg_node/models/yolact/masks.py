@@ -4,13 +4,12 @@ Source: dbolya/yolact `layers/output_utils.py: postprocess`, `layers/box_utils.p
 sanitize_coordinates`.
 """
 
-from functools import lru_cache
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from seg_node.crop import tight_crop
+from seg_node.size_cache import size_cache
 from seg_node.types import MaskCrop
 
 # a product of matrices rounds differently from F.interpolate, by some 1e-7
@@ -102,7 +101,7 @@ def enlarge_masks(
     return crops
 
 
-@lru_cache(maxsize=16)  # 2 for each size of camera image
+@size_cache(entries=16, longest=8192)  # 2 for each size of camera image, 5 MB at most
 def _enlarging(cells: int, pixels: int) -> tuple[Tensor, tuple[list[int], list[int]]]:
     weights = _weights(cells, pixels)
     return weights, _reach(weights)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seg_node.average_precision import average_precision
+from seg_node.coco_fields import Id
 from seg_node.ground_truth import PanopticTruth, TrueImage, read_panoptic_truth, read_segment_map
 from seg_node.panoptic_quality import PanopticQuality
 from seg_node.ros.demo.recorder import FrameRecord
@@ -106,8 +107,7 @@ def _coco_results(index: int, record: FrameRecord, category_of: dict[str, int]) 
 def _panoptic_quality(path: Path, records: Mapping[int, FrameRecord]) -> dict[str, float]:
     """Mean panoptic quality of the classes that occur; empty when no panoptic map was heard."""
     truth = read_panoptic_truth(path, path.with_suffix(""))
-    stuff = sorted(truth.categories.keys() - truth.things)
-    quality = PanopticQuality(things=sorted(truth.things), stuff=stuff)
+    quality = PanopticQuality(things=truth.things, stuff=truth.categories.keys() - truth.things)
     heard = {index: record for index, record in records.items() if record.segment_map and index in truth.maps}
     if not heard:
         return {}
@@ -121,7 +121,7 @@ def _panoptic_quality(path: Path, records: Mapping[int, FrameRecord]) -> dict[st
     return {} if mean.pq is None else {name: round(mean.pq, 3)}
 
 
-def _predicted(record: FrameRecord, truth: PanopticTruth) -> tuple[NDArray[np.uint16], dict[int, int]]:
+def _predicted(record: FrameRecord, truth: PanopticTruth) -> tuple[NDArray[np.uint16], dict[int, Id]]:
     """The heard map and the category of each segment; segments of other classes become void."""
     category_of = {name.lower(): category for category, name in truth.categories.items()}
     encoded = np.frombuffer(record.segment_map, np.uint8)

@@ -120,8 +120,10 @@ def _play(total: int | None, node: Program, player: Program, recorder: Recorder)
             player.interrupt()
             recorder.hear_until(has_ended, SETTLE_TIMEOUT_S)
             return True
-    if player.status:
-        raise player.failure()
+    if player.status:  # also when it left out what it could not read
+        if not recorder.processed():
+            raise player.failure()
+        print(player.failure(), file=sys.stderr)
     return False
 
 

@@ -1,0 +1,119 @@
+"""The node's process: signals, executor, start and end."""
+
+import argparse
+import os
+import sys
+import threading
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NoReturn
+
+from seg_node.ros.stop_signal import StopSignal
+
+if TYPE_CHECKING:
+    from seg_node.ros.node import SegNode
+
+# Parameters and quick services; transitions; reports; /tf and /clock.
+EXECUTOR_THREADS = 4
+CHECK_S = 0.1
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the node until it is interrupted; ends the process: 0 after a signal, 1 when it cannot start.
+
+    The interpreter's own clean-up is left out: on a busy machine it takes longer than `ros2 launch` waits,
+    and it would wait for threads that are stuck.
+    """
+    stop = StopSignal()  # first: importing PyTorch takes seconds, and a signal must end that too
+    try:
+        code = _run(sys.argv[1:] if arguments is None else list(arguments), stop)
+    except SystemExit as end:  # argparse
+        code = end.code if isinstance(end.code, int) else 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _run(arguments: Sequence[str], stop: StopSignal) -> int:
+    from rclpy.utilities import remove_ros_args
+
+    _parser().parse_args(remove_ros_args(["node", *arguments])[1:])
+    node = _create_node(arguments)
+    if node is None:
+        return 1
+    from seg_node.ros.executor import GuardedExecutor
+
+    executor = GuardedExecutor(EXECUTOR_THREADS, node.faults.caught)
+    executor.add_node(node)
+    spinning = threading.Thread(target=executor.spin, name="executor", daemon=True)
+    spinning.start()
+    failed = threading.Event()
+    if node.autostart:
+        threading.Thread(target=_start, args=(node, failed), name="start", daemon=True).start()
+    else:
+        node.get_logger().info("autostart is false: waiting to be configured")
+    while not stop.asked.wait(CHECK_S) and spinning.is_alive() and not failed.is_set():
+        pass
+    executor.stop()
+    spinning.join(CHECK_S * 5)
+    _end(node)
+    return 1 if failed.is_set() else 0
+
+
+def _create_node(arguments: Sequence[str]) -> "SegNode | None":
+    """The node, or None after a line that says why there is none."""
+    import rclpy
+    from rclpy.exceptions import ParameterException
+    from rclpy.signals import SignalHandlerOptions
+
+    from seg_node.ros import memory
+
+    memory.keep_large_buffers()
+    # Received pixels are read in place, which PyTorch takes for a mistake.
+    warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+    try:
+        # rclpy's own signal handling would end the context under the frame in work; here it is published.
+        rclpy.init(args=list(arguments), signal_handler_options=SignalHandlerOptions.NO)
+        from seg_node.ros.log import pass_on_core_log
+        from seg_node.ros.node import SegNode
+
+        node = SegNode()
+    except (ParameterException, ValueError, RuntimeError) as error:
+        print(f"seg_node: {error}", file=sys.stderr)
+        rclpy.try_shutdown()
+        return None
+    pass_on_core_log(node.get_logger())
+    return node
+
+
+def _start(node: "SegNode", failed: threading.Event) -> None:
+    try:
+        started = node.start()
+    except BaseException as error:
+        node.faults.caught("start", error)
+        started = False
+    if not started:
+        failed.set()
+
+
+def _end(node: "SegNode") -> None:
+    import rclpy
+
+    try:
+        node.destroy_node()
+        rclpy.try_shutdown()
+    except BaseException as error:  # the process ends all the same
+        print(f"seg_node: while stopping: {type(error).__name__}: {error}", file=sys.stderr)
+
+
+def _parser() -> argparse.ArgumentParser:
+    """Only ROS arguments are taken: whatever else is given is answered with this help."""
+    return argparse.ArgumentParser(
+        prog="seg_node node",
+        usage="%(prog)s --ros-args [-r image:=/camera/image_raw] [-p NAME:=VALUE] [--params-file FILE]",
+        description="The ROS 2 node; parameters and topics are in README.md and config/seg_node.yaml.",
+    )
+
+
+if __name__ == "__main__":
+    main()

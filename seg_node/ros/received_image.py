@@ -1,0 +1,116 @@
+"""Image messages read from their bytes on the wire: OMG's CDR, without a copy of the pixels.
+
+The middleware would make room for the length that a message declares before it looks for the data, and drops
+what it cannot read without a word to count it by; rclpy would copy the pixels once more.
+"""
+
+import struct
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from builtin_interfaces.msg import Time
+from rclpy.serialization import deserialize_message
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+
+_BYTE_ORDERS = {b"\x00\x00": ">", b"\x00\x01": "<"}  # plain CDR
+
+
+class Unreadable(ValueError):
+    """The bytes are no message of that type."""
+
+
+@dataclass(frozen=True)
+class ReceivedImage:
+    """A sensor_msgs/Image; data: a view of the received bytes."""
+
+    header: Header
+    height: int
+    width: int
+    encoding: str
+    is_bigendian: int
+    step: int
+    data: memoryview
+
+
+@dataclass(frozen=True)
+class ReceivedCompressedImage:
+    """A sensor_msgs/CompressedImage; data: a view of the received bytes."""
+
+    header: Header
+    format: str
+    data: memoryview
+
+
+AnyImage: TypeAlias = ReceivedImage | ReceivedCompressedImage | Image | CompressedImage
+
+
+def read_image(data: bytes) -> AnyImage:
+    """A sensor_msgs/Image. Raises Unreadable."""
+    order = _BYTE_ORDERS.get(data[:2])
+    if order is None:  # another representation: the middleware knows it
+        return _deserialize(data, Image)
+    reader = _Reader(data, order)
+    header = reader.header()
+    height, width = reader.number(), reader.number()
+    encoding, big_endian = reader.text(), reader.byte()
+    step = reader.number()
+    return ReceivedImage(header, height, width, encoding, big_endian, step, reader.rest())
+
+
+def read_compressed_image(data: bytes) -> AnyImage:
+    """A sensor_msgs/CompressedImage. Raises Unreadable."""
+    order = _BYTE_ORDERS.get(data[:2])
+    if order is None:
+        return _deserialize(data, CompressedImage)
+    reader = _Reader(data, order)
+    return ReceivedCompressedImage(reader.header(), reader.text(), reader.rest())
+
+
+def _deserialize(data: bytes, kind: type[Image] | type[CompressedImage]) -> AnyImage:
+    try:
+        message: AnyImage = deserialize_message(data, kind)
+    except Exception as error:
+        raise Unreadable(f"{type(error).__name__}: {error}") from error
+    return message
+
+
+class _Reader:
+    """Fields one after the other; a number starts at a multiple of 4 bytes."""
+
+    def __init__(self, data: bytes, order: str) -> None:
+        self._data = data
+        self._at = 4
+        self._unsigned = struct.Struct(f"{order}I")
+        self._signed = struct.Struct(f"{order}i")
+
+    def header(self) -> Header:
+        stamp = Time(sec=self._unpack(self._signed), nanosec=self.number())
+        return Header(stamp=stamp, frame_id=self.text())
+
+    def number(self) -> int:
+        return self._unpack(self._unsigned)
+
+    def byte(self) -> int:
+        return self._take(1)[0]
+
+    def text(self) -> str:
+        """Text that is no UTF-8 keeps its readable part: it is only compared and passed on."""
+        return bytes(self._take(self.number())).rstrip(b"\0").decode("utf-8", "replace")
+
+    def rest(self) -> memoryview:
+        """The sequence of bytes that ends the message."""
+        return self._take(self.number())
+
+    def _unpack(self, kind: struct.Struct) -> int:
+        self._at += -self._at % 4
+        (value,) = kind.unpack(self._take(4))
+        return int(value)
+
+    def _take(self, count: int) -> memoryview:
+        begin, self._at = self._at, self._at + count
+        if self._at > len(self._data):
+            raise Unreadable(
+                f"a field of {count} bytes at byte {begin}, but the message has {len(self._data)}"
+            )
+        return memoryview(self._data)[begin : self._at]

@@ -1,0 +1,80 @@
+"""The real node with a model that misbehaves on command: the word in the file argv[1] names the fault.
+
+load_hang: loading never ends. hang: the model does not return until the word changes. raise, exit, memory: it
+raises. nan: its scores are not numbers. debug_hang, debug_exit: the drawing of the debug image does so.
+"""
+
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+FILE = Path(sys.argv[1])
+
+
+def fault() -> str:
+    return FILE.read_text().strip()
+
+
+def hang_while(word: str) -> None:
+    while fault() == word:
+        time.sleep(0.02)
+
+
+def misbehave(segment_batch: Any) -> Any:
+    import torch
+
+    def segment(*arguments: Any) -> Any:
+        word = fault()
+        hang_while("hang")
+        if word == "raise":
+            raise KeyError("no such layer")
+        if word == "exit":
+            sys.exit(3)
+        if word == "memory":
+            raise torch.cuda.OutOfMemoryError("made up")
+        found = segment_batch(*arguments)
+        if word == "nan":
+            scores = np.full_like(found[0].instances.scores, np.nan)
+            return [replace(found[0], instances=replace(found[0].instances, scores=scores))]
+        return found
+
+    return segment
+
+
+def misdraw(draw: Any) -> Any:
+    def draw_faulty(*arguments: Any, **options: Any) -> Any:
+        hang_while("debug_hang")
+        if fault() == "debug_exit":
+            sys.exit(3)
+        return draw(*arguments, **options)
+
+    return draw_faulty
+
+
+def misload(load: Any) -> Any:
+    def load_faulty(*arguments: Any) -> Any:
+        hang_while("load_hang")
+        return load(*arguments)
+
+    return load_faulty
+
+
+def main() -> None:
+    import seg_node.engine
+    import seg_node.ros.debug_image
+    import seg_node.ros.node
+
+    engine = seg_node.engine.Engine
+    engine._segment = misbehave(engine._segment)  # type: ignore[method-assign]
+    seg_node.ros.debug_image.draw_segmentation = misdraw(seg_node.ros.debug_image.draw_segmentation)
+    seg_node.ros.node.load_model = misload(seg_node.ros.node.load_model)
+    from seg_node.ros.main import main
+
+    main(sys.argv[2:])
+
+
+main()
