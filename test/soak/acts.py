@@ -16,7 +16,7 @@ from sensor_msgs.msg import Image
 
 from seg_node.srv import Segment
 from soak.client import Client
-from soak.process import NodeProcess
+from soak.process import WatchedNode
 from soak.raw_request import RawRequests
 from soak.watcher import Watcher
 
@@ -111,7 +111,7 @@ def claim_long_data(probe: Probe) -> None:
     publisher.close()
 
 
-def fail_model(node: NodeProcess, watcher: Watcher, probe: Probe, fault: str) -> None:
+def fail_model(node: WatchedNode, watcher: Watcher, probe: Probe, fault: str) -> None:
     """While the model fails, `~/segment` says so and every image is counted; then it works again."""
     camera = probe.publisher(Image, "/image")
     before = watcher.sample().received

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from node_harness import Probe
+from rclpy.qos import QoSProfile
 
 ANSWER_S = 60.0
+QUEUE_DEPTH = 100  # rclpy's own 10 would lose answers that come together
 
 
 class Client:
@@ -30,7 +32,9 @@ class Client:
         if not self._free.acquire(timeout=ANSWER_S):
             return False
         if name not in self._clients:
-            self._clients[name] = self._probe.node.create_client(service_type, name)
+            self._clients[name] = self._probe.node.create_client(
+                service_type, name, qos_profile=QoSProfile(depth=QUEUE_DEPTH)
+            )
             if not self._clients[name].wait_for_service(ANSWER_S):
                 return False
         self.counts["sent"] += 1

@@ -10,7 +10,7 @@ from std_srvs.srv import SetBool
 
 from seg_node.msg import InstanceMaskArray
 from soak.acts import make_active
-from soak.process import NodeProcess
+from soak.process import WatchedNode
 from soak.watcher import Watcher, unexplained_tracebacks
 
 SETTLED_S = 60.0
@@ -28,7 +28,7 @@ def restore(probe: Probe) -> None:
         assert result.successful, f"{name}: {result.reason}"
 
 
-def serves(node: NodeProcess, probe: Probe) -> None:
+def serves(node: WatchedNode, probe: Probe) -> None:
     """A good image, later than all before it, is answered on ~/instances; best effort may lose some."""
     restore(probe)
     packed = "/image/compressed" in node.log
@@ -61,12 +61,12 @@ def _good_image(stamp_ms: int, packed: bool) -> Image | CompressedImage:
     return compressed
 
 
-def settled(node: NodeProcess, watcher: Watcher) -> None:
+def settled(node: WatchedNode, watcher: Watcher) -> None:
     """Every frame that was received is counted as processed or dropped."""
     wait_until(lambda: not node.is_alive() or watcher.sample().in_work == 0, SETTLED_S, "the balance")
 
 
-def problems(node: NodeProcess, watcher: Watcher) -> list[str]:
+def problems(node: WatchedNode, watcher: Watcher) -> list[str]:
     """What must not have happened since the node's start, in words; empty when all is well."""
     found = []
     if not node.is_alive():

@@ -23,8 +23,8 @@ MEMORY_MB = 3000
 _UNUSED_ADDRESSES_MB = 3000
 
 
-class NodeProcess:
-    """soak.faulty_node in a process group of its own, with little memory beyond what it has when active."""
+class WatchedNode:
+    """soak.watched_node in a process group of its own, with little memory beyond what it has when active."""
 
     def __init__(self, folder: Path, parameters: dict[str, Any]) -> None:
         self.folder = folder
@@ -34,7 +34,7 @@ class NodeProcess:
         environment = {"HOME": str(folder), "ROS_LOG_DIR": str(folder / "ros_log")}
         with (folder / "log").open("w") as log:
             self.process = start_module(
-                "soak.faulty_node",
+                "soak.watched_node",
                 *(str(folder), "--ros-args", "--params-file", str(file)),
                 environment=environment,
                 cwd=folder,
@@ -42,7 +42,7 @@ class NodeProcess:
                 stderr=subprocess.STDOUT,
             )
 
-    def __enter__(self) -> "NodeProcess":
+    def __enter__(self) -> "WatchedNode":
         self.wait_until_active()
         return self
 
@@ -53,6 +53,7 @@ class NodeProcess:
         text = "active, waiting for images"
         wait_until(lambda: text in self.log or not self.is_alive(), START_S, text)
         assert self.is_alive(), self.log
+        self._imported = len(self._acts())
         self._limit_memory()
 
     def _limit_memory(self) -> None:
@@ -68,14 +69,17 @@ class NodeProcess:
         return self.process.poll() is None
 
     def fail(self, fault: str) -> None:
-        """From the next frame on; "" works again. See soak.faulty_node."""
+        """From the next frame on; "" works again. See test/faulty_node.py."""
         temporary = self.folder / "fault.new"
         temporary.write_text(fault)
         temporary.rename(self.folder / "fault")
 
     def forbidden(self) -> list[str]:
-        file = self.folder / "forbidden"
-        return sorted(set(file.read_text().splitlines())) if file.exists() else []
+        """What the process did since it is active; PyTorch's import looks for libraries and makes a cache."""
+        return sorted(set(self._acts()[self._imported :]))
+
+    def _acts(self) -> list[str]:
+        return (self.folder / "forbidden").read_text().splitlines()
 
     def memory(self) -> dict[str, int]:
         """malloc: bytes in use; blocks: of Python's objects. Empty before the first report."""

@@ -92,13 +92,12 @@ class RawRequests:
         self._rmw.rmw_publisher_count_matched_subscriptions(self._publisher, ctypes.byref(count))
         return count.value
 
-    def send(self, cdr: bytes) -> None:
-        """cdr: the 4 bytes of encapsulation, then the request."""
+    def send(self, cdr: bytes) -> bool:
+        """cdr: the 4 bytes of encapsulation, then the request. False when the middleware does not take it."""
         message = _Bytes(cdr, len(cdr), len(cdr))
         publish = self._rmw.rmw_publish_serialized_message
         publish.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
-        if publish(self._publisher, ctypes.byref(message), None):
-            raise RuntimeError("the middleware did not take the request")
+        return int(publish(self._publisher, ctypes.byref(message), None)) == 0
 
     def close(self) -> None:
         destroy = self._rmw.rmw_destroy_publisher

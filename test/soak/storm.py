@@ -127,7 +127,7 @@ def _outcome(answer: Any) -> str:
 
 def run_raw(count: int, seed: int) -> dict[str, int]:
     """Damaged requests to every service in turn; nobody waits for an answer."""
-    probe, random = Probe(), Random(f"raw {seed}")
+    probe, random, sent = Probe(), Random(f"raw {seed}"), 0
     publishers: dict[str, RawRequests] = {}
     for _ in range(count):
         make = random.choice(list(_KINDS.values()))
@@ -138,11 +138,11 @@ def run_raw(count: int, seed: int) -> dict[str, int]:
         cdr = serialize_message(request)
         damaged = _damaged(cdr[4:], random)
         if service_type is not ChangeState or damaged[:1] not in _SHUTDOWNS:
-            publishers[name].send(cdr[:4] + damaged)
+            sent += publishers[name].send(cdr[:4] + damaged)
     for publisher in publishers.values():
         publisher.close()
     probe.close()
-    return {"sent": count, "unanswered": 0}
+    return {"sent": sent, "unanswered": 0}
 
 
 def _damaged(cdr: bytes, random: Random) -> bytes:

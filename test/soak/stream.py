@@ -11,7 +11,7 @@ from typing import Any
 from node_harness import Probe, wait_until
 
 from soak import health
-from soak.process import NodeProcess, kill_group, start_module
+from soak.process import WatchedNode, kill_group, start_module
 from soak.watcher import Watcher
 
 Figures = dict[str, Any]
@@ -43,7 +43,7 @@ def run_clients(folder: Path, parameters: Mapping[str, Any], clients: Sequence[t
     with ExitStack() as stack:
         probe = Probe()
         stack.callback(probe.close)
-        node = NodeProcess(folder, dict(parameters))
+        node = WatchedNode(folder, dict(parameters))
         stack.callback(node.stop)
         node.wait_until_active()
         watcher = stack.enter_context(Watcher(node, probe))
@@ -62,7 +62,7 @@ def run_clients(folder: Path, parameters: Mapping[str, Any], clients: Sequence[t
     }
 
 
-def wait_until_done(processes: Sequence["subprocess.Popen[str]"], node: NodeProcess) -> None:
+def wait_until_done(processes: Sequence["subprocess.Popen[str]"], node: WatchedNode) -> None:
     """Or until there is no node any more."""
     wait_until(
         lambda: all(process.poll() is not None for process in processes) or not node.is_alive(),
@@ -71,7 +71,7 @@ def wait_until_done(processes: Sequence["subprocess.Popen[str]"], node: NodeProc
     )
 
 
-def _afterwards(node: NodeProcess, probe: Probe, watcher: Watcher) -> list[str]:
+def _afterwards(node: WatchedNode, probe: Probe, watcher: Watcher) -> list[str]:
     problems = []
     try:
         health.serves(node, probe)

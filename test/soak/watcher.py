@@ -11,7 +11,7 @@ from fuzz.limits import status
 from fuzz.target import MEGABYTE
 from node_harness import Probe
 
-from soak.process import NodeProcess, connections, shared_memory
+from soak.process import WatchedNode, connections, shared_memory
 
 PERIOD_S = 1.0
 # of a run: what is first met (sizes, kinds of messages) still needs memory for the first time
@@ -41,7 +41,7 @@ class Sample:
 class Watcher:
     """Samples in a thread of its own while the context is open."""
 
-    def __init__(self, node: NodeProcess, probe: Probe) -> None:
+    def __init__(self, node: WatchedNode, probe: Probe) -> None:
         """node: active, so that it reports."""
         self.samples: list[Sample] = []
         self.connections: set[str] = set()
