@@ -1,0 +1,1 @@
+"""One module a boundary; each has a TARGET (see fuzz.target)."""
