@@ -35,8 +35,8 @@ def limit_memory(megabytes: int) -> None:
     limit = megabytes << 20 if megabytes > 0 else used + int(_available_bytes() * AUTO_SHARE)
     if limit < used:
         raise ValueError(
-            f"memory_limit is {limit >> 20} MB, but the node takes {used >> 20} MB before any image: raise it, "
-            "or set it to -1"
+            f"memory_limit is {limit >> 20} MB, but the node takes {used >> 20} MB before any image: raise "
+            "it, or set it to -1"
         )
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     if hard != resource.RLIM_INFINITY:
