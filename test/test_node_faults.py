@@ -150,16 +150,16 @@ def test_a_clock_before_the_epoch_is_counted_and_survived(
 def test_a_wrong_qos_override_names_itself_and_ends_the_start(
     weights: dict[str, Any], tmp_path: Path
 ) -> None:
-    override = {"qos_overrides": {"/image": {"subscription": {"reliability": "relible"}}}}
+    override = {"qos_overrides": {"/image": {"subscription": {"reliability": "sometimes"}}}}
     process = NodeProcess(tmp_path, {**weights, **override}, {})
     assert process.process.wait(START_TIMEOUT_S) == 1
-    assert "cannot activate" in process.log and "relible" in process.log, process.log
+    assert "cannot activate" in process.log and "sometimes" in process.log, process.log
 
 
 def test_a_transition_that_fails_undoes_itself_and_can_be_tried_again(
     weights: dict[str, Any], tmp_path: Path, probe: Probe
 ) -> None:
-    override = {"qos_overrides": {"/image": {"subscription": {"reliability": "relible"}}}}
+    override = {"qos_overrides": {"/image": {"subscription": {"reliability": "sometimes"}}}}
     parameters = {**weights, **override, "autostart": False}
     with running_node(tmp_path, parameters, until="waiting to be configured") as node:
         for _ in range(2):
