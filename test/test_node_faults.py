@@ -1,6 +1,8 @@
 """What operators, clients and a broken model do to the node: it is reported, counted, and survived."""
 
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -147,13 +149,30 @@ def test_a_clock_before_the_epoch_is_counted_and_survived(
         assert probe.set_parameter("min_area", 5)[0].successful
 
 
-def test_a_wrong_qos_override_names_itself_and_ends_the_start(
-    weights: dict[str, Any], tmp_path: Path
+@pytest.mark.parametrize(
+    ("end", "topic", "policy", "value"),
+    [
+        ("subscription", "/image", "reliability", "sometimes"),
+        ("subscription", "/image", "depth", -1),
+        ("publisher", f"{NODE}/instances", "depth", 2**63 - 1),
+    ],
+)
+def test_a_wrong_qos_override_names_its_topic_and_ends_the_start(
+    weights: dict[str, Any], tmp_path: Path, end: str, topic: str, policy: str, value: Any
 ) -> None:
-    override = {"qos_overrides": {"/image": {"subscription": {"reliability": "sometimes"}}}}
+    override = {"qos_overrides": {topic: {end: {policy: value}}}}
     process = NodeProcess(tmp_path, {**weights, **override}, {})
     assert process.process.wait(START_TIMEOUT_S) == 1
-    assert "cannot activate" in process.log and "sometimes" in process.log, process.log
+    assert f"QoS of {'~/instances' if end == 'publisher' else topic} is refused" in process.log, process.log
+    assert "Traceback" not in process.log
+
+
+@pytest.mark.parametrize("arguments", [["-r", "garbage"], ["--params-file", "/nowhere.yaml"], ["-p", ":="]])
+def test_ros_arguments_that_cannot_be_read_are_refused_in_one_line(arguments: list[str]) -> None:
+    command = [sys.executable, "-m", "seg_node.ros.main", "--ros-args", *arguments]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=START_TIMEOUT_S)
+    assert run.returncode == 1
+    assert "Traceback" not in run.stderr and run.stderr.startswith("seg_node: ")
 
 
 def test_a_transition_that_fails_undoes_itself_and_can_be_tried_again(

@@ -6,6 +6,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 from seg_node.ros.stop_signal import StopSignal
@@ -24,13 +25,18 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     The interpreter's own clean-up is left out: on a busy machine it takes longer than `ros2 launch` waits,
     and it would wait for threads that are stuck.
     """
+    _open_standard_streams()
     stop = StopSignal()  # first: importing PyTorch takes seconds, and a signal must end that too
     try:
         code = _run(sys.argv[1:] if arguments is None else list(arguments), stop)
     except SystemExit as end:  # argparse
         code = end.code if isinstance(end.code, int) else 1
-    sys.stdout.flush()
-    sys.stderr.flush()
+    except Exception as error:  # such as ROS arguments that rcl cannot read
+        _print(f"seg_node: {type(error).__name__}: {error}")
+        code = 1
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, OSError, ValueError):  # closed, or a pipe that nobody reads
+            stream.flush()
     os._exit(code)
 
 
@@ -80,7 +86,7 @@ def _create_node(arguments: Sequence[str]) -> "SegNode | None":
 
         node = SegNode()
     except (ParameterException, ValueError, RuntimeError) as error:
-        print(f"seg_node: {error}", file=sys.stderr)
+        _print(f"seg_node: {error}")
         rclpy.try_shutdown()
         return None
     pass_on_core_log(node.get_logger())
@@ -104,7 +110,21 @@ def _end(node: "SegNode") -> None:
         node.destroy_node()
         rclpy.try_shutdown()
     except BaseException as error:  # the process ends all the same
-        print(f"seg_node: while stopping: {type(error).__name__}: {error}", file=sys.stderr)
+        _print(f"seg_node: while stopping: {type(error).__name__}: {error}")
+
+
+def _open_standard_streams() -> None:
+    """Put /dev/null where a supervisor has closed them: a pipe or socket with their number would get our log."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
+
+
+def _print(line: str) -> None:
+    with suppress(AttributeError, OSError, ValueError):
+        print(line, file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:
