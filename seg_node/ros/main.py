@@ -114,7 +114,7 @@ def _end(node: "SegNode") -> None:
 
 
 def _open_standard_streams() -> None:
-    """Put /dev/null where a supervisor has closed them: a pipe or socket with their number would get our log."""
+    """Put /dev/null where a supervisor has closed them: else a socket would get their number, and our log."""
     for number in (0, 1, 2):
         try:
             os.fstat(number)
