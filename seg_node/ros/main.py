@@ -7,6 +7,7 @@ import threading
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
+from importlib import import_module
 from typing import TYPE_CHECKING, NoReturn
 
 from seg_node.ros.stop_signal import StopSignal
@@ -25,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     The interpreter's own clean-up is left out: on a busy machine it takes longer than `ros2 launch` waits,
     and it would wait for threads that are stuck.
     """
+    import_module("rclpy")  # where it is missing, the command line says how to get it
     _open_standard_streams()
     stop = StopSignal()  # first: importing PyTorch takes seconds, and a signal must end that too
     try:
