@@ -190,6 +190,36 @@ def test_a_transition_that_fails_undoes_itself_and_can_be_tried_again(
         assert node.log.count("cannot activate") == 4
 
 
+def test_classes_set_while_the_model_loads_are_taken_back_if_it_lacks_them(
+    weights: dict[str, Any], tmp_path: Path, probe: Probe
+) -> None:
+    with faulty_node(tmp_path, weights, "load_hang", until="") as (node, switch):
+        reports = probe.listen(DiagnosticArray, "/diagnostics")
+        wait_until(lambda: bool(reports) and "has been loading for" in level(reports)[1], 30, "the report")
+        assert probe.set_parameter("classes", ["unicorn"])[0].successful
+        switch.set("")
+        node.wait_for_log("active, waiting for images")
+        assert "taken back: unknown class unicorn" in node.log
+        assert list(probe.get_parameter("classes")[0].string_array_value) == [""]
+
+
+def test_memory_does_not_grow_with_every_round_of_the_lifecycle(
+    weights: dict[str, Any], tmp_path: Path, probe: Probe
+) -> None:
+    def resident_mb() -> float:
+        pages = int(Path(f"/proc/{node.process.pid}/statm").read_text().split()[1])
+        return pages * 4096 / 1e6
+
+    with running_node(tmp_path, {**weights, "autostart": False}, until="waiting to be configured") as node:
+        sizes = []
+        for _ in range(8):
+            for transition in (1, 3, 4, 2):  # configure, activate, deactivate, clean up
+                assert change_state(probe, transition)
+            sizes.append(resident_mb())
+        # 150 MB a round with an arena for each worker thread
+        assert sizes[-1] - sizes[1] < 100, sizes
+
+
 # --- a model that is stuck or raises ---
 
 

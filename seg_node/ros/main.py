@@ -7,9 +7,15 @@ import threading
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
-from importlib import import_module
 from typing import TYPE_CHECKING, NoReturn
 
+import rclpy
+from rclpy.exceptions import ParameterException
+from rclpy.signals import SignalHandlerOptions
+from rclpy.utilities import remove_ros_args
+
+from seg_node.ros import memory
+from seg_node.ros.executor import GuardedExecutor
 from seg_node.ros.stop_signal import StopSignal
 
 if TYPE_CHECKING:
@@ -26,7 +32,6 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     The interpreter's own clean-up is left out: on a busy machine it takes longer than `ros2 launch` waits,
     and it would wait for threads that are stuck.
     """
-    import_module("rclpy")  # where it is missing, the command line says how to get it
     _open_standard_streams()
     stop = StopSignal()  # first: importing PyTorch takes seconds, and a signal must end that too
     try:
@@ -43,14 +48,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _run(arguments: Sequence[str], stop: StopSignal) -> int:
-    from rclpy.utilities import remove_ros_args
-
     _parser().parse_args(remove_ros_args(["node", *arguments])[1:])
     node = _create_node(arguments)
     if node is None:
         return 1
-    from seg_node.ros.executor import GuardedExecutor
-
     executor = GuardedExecutor(EXECUTOR_THREADS, node.faults.caught)
     executor.add_node(node)
     spinning = threading.Thread(target=executor.spin, name="executor", daemon=True)
@@ -71,12 +72,6 @@ def _run(arguments: Sequence[str], stop: StopSignal) -> int:
 
 def _create_node(arguments: Sequence[str]) -> "SegNode | None":
     """The node, or None after a line that says why there is none."""
-    import rclpy
-    from rclpy.exceptions import ParameterException
-    from rclpy.signals import SignalHandlerOptions
-
-    from seg_node.ros import memory
-
     memory.keep_large_buffers()
     # Received pixels are read in place, which PyTorch takes for a mistake.
     warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
@@ -106,8 +101,6 @@ def _start(node: "SegNode", failed: threading.Event) -> None:
 
 
 def _end(node: "SegNode") -> None:
-    import rclpy
-
     try:
         node.destroy_node()
         rclpy.try_shutdown()

@@ -7,7 +7,9 @@ from pathlib import Path
 # glibc's mallopt numbers (malloc.h). Images above 6 MB would be mapped and page-faulted anew each time:
 # at 1080p, 30 Hz that costs 11 ms of latency instead of 3.8. Buffers above 64 MB still are, and at most 256
 # MB are kept: a picture of 64 megapixels would leave a gigabyte behind.
-M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -2, -3, -8
+# Each thread would fill an arena of its own, eight for each core; a model loaded again would be in each.
+ARENAS = 4
 
 
 def keep_large_buffers() -> None:
@@ -17,6 +19,14 @@ def keep_large_buffers() -> None:
         mallopt(M_MMAP_THRESHOLD, 64 << 20)
         mallopt(M_TRIM_THRESHOLD, 256 << 20)
         mallopt(M_TOP_PAD, 64 << 20)
+        mallopt(M_ARENA_MAX, ARENAS)
+
+
+def give_back_memory() -> None:
+    """Return what was freed to the system. Does nothing where the C library is not glibc."""
+    malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if malloc_trim is not None:
+        malloc_trim(0)
 
 
 AUTO_SHARE = 0.75  # of the memory that is free at the start

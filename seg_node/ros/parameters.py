@@ -313,7 +313,11 @@ def declare_parameters(node: Node, check: Callable[[Options], None]) -> Options:
     """
     _warn_of_unknown_overrides(node)
 
+    names = {rule(option).name for option in fields(Options)}
+
     def validate(changes: list[Parameter]) -> SetParametersResult:
+        if not any(change.name in names for change in changes):  # rclpy's own, such as QoS overrides
+            return SetParametersResult(successful=True)
         try:
             changed = with_changes(options_of(node), changes)
             _check_region(changed)

@@ -9,13 +9,14 @@ import select
 import signal
 import threading
 import time
-from collections.abc import Callable
+from contextlib import suppress
 from typing import NoReturn
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 STOP_S = 3.5  # `ros2 launch` escalates to SIGTERM 5 s after SIGINT
 # Ctrl-C in a terminal reaches the node twice: from the terminal and from `ros2 launch`.
 SAME_SIGNAL_S = 0.3
+LOG_S = 0.1
 
 
 class StopSignal:
@@ -58,7 +59,13 @@ class StopSignal:
         return bool(ready) and any(number in SIGNALS for number in os.read(self._reader, 64))
 
 
-def exit_now(line: str, code: int = 0, write: Callable[[int, bytes], int] = os.write) -> NoReturn:
-    """End the process without the interpreter's clean-up, which would wait for threads that are stuck."""
-    write(2, f"{line}\n".encode())
+def exit_now(line: str, code: int = 0) -> NoReturn:
+    """End the process without the interpreter's clean-up, which would wait for threads that are stuck.
+
+    The line is left out where nobody reads the log.
+    """
+    with suppress(OSError, ValueError):
+        _, writable, _ = select.select([], [2], [], LOG_S)
+        if writable:
+            os.write(2, f"{line}\n".encode())
     os._exit(code)
