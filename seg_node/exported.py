@@ -127,6 +127,7 @@ def _read_onnx(path: Path, model: Model, device: torch.device) -> tuple[ExportIn
 
     def open_file() -> tuple[Run, str]:
         runner = OnnxRunner(path, data, device, info.precision)
+        runner.try_out(info.input_size)
         return runner, f"ONNX Runtime ({runner.provider})"
 
     return info, open_file

@@ -171,7 +171,7 @@ def _carried_names(checkpoint: Checkpoint) -> tuple[str, ...]:
     dataset = meta.get("dataset_meta") or meta  # of mmdetection 3; before
     if not isinstance(dataset, Mapping):
         return ()
-    names = read_names(dataset.get("classes") or dataset.get("CLASSES"))
+    names = read_names(dataset.get("classes") or dataset.get("CLASSES"), str(checkpoint.path))
     # mmdetection 1 writes traffic_light
     return COCO_THING_NAMES if tuple(name.replace("_", " ") for name in names) == COCO_THING_NAMES else names
 
