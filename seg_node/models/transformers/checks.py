@@ -1,5 +1,6 @@
 """What the JSON files of a transformers folder ask for, checked before the library sees them."""
 
+import importlib
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -153,10 +154,10 @@ def check_size(network: Any, folder: Path) -> None:
 @contextmanager
 def offline() -> Iterator[None]:
     """Inside, the libraries of the Hugging Face hub try no connection."""
-    import huggingface_hub.constants
-    import transformers.utils.hub
-
-    places = [(huggingface_hub.constants, "HF_HUB_OFFLINE"), (transformers.utils.hub, "_is_offline_mode")]
+    places = [
+        (importlib.import_module("huggingface_hub.constants"), "HF_HUB_OFFLINE"),
+        (importlib.import_module("transformers.utils.hub"), "_is_offline_mode"),  # its copy before version 5
+    ]
     before = [(module, name, getattr(module, name)) for module, name in places if hasattr(module, name)]
     try:
         for module, name, _ in before:
