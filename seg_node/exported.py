@@ -65,7 +65,7 @@ def open_engine(
     precision: see `choose_precision`; None: exact, or with a file the file's.
     Raises LoadError, and nothing else, whatever is wrong with the file, the precision or the device.
     """
-    with loading(exported or "the model"):
+    with loading(exported):
         if exported is None:
             return Engine(model, device, precision or "exact")
         return Engine(model, device, load_exported(exported, model, device, precision or "auto").precision)

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from seg_node.load_error import one_line, some_of
 from seg_node.models.caffe2_names import convert_caffe2, is_caffe2
 
 logger = logging.getLogger(__name__)
@@ -53,13 +54,13 @@ def _unwrap(content: Mapping[Any, Any], path: Path) -> Mapping[Any, Any]:
         first = next(iter(places))
         keys = "".join(f"[{key!r}]" for key in first.split("/"))
         raise ValueError(
-            f"{path}: holds the tensors of several networks ({', '.join(places)}); save the one that is "
+            f"{path}: holds the tensors of several networks ({some_of(list(places))}); save the one that is "
             f"meant alone: torch.save(torch.load(FILE){keys}, NEW)"
         )
     if not places:
         return content
     ((place, tensors),) = places.items()
-    logger.info("%s: the tensors under %s are taken", path, place)
+    logger.info("%s: the tensors under %s are taken", path, one_line(place))
     return tensors
 
 
