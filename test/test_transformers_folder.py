@@ -284,6 +284,17 @@ def test_a_backbone_that_would_be_downloaded_is_refused_without_a_connection(
     assert asked == []
 
 
+def test_decoder_of_published_maskformers_names_a_backbone_that_is_never_made(
+    tmp_path: Path, asked: list[Any]
+) -> None:
+    folder = write_transformers_folder(tmp_path / "mf", "maskformer", NAMES)
+    decoder = json.loads((folder / CONFIG).read_text())["decoder_config"]
+    own = {key: value for key, value in decoder.items() if "backbone" not in key}
+    change(folder / CONFIG, decoder_config={**own, "backbone": "resnet50", "model_type": "detr"})
+    assert load_transformers(folder).labels.things[0] == "car"
+    assert asked == []
+
+
 def test_the_library_tries_no_connection_while_a_folder_is_read(
     eomt: Path, asked: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -88,7 +88,9 @@ def _check_backbone(section: Mapping[str, Any], folder: Path) -> None:
     name = section.get("backbone")
     if name is None:
         return
-    is_timm = section.get("use_timm_backbone") or str(section.get("model_type")).startswith("timm")
+    kind = str(section.get("model_type"))
+    # DETR's own default is timm; so it says too where it is MaskFormer's decoder, which has no backbone
+    is_timm = section.get("use_timm_backbone", kind == "detr") or kind.startswith("timm")
     if not isinstance(name, str) or not is_timm or "/" in name or ":" in name:
         raise ValueError(
             f"{folder}: config.json: backbone {name!r} would have to be downloaded; save the folder anew "
