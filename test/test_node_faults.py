@@ -76,6 +76,9 @@ def state(probe: Probe) -> int:
 
 
 def level(reports: list[DiagnosticArray], index: int = 0) -> tuple[bytes, str]:
+    """Of the newest report; nothing before the first one."""
+    if not reports:
+        return b"", ""
     status = reports[-1].status[index]
     return status.level, status.message
 
