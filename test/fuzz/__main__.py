@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from fuzz.driver import Outcome, explore, made_input, replay
 from fuzz.limits import give_memory_back
@@ -15,7 +16,7 @@ def main() -> int:
     """Returns the exit code: 1 when a fault was found."""
     arguments = _parser().parse_args()
     give_memory_back()
-    outcomes = []
+    outcomes: list[dict[str, Any]] = []
     for name in arguments.targets or target_names():
         try:
             target = load_target(name)
@@ -24,35 +25,36 @@ def main() -> int:
                 raise
             print(f"{name}: skipped, {error}")
             continue
-        for outcome in _run(target, arguments):
-            outcomes.append(outcome)
-            _print(outcome, arguments)
+        for kind, outcome in _run(target, arguments):
+            outcomes.append(as_json(kind, outcome))
+            _print(kind, outcome, arguments)
     if arguments.json:
-        arguments.json.write_text(json.dumps([as_json(outcome) for outcome in outcomes], indent=2) + "\n")
-    return 1 if any(outcome.faults for outcome in outcomes) else 0
+        arguments.json.write_text(json.dumps(outcomes, indent=2) + "\n")
+    return 1 if any(outcome["faults"] for outcome in outcomes) else 0
 
 
-def _run(target: Target, arguments: argparse.Namespace) -> Iterator[Outcome]:
-    """The one input that was asked for, or the kept inputs and then made ones."""
+def _run(target: Target, arguments: argparse.Namespace) -> Iterator[tuple[str, Outcome]]:
+    """The one input that was asked for, or the kept inputs and then made ones; with what they are."""
     if arguments.file:
-        yield replay(target, [input_from_json(arguments.file.read_text())])
+        yield "file", replay(target, [input_from_json(arguments.file.read_text())])
     elif arguments.index is not None:
-        yield explore(target, arguments.seed, 1, float("inf"), arguments.index)
+        yield "made", explore(target, arguments.seed, 1, float("inf"), arguments.index)
     else:
-        yield replay(target, kept_inputs(target))
-        yield explore(target, arguments.seed, arguments.inputs, arguments.seconds)
+        if kept := kept_inputs(target):
+            yield "kept", replay(target, kept)
+        yield "made", explore(target, arguments.seed, arguments.inputs, arguments.seconds)
 
 
-def _print(outcome: Outcome, arguments: argparse.Namespace) -> None:
+def _print(kind: str, outcome: Outcome, arguments: argparse.Namespace) -> None:
     print(
-        f"{outcome.target}: {outcome.inputs} inputs, {outcome.refused} refused, "
+        f"{outcome.target}: {outcome.inputs} {kind} inputs, {outcome.refused} refused, "
         f"{len(outcome.faults)} faults, {outcome.seconds:.0f} s",
         flush=True,
     )
     for key, fault in outcome.faults.items():
         print(f"  {fault.kind} at {fault.place}, {outcome.counts[key]} times, first input {fault.index}")
         print(f"    {fault.text}")
-        if arguments.keep:
+        if arguments.keep and kind == "made":
             _keep(outcome.target, fault.index, fault.kind, arguments)
 
 
@@ -64,14 +66,15 @@ def _keep(name: str, index: int, kind: str, arguments: argparse.Namespace) -> No
     (folder / f"{kind.replace(' ', '-')}-{index}.json").write_text(input_to_json(value) + "\n")
 
 
-def as_json(outcome: Outcome) -> dict[str, object]:
-    """The outcome as `--json` and scripts/soak write it."""
+def as_json(kind: str, outcome: Outcome) -> dict[str, Any]:
+    """The outcome as `--json` writes it; kind: of its inputs."""
     faults = [
         {"kind": fault.kind, "place": fault.place, "input": fault.index, "text": fault.text, "count": count}
         for fault, count in zip(outcome.faults.values(), outcome.counts.values(), strict=True)
     ]
     return {
         "target": outcome.target,
+        "kind": kind,
         "inputs": outcome.inputs,
         "refused": outcome.refused,
         "seconds": round(outcome.seconds, 1),

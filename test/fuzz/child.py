@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from fuzz import limits
-from fuzz.faults import Fault, describe, memory_error_in, place_of
+from fuzz.faults import Fault, describe, place_of
 from fuzz.target import MEGABYTE, Input, Target
 
 MAKE_CPU_S = 60  # the making of an input is not under test
@@ -92,6 +92,7 @@ def run_batch(batch: Batch, progress: Progress) -> None:
         for index in batch.indices:
             if time.monotonic() > batch.until:
                 break
+            progress.begin(-1)
             limits.limit_cpu(MAKE_CPU_S)
             value = batch.make(index)
             progress.begin(index)
@@ -146,9 +147,6 @@ def _judge(
 ) -> Fault | None:
     if forbidden is not None:  # even when something caught it
         return Fault(f"forbidden {forbidden.act}", place_of(forbidden), index, describe(forbidden))
-    refused_memory = memory_error_in(error) if error else None
-    if refused_memory is not None:
-        return Fault("memory", place_of(refused_memory), index, describe(refused_memory))
     if error is not None and not isinstance(error, target.allowed):
         return Fault(type(error).__name__, place_of(error), index, describe(error))
     if used > target.memory_mb * MEGABYTE:

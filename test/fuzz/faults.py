@@ -2,7 +2,6 @@
 
 import re
 import traceback
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +9,6 @@ import seg_node
 
 _PROJECT = Path(seg_node.__file__).resolve().parents[1]
 _TARGETS = Path(__file__).resolve().parents[2]
-# how libraries say that memory is refused, each with a type of its own
-_OUT_OF_MEMORY = re.compile(r"bad_alloc|allocate|insufficient memory|out of memory", re.IGNORECASE)
 # a line of faulthandler's
 _FRAME = re.compile(r'File "([^"]+)", line (\d+) in ')
 
@@ -46,12 +43,6 @@ def place_in_dump(dump: str) -> str:
     return _last_of_project([f"{name}:{line}" for name, line in _FRAME.findall(thread)][::-1])
 
 
-def memory_error_in(error: BaseException) -> BaseException | None:
-    """The error itself or the first of those behind it that says that memory was refused."""
-    found = [cause for cause in _chain(error) if _is_out_of_memory(cause)]
-    return found[-1] if found else None
-
-
 def describe(error: BaseException) -> str:
     """One line: type and text."""
     return f"{type(error).__name__}: {error}".splitlines()[0][:200]
@@ -61,13 +52,3 @@ def _last_of_project(lines: list[str]) -> str:
     inside = [line.removeprefix(f"{_PROJECT}/") for line in lines if line.startswith(f"{_PROJECT}/seg_node/")]
     outside = [line.removeprefix(f"{_TARGETS}/") for line in lines if "/fuzz/targets/" in line]
     return (inside or outside or ["no line of seg_node"])[-1]
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    return isinstance(error, MemoryError) or bool(_OUT_OF_MEMORY.search(str(error)))

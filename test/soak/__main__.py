@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import platform
 import sys
 import tempfile
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fuzz.target import target_names
+from ros_domain import free_domain
 from thin_torchvision import write_thin_checkpoint
 
 from seg_node import __version__
@@ -33,6 +35,8 @@ def main() -> int:
     parser.add_argument("--json", type=Path, default=Path("soak.json"), help="the table is beside it")
     parser.add_argument("--parts", nargs="*", choices=("fuzz", "streams", "requests"), help="only these")
     arguments = parser.parse_args()
+    domain = free_domain()  # held until the end
+    os.environ["ROS_DOMAIN_ID"] = str(domain.number)
     parts = arguments.parts or ["fuzz", "streams", "requests"]
     report: dict[str, Any] = {
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),

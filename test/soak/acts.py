@@ -23,6 +23,7 @@ from soak.watcher import Watcher
 UNKNOWN_TRANSITION, UNKNOWN_TYPE = 211, 99
 SIMULTANEOUS = 30
 FAILING_FRAMES = 5
+ACTIVE_S = 60.0
 
 
 def state(probe: Probe) -> int:
@@ -37,12 +38,17 @@ def change_state(probe: Probe, transition: int) -> bool:
 
 
 def make_active(probe: Probe) -> None:
-    """From whatever state the act left."""
-    if state(probe) == State.PRIMARY_STATE_UNCONFIGURED:
-        assert change_state(probe, Transition.TRANSITION_CONFIGURE)
-    if state(probe) == State.PRIMARY_STATE_INACTIVE:
-        assert change_state(probe, Transition.TRANSITION_ACTIVATE)
-    assert state(probe) == State.PRIMARY_STATE_ACTIVE
+    """From whatever state the act left; a transition that another client began is waited for."""
+
+    def is_active() -> bool:
+        now = state(probe)
+        if now == State.PRIMARY_STATE_UNCONFIGURED:
+            change_state(probe, Transition.TRANSITION_CONFIGURE)
+        elif now == State.PRIMARY_STATE_INACTIVE:
+            change_state(probe, Transition.TRANSITION_ACTIVATE)
+        return now == State.PRIMARY_STATE_ACTIVE
+
+    wait_until(is_active, ACTIVE_S, "the active state")
 
 
 def ask_for_impossible_transitions(probe: Probe) -> None:
@@ -72,6 +78,7 @@ def send_negative_time(probe: Probe) -> None:
     clock = probe.publisher(Clock, "/clock")
     for seconds in (100, -5, -(1 << 31), 101):
         clock.publish(Clock(clock=Time(sec=seconds)))
+        state(probe)  # only the newest time is kept: it must be read before the next one
     assert probe.set_parameter("use_sim_time", False)[0].successful
     probe.node.destroy_publisher(clock)
 

@@ -11,12 +11,16 @@ from typing import Any
 
 MOST_RSS_MB_PER_1000 = 0.2
 LEAST_RECEIVED = 1000  # frames; with fewer a slope says nothing
+LEAST_INPUTS = 100_000  # of all fuzzers in a run of an hour or more
 Report = Mapping[str, Any]
 
 
 def failures(report: Report) -> list[str]:
     """In words; empty when the run passed."""
     found = []
+    inputs = sum(outcome["inputs"] for outcome in report.get("fuzz", []))
+    if "fuzz" in report and report["hours"] >= 1 and inputs < LEAST_INPUTS:
+        found.append(f"only {inputs} inputs for the fuzzers")
     for outcome in report.get("fuzz", []):
         for fault in outcome["faults"]:
             found.append(f"{outcome['target']}: {fault['kind']} at {fault['place']}, input {fault['input']}")
@@ -52,10 +56,11 @@ def markdown(report: Report) -> str:
         "",
     ]
     if report.get("fuzz"):
-        lines += ["| boundary | inputs | refused | faults |", "|---|---|---|---|"]
+        lines += ["| boundary | inputs | kept or made | refused | faults |", "|---|---|---|---|---|"]
         for outcome in report["fuzz"]:
-            row = outcome["target"], outcome["inputs"], outcome["refused"], len(outcome["faults"])
-            lines.append(_row(*row))
+            names = ("target", "inputs", "kind", "refused")
+            lines.append(_row(*(outcome[name] for name in names), len(outcome["faults"])))
+        lines.append(_row("all", sum(outcome["inputs"] for outcome in report["fuzz"]), "", "", ""))
         lines.append("")
     if report.get("streams"):
         lines += ["| stream | good | hostile | received | processed | dropped | not counted | MB per 1000 |"]

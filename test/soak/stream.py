@@ -40,26 +40,35 @@ def run_clients(folder: Path, parameters: Mapping[str, Any], clients: Sequence[t
 
     Returns the counts of each client, the node's own, its memory, and the problems in words.
     """
+    figures: Figures = {"clients": [], "samples": 0, "problems": []}
     with ExitStack() as stack:
         probe = Probe()
         stack.callback(probe.close)
         node = WatchedNode(folder, dict(parameters))
         stack.callback(node.stop)
-        node.wait_until_active()
-        watcher = stack.enter_context(Watcher(node, probe))
+        try:
+            _run(node, probe, clients, figures)
+        except AssertionError as error:
+            figures["problems"].append(f"{type(error).__name__}: {error}")
+        if node.is_alive() and (code := node.stop()):
+            figures["problems"].append(f"exit code {code} after Ctrl-C")
+    return figures
+
+
+def _run(node: WatchedNode, probe: Probe, clients: Sequence[tuple[str, ...]], figures: Figures) -> None:
+    node.wait_until_active()
+    with Watcher(node, probe) as watcher, ExitStack() as stack:
         processes = [stack.enter_context(client(*arguments)) for arguments in clients]
         wait_until_done(processes, node)
-        done = [counts(process) if process.poll() == 0 else {} for process in processes]
-        problems = _afterwards(node, probe, watcher)
-        if node.is_alive() and (code := node.stop()):
-            problems.append(f"exit code {code} after Ctrl-C")
-    return {
-        "clients": [
-            {"client": " ".join(arguments), **found} for arguments, found in zip(clients, done, strict=True)
-        ],
-        **_figures(watcher),
-        "problems": problems,
-    }
+        for process, arguments in zip(processes, clients, strict=True):
+            found = counts(process) if process.poll() is not None else {}
+            figures["clients"].append({"client": " ".join(arguments), **found})
+        try:
+            health.serves(node, probe)
+            health.settled(node, watcher)
+        finally:
+            figures |= _figures(watcher)
+            figures["problems"] += health.problems(node, watcher)
 
 
 def wait_until_done(processes: Sequence["subprocess.Popen[str]"], node: WatchedNode) -> None:
@@ -69,16 +78,6 @@ def wait_until_done(processes: Sequence["subprocess.Popen[str]"], node: WatchedN
         float("inf"),
         "the clients",
     )
-
-
-def _afterwards(node: WatchedNode, probe: Probe, watcher: Watcher) -> list[str]:
-    problems = []
-    try:
-        health.serves(node, probe)
-        health.settled(node, watcher)
-    except AssertionError as error:
-        problems.append(f"afterwards: {error}")
-    return problems + health.problems(node, watcher)
 
 
 def _figures(watcher: Watcher) -> Figures:

@@ -14,6 +14,11 @@ from node_harness import Probe
 from soak.process import WatchedNode, connections, shared_memory
 
 PERIOD_S = 1.0
+# a line of the node's logger, and how it names an error
+_RECORD, _ERROR_NAME = (
+    re.compile(r"\[(?:DEBUG|INFO|WARN|ERROR|FATAL)\] \["),
+    re.compile(r"\w(?:Error|Exception|Exit)\b"),
+)
 # of a run: what is first met (sizes, kinds of messages) still needs memory for the first time
 WARM_UP = 0.3
 # frames that are received and neither processed nor dropped yet: waiting, paired, at work
@@ -102,14 +107,14 @@ class Watcher:
 
 
 def unexplained_tracebacks(log: str) -> list[str]:
-    """Last lines of the tracebacks that the node's logger did not announce in the line before."""
-    found = []
+    """Last lines of the tracebacks that are not part of a log record that names their error."""
+    found, is_announced = [], False
     lines = log.splitlines()
     for at, line in enumerate(lines):
-        if "Traceback (most recent call last)" not in line:
-            continue
-        announced = re.match(r"\[(ERROR|WARN|FATAL)\]", line if line.startswith("[") else lines[at - 1])
-        if not announced:
-            end = next((text for text in lines[at + 1 :] if not text.startswith((" ", "\t"))), "")
-            found.append(end)
+        if _RECORD.match(line):
+            is_announced = bool(_ERROR_NAME.search(line))
+        elif line.startswith("Exception in thread"):
+            is_announced = False
+        if "Traceback (most recent call last)" in line and not is_announced:
+            found.append(next((text for text in lines[at + 1 :] if not text.startswith((" ", "\t"))), ""))
     return found

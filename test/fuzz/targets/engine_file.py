@@ -44,6 +44,10 @@ def _plain() -> tuple[Any, tuple[Shape, ...], dict[str, Any]]:
     return network.dense, shapes, json.loads(info.to_json())
 
 
+def _prepare() -> None:
+    _plain()
+
+
 def make(random: Random) -> Input:
     """A graph that gives zeros in the right shapes, with something wrong."""
     info = _plain()[2]
@@ -211,6 +215,7 @@ TARGET = Target(
     run,
     (ValueError, FileNotFoundError),
     batch=50,
+    prepare=_prepare,
     known={
         **{f"large {seed}": partial(_known, _huge, seed) for seed in range(3)},
         **{f"endless {seed}": partial(_known, _endless, seed) for seed in range(2)},

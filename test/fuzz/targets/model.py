@@ -47,7 +47,14 @@ def _transformers() -> dict[str, bytes]:
         return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+def _prepare() -> None:
+    _transformers()
+    for family in _THIN:
+        _sample(family)
+
+
 def make(random: Random) -> Input:
+    _prepare()  # once, before children are forked
     family = random.choice((*_THIN, "transformers"))
     if family == "transformers":
         changed = random.choice(_TRANSFORMERS)
@@ -102,4 +109,4 @@ def run(fields: Input, folder: Path) -> None:
     assert model.labels.things or model.labels.stuff
 
 
-TARGET = Target("model", make, run, (ValueError, FileNotFoundError), batch=50)
+TARGET = Target("model", make, run, (ValueError, FileNotFoundError), batch=50, prepare=_prepare)
