@@ -29,20 +29,21 @@ def give_back_memory() -> None:
         malloc_trim(0)
 
 
-AUTO_SHARE = 0.75  # of the memory that is free at the start
+AUTO_SHARE, AUTO_MOST = 0.75, 8 << 30  # of the memory that is free at the start, bytes at most
 
 
 def limit_memory(megabytes: int) -> None:
     """Make allocations beyond a size fail in this process, with MemoryError, instead of ending the machine's.
 
     A request of a few bytes can declare gigabytes, for which the middleware makes room before it looks at the
-    data. megabytes: -1 for three quarters of the free memory, 0 for no limit.
+    data. megabytes: -1 for three quarters of the free memory, 8 GB at most, beyond what the process has; 0
+    for no limit.
     Raises ValueError when the process has more already.
     """
     if megabytes == 0:
         return
     used = _data_bytes()
-    limit = megabytes << 20 if megabytes > 0 else used + int(_available_bytes() * AUTO_SHARE)
+    limit = megabytes << 20 if megabytes > 0 else used + min(int(_available_bytes() * AUTO_SHARE), AUTO_MOST)
     if limit < used:
         raise ValueError(
             f"memory_limit is {limit >> 20} MB, but the node takes {used >> 20} MB before any image: raise "

@@ -201,7 +201,7 @@ class Options:
     memory_limit: int = _start(
         "memory_limit",
         -1,
-        "Most memory of the process, MB; 0: no limit; -1: on the CPU three quarters of the free, else none.",
+        "Most memory of the process, MB; 0: no limit; -1: on the CPU 8 GB beyond the model, else none.",
         limits=(-1, 16_777_216),
     )
     stall_timeout: float = _live(
