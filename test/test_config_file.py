@@ -119,6 +119,8 @@ def test_yaml_that_does_not_fit_is_refused_by_name(
         ("c.yaml", b"a: !!python/object:numpy.float64 {}", "python/object:numpy.float64 .*write plain"),
         ("c.yaml", b"# only comments\n", "it has no settings"),
         ("c.yaml", b"{}", "has no settings"),
+        ("c.yaml", b"MODEL: {RPN: {}, X: [], Y: ~}", "has no settings"),
+        ("c.py", b"model = dict()", "has no settings"),
         ("c.yaml", b"---\n", "it has no settings"),
         ("c.yaml", b"{~: 1}", "the key None is not a text"),
         ("c.yaml", b"a: \xff", "not a YAML file: it is not a text in UTF-8"),

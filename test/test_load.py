@@ -219,6 +219,7 @@ def test_damaged_file_is_refused(name: str, content: bytes, tmp_path: Path) -> N
     [
         ("box_threshold: 0.5", "key 'box_threshold' is not known; known: .*box_score_thresh"),
         ("min_size: large", "min_size: 'large' does not fit"),
+        ("model: {type: MaskRCNN}", "config.yaml: has no settings; known: .*min_size"),
         ("min_size: 100000", "min_size: 100000 does not fit .expected a whole number from 0 to 8192"),
         ("max_size: 0", "max_size: 0 does not fit"),
         ("box_nms_thresh: .nan", "box_nms_thresh: nan does not fit"),
