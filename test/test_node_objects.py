@@ -255,3 +255,13 @@ def test_a_target_frame_without_tf2_is_refused_with_the_cure(
         running_node(tmp_path, {**with_depth, "target_frame": "base_link"}),
     ):
         pass
+
+
+def test_objects_that_are_wanted_while_depth_is_off_are_warned_of_once(
+    weights: dict[str, Any], tmp_path: Path, probe: Probe
+) -> None:
+    with running_node(tmp_path, weights) as node:
+        assert "depth is off" not in node.log
+        probe.listen(Object3DArray, f"{NODE}/objects")
+        node.wait_for_log("depth is off: set depth.enabled to true", 20)
+        assert node.log.count("depth is off") == 1

@@ -10,8 +10,10 @@ import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 is not in this environment")
 
+from builtin_interfaces.msg import Time
 from node_harness import Probe, image_message, picture, running_node, send_and_wait, wait_until
 from rclpy.qos import DurabilityPolicy, QoSProfile
+from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image
 from visualization_msgs.msg import Marker, MarkerArray
 
@@ -105,3 +107,22 @@ def test_markers_are_the_objects(with_depth: dict[str, Any], tmp_path: Path, pro
     for cube, one in zip([marker for marker in drawn if marker.ns == "boxes"], located, strict=True):
         assert cube.header == sent.header
         assert cube.pose == one.pose
+
+
+@needs_vision_msgs
+def test_label_info_is_stamped_again_when_a_late_clock_begins(
+    weights: dict[str, Any], tmp_path: Path, probe: Probe
+) -> None:
+    heard: list[Any] = []
+    once = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    with running_node(tmp_path, {**weights, "use_sim_time": True}):
+        probe.node.create_subscription(vision.LabelInfo, "/seg_node/label_info", heard.append, once)
+        wait_until(lambda: bool(heard), 20, "label_info")
+        assert heard[-1].header.stamp == Time()
+        clock = probe.publisher(Clock, "/clock")
+
+        def stamped() -> bool:
+            clock.publish(Clock(clock=Time(sec=7)))  # best effort: one may be lost
+            return bool(heard[-1].header.stamp.sec == 7)
+
+        wait_until(stamped, 20, "the stamp")

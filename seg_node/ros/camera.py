@@ -48,6 +48,7 @@ class Camera:
         self._inputs: Inputs | None = None
         self._open_inputs: Callable[[], Inputs] | None = None  # while the node is active
         self._unwatched_since: float | None = None
+        self._warned_of_depth = False
         self._outputs: Outputs | None = None
         self._transforms: TransformHistory | None = None
         self._late: LateTransforms[Space] | None = None
@@ -119,6 +120,11 @@ class Camera:
         outputs = self._outputs
         if self._open_inputs is None or outputs is None:
             return
+        outputs.stamp_when_time_begins()
+        if not options.depth_enabled and not self._warned_of_depth and outputs.space_wanted():
+            self._warned_of_depth = True
+            text = "objects in metres have a subscriber, but depth is off: set depth.enabled to true"
+            self._faults.warn("depth_off", text)
         if options.always_on or options.rest_after == 0 or outputs.wanted():
             self._unwatched_since = None
             if self._inputs is None:

@@ -62,6 +62,7 @@ class Outputs:
         """
         self._node, self._prefix, self._labels, self._on_fault = node, prefix, labels, on_fault
         self._created: list[Publisher] = []
+        self._without_time: float | None = None  # the threshold of a LabelInfo with stamp 0
         try:
             self._create_all(score_threshold)
         except BaseException:  # such as a QoS override that is none
@@ -95,9 +96,16 @@ class Outputs:
 
     def tell_threshold(self, score_threshold: float) -> None:
         """In LabelInfo, beside the classes' names."""
-        if self._label_info is not None:
-            stamp = self._node.get_clock().now().to_msg()
-            self._label_info.publish(vision.label_info(self._labels, score_threshold, stamp))
+        if self._label_info is None:
+            return
+        now = self._node.get_clock().now()
+        self._label_info.publish(vision.label_info(self._labels, score_threshold, now.to_msg()))
+        self._without_time = score_threshold if now.nanoseconds == 0 else None
+
+    def stamp_when_time_begins(self) -> None:
+        """Publish again what was latched before the first /clock, under use_sim_time."""
+        if self._without_time is not None and self._node.get_clock().now().nanoseconds:
+            self.tell_threshold(self._without_time)
 
     def wanted(self) -> bool:
         """Whether any output has a subscriber."""
