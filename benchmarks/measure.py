@@ -15,12 +15,12 @@ import rclpy
 from fixed_model import fixed_model
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
-from sensor_msgs.msg import Image
 
 from seg_node.prepare import InputSpec
 from seg_node.ros.convert import stamp_to_ns
 from seg_node.ros.inputs import Inputs
 from seg_node.ros.node import SegNode
+from seg_node.ros.received_image import read_image
 
 TRAFFIC = Path(__file__).with_name("traffic.py")
 TIMEOUT_S = 20.0  # for the processes to find each other
@@ -59,10 +59,10 @@ class MeasuredInputs(Inputs):
     received_ms: ClassVar[dict[int, dict[str, float]]] = {}  # by stamp in nanoseconds
     _thread_s = 0.0
 
-    def _on_image(self, message: Image) -> None:
-        stamp_ns = stamp_to_ns(message.header.stamp)
+    def _on_image(self, data: bytes) -> None:
+        stamp_ns = stamp_to_ns(read_image(data).header.stamp)
         transport_ms = (self._node.get_clock().now().nanoseconds - stamp_ns) / 1e6
-        super()._on_image(message)
+        super()._on_image(data)
         before, self._thread_s = self._thread_s, time.thread_time()
         self.received_ms[stamp_ns] = {"transport": transport_ms, "take": (self._thread_s - before) * 1e3}
 

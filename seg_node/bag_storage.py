@@ -89,6 +89,8 @@ def unpack(
         raise ValueError(f"compressed data is not of the {most} bytes that it may have")
     if not decompressor.eof and not is_cut:
         raise ValueError("compressed data is cut off")
+    if decompressor.unused_data:
+        raise ValueError("compressed data is followed by other data")
     return whole
 
 

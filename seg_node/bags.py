@@ -3,6 +3,7 @@
 Messages are deserialised by the package rosbags, with ROS's own definitions: those in a bag are not used.
 """
 
+import functools
 import itertools
 import re
 from collections.abc import Collection, Iterator
@@ -42,12 +43,10 @@ class Bag:
     """An opened bag. is_ros2: whether its messages are CDR."""
 
     def __init__(self, path: Path, storages: list[Storage]) -> None:
-        from rosbags.typesys import Stores, get_typestore
-
         self._path = path
         self._storages = storages
         self.is_ros2 = not any(isinstance(storage, Ros1Bag) for storage in storages)
-        self._types = get_typestore(Stores.ROS2_JAZZY if self.is_ros2 else Stores.ROS1_NOETIC)
+        self._types = _typestore(self.is_ros2)
 
     def contents(self) -> Contents:
         """Of all files together, topics sorted and one a name. May take as long as reading all messages.
@@ -185,6 +184,14 @@ def _only_topic(bag: Bag, counts: dict[str, int]) -> str | None:
         ranks.setdefault(image_rank(bag.first_message(topic)), []).append(topic)
     best = ranks[min(ranks)] if ranks else []
     return best[0] if len(best) == 1 else None
+
+
+@functools.cache  # which makes its functions as they are needed, in 10 ms each
+def _typestore(is_ros2: bool) -> Any:
+    """ROS's own definitions of messages."""
+    from rosbags.typesys import Stores, get_typestore
+
+    return get_typestore(Stores.ROS2_JAZZY if is_ros2 else Stores.ROS1_NOETIC)
 
 
 @contextmanager

@@ -65,7 +65,7 @@ def open_engine(
     precision: see `choose_precision`; None: exact, or with a file the file's.
     Raises LoadError, and nothing else, whatever is wrong with the file, the precision or the device.
     """
-    with loading(exported or "the model"):
+    with loading(exported):
         if exported is None:
             return Engine(model, device, precision or "exact")
         return Engine(model, device, load_exported(exported, model, device, precision or "auto").precision)
@@ -127,6 +127,7 @@ def _read_onnx(path: Path, model: Model, device: torch.device) -> tuple[ExportIn
 
     def open_file() -> tuple[Run, str]:
         runner = OnnxRunner(path, data, device, info.precision)
+        runner.try_out(info.input_size)
         return runner, f"ONNX Runtime ({runner.provider})"
 
     return info, open_file

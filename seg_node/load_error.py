@@ -27,10 +27,10 @@ class _MissingPart(LoadError, RuntimeError):
 
 
 @contextmanager
-def loading(file: str | Path, *others: str | Path | None) -> Iterator[None]:
+def loading(file: str | Path | None, *others: str | Path | None) -> Iterator[None]:
     """Turns whatever goes wrong inside into a LoadError.
 
-    file: what is being read; put before a message that names neither it nor one of the others.
+    file: what is being read, if anything; put before a message that names neither it nor one of the others.
     """
     try:
         yield
@@ -38,8 +38,9 @@ def loading(file: str | Path, *others: str | Path | None) -> Iterator[None]:
         raise
     except Exception as error:  # a file that was made for it can bring any library to raise anything
         names = [str(name) for name in (file, *others) if name is not None]
-        is_named = any(name in str(error) for name in names)
-        raise _as_load_error(error, "" if is_named else f"{names[0]}: ", " with ".join(names)) from error
+        is_named = file is None or any(name in str(error) for name in names)
+        files = " with ".join(names) or "the model"
+        raise _as_load_error(error, "" if is_named else f"{file}: ", files) from error
 
 
 def one_line(text: str) -> str:
@@ -52,9 +53,9 @@ def one_line(text: str) -> str:
 
 
 def some_of(names: Sequence[str]) -> str:
-    """The first names for a message, and how many more there are."""
+    """The first names for a message of one line, and how many more there are."""
     more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-    return ", ".join(name[:100] for name in names[:_MOST_NAMED]) + more
+    return ", ".join(one_line(name[:100]) for name in names[:_MOST_NAMED]) + more
 
 
 def _as_load_error(error: Exception, prefix: str, files: str) -> LoadError:

@@ -24,6 +24,7 @@ _MOST_NODES = 20_000
 # SOLO's R-50, which has the largest maps: 53, 1 200 and 310 000
 _MOST_ALIVE, _MOST_MADE, _MOST_MULTIPLIED = 200, 10_000, 2_000_000
 _ROOM = 1_000_000  # numbers that a small image may take beyond that
+_ROOM_FACTOR = 10_000  # multiplications for each of these
 _BIG_CONSTANT = 1024  # numbers; a smaller one may be a shape that sizes depend on
 
 _FLOAT, _FLOAT16 = 1, 10  # onnx.TensorProto.DataType
@@ -153,7 +154,7 @@ def _check_work(
         if (
             alive > _MOST_ALIVE * pixels + _ROOM
             or made > _MOST_MADE * pixels + _ROOM
-            or multiplied > _MOST_MULTIPLIED * pixels + _ROOM * _ROOM
+            or multiplied > _MOST_MULTIPLIED * pixels + _ROOM * _ROOM_FACTOR
         ):
             raise ValueError(f"its layers up to number {place} ({layer.operator}) take more than any network")
         done = {name for name in (*layer.inputs, *layer.outputs) if last_use.get(name, place) <= place}

@@ -54,6 +54,13 @@ class OnnxRunner:
         binding.synchronize_outputs()
         return tuple(outputs)
 
+    def try_out(self, input_size: tuple[int, int]) -> None:
+        """Runs it once on zeros, of (height, width). Raises ValueError where its layers do not fit."""
+        try:
+            self(torch.zeros(1, 3, *input_size, device=self._device))
+        except Exception as error:  # its exceptions have no common class
+            raise ValueError(f"ONNX Runtime cannot run it ({str(error).splitlines()[0][:300]})") from error
+
     def _place(self, tensor: Tensor, numpy_type: type) -> tuple[Any, ...]:
         """Where it lies, as ONNX Runtime wants to be told."""
         index = self._device.index or 0

@@ -25,7 +25,7 @@ def new_file(folder: Path, name: str) -> Iterator[Path]:
     target = folder / name
     try:
         make_folders(folder, PurePath(name).parent)
-        part = target.with_name(f".{os.getpid()}.part{target.suffix if target.suffix.isascii() else ''}")
+        part = target.with_name(f".{os.getpid()}.part{_ending(target)}")
         part.unlink(missing_ok=True)
         try:
             yield part
@@ -42,8 +42,13 @@ def shortened(name: str) -> str:
     encoded = os.fsencode(path.name)
     if len(encoded) <= LONGEST_NAME:
         return name
-    ending = f"~{crc32(encoded):08x}{path.suffix if len(path.suffix) < 16 else ''}"
-    return str(path.with_name(os.fsdecode(encoded[: LONGEST_NAME - len(os.fsencode(ending))]) + ending))
+    ending = f"~{crc32(encoded):08x}{_ending(path)}"
+    return str(path.with_name(os.fsdecode(encoded[: LONGEST_NAME - len(ending)]) + ending))
+
+
+def _ending(path: PurePath) -> str:
+    """The suffix, if it is one of a file type."""
+    return path.suffix if path.suffix.isascii() and len(path.suffix) < 10 else ""
 
 
 def make_folders(folder: Path, below: PurePath) -> None:

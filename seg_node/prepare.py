@@ -174,7 +174,8 @@ def _as_rows(image: Tensor) -> list[Tensor]:
     """The values of contiguous images (…, 3), as rows of _ROW pixels and a row of what remains."""
     values = image.view(-1)
     even = len(values) - len(values) % (3 * _ROW)
-    return [values[:even].view(-1, 3 * _ROW), values[even:].view(1, -1)]
+    whole, rest = values[:even].view(-1, 3 * _ROW), values[even:].view(1, -1)
+    return [rows for rows in (whole, rest) if rows.numel()]
 
 
 @lru_cache(maxsize=64)
@@ -192,14 +193,20 @@ def _constants(spec: InputSpec, swapped: bool, device: torch.device) -> tuple[Te
     )
 
 
+@lru_cache(maxsize=64)
+def _linear(spec: InputSpec, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Offset and factor that normalise the values of a row, (3 · _ROW,) each."""
+    pixel_max, mean, std = _constants(spec, False, device)
+    return -mean / std, 1 / (std * pixel_max)
+
+
 def _write_faster(target: Tensor, image: Tensor, spec: InputSpec, swapped: bool) -> None:
     """On the CPU, into float (h, w, 3), channels innermost, from uint8 (H, W, 3)."""
     levels = image.numpy()
     if swapped:
         levels = cv2.cvtColor(levels, cv2.COLOR_BGR2RGB)
     image = torch.from_numpy(levels).to(torch.float32, memory_format=torch.contiguous_format)
-    pixel_max, mean, std = _constants(spec, False, image.device)
-    offset, factor = -mean / std, 1 / (std * pixel_max)
+    offset, factor = _linear(spec, image.device)
     for rows in _as_rows(image):
         torch.addcmul(offset[: rows.shape[1]], rows, factor[: rows.shape[1]], out=rows)
     target.copy_(torch.from_numpy(cv2.resize(image.numpy(), (target.shape[1], target.shape[0]))))

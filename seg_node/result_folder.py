@@ -29,9 +29,7 @@ _FILES = ("instances.json", "panoptic.json")
 _FOLDERS = ("annotated", "panoptic")
 # how an instances.json of ours begins; evaluate's has no annotated/ beside it
 # those of which OpenCV writes colour pictures as they are; the others become PNG
-_WRITTEN_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".dib", ".webp", ".tif", ".tiff", ".ppm"}
-)
+_WRITTEN_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm"})
 _OURS = re.compile(rb'\[(\]|\{"image_id": \d+, "file_name": ")')
 
 

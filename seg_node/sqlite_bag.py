@@ -93,14 +93,17 @@ class SqliteBag:
 
     def _rows(self, keys: list[int] | None) -> Iterator[_Row]:
         """By time, or of a damaged file as they lie in it: SQLite sorts before it gives any. None: of all."""
-        if keys is None:
-            yield from self._database.execute(_ROWS)
-            return
-        chosen = f"{_ROWS} AND topic_id IN ({','.join('?' * len(keys))})"
+        chosen = _ROWS if keys is None else f"{_ROWS} AND topic_id IN ({','.join('?' * len(keys))})"
         try:
-            yield from self._database.execute(f"{chosen} ORDER BY timestamp, rowid", keys)
+            rows = self._database.execute(f"{chosen} ORDER BY timestamp, rowid", keys or ())
+            first = rows.fetchone()
         except sqlite3.Error:
-            yield from self._database.execute(chosen, keys)
+            rows = self._database.execute(chosen, keys or ())
+            first = rows.fetchone()
+        if first is not None:
+            yield first
+        for row in rows:  # noqa: UP028, `yield from` closes the cursor, at times after the database
+            yield row
 
     def _next(self, rows: Iterator[_Row], on_fault: OnFault) -> _Row | None:
         try:

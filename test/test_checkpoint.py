@@ -1,9 +1,13 @@
 """Checkpoint files of every software are read by their content, and nothing in them is executed."""
 
 import argparse
+import bz2
+import gzip
+import lzma
 import os
 import pickle
 import sys
+import tarfile
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
@@ -227,14 +231,102 @@ DAMAGED: dict[str, tuple[Callable[[Path], Any], str]] = {
 }
 
 
+def compressed(kind: str) -> Callable[[Path], None]:
+    """Writes a checkpoint inside an archive of the kind."""
+
+    def write(path: Path) -> None:
+        inner = path.parent / "model_final.pth"
+        torch.save({NAME: WEIGHT}, inner)
+        if kind == "zip":
+            with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+                archive.write(inner, inner.name)
+        elif kind.startswith("tar"):
+            with tarfile.open(path, f"w:{kind.partition('.')[2]}") as tar:
+                tar.add(inner, inner.name)
+        else:
+            path.write_bytes({"gzip": gzip, "bzip2": bz2, "xz": lzma}[kind].compress(inner.read_bytes()))
+
+    return write
+
+
+def write_torchscript(path: Path) -> None:
+    torch.jit.save(torch.jit.trace(torch.nn.Linear(2, 2), torch.zeros(1, 2)), path)
+
+
+def write_old_tar(path: Path) -> None:
+    """As PyTorch wrote its files before 0.1.10."""
+    with tarfile.open(path, "w:") as tar:
+        for name in ("sys_info", "pickle", "tensors"):
+            tar.addfile(tarfile.TarInfo(name))
+
+
+OTHER_FORMATS: dict[str, tuple[Callable[[Path], Any], str]] = {
+    **{
+        f"in {kind}": (compressed(kind), r"unpack it first, then give the weights file in it$")
+        for kind in ("zip", "tar.", "tar.gz", "gzip", "bzip2", "xz")
+    },
+    "TorchScript": (write_torchscript, r"is a TorchScript program.*torch\.jit\.load\(FILE\)\.state_dict"),
+    "tar of 2016": (write_old_tar, r"is of PyTorch before 0\.1\.10"),
+    "Keras": (lambda path: path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(99)), "weights of Keras"),
+    "numpy": (lambda path: np.save(path.open("wb"), np.ones(3)), "one array of numpy"),
+    "ONNX": (
+        lambda path: path.write_bytes(b"\x08\x0a\x12\x07pytorch\x1a\x032.4"),
+        "is an ONNX model.*the checkpoint that it was made from",
+    ),
+    "seg_node export": (
+        lambda path: write_archive(path, "x/extra/seg_node.json"),
+        r"compiled PyTorch program .*goes to engine",
+    ),
+    "a configuration": (lambda path: path.write_text("MODEL: {}"), "is a text file, not weights"),
+}
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".bin"])
+@pytest.mark.parametrize("kind", OTHER_FORMATS)
+def test_other_formats_are_called_by_their_name_with_what_to_do(
+    kind: str, suffix: str, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    write, message = OTHER_FORMATS[kind]
+    path = tmp_path / f"w{suffix}"
+    write(path)
+    recwarn.clear()
+    with pytest.raises(ValueError, match=rf"w\.(pth|bin): .*{message}") as raised:
+        read_checkpoint(path)
+    assert "weights_only" not in str(raised.value) and "download" not in str(raised.value)
+    assert not recwarn.list  # nor does torch say anything
+
+
+def test_configuration_given_as_weights_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("MODEL: {}")
+    with pytest.raises(ValueError, match=r"c\.yaml: is a text file, .*; is it the configuration\?"):
+        read_checkpoint(tmp_path / "c.yaml")
+
+
+def test_safetensors_are_told_by_their_content_and_counted(tmp_path: Path) -> None:
+    save_file({NAME: WEIGHT}, tmp_path / "w.bin")
+    assert read_checkpoint(tmp_path / "w.bin").tensors[NAME].equal(WEIGHT)
+    save_file({f"a.{i}": torch.zeros(0) for i in range(20_001)}, tmp_path / "many.safetensors")
+    with pytest.raises(ValueError, match=r"many\.safetensors: holds 20001 tensors, expected 1 to 20000"):
+        read_checkpoint(tmp_path / "many.safetensors")
+
+
+def test_description_of_very_many_values_is_refused(tmp_path: Path) -> None:
+    nested: Any = ()
+    for _ in range(60):
+        nested = (nested, nested)
+    save_pickle({"meta": {"CLASSES": nested}, "state_dict": {NAME: WEIGHT.numpy()}}, tmp_path / "w.pth")
+    with pytest.raises(ValueError, match="what describes its tensors has more than 1000000 values"):
+        read_checkpoint(tmp_path / "w.pth")
+
+
 def save_cut(path: Path, save: Write) -> None:
     save({NAME: WEIGHT}, path)
     path.write_bytes(path.read_bytes()[:-700])
 
 
-def write_archive(path: Path) -> None:
+def write_archive(path: Path, name: str = "readme.txt") -> None:
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("readme.txt", "no weights")
+        archive.writestr(name, "no weights")
 
 
 @pytest.mark.parametrize("name", ["w.pth", "w.pkl"])

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -67,3 +68,14 @@ def test_node_hands_on_ros_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "seg_node.ros.main", fake)
     assert main(["node", "--ros-args", "-r", "__node:=front", "-p", "x:=1"]) == 0
     assert received == [["--ros-args", "-r", "__node:=front", "-p", "x:=1"]]
+
+
+def test_an_error_brings_no_control_characters_or_endless_lines_to_the_terminal(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    odd = tmp_path / f"\x1b[31m\udce9{'x' * 200}.png"
+    assert main(["segment", str(odd), "--out", str(tmp_path)]) == 1
+    text = capsys.readouterr().err
+    assert r"\x1b[31m\udce9xxx" in text and "\x1b" not in text
+    assert main(["segment", f"{tmp_path}/{'deep/' * 5000}a.png", "--out", str(tmp_path)]) == 1
+    assert len(capsys.readouterr().err) < 2500

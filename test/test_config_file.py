@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,59 @@ def test_yaml_that_does_not_fit_is_refused_by_name(
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         read_config(Path("c.yaml"))
     assert {path.name for path in tmp_path.iterdir()} == files
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("c.yaml", pickle.dumps({"MODEL": 1}), r"a pickle, .*open\(.config\.yaml., .w.\)\.write\(cfg\.dump"),
+        ("c.pickle", pickle.dumps({"MODEL": 1}, 2), r"a pickle, .*cfg\.dump\(\)"),
+        ("c.yaml", b"ccopy_reg\n_reconstructor\n(cconfig\nCfgNode\n.", r"a pickle, .*cfg\.dump\(\)"),
+        ("c.py", b"PK\x03\x04data", "are weights and config swapped"),
+        ("c.yaml", b"\x20\0\0\0\0\0\0\0{\"a\": 1}", "are weights and config swapped"),
+        ("c.yaml", b"!!python/object/new:detectron2.config.config.CfgNode\ndictitems: {VERSION: 2}\n",
+         r"is a CfgNode written by yaml\.dump.*cfg\.dump\(\)"),
+        ("c.yaml", b"a: !!python/object:numpy.float64 {}", "python/object:numpy.float64 .*write plain"),
+        ("c.yaml", b"# only comments\n", "it has no settings"),
+        ("c.yaml", b"{}", "has no settings"),
+        ("c.yaml", b"MODEL: {RPN: {}, X: [], Y: ~}", "has no settings"),
+        ("c.py", b"model = dict()", "has no settings"),
+        ("c.yaml", b"---\n", "it has no settings"),
+        ("c.yaml", b"{~: 1}", "the key None is not a text"),
+        ("c.yaml", b"a: \xff", "not a YAML file: it is not a text in UTF-8"),
+        ("c.yaml", b"a: " + b"x" * 300_000, "larger than 262144 bytes"),
+        ("c.yaml", b"_BASE_: /etc/passwd", r"its base /etc/passwd is none of \.yaml, \.yml, \.json, \.py"),
+    ],
+)  # fmt: skip
+def test_file_of_another_kind_is_called_by_its_name_with_the_cure(
+    name: str, content: bytes, message: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=rf"{name}: .*{message}") as raised:
+        read_config(tmp_path / name)
+    assert "\n" not in str(raised.value)
+
+
+def test_bases_that_name_each_other_in_very_many_ways_are_counted(tmp_path: Path) -> None:
+    for i in range(30):
+        (tmp_path / f"c{i}.yaml").write_text(f"_BASE_: [c{i + 1}.yaml, c{i + 1}.yaml]\na{i}: {i}")
+    (tmp_path / "c30.yaml").write_text("x: 1")
+    assert read_config(tmp_path / "c26.yaml") == {"x": 1, "a29": 29, "a28": 28, "a27": 27, "a26": 26}
+    for name in ("c0.yaml", "wide.yaml"):
+        (tmp_path / "wide.yaml").write_text(f"_BASE_: [{', '.join(['c30.yaml'] * 3000)}]")
+        with pytest.raises(ValueError, match=rf"{name}: is based on more than 100 files"):
+            read_config(tmp_path / name)
+    large = "x: " + "a" * 100_000
+    for i in range(3):
+        (tmp_path / f"l{i}.yaml").write_text(large + (f"\n_BASE_: l{i + 1}.yaml" if i < 2 else ""))
+    with pytest.raises(ValueError, match=r"l2\.yaml: larger than"):
+        read_config(tmp_path / "l0.yaml")
+
+
+def test_byte_order_mark_and_numbers_as_keys_are_read(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("a: {1: x}", "utf-8-sig")
+    (tmp_path / "c.py").write_text("a = {1: 'x'}", "utf-8-sig")
+    assert read_config(tmp_path / "c.yaml") == read_config(tmp_path / "c.py") == {"a": {"1": "x"}}
 
 
 def test_missing_and_binary_files_are_told(tmp_path: Path) -> None:

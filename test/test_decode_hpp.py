@@ -117,7 +117,7 @@ def test_cpp_checks_the_runs_before_it_allocates(answers):
         assert answer.startswith("error ")
 
 
-def test_cpp_tells_an_unknown_encoding_on_one_short_line(answers):
+def test_cpp_names_an_unknown_encoding_on_one_short_line(answers):
     (answer,) = answers([request("decode", "\x1b[2J\x07" * 1000, (4, 4), Roi(0, 0, 1, 1), "30")])
     assert answer == f"error mask encoding '{'?[2J?' * 12}...' is not known; use mono8, bits or rle"
 

@@ -223,8 +223,15 @@ def test_both_poolers_are_set_together() -> None:
         ("MODEL.ROI_BOX_HEAD.POOLER_TYPE", "ROIPool", "does not fit"),
         ("MODEL.ROI_MASK_HEAD.POOLER_RESOLUTION", 7, "supported: 14"),
         ("MODEL.ANCHOR_GENERATOR.SIZES", [[8], [16]], "must have 1 or 5 rows"),
-        ("MODEL.ANCHOR_GENERATOR.SIZES", [8, 16], "does not fit"),
+        ("MODEL.ANCHOR_GENERATOR.SIZES", [8, [16]], "does not fit"),
+        ("MODEL.ANCHOR_GENERATOR.SIZES", [], "does not fit"),
+        ("MODEL.ANCHOR_GENERATOR.SIZES", [[0]], "expected numbers above 0"),
         ("MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS", [[1.0], [2.0]], "expected the same for all levels"),
+        ("MODEL.PIXEL_STD", [1.0, 0.0, 1.0], "expected three numbers above 0"),
+        ("MODEL.RPN.NMS_THRESH", float("nan"), "expected a number from"),
+        ("MODEL.RPN.PRE_NMS_TOPK_TEST", 10**12, "expected a whole number from 0 to 100000"),
+        ("MODEL.ROI_BOX_HEAD.POOLER_SAMPLING_RATIO", 10**6, "expected a whole number from 0 to 64"),
+        ("INPUT.MIN_SIZE_TEST", 10**6, "expected a whole number from 0 to 8192"),
         ("INPUT.FORMAT", "YUV-BT.601", "expected BGR or RGB"),
         ("INPUT.MIN_SIZE_TEST", 0.5, "expected a whole number"),
         ("INPUT.MIN_SIZE_TEST", float("inf"), "does not fit"),
@@ -235,6 +242,17 @@ def test_both_poolers_are_set_together() -> None:
 def test_value_that_is_not_supported_is_refused_with_its_key(key: str, value: Any, message: str) -> None:
     with pytest.raises(ValueError, match=rf"c\.yaml: {key}:? .*{message}"):
         read_detectron2_config(changed(key, value), "c.yaml")
+
+
+@pytest.mark.parametrize("flat", [[0.5, 1.0, 2.0], "(0.5, 1.0, 2.0)"])
+def test_anchors_without_inner_brackets_are_one_row_for_all_levels(flat: Any) -> None:
+    """As in Detectron2's `_broadcast_params`."""
+    ratios = read_detectron2_config(changed("MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS", flat), "c.yaml").settings
+    assert ratios.anchor_ratios == (0.5, 1.0, 2.0)
+    sizes = read_detectron2_config(changed("MODEL.ANCHOR_GENERATOR.SIZES", [32, 64]), "c.yaml").settings
+    assert sizes.anchor_sizes == ((32.0, 64.0),) * 5
+    one = read_detectron2_config(changed("MODEL.ANCHOR_GENERATOR.SIZES", [64]), "c.yaml").settings
+    assert one.anchor_sizes == ((64.0,),) * 5
 
 
 def test_semantic_head_is_checked_only_where_there_is_one() -> None:

@@ -93,6 +93,28 @@ def test_offline_is_a_clear_error(server: str, monkeypatch: pytest.MonkeyPatch, 
     assert not (tmp_path / "cache").exists()
 
 
+def test_a_file_that_has_changed_since_is_not_loaded(server: str) -> None:
+    path = fetch.fetch_weights("good")
+    path.write_bytes(PAYLOAD[:-1] + b"x")
+    with pytest.raises(ValueError, match=r"good-.*\.pth: is damaged, .* seg_node fetch-weights good$"):
+        fetch.cached_weights("good")
+    assert main(["fetch-weights", "--list"]) == 0
+
+
+def test_the_whole_hash_counts_where_it_is_known(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = hashlib.sha256(PAYLOAD).hexdigest()
+    monkeypatch.setattr(fetch, "_SHA256", {fetch.WEIGHTS["good"]: whole[:8] + "0" * 56})
+    with pytest.raises(RuntimeError, match=f"SHA-256 begins {HASH}, expected {HASH}0000"):
+        fetch.fetch_weights("good")
+    monkeypatch.setattr(fetch, "_SHA256", {fetch.WEIGHTS["good"]: whole})
+    assert fetch.fetch_weights("good").read_bytes() == PAYLOAD
+
+
+def test_whole_hashes_are_known_of_all_that_is_published() -> None:
+    for url in fetch.WEIGHTS.values():
+        assert len(fetch._SHA256[url]) == 64 and f"-{fetch._SHA256[url][:8]}." in url
+
+
 def test_missing_weights_name_the_command_that_fetches_them(server: str) -> None:
     with pytest.raises(FileNotFoundError, match=r"seg_node fetch-weights good$"):
         fetch.cached_weights("good")

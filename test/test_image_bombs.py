@@ -128,14 +128,14 @@ def test_a_progressive_jpeg_of_a_usual_number_of_scans_is_read(scans: int) -> No
     np.testing.assert_array_equal(pixels, np.full((1500, 2000), 128))
 
 
-def test_a_jpeg_is_told_how_many_scans_it_may_have() -> None:
+def test_too_many_scans_are_refused_with_their_number() -> None:
     with pytest.raises(
         ImageError, match="8000x8000 has 31 scans, more than 20; set the publisher to baseline"
     ):
         decode_compressed(grey_jpeg(8000, 8000, 31), "jpeg")
 
 
-def test_a_long_chunk_is_told_with_its_length() -> None:
+def test_a_long_chunk_is_refused_with_its_length() -> None:
     with pytest.raises(ImageError, match=r"PNG chunk IDAT has 3640655871 bytes, but only \d+ are left"):
         decode_compressed(long_chunk(b"IDAT", 3640655871), "png")
     with pytest.raises(ImageError, match=r"PNG chunk a\\n\\x1b\\x00 has 99 bytes"):

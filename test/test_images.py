@@ -284,7 +284,7 @@ def test_an_unknown_encoding_is_told_what_would_work():
     assert all(encoding in str(caught.value) for encoding in SUPPORTED_ENCODINGS)
 
 
-def test_an_unknown_encoding_is_told_on_one_short_line():
+def test_an_unknown_encoding_is_named_on_one_short_line():
     with pytest.raises(ImageError, match=r"encoding '\\x1b\[2J\\nbgr8\\x1b") as caught:
         decode_image(b"", 2, 2, "\x1b[2J\nbgr8" * 10_000, 2)
     assert str(caught.value).isprintable()

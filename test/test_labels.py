@@ -1,11 +1,13 @@
 """Class names of published checkpoints and of those that bring their own or none."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from torchvision.models._meta import _COCO_CATEGORIES
 
-from seg_node.labels import labels_for, read_labels, zero_based_labels
+from seg_node.labels import check_labels, labels_for, read_labels, zero_based_labels
 from seg_node.types import LabelSet
 
 
@@ -34,12 +36,44 @@ def test_classes_without_names_are_numbered_with_a_warning(caplog: pytest.LogCap
         ("things: {0: cup}\nstuff: {0: wall}", "class 0 is both thing and stuff"),
         ("classes: [cup]", "expected the keys things"),
         ("things: cup", "expected a list of names"),
+        ("things: {true: cup}", "the key True is not a text"),
+        ("things: {-1: cup}", "expected a list of names or class ids"),
+        ("things: {65536: cup}", "class id 65536 is not a number from 0 to 65535"),
+        ('things: ["a\\nb"]', r"the name of class 0 is 'a\\nb', not one printable line"),
+        ('things: ["a\\0b"]', "not one printable line"),
+        ('things: ["\\e[31m"]', "not one printable line"),
+        ('things: ["\\uD800"]', "not one printable line"),
+        ('things: ["a\\u202Eb"]', "not one printable line"),
+        ('things: ["  "]', "not one printable line"),
+        (f"things: [{'x' * 201}]", "at most 200 characters"),
+        ("things: [{a: b}]", "a dict is not a name"),
+        ("things: &a [*a]", "nested more than 100 deep"),
+        ("things: !!bool foo", "not a YAML file: a value is not of its type"),
+        ("things: [" + "a, " * 200_000 + "]", "larger than 262144 bytes"),
     ],
 )
 def test_file_of_names_that_cannot_be_meant_is_refused(content: str, words: str, tmp_path: Path) -> None:
     (tmp_path / "names.yaml").write_text(content)
     with pytest.raises(ValueError, match=words):
         read_labels(tmp_path / "names.yaml", 0)
+
+
+def test_names_in_every_script_are_names(tmp_path: Path) -> None:
+    names = ["Becher für Öl", "コップ\u3000小", "كوب", "👩\u200d🍳", "a\u00a0b"]
+    (tmp_path / "names.yaml").write_text(yaml.safe_dump({"things": names}, allow_unicode=True), "utf-8-sig")
+    assert list(read_labels(tmp_path / "names.yaml", 0).things.values()) == names
+
+
+def test_ten_thousand_names_are_read(tmp_path: Path) -> None:
+    (tmp_path / "names.yaml").write_text("things:\n" + "".join(f"- class {i}\n" for i in range(10_000)))
+    assert read_labels(tmp_path / "names.yaml", 0).things[9999] == "class 9999"
+    check_labels(LabelSet({i: str(i) for i in range(65_536)}))
+
+
+@pytest.mark.parametrize("things", [{0: 3}, {True: "a"}, {"0": "a"}])
+def test_labels_of_other_types_are_refused(things: Any) -> None:
+    with pytest.raises(ValueError, match="class"):
+        check_labels(LabelSet({}, things))
 
 
 def test_names_are_counted_on_from_the_things(tmp_path: Path) -> None:

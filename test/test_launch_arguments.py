@@ -67,7 +67,7 @@ def test_every_argument_with_a_parameter_has_one_of_the_nodes() -> None:
         assert types.get(name, bool) is (tuple if isinstance(value, list) else type(value)), name
 
 
-@pytest.mark.parametrize("text", ["", "yes", "2", "tru e"])
+@pytest.mark.parametrize("text", ["", "yes", "2", "not true"])
 def test_a_switch_is_true_or_false(text: str) -> None:
     with pytest.raises(ValueError, match=rf"use_respawn is '{text}': must be true or false"):
         switch("use_respawn", text)

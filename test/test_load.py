@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from seg_node.engine import Engine
+from seg_node.load_error import LoadError
 from seg_node.models import load
 from seg_node.models.load import load_model
 from seg_node.models.model import SegmentationModel
@@ -153,6 +154,33 @@ def test_tensor_that_does_not_fit_is_named_with_its_shape(
         load_model("torchvision", tmp_path / "damaged.pth", thin_checkpoint[1])
 
 
+def test_network_far_larger_than_its_file_is_refused_before_it_takes_memory(
+    thin_checkpoint: tuple[Path, Path], tensors: Tensors, tmp_path: Path
+) -> None:
+    """A pyramid as wide as 20 000 channels would have layers of 14 GB."""
+    changed = dict(tensors)
+    name = "backbone.fpn.layer_blocks.0.0.weight"
+    changed[name] = torch.zeros(20_000, *tensors[name].shape[1:])
+    torch.save(changed, tmp_path / "wide.pth")
+    with pytest.raises(LoadError, match=r"wide\.pth: backbone\.fpn\..*expected \(20000,"):
+        load_model("torchvision", tmp_path / "wide.pth", thin_checkpoint[1])
+
+
+def test_layers_without_end_are_refused(tensors: Tensors, tmp_path: Path) -> None:
+    number = torch.zeros(1)
+    blocks = {f"backbone.body.layer1.{i}.conv1.weight": number for i in range(10_000)}
+    torch.save({**blocks, **tensors}, tmp_path / "deep.pth")
+    with pytest.raises(LoadError, match=r"deep\.pth: .*10000 layers are named .*, of at most 200"):
+        load_model("auto", tmp_path / "deep.pth")
+
+
+def test_quantised_weights_are_not_taken_for_floats(tensors: Tensors, tmp_path: Path) -> None:
+    name = "backbone.body.layer1.0.conv1.weight"
+    torch.save({**tensors, name: tensors[name].to(torch.int8)}, tmp_path / "int8.pth")
+    with pytest.raises(LoadError, match=rf"int8\.pth: {name}: holds torch\.int8, expected floats"):
+        load_model("auto", tmp_path / "int8.pth")
+
+
 class Hostile:
     def __reduce__(self) -> tuple[Any, ...]:
         return Path.touch, (Path("hostile_was_here"),)
@@ -191,6 +219,14 @@ def test_damaged_file_is_refused(name: str, content: bytes, tmp_path: Path) -> N
     [
         ("box_threshold: 0.5", "key 'box_threshold' is not known; known: .*box_score_thresh"),
         ("min_size: large", "min_size: 'large' does not fit"),
+        ("model: {type: MaskRCNN}", "config.yaml: has no settings; known: .*min_size"),
+        ("min_size: 100000", "min_size: 100000 does not fit .expected a whole number from 0 to 8192"),
+        ("max_size: 0", "max_size: 0 does not fit"),
+        ("box_nms_thresh: .nan", "box_nms_thresh: nan does not fit"),
+        ("image_std: [1, 0, 1]", "image_std: .* does not fit .expected three numbers above 0"),
+        ("anchor_ratios: [.inf]", "anchor_ratios: .* does not fit"),
+        ("box_detections_per_img: 1000000000000", "box_detections_per_img: .* does not fit"),
+        ("mask_threshold: [0.5]", "mask_threshold: .* does not fit"),
         ("image_mean: [0.5, 0.5]", "image_mean: .* does not fit"),
         ("anchor_sizes: [[32], [64]]", "anchor_sizes has 2 rows, the pyramid 5 levels"),
         ("num_classes: 21", "91 classes, but .*config.yaml says 21"),

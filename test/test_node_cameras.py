@@ -125,7 +125,9 @@ def test_cameras_in_one_batch_give_each_its_own_objects(
         assert boxes["front"] != boxes["rear"]
 
 
-@pytest.mark.parametrize("names", [["front", "front"], ["front", ""], ["1st"], ["a b"]])
+@pytest.mark.parametrize(
+    "names", [["front", "front"], ["front", ""], ["1st"], ["a b"], ["a٣"], ["é"], ["a" * 101]]
+)
 def test_camera_names_that_no_topic_can_have_are_refused(
     names: list[str], weights: dict[str, Any], tmp_path: Path
 ) -> None:

@@ -1,6 +1,8 @@
 """What operators, clients and a broken model do to the node: it is reported, counted, and survived."""
 
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -74,6 +76,9 @@ def state(probe: Probe) -> int:
 
 
 def level(reports: list[DiagnosticArray], index: int = 0) -> tuple[bytes, str]:
+    """Of the newest report; nothing before the first one."""
+    if not reports:
+        return b"", ""
     status = reports[-1].status[index]
     return status.level, status.message
 
@@ -147,19 +152,36 @@ def test_a_clock_before_the_epoch_is_counted_and_survived(
         assert probe.set_parameter("min_area", 5)[0].successful
 
 
-def test_a_wrong_qos_override_names_itself_and_ends_the_start(
-    weights: dict[str, Any], tmp_path: Path
+@pytest.mark.parametrize(
+    ("end", "topic", "policy", "value"),
+    [
+        ("subscription", "/image", "reliability", "sometimes"),
+        ("subscription", "/image", "depth", -1),
+        ("publisher", f"{NODE}/instances", "depth", 2**63 - 1),
+    ],
+)
+def test_a_wrong_qos_override_names_its_topic_and_ends_the_start(
+    weights: dict[str, Any], tmp_path: Path, end: str, topic: str, policy: str, value: Any
 ) -> None:
-    override = {"qos_overrides": {"/image": {"subscription": {"reliability": "relible"}}}}
+    override = {"qos_overrides": {topic: {end: {policy: value}}}}
     process = NodeProcess(tmp_path, {**weights, **override}, {})
     assert process.process.wait(START_TIMEOUT_S) == 1
-    assert "cannot activate" in process.log and "relible" in process.log, process.log
+    assert f"QoS of {'~/instances' if end == 'publisher' else topic} is refused" in process.log, process.log
+    assert "Traceback" not in process.log
+
+
+@pytest.mark.parametrize("arguments", [["-r", "garbage"], ["--params-file", "/nowhere.yaml"], ["-p", ":="]])
+def test_ros_arguments_that_cannot_be_read_are_refused_in_one_line(arguments: list[str]) -> None:
+    command = [sys.executable, "-m", "seg_node.ros.main", "--ros-args", *arguments]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=START_TIMEOUT_S)
+    assert run.returncode == 1
+    assert "Traceback" not in run.stderr and run.stderr.startswith("seg_node: ")
 
 
 def test_a_transition_that_fails_undoes_itself_and_can_be_tried_again(
     weights: dict[str, Any], tmp_path: Path, probe: Probe
 ) -> None:
-    override = {"qos_overrides": {"/image": {"subscription": {"reliability": "relible"}}}}
+    override = {"qos_overrides": {"/image": {"subscription": {"reliability": "sometimes"}}}}
     parameters = {**weights, **override, "autostart": False}
     with running_node(tmp_path, parameters, until="waiting to be configured") as node:
         for _ in range(2):
@@ -169,6 +191,36 @@ def test_a_transition_that_fails_undoes_itself_and_can_be_tried_again(
                 assert state(probe) == State.PRIMARY_STATE_INACTIVE
             assert change_state(probe, Transition.TRANSITION_CLEANUP)
         assert node.log.count("cannot activate") == 4
+
+
+def test_classes_set_while_the_model_loads_are_taken_back_if_it_lacks_them(
+    weights: dict[str, Any], tmp_path: Path, probe: Probe
+) -> None:
+    with faulty_node(tmp_path, weights, "load_hang", until="") as (node, switch):
+        reports = probe.listen(DiagnosticArray, "/diagnostics")
+        wait_until(lambda: bool(reports) and "has been loading for" in level(reports)[1], 30, "the report")
+        assert probe.set_parameter("classes", ["unicorn"])[0].successful
+        switch.set("")
+        node.wait_for_log("active, waiting for images")
+        assert "taken back: unknown class unicorn" in node.log
+        assert list(probe.get_parameter("classes")[0].string_array_value) == [""]
+
+
+def test_memory_does_not_grow_with_every_round_of_the_lifecycle(
+    weights: dict[str, Any], tmp_path: Path, probe: Probe
+) -> None:
+    def resident_mb() -> float:
+        pages = int(Path(f"/proc/{node.process.pid}/statm").read_text().split()[1])
+        return pages * 4096 / 1e6
+
+    with running_node(tmp_path, {**weights, "autostart": False}, until="waiting to be configured") as node:
+        sizes = []
+        for _ in range(8):
+            for transition in (1, 3, 4, 2):  # configure, activate, deactivate, clean up
+                assert change_state(probe, transition)
+            sizes.append(resident_mb())
+        # 150 MB a round with an arena for each worker thread
+        assert sizes[-1] - sizes[1] < 100, sizes
 
 
 # --- a model that is stuck or raises ---

@@ -2,6 +2,7 @@
 
 import importlib.util
 import itertools
+import os
 import re
 import signal
 import subprocess
@@ -24,6 +25,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from seg_node.images import decode_message
+from seg_node.ros.arguments import split_arguments
 from seg_node.ros.convert import stamp_to_ns
 from seg_node.ros.demo.report import read_player_log
 from seg_node.ros.play import due_time, main, step_s, to_message
@@ -315,3 +317,79 @@ def test_a_missing_source_is_named() -> None:
 def test_a_camera_that_does_not_exist_fails_at_once(camera: str) -> None:
     with pytest.raises(FileNotFoundError, match="/dev/video977: no such camera; there are: "):
         main([camera])
+
+
+@pytest.mark.parametrize("name", [b"clip.avi", b"\xe9t\xe9%03d.avi"])
+def test_a_damaged_video_is_played_to_its_end_and_the_status_says_so(
+    tmp_path: Path, probe: "Probe", name: bytes
+) -> None:
+    writer = cv2.VideoWriter(str(tmp_path / "whole.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 50, (64, 48))
+    for grey in range(100, 220, 10):
+        writer.write(np.full((48, 64, 3), grey, np.uint8))
+    writer.release()
+    data = (tmp_path / "whole.avi").read_bytes()
+    cut = tmp_path / os.fsdecode(name)
+    cut.write_bytes(data[: data.index(b"00dc", len(data) * 2 // 3)])
+    heard = hear(probe)
+    log = tmp_path / "log.csv"
+    with playing(cut, "--topic", TOPIC, "--log", log, "--ros-args", "--log-level", "warn") as player:
+        output = player.communicate(timeout=60)[0]
+    assert player.returncode == 1
+    published = re.search(r"published (\d+) images in", output)
+    assert published and 0 < int(published[1]) < 12
+    assert f"{published[1]} of 12 frames can be read: the file is cut off or damaged" in output
+    wait_until(lambda: len(heard) == int(published[1]), 5, "the images")
+    assert len(log.read_text().splitlines()) == len(heard)
+
+
+def test_a_stamp_that_ros_has_no_room_for_is_replaced_or_left_out(tmp_path: Path, probe: "Probe") -> None:
+    pytest.importorskip("rosbags", reason="rosbags is not installed")
+    import test_bag_companions as recorded
+
+    late = recorded.colour_at((2**31 - 1) * 10**9)
+    late.header.stamp.nanosec = 2**32 - 1
+    images = [recorded.colour_at(10**9), late, recorded.colour_at(2 * 10**9)]
+    messages = [("/image", index, image) for index, image in enumerate(images)]
+    bag = recorded.write_messages(tmp_path / "run", messages)
+    heard = hear(probe)
+    with playing(bag, "--topic", TOPIC, "--rate", "50") as player:
+        assert player.wait(60) == 0, player.communicate()[0]
+    wait_until(lambda: len(heard) == 3, 5, "all three, with stamps of now")
+    heard.clear()
+    with playing(bag, "--topic", TOPIC, "--rate", "50", "--keep-stamps") as player:
+        output = player.communicate(timeout=60)[0]
+    wait_until(lambda: len(heard) == 2, 5, "the two with stamps")
+    assert player.returncode == 1 and "left out run_000001: its stamp is 2.1474836" in output
+
+
+def test_a_companion_whose_stamp_would_have_no_room_is_left_out(tmp_path: Path, probe: "Probe") -> None:
+    pytest.importorskip("rosbags", reason="rosbags is not installed")
+    import test_bag_companions as recorded
+
+    strange = recorded.calibration(1_900_000_000 * 10**9)
+    messages = [("/image", 0, recorded.colour_at(10**9)), ("/camera_info", 1, strange)]
+    bag = recorded.write_messages(tmp_path / "run", messages)
+    heard, calibrations = hear(probe), hear(probe, CameraInfo, "/test_play/camera_info")
+    with playing(bag, "--topic", TOPIC, "--rate", "50") as player:
+        output = player.communicate(timeout=60)[0]
+    wait_until(lambda: len(heard) == 1, 5, "the image")
+    assert player.returncode == 1 and not calibrations and "Traceback" not in output
+    assert "left out /test_play/camera_info near run_000000: its stamp is 3" in output
+
+
+@pytest.mark.parametrize("arguments", [[], ["--loop"]])
+def test_a_source_of_which_nothing_can_be_read_ends(tmp_path: Path, arguments: list[str]) -> None:
+    (tmp_path / "a.png").write_text("%!PS-Adobe-3.0 EPSF-3.0")
+    with playing(tmp_path, "--wait", "0", *arguments) as player:
+        output = player.communicate(timeout=60)[0]
+    assert player.returncode == 1
+    assert "left out a.png: " in output and "published 0 images" in output
+
+
+def test_ros_arguments_are_told_from_our_own() -> None:
+    own, ros = split_arguments(
+        ["a.mp4", "--ros-args", "-r", "x:=y", "--", "--loop", "--ros-args", "-p", "a:=1"]
+    )
+    assert own == ["a.mp4", "--loop"]
+    assert ros == ["--ros-args", "-r", "x:=y", "--", "--ros-args", "-p", "a:=1"]
+    assert split_arguments(["--", "-x.mp4"]) == (["--", "-x.mp4"], [])

@@ -172,10 +172,12 @@ def test_large_images_are_prepared_from_fewer_rows_to_the_same_bits(
 
 @pytest.mark.parametrize("exact", [True, False])
 def test_nothing_is_kept_for_each_width_of_an_image(exact: bool) -> None:
-    prepare._constants.cache_clear()
+    caches = prepare._constants, prepare._linear
+    for cache in caches:
+        cache.cache_clear()
     for width in range(1, 200, 3):
         prepare_frames([Frame(random_image(5, width), "rgb")], SPEC, CPU, exact)
-    assert prepare._constants.cache_info().currsize == 1
+    assert [cache.cache_info().currsize for cache in caches] == [1, 0 if exact else 1]
 
 
 @pytest.mark.parametrize("width", [1, 1023, 1024, 1025, 3000])

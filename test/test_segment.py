@@ -1,6 +1,8 @@
 """`seg_node segment` end to end: a thin torchvision Mask R-CNN, and a model whose answers are known."""
 
+import errno
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from torchvision.ops import FrozenBatchNorm2d
 
 from seg_node import segment as segment_module
 from seg_node.cli import main
+from seg_node.sources import Source
 from seg_node.types import (
     Frame,
     Instances,
@@ -466,3 +469,196 @@ def test_a_bags_results_carry_its_stamps(known_model: KnownModel, tmp_path: Path
     video = cv2.VideoCapture(str(tmp_path / "out/annotated/run.mp4"))
     assert video.get(cv2.CAP_PROP_FPS) == pytest.approx(10)
     assert [video.read()[0] for _ in range(3)] == [True, True, False]
+
+
+# --- odd and hostile inputs -------------------------------------------------------------------------
+
+
+def saved(path: Path, grey: int = 100) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture(grey).save(path)
+    return path
+
+
+def annotated(out: Path) -> list[str]:
+    place = out / "annotated"
+    return sorted(path.relative_to(place).as_posix() for path in place.rglob("*") if path.is_file())
+
+
+def test_names_that_lead_upwards_write_nothing_outside_and_over_no_input(
+    known_model: KnownModel, tmp_path: Path
+) -> None:
+    inputs = [saved(tmp_path / "a/x.png"), saved(tmp_path / "x.png")]
+    before = [path.read_bytes() for path in inputs]
+    arguments = [str(tmp_path / "a/../a/x.png"), str(tmp_path / "a/../x.png")]
+    out = tmp_path / "out/deep"
+    assert main(["segment", *arguments, "--out", str(out)]) == 0
+    assert [path.read_bytes() for path in inputs] == before
+    assert annotated(out) == ["a/x.png", "x.png"]
+    assert {path.name for path in tmp_path.iterdir()} == {"a", "x.png", "out"}
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["deep"]
+
+
+@pytest.mark.parametrize("place", ["annotated", "panoptic"])
+def test_results_are_not_written_through_a_link(
+    place: str, known_model: KnownModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = saved(tmp_path / "photos/a.png")
+    before = image.read_bytes()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / place).symlink_to(image.parent, target_is_directory=True)
+    assert main(["segment", str(image), "--out", str(tmp_path / "out")]) == 1
+    assert f"{place}: is a symbolic link, through which nothing is written" in capsys.readouterr().err
+    assert image.read_bytes() == before and [path.name for path in image.parent.iterdir()] == ["a.png"]
+
+
+def test_a_link_among_the_results_is_replaced_and_the_input_behind_it_kept(
+    known_model: KnownModel, tmp_path: Path
+) -> None:
+    image = saved(tmp_path / "a.png")
+    before = image.read_bytes()
+    (tmp_path / "out/annotated").mkdir(parents=True)
+    (tmp_path / "out/annotated/a.png").symlink_to(image)
+    (tmp_path / "out/instances.json").symlink_to(image)
+    assert main(["segment", str(image), "--out", str(tmp_path / "out")]) == 0
+    assert image.read_bytes() == before
+    assert read_json(tmp_path / "out/instances.json") and not (tmp_path / "out/annotated/a.png").is_symlink()
+
+
+def test_inputs_where_results_go_are_refused_without_old_results_too(
+    known_model: KnownModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = saved(tmp_path / "annotated/a.png")
+    before = image.read_bytes()
+    (tmp_path / "link.png").symlink_to(image)
+    for argument in (image, tmp_path / "link.png", tmp_path / "annotated"):
+        assert main(["segment", str(argument), "--out", str(tmp_path)]) == 1
+        assert "give another --out" in capsys.readouterr().err
+    assert image.read_bytes() == before
+
+
+NAMES = [
+    b"\xe9t\xe9.png",
+    b"%03d.png",
+    b"a\nb.png",
+    b"\x1b[31m.png",
+    b"x" * 251 + b".png",
+    b"y" * 251 + b".gif",
+]
+
+
+@pytest.mark.parametrize("folder", [b"out", b"\xe9t\xe9%d"])
+def test_files_and_folders_of_any_name_are_segmented(
+    folder: bytes, known_model: KnownModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in NAMES:
+        saved(tmp_path / "in" / os.fsdecode(name))
+    out = tmp_path / os.fsdecode(folder)
+    assert main(["segment", str(tmp_path / "in"), "--out", str(out)]) == 0
+    capsys.readouterr().out.encode()
+    assert {result["file_name"] for result in read_json(out / "instances.json")} == set(
+        map(os.fsdecode, NAMES)
+    )
+    written = set(annotated(out))
+    assert set(map(os.fsdecode, NAMES[:5])) < written and len(written) == len(NAMES)
+    maps = {each["file_name"] for each in read_json(out / "panoptic.json")["annotations"]}
+    assert maps == {path.name for path in (out / "panoptic").iterdir()} and len(maps) == len(NAMES)
+
+
+def test_a_picture_whose_format_cannot_be_written_in_colour_becomes_png(
+    known_model: KnownModel, tmp_path: Path
+) -> None:
+    for name in ("a.pgm", "b.gif", "b.gif.png", "c.tga", "d.jp2"):
+        saved(tmp_path / name)
+    assert main(["segment", str(tmp_path), "--out", str(tmp_path / "out")]) == 0
+    assert annotated(tmp_path / "out") == [
+        "a.pgm.png",
+        "b.gif.png",
+        "b.gif.png.png",
+        "c.tga.png",
+        "d.jp2.png",
+    ]
+
+
+def test_class_names_of_any_text_are_drawn_and_counted(
+    known_model: KnownModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known_model.labels = LabelSet({1: "\udce9t\udce9\n\x1b[31m", 47: "x" * 100_000})
+    assert main(["segment", str(saved(tmp_path / "a.png")), "--out", str(tmp_path / "out")]) == 0
+    output = capsys.readouterr().out
+    assert r"  \udce9t\udce9\n\x1b[31m  " in output and len(output) < 2000
+    assert read_json(tmp_path / "out/instances.json")[0]["category_name"] == "\udce9t\udce9\n\x1b[31m"
+
+
+def test_what_a_folder_holds_beside_pictures_is_said_and_no_failure(
+    known_model: KnownModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    saved(tmp_path / "a.png")
+    for name in ("notes.txt", "clip.mp4"):
+        (tmp_path / name).touch()
+    assert main(["segment", str(tmp_path), "--out", str(tmp_path / "out")]) == 0
+    assert "passed over 2 files: " in capsys.readouterr().err
+    (tmp_path / "b.heic").write_bytes(b"\0\0\0\x18ftypheic")
+    assert main(["segment", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
+    output = capsys.readouterr()
+    assert "left out b.heic: " in output.err and "(1 could not be read: b.heic)" in output.out
+
+
+def test_many_unreadable_files_take_few_and_short_lines(
+    known_model: KnownModel,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def source(arguments: Any, topic: Any, on_error: Any) -> Source:
+        for index in range(1000):
+            on_error(f"{index}\n" * 1000, ValueError("x" * 10**6))
+        return Source("images", "in", iter(()), count=1000)
+
+    monkeypatch.setattr(segment_module, "open_source", source)
+    assert main(["segment", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
+    output = capsys.readouterr()
+    lines = [line for line in output.err.splitlines() if line.strip() and "image" not in line]
+    assert len(lines) == 101 and max(map(len, lines)) < 600
+    assert "1000 could not be read: 0\\n0" in output.out and len(output.out) < 5000
+
+
+def test_a_damaged_video_is_segmented_to_its_end_and_counted(
+    known_model: KnownModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "clip.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, SIZE[::-1])
+    for grey in range(100, 220, 10):
+        writer.write(np.full((*SIZE, 3), grey, np.uint8))
+    writer.release()
+    data = bytearray(path.read_bytes())
+    at = data.index(b"movi")
+    for _ in range(5):
+        at = data.index(b"00dc", at + 4)
+    size = int.from_bytes(data[at + 4 : at + 8], "little")
+    data[at + 8 : at + 8 + size] = bytes(size)
+    path.write_bytes(data)
+    assert main(["segment", str(path), "--out", str(tmp_path / "out")]) == 1
+    output = capsys.readouterr()
+    assert "frames             11  (1 could not be read: clip_000004)" in output.out
+    assert "left out clip_000004: frame 4 cannot be decoded" in output.err
+    ids = sorted({result["file_name"] for result in read_json(tmp_path / "out/instances.json")})
+    assert ids == [f"clip_{index:06d}" for index in range(12) if index != 4]
+
+
+def test_a_full_disk_is_named_and_leaves_no_half_file(
+    known_model: KnownModel,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def write_bytes(path: Path, data: bytes) -> int:
+        with path.open("wb") as file:
+            file.write(data[:10])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", write_bytes)
+    out = tmp_path / "out"
+    assert main(["segment", str(saved(tmp_path / "a.png")), "--out", str(out)]) == 1
+    assert "cannot be written (No space left on device)" in capsys.readouterr().err
+    assert not [path for path in out.rglob("*") if path.is_file()]

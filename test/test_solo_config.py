@@ -134,6 +134,15 @@ def test_mmdetection_2_is_read(tmp_path: Path) -> None:
             {"test_pipeline": [{"type": "MultiScaleFlipAug", "img_scale": [[9, 9], [8, 8]]}]},
             "img_scale: .* does not fit .expected one size",
         ),
+        ({"model": {"bbox_head": {"num_grids": [10**6] * 5}}}, "num_grids: .* from 1 to 1024"),
+        ({"test_cfg": {"score_thr": float("nan")}}, "score_thr: nan does not fit"),
+        ({"test_cfg": {"max_per_img": 10**12}}, "max_per_img: .* does not fit"),
+        ({"test_pipeline": [{"type": "Resize", "img_scale": [10**6, 9]}]}, "img_scale: .* does not fit"),
+        ({"test_pipeline": 5}, "its test pipeline is a int, not a list of steps"),
+        ({"test_pipeline": [{"type": "MultiScaleFlipAug", "transforms": 5}]}, "is not a list of steps"),
+        ({"img_norm_cfg": {"std": [0, 1, 1]}}, "std: .*expected three numbers above 0"),
+        ({"model": {"bbox_head": []}, "data": [1]}, "data holds a list, expected keys with values"),
+        ({"classes": [["cup"]]}, "class names are not a list of texts"),
     ],
 )
 def test_what_would_change_the_answer_is_refused_by_name(content: dict[str, Any], message: str) -> None:
@@ -191,6 +200,8 @@ def test_adelaidet_without_a_file_is_the_published_model() -> None:
         ("USE_COORD_CONV", False, "USE_COORD_CONV: False is not supported"),
         ("NUM_CLASSES", 20, "NUM_CLASSES is 20, but the checkpoint has 80"),
         ("NMS_PRE", "many", "NMS_PRE: 'many' does not fit"),
+        ("SCORE_THR", float("nan"), "SCORE_THR: nan does not fit"),
+        ("NUM_GRIDS", [10**6] * 5, "NUM_GRIDS: .* does not fit"),
     ],
 )
 def test_adelaidet_s_other_ways_are_refused(key: str, value: Any, message: str) -> None:

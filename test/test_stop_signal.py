@@ -12,6 +12,7 @@ PROGRAM = """
 import sys, time
 from seg_node.ros.stop_signal import StopSignal
 stop = StopSignal(stop_s=float(sys.argv[1]))
+{begin}
 print("ready", flush=True)
 {body}
 """
@@ -21,8 +22,10 @@ NEVER = "1000"
 
 
 @contextmanager
-def program(body: str, stop_s: str) -> Iterator["subprocess.Popen[str]"]:
-    command = [sys.executable, "-c", PROGRAM.format(body=body), stop_s]
+def program(
+    body: str, stop_s: str, begin: str = "stop.expect_orderly_stop()"
+) -> Iterator["subprocess.Popen[str]"]:
+    command = [sys.executable, "-c", PROGRAM.format(body=body, begin=begin), stop_s]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None and process.stdout.readline() == "ready\n"
@@ -37,6 +40,13 @@ def test_the_first_signal_asks_for_an_orderly_end(number: signal.Signals) -> Non
         process.send_signal(number)
         output, _ = process.communicate(timeout=60)
         assert (output, process.returncode) == ("asked\n", 5)
+
+
+def test_a_signal_while_starting_ends_at_once() -> None:
+    with program(STUCK, NEVER, begin="") as process:
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=60)
+        assert (errors, process.returncode) == ("seg_node: stopped while starting\n", 0)
 
 
 def test_a_stop_that_takes_too_long_ends_with_a_line() -> None:

@@ -19,6 +19,9 @@ pytest.importorskip("transformers")
 from thin_transformers import COCO_PANOPTIC, write_thin_checkpoint, write_transformers_folder
 
 from seg_node.engine import Engine
+from seg_node.load_error import LoadError
+from seg_node.models.load import load_model
+from seg_node.models.transformers import folder as folder_module
 from seg_node.models.transformers.folder import is_transformers_folder, load_transformers
 from seg_node.types import Frame, LabelSet
 
@@ -244,3 +247,116 @@ def test_nothing_is_downloaded(
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     load_transformers(folder)
     assert asked == []
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The connections that were tried; each is refused."""
+    tried: list[Any] = []
+
+    def refuse(*address: Any, **_: Any) -> NoReturn:
+        tried.append(address)
+        raise OSError("no network in this test")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    return tried
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"backbone": "microsoft/swin-tiny", "backbone_config": None},
+        {"backbone": "resnet50", "backbone_config": None},
+        {"backbone": "hf-hub:a/b", "use_timm_backbone": True, "backbone_config": None},
+        {"backbone_config": {"model_type": "timm_backbone", "backbone": "hf-hub:a/b"}},
+        {"backbone_config": {"model_type": "swin", "backbone": "a/b"}},
+        {"backbone": ["a/b"]},
+    ],
+)
+def test_a_backbone_that_would_be_downloaded_is_refused_without_a_connection(
+    values: dict[str, Any], tmp_path: Path, asked: list[Any]
+) -> None:
+    folder = write_transformers_folder(tmp_path / "m2f", "mask2former", NAMES)
+    change(folder / CONFIG, **values)
+    with pytest.raises(LoadError, match=r"m2f: config\.json: backbone .* would have to be downloaded"):
+        load_transformers(folder)
+    assert asked == []
+
+
+def test_decoder_of_published_maskformers_names_a_backbone_that_is_never_made(
+    tmp_path: Path, asked: list[Any]
+) -> None:
+    folder = write_transformers_folder(tmp_path / "mf", "maskformer", NAMES)
+    decoder = json.loads((folder / CONFIG).read_text())["decoder_config"]
+    own = {key: value for key, value in decoder.items() if "backbone" not in key}
+    change(folder / CONFIG, decoder_config={**own, "backbone": "resnet50", "model_type": "detr"})
+    assert load_transformers(folder).labels.things[0] == "car"
+    assert asked == []
+
+
+def test_the_library_tries_no_connection_while_a_folder_is_read(
+    eomt: Path, asked: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a file of it names: here what the library itself would ask the hub for."""
+    from huggingface_hub import HfApi
+
+    def ask(*_: Any) -> NoReturn:
+        HfApi().model_info("someone/something")
+        raise AssertionError("the hub has answered")
+
+    monkeypatch.setattr(folder_module, "_load_processor", ask)
+    with pytest.raises(LoadError, match="eomt: the transformers library cannot load it"):
+        load_transformers(eomt)
+    assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("file", "values", "message"),
+    [
+        (CONFIG, {"id2label": ["car", "person", "road"]}, "id2label is a list, expected numbers with names"),
+        (CONFIG, {"id2label": {"car": 0}}, "id2label: 'car' is not a class number with a name"),
+        (CONFIG, {"id2label": {"0": ["car"]}}, "id2label: '0' is not a class number with a name"),
+        (CONFIG, {"quantization_config": {"quant_method": "gptq"}}, "quantised weights are not read"),
+        (CONFIG, {"num_hidden_layers": 10**7}, r"num_hidden_layers: 10000000, of at most 200"),
+        (CONFIG, {"hidden_size": 4096}, r"a network of \d+ numbers, the files hold \d+"),
+        (CONFIG, {"num_queries": 10**6}, r"a network of \d+ numbers, the files hold \d+"),
+        (PREPROCESSOR, {"size": {"shortest_edge": 10**9}}, r"shortest_edge: 1000000000 does not fit"),
+        (PREPROCESSOR, {"image_std": [0, 1, 1]}, "image_std: .*expected three numbers above 0"),
+        (PREPROCESSOR, {"image_mean": "grey"}, "image_mean: 'grey' does not fit"),
+        (PREPROCESSOR, {"rescale_factor": "x"}, "preprocessor_config.json fits no image"),
+        (PREPROCESSOR, {"resample": 2**40}, "preprocessor_config.json fits no image"),
+    ],
+)
+def test_values_that_would_fail_or_take_all_memory_later_are_refused_now(
+    file: str, values: dict[str, Any], message: str, eomt: Path
+) -> None:
+    change(eomt / file, **values)
+    with pytest.raises(LoadError, match=rf"eomt.*{message}"):
+        load_transformers(eomt)
+
+
+def test_numbers_as_names_become_texts(eomt: Path) -> None:
+    change(eomt / CONFIG, id2label={"0": 0, "1": 1, "2": 2})
+    assert load_transformers(eomt).labels.things == {0: "0", 1: "1", 2: "2"}
+
+
+def test_json_with_a_byte_order_mark_is_read_and_other_numbers_are_not(eomt: Path) -> None:
+    text = (eomt / CONFIG).read_text()
+    (eomt / CONFIG).write_text(text.replace("{", '{"x": NaN, ', 1))
+    with pytest.raises(LoadError, match=r"config\.json: not a JSON file: NaN is not a number"):
+        load_transformers(eomt)
+
+
+def test_an_adapter_and_shards_elsewhere_are_refused(eomt: Path) -> None:
+    (eomt / "model.safetensors.index.json").write_text('{"weight_map": {"a": "../model.safetensors"}}')
+    with pytest.raises(LoadError, match="weight_map does not name files of this folder"):
+        load_transformers(eomt)
+    (eomt / "adapter_config.json").write_text("{}")
+    with pytest.raises(LoadError, match="has an adapter"):
+        load_transformers(eomt)
+
+
+def test_one_file_of_a_folder_is_answered_with_the_folder(eomt: Path) -> None:
+    with pytest.raises(LoadError, match=rf"a part of a folder of transformers; give the folder: {eomt}$"):
+        load_model("auto", eomt / WEIGHTS)

@@ -215,6 +215,14 @@ def test_without_a_configuration_the_file_name_tells_the_size_and_it_is_said(
     assert [sizes[0] for sizes in model.settings.prior_sizes] == [(s, s) for s in COCO_SCALES[size]]
 
 
+def test_layers_without_end_are_refused() -> None:
+    weights = Weights(1)
+    add_heads(weights, resnet(weights))
+    weights["proto_net.99999999999.weight"] = torch.zeros(1)
+    with pytest.raises(ValueError, match=r"yolact\.pth: .*a layer proto_net\.99999999999, of at most 100"):
+        load(weights)
+
+
 def test_classes_are_named_by_the_configuration_the_user_or_pascal() -> None:
     names = ["mug", "bowl"]
     assert thin(num_classes=3, dataset={"class_names": names}).labels.things == {0: "mug", 1: "bowl"}

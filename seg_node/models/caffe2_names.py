@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor
 
+from seg_node.load_error import some_of
+
 logger = logging.getLogger(__name__)
 
 _FROZEN_BN_EPS = 1e-5
@@ -71,7 +73,7 @@ def convert_caffe2(blobs: Mapping[str, Tensor]) -> dict[str, Tensor]:
             tensors.setdefault(f"{module}running_var", torch.full_like(value, 1 - _FROZEN_BN_EPS))
     unknown = [blob for blob in unknown if not blob.endswith("_momentum")]
     if unknown:
-        logger.info("blobs without a place in the model: %s", ", ".join(sorted(unknown)))
+        logger.info("blobs without a place in the model: %s", some_of(sorted(unknown)))
     return tensors
 
 

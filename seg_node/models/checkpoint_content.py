@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from seg_node.load_error import one_line, some_of
 from seg_node.models.caffe2_names import convert_caffe2, is_caffe2
 
 logger = logging.getLogger(__name__)
@@ -53,33 +54,37 @@ def _unwrap(content: Mapping[Any, Any], path: Path) -> Mapping[Any, Any]:
         first = next(iter(places))
         keys = "".join(f"[{key!r}]" for key in first.split("/"))
         raise ValueError(
-            f"{path}: holds the tensors of several networks ({', '.join(places)}); save the one that is "
+            f"{path}: holds the tensors of several networks ({some_of(list(places))}); save the one that is "
             f"meant alone: torch.save(torch.load(FILE){keys}, NEW)"
         )
     if not places:
         return content
     ((place, tensors),) = places.items()
-    logger.info("%s: the tensors under %s are taken", path, place)
+    logger.info("%s: the tensors under %s are taken", path, one_line(place))
     return tensors
 
 
 def _is_wrapped(content: Mapping[Any, Any]) -> bool:
-    """Whether there are no tensors in it but in further mappings."""
-    values = content.values()
-    return not any(isinstance(value, Tensor) for value in values) and any(
-        isinstance(value, Mapping) for value in values
+    """Whether it has no tensors of modules itself, but further mappings."""
+    return not _has_tensors(content) and any(isinstance(value, Mapping) for value in content.values())
+
+
+def _has_tensors(content: Mapping[Any, Any]) -> bool:
+    """Whether there are tensors with names of modules in it, such as conv1.weight."""
+    return any(
+        isinstance(name, str) and "." in name and isinstance(value, Tensor) for name, value in content.items()
     )
 
 
 def _find_networks(content: Mapping[Any, Any], place: str = "") -> Iterator[tuple[str, Mapping[Any, Any]]]:
-    """Mappings whose entries are tensors with names of modules (conv1.weight), and where they are."""
+    """Mappings with the tensors of a network, and where they are."""
     if place.count("/") >= _MAX_PLACES:
         return
     for key, value in content.items():
         if not isinstance(value, Mapping) or not isinstance(key, str) or key.startswith("optim"):
             continue
         here = f"{place}/{key}" if place else key
-        if any(isinstance(name, str) and "." in name and isinstance(value[name], Tensor) for name in value):
+        if _has_tensors(value):
             yield here, value
         elif _is_wrapped(value):
             yield from _find_networks(value, here)

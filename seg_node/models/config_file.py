@@ -42,7 +42,10 @@ def read_config(path: Path) -> dict[str, Any]:
     Raises FileNotFoundError; ValueError, naming the file, for one that is not a mapping of settings, that has
     none, or whose base cannot be followed.
     """
-    return _Reader().read(path, ())
+    settings = _Reader().read(path, ())
+    if not _has_values(settings):
+        raise ValueError(f"{path}: has no settings; is it the file that is meant?")
+    return settings
 
 
 class _Reader:
@@ -58,8 +61,6 @@ class _Reader:
         content = self._read_file(path, below)
         key = next((key for key in _BASE_KEYS if key in content), "")
         bases: Any = content.pop(key) if key else []
-        if not content and not key:
-            raise ValueError(f"{path}: has no settings; is it the file that is meant?")
         merged: dict[str, Any] = {}
         for base in bases if isinstance(bases, list) else [bases]:
             merged = _merge(merged, self.read(_base_path(base, path), (*below, path)), path)
@@ -146,6 +147,15 @@ def _with_text_keys(content: Any) -> Any:
     if isinstance(content, dict):
         return {str(key): _with_text_keys(value) for key, value in content.items()}
     return [_with_text_keys(item) for item in content] if isinstance(content, list) else content
+
+
+def _has_values(content: Any) -> bool:
+    """Whether there is anything but empty sections."""
+    if isinstance(content, dict | list):
+        return any(
+            _has_values(value) for value in (content.values() if isinstance(content, dict) else content)
+        )
+    return content is not None
 
 
 def _base_path(base: Any, path: Path) -> Path:

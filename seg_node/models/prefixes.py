@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from torch import Tensor
 
+from seg_node.load_error import one_line
 from seg_node.models.checkpoint import Checkpoint
 
 logger = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ def without_prefix(checkpoint: Checkpoint, is_known: Callable[[Checkpoint], bool
     logger.info(
         "%s: the prefix %s of the names is taken off%s",
         checkpoint.path,
-        prefix,
+        one_line(prefix),
         f", {left_out} tensors without it are left out" if left_out else "",
     )
     return inner

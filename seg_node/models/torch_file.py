@@ -129,7 +129,8 @@ def _read_zip(path: Path) -> Any:
             raise ValueError(f"it claims to hold {claimed} bytes, more than the file")
         (program,) = [name for name in records if re.fullmatch(r"[^/]+/data\.pkl", name)]
         root = program.removesuffix("data.pkl")
-        if f"{root}byteorder" in records and archive.read(f"{root}byteorder") == b"big":
+        order = records.get(f"{root}byteorder")
+        if order is not None and _read_record(archive, order) == b"big":
             raise RefusedError("it was written on a big-endian computer")
         storages: dict[str, bytearray] = {}
 

@@ -21,7 +21,7 @@ from seg_node.ros.received_image import AnyImage, Unreadable, read_compressed_im
 from seg_node.ros.receiver import ExternallyPolledGroup, Receiver
 from seg_node.ros.silence import Silence
 from seg_node.ros.stamp_order import StampOrder
-from seg_node.ros.topics import camera_info_topic, input_qos
+from seg_node.ros.topics import camera_info_topic, input_qos, naming_overrides
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,16 +138,17 @@ class Inputs:
         other: tuple[str, str] | None,
         steady: Clock,
     ) -> None:
-        found = self._node.create_subscription(
-            message_type,
-            topic,
-            callback,
-            input_qos(),
-            raw=message_type is not CameraInfo,
-            callback_group=self._group,
-            event_callbacks=SubscriptionEventCallbacks(message_lost=self._on_message_lost),
-            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
-        )
+        with naming_overrides(topic):
+            found = self._node.create_subscription(
+                message_type,
+                topic,
+                callback,
+                input_qos(),
+                raw=message_type is not CameraInfo,
+                callback_group=self._group,
+                event_callbacks=SubscriptionEventCallbacks(message_lost=self._on_message_lost),
+                qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+            )
         self._subscriptions[what] = found
         self._silences[what] = Silence(self._node, found, what, other, steady)
 

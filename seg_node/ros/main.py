@@ -6,8 +6,16 @@ import sys
 import threading
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
+import rclpy
+from rclpy.exceptions import ParameterException
+from rclpy.signals import SignalHandlerOptions
+from rclpy.utilities import remove_ros_args
+
+from seg_node.ros import memory
+from seg_node.ros.executor import GuardedExecutor
 from seg_node.ros.stop_signal import StopSignal
 
 if TYPE_CHECKING:
@@ -24,25 +32,26 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     The interpreter's own clean-up is left out: on a busy machine it takes longer than `ros2 launch` waits,
     and it would wait for threads that are stuck.
     """
+    _open_standard_streams()
     stop = StopSignal()  # first: importing PyTorch takes seconds, and a signal must end that too
     try:
         code = _run(sys.argv[1:] if arguments is None else list(arguments), stop)
     except SystemExit as end:  # argparse
         code = end.code if isinstance(end.code, int) else 1
-    sys.stdout.flush()
-    sys.stderr.flush()
+    except Exception as error:  # such as ROS arguments that rcl cannot read
+        _print(f"seg_node: {type(error).__name__}: {error}")
+        code = 1
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, OSError, ValueError):  # closed, or a pipe that nobody reads
+            stream.flush()
     os._exit(code)
 
 
 def _run(arguments: Sequence[str], stop: StopSignal) -> int:
-    from rclpy.utilities import remove_ros_args
-
     _parser().parse_args(remove_ros_args(["node", *arguments])[1:])
     node = _create_node(arguments)
     if node is None:
         return 1
-    from seg_node.ros.executor import GuardedExecutor
-
     executor = GuardedExecutor(EXECUTOR_THREADS, node.faults.caught)
     executor.add_node(node)
     spinning = threading.Thread(target=executor.spin, name="executor", daemon=True)
@@ -52,6 +61,7 @@ def _run(arguments: Sequence[str], stop: StopSignal) -> int:
         threading.Thread(target=_start, args=(node, failed), name="start", daemon=True).start()
     else:
         node.get_logger().info("autostart is false: waiting to be configured")
+    stop.expect_orderly_stop()
     while not stop.asked.wait(CHECK_S) and spinning.is_alive() and not failed.is_set():
         pass
     executor.stop()
@@ -62,12 +72,6 @@ def _run(arguments: Sequence[str], stop: StopSignal) -> int:
 
 def _create_node(arguments: Sequence[str]) -> "SegNode | None":
     """The node, or None after a line that says why there is none."""
-    import rclpy
-    from rclpy.exceptions import ParameterException
-    from rclpy.signals import SignalHandlerOptions
-
-    from seg_node.ros import memory
-
     memory.keep_large_buffers()
     # Received pixels are read in place, which PyTorch takes for a mistake.
     warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
@@ -79,7 +83,7 @@ def _create_node(arguments: Sequence[str]) -> "SegNode | None":
 
         node = SegNode()
     except (ParameterException, ValueError, RuntimeError) as error:
-        print(f"seg_node: {error}", file=sys.stderr)
+        _print(f"seg_node: {error}")
         rclpy.try_shutdown()
         return None
     pass_on_core_log(node.get_logger())
@@ -97,13 +101,25 @@ def _start(node: "SegNode", failed: threading.Event) -> None:
 
 
 def _end(node: "SegNode") -> None:
-    import rclpy
-
     try:
         node.destroy_node()
         rclpy.try_shutdown()
     except BaseException as error:  # the process ends all the same
-        print(f"seg_node: while stopping: {type(error).__name__}: {error}", file=sys.stderr)
+        _print(f"seg_node: while stopping: {type(error).__name__}: {error}")
+
+
+def _open_standard_streams() -> None:
+    """Put /dev/null where a supervisor has closed them: else a socket would get their number, and our log."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
+
+
+def _print(line: str) -> None:
+    with suppress(AttributeError, OSError, ValueError):
+        print(line, file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -19,7 +19,7 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
-from rclpy.exceptions import ParameterException
+from rclpy.exceptions import NameValidationException, ParameterException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool, Trigger
@@ -37,7 +37,7 @@ from seg_node.ros.diagnostics import key_values
 from seg_node.ros.executor import guard_services
 from seg_node.ros.faults import CallbackFaults, trace
 from seg_node.ros.inputs import Arrival
-from seg_node.ros.memory import limit_memory
+from seg_node.ros.memory import give_back_memory, limit_memory
 from seg_node.ros.parameters import Options, declare_parameters, options_of
 from seg_node.ros.segment_service import SegmentRequest, SegmentService
 from seg_node.ros.slot import NewestSlots
@@ -45,7 +45,7 @@ from seg_node.ros.target_frame import TargetFrame
 from seg_node.ros.transitions import Transitions
 from seg_node.ros.worker import Worker
 from seg_node.srv import Segment
-from seg_node.types import Frame, Segmentation
+from seg_node.types import Frame, Segmentation, SegmentOptions
 
 WAIT_S = 0.1
 DIAGNOSTICS_PERIOD_S = 1.0
@@ -56,7 +56,7 @@ LOAD_S = 600.0  # a large checkpoint from a slow disk, and the compilation of it
 IDLE_S = 5.0  # for the work in hand at deactivation; then its frames are given up
 STOP_S = 1.0  # the same at the end of the process, which SIGKILL would follow
 # What loading and subscribing are documented to raise: logged without a traceback.
-EXPECTED = (ValueError, OSError, RuntimeError, ImportError, ParameterException)
+EXPECTED = (ValueError, OSError, RuntimeError, ImportError, NameValidationException, ParameterException)
 
 
 class SegNode(LifecycleNode):
@@ -95,7 +95,11 @@ class SegNode(LifecycleNode):
         """Configure and activate; False (and a log line) when the model cannot be loaded."""
         success = TransitionCallbackReturn.SUCCESS
         with self._transitions.exclusive(IDLE_S) as alone:
-            return alone and self.trigger_configure() == success and self.trigger_activate() == success
+            try:
+                return alone and self.trigger_configure() == success and self.trigger_activate() == success
+            except RuntimeError as error:  # RCLError: it is configured already, or finalized
+                self.get_logger().error(f"cannot start: {error}")
+                return False
 
     @property
     def autostart(self) -> bool:
@@ -124,6 +128,8 @@ class SegNode(LifecycleNode):
             if alone:  # else a model is loading: the process ends without it
                 self._stop(STOP_S)
                 self._release()
+            if self._worker is not None:
+                self._worker.close(STOP_S)
             self._requests.close()
             super().destroy_node()
 
@@ -145,12 +151,14 @@ class SegNode(LifecycleNode):
     def _configure(self) -> None:
         """Load and warm up the model, create the outputs. Raises what loading raises."""
         options = self._options
-        self._worker = worker = Worker(self._turn, lambda error: self.faults.caught("worker", error))
+        if self._worker is None or not self._worker.alive:
+            self._worker = Worker(self._turn, lambda error: self.faults.caught("worker", error))
+        worker = self._worker
         try:
             engine = worker.run(lambda: _load(options), LOAD_S)
         except TimeoutError:
             raise TimeoutError(f"the model was not loaded and warmed up within {LOAD_S:.0f} s") from None
-        wanted = options.segment_options(engine.labels, engine.default_options)
+        wanted = self._options_for(engine, options)
         self._target = (
             TargetFrame(self, options.target_frame, self._cameras) if options.target_frame else None
         )
@@ -165,6 +173,15 @@ class SegNode(LifecycleNode):
             f"{f', engine {options.engine}' if options.engine else ''}, "
             f"things: {_listed(engine.labels.things)}, stuff: {_listed(engine.labels.stuff)}"
         )
+
+    def _options_for(self, engine: Engine, before: Options) -> SegmentOptions:
+        """Of the newest parameters; classes set while the model was loading may be none of its own."""
+        try:
+            return self._options.segment_options(engine.labels, engine.default_options)
+        except ValueError as error:
+            self.get_logger().warning(f"parameter set while the model was loading is taken back: {error}")
+        self.set_parameters([Parameter("classes", value=list(before.classes))])
+        return self._options.segment_options(engine.labels, engine.default_options)
 
     def _subscribe(self) -> None:
         topics = [
@@ -202,10 +219,13 @@ class SegNode(LifecycleNode):
         self._release()
 
     def _release(self) -> None:
-        worker, self._worker = self._worker, None
         engine, self._engine = self._engine, None
         self._requests.refuse_waiting("the model is being released")
-        ended = worker is None or worker.close(STOP_S)
+        worker = self._worker
+        idle = worker is None or worker.wait_idle(STOP_S)
+        if worker is not None and not idle:  # stuck: it ends itself when it comes back
+            worker.close(0.0)
+            self._worker = None
         for camera in self._cameras.values():
             camera.close()
         if self._target is not None:
@@ -214,8 +234,9 @@ class SegNode(LifecycleNode):
         if self._bond is not None:
             self._bond.close()
             self._bond = None
-        if engine is not None and ended:  # a worker that is stuck holds it
+        if engine is not None and idle:  # a worker that is stuck holds it
             engine.close()
+        give_back_memory()
 
     # --- the frames' way, in the worker's thread --------------------------------------------------
 

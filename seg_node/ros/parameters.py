@@ -15,8 +15,12 @@ from rclpy.parameter import Parameter
 from seg_node.lift import LiftOptions
 from seg_node.models.config_file import did_you_mean
 from seg_node.precision import PRECISIONS
+from seg_node.printable import printable
 from seg_node.track import TrackOptions
 from seg_node.types import LabelSet, MaskEncoding, ModelFamily, Roi, SegmentOptions
+
+_CAMERA = re.compile(r"[A-Za-z_]\w*(/[A-Za-z_]\w*)*", re.ASCII)
+LONGEST_CAMERA = 100  # the middleware's topic names end at 255, and ours go on behind it
 
 
 @dataclass(frozen=True)
@@ -197,7 +201,7 @@ class Options:
     memory_limit: int = _start(
         "memory_limit",
         -1,
-        "Most memory of the process, MB; 0: no limit; -1: on the CPU three quarters of the free, else none.",
+        "Most memory of the process, MB; 0: no limit; -1: on the CPU 8 GB beyond the model, else none.",
         limits=(-1, 16_777_216),
     )
     stall_timeout: float = _live(
@@ -309,7 +313,11 @@ def declare_parameters(node: Node, check: Callable[[Options], None]) -> Options:
     """
     _warn_of_unknown_overrides(node)
 
+    names = {rule(option).name for option in fields(Options)}
+
     def validate(changes: list[Parameter]) -> SetParametersResult:
+        if not any(change.name in names for change in changes):  # rclpy's own, such as QoS overrides
+            return SetParametersResult(successful=True)
         try:
             changed = with_changes(options_of(node), changes)
             _check_region(changed)
@@ -351,8 +359,11 @@ def with_changes(options: Options, changes: list[Parameter]) -> Options:
 def _check_cameras(options: Options) -> None:
     """Raises ValueError when the names cannot be parts of topics, or are not one each."""
     names = options.cameras
-    if names != ("",) and not all(re.fullmatch(r"[A-Za-z_]\w*(/[A-Za-z_]\w*)*", name) for name in names):
-        raise ValueError(f"cameras = {list(names)}: each must be a name that topics can have, such as front")
+    if names != ("",) and not all(_CAMERA.fullmatch(name) and len(name) <= LONGEST_CAMERA for name in names):
+        raise ValueError(
+            f"cameras = {printable(str(list(names)))}: each must be a name that topics can have, such as "
+            f"front, of at most {LONGEST_CAMERA} characters"
+        )
     if len(set(names)) != len(names) or not names:
         raise ValueError(f"cameras = {list(names)}: each camera needs a name of its own")
 

@@ -19,7 +19,6 @@ from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
-from rclpy.utilities import remove_ros_args
 from sensor_msgs.msg import CompressedImage, Image
 
 from seg_node.bag_companions import Companion, CompanionTopic, find_companions, read_with_companions
@@ -27,6 +26,7 @@ from seg_node.draw import to_bgr
 from seg_node.left_out import LeftOut
 from seg_node.one_line import one_line
 from seg_node.ros import convert, memory, play_companions
+from seg_node.ros.arguments import split_arguments
 from seg_node.ros.interrupt import Interrupt
 from seg_node.ros.play_arguments import IMAGES_RATE_HZ, check, create_parser
 from seg_node.sources import Source, open_source
@@ -80,8 +80,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Raises ValueError, FileNotFoundError or RuntimeError for what the user can mend.
     """
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    options = create_parser().parse_args(remove_ros_args(["play", *arguments])[1:])
+    arguments, ros_arguments = split_arguments(sys.argv[1:] if argv is None else argv)
+    options = create_parser().parse_args(arguments)
     left_out = LeftOut(_tell)
     source = open_source(options.source, options.bag_topic, left_out)
     check(options, source)
@@ -93,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         companions = play_companions.playable(found)
     memory.keep_large_buffers()
     interrupt = Interrupt()
-    rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+    rclpy.init(args=ros_arguments, signal_handler_options=SignalHandlerOptions.NO)
     node = rclpy.create_node("player", start_parameter_services=False)
     try:
         topics = _create_publishers(node, companions, options)

@@ -1,4 +1,4 @@
-"""Signals that end the node: the first asks it to stop, a second one, or a stop that takes too long, ends it.
+"""Signals that end the node: the first asks it to stop; a second one, or a stop that takes too long, ends it.
 
 Python runs signal handlers in the main thread only, which may be busy with a library's C code. Here the
 interpreter writes each signal's number into a pipe at once, and a thread of its own reads it.
@@ -9,21 +9,26 @@ import select
 import signal
 import threading
 import time
-from collections.abc import Callable
+from contextlib import suppress
 from typing import NoReturn
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 STOP_S = 3.5  # `ros2 launch` escalates to SIGTERM 5 s after SIGINT
 # Ctrl-C in a terminal reaches the node twice: from the terminal and from `ros2 launch`.
 SAME_SIGNAL_S = 0.3
+LOG_S = 0.1
 
 
 class StopSignal:
-    """Waits for SIGINT, SIGTERM and SIGHUP from its construction on."""
+    """Waits for SIGINT, SIGTERM and SIGHUP from its construction on.
+
+    Until `expect_orderly_stop` there is nothing to stop in order, and the first signal ends the process.
+    """
 
     def __init__(self, stop_s: float = STOP_S) -> None:
         """Install the handlers; call it in the main thread. stop_s: seconds that an orderly stop may take."""
         self.asked = threading.Event()
+        self._orderly = threading.Event()
         self._stop_s = stop_s
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._writer, False)
@@ -32,9 +37,15 @@ class StopSignal:
             signal.signal(number, lambda *_: None)
         threading.Thread(target=self._watch, name="stop_signal", daemon=True).start()
 
+    def expect_orderly_stop(self) -> None:
+        """From now on the main thread waits for `asked` and stops what runs."""
+        self._orderly.set()
+
     def _watch(self) -> None:
         while not self._came(None):
             pass
+        if not self._orderly.is_set():
+            exit_now("seg_node: stopped while starting")
         began = time.monotonic()
         self.asked.set()
         while (left := began + self._stop_s - time.monotonic()) > 0:
@@ -48,7 +59,13 @@ class StopSignal:
         return bool(ready) and any(number in SIGNALS for number in os.read(self._reader, 64))
 
 
-def exit_now(line: str, code: int = 0, write: Callable[[int, bytes], int] = os.write) -> NoReturn:
-    """End the process without the interpreter's clean-up, which would wait for threads that are stuck."""
-    write(2, f"{line}\n".encode())
+def exit_now(line: str, code: int = 0) -> NoReturn:
+    """End the process without the interpreter's clean-up, which would wait for threads that are stuck.
+
+    The line is left out where nobody reads the log.
+    """
+    with suppress(OSError, ValueError):
+        _, writable, _ = select.select([], [2], [], LOG_S)
+        if writable:
+            os.write(2, f"{line}\n".encode())
     os._exit(code)

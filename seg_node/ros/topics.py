@@ -1,11 +1,16 @@
 """QoS of the node's inputs and outputs; each can be overridden from a parameter file (qos_overrides)."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
+
+from seg_node.printable import printable
 
 
 def input_qos() -> QoSProfile:
@@ -23,12 +28,13 @@ def output_qos() -> QoSProfile:
 
 
 def create_output(node: Node, message_type: type[Any], topic: str) -> Publisher:
-    return node.create_publisher(
-        message_type,
-        topic,
-        output_qos(),  # a profile of its own: overrides change it in place
-        qos_overriding_options=QoSOverridingOptions.with_default_policies(),
-    )
+    with naming_overrides(topic):
+        return node.create_publisher(
+            message_type,
+            topic,
+            output_qos(),  # a profile of its own: overrides change it in place
+            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+        )
 
 
 def create_latched(node: Node, message_type: type[Any], topic: str) -> Publisher:
@@ -36,9 +42,20 @@ def create_latched(node: Node, message_type: type[Any], topic: str) -> Publisher
     qos = QoSProfile(
         depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
     )
-    return node.create_publisher(
-        message_type, topic, qos, qos_overriding_options=QoSOverridingOptions.with_default_policies()
-    )
+    with naming_overrides(topic):
+        return node.create_publisher(
+            message_type, topic, qos, qos_overriding_options=QoSOverridingOptions.with_default_policies()
+        )
+
+
+@contextmanager
+def naming_overrides(topic: str) -> Iterator[None]:
+    """Raise ValueError, which names the topic, for QoS that rclpy or the middleware refuses."""
+    try:
+        yield
+    except (TypeError, RuntimeError, ParameterException) as error:
+        text = printable(str(error).partition("\n")[0], 200)
+        raise ValueError(f"QoS of {topic} is refused ({text}); check its qos_overrides parameters") from error
 
 
 def has_subscriber(publisher: Publisher) -> bool:

@@ -12,6 +12,8 @@ from lifecycle_msgs.srv import ChangeState
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.lifecycle import LifecycleNode
 
+WAIT_S = 2.0  # longer than the node's own changes between transitions take
+
 
 class Transitions:
     """Guards `~/change_state` of a lifecycle node and serialises transitions from other threads."""
@@ -39,7 +41,7 @@ class Transitions:
     def _on_request(
         self, request: ChangeState.Request, response: ChangeState.Response
     ) -> ChangeState.Response:
-        with self.exclusive(0.0) as alone:
+        with self.exclusive(WAIT_S) as alone:
             refusal = self._refusal(request) if alone else "another transition is under way"
             if refusal is None:
                 return self._change_state(request, response)

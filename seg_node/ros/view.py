@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
-from rclpy.utilities import remove_ros_args
 
 from seg_node.ros import memory
+from seg_node.ros.arguments import split_arguments
 from seg_node.ros.interrupt import Interrupt
 from seg_node.ros.viewer import PATIENCE_S, Viewer
 
@@ -30,8 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Raises ValueError, FileNotFoundError or RuntimeError for what the user can mend.
     """
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    options = _parser().parse_args(remove_ros_args(["view", *arguments])[1:])
+    arguments, ros_arguments = split_arguments(sys.argv[1:] if argv is None else argv)
+    options = _parser().parse_args(arguments)
     from seg_node.view import NoViewer, View, check_folder  # here, so that --help needs no Rerun
 
     view = View(options.camera)
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     memory.keep_large_buffers()
     interrupt = Interrupt()
-    rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+    rclpy.init(args=ros_arguments, signal_handler_options=SignalHandlerOptions.NO)
     viewer = Viewer(view, "/" + options.node.strip("/"), options.camera, options.image)
     try:
         _wait_for_node(viewer, options, interrupt)

@@ -95,6 +95,8 @@ def read_rcnn_config(content: Mapping[str, Any], source: str, base: RCNNConfig |
     if unknown:
         hint = did_you_mean(unknown[0], known) or f"; known: {', '.join(sorted(known))}"
         raise ValueError(f"{source}: key {unknown[0]!r} is not known{hint}")
+    if content and content.keys() <= _DESCRIPTIONS:
+        raise ValueError(f"{source}: has no settings; known: {', '.join(sorted(known))}")
     try:
         for key, value in content.items():
             if key in _FIELDS:

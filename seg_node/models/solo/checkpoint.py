@@ -13,6 +13,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from seg_node.labels import COCO_THING_NAMES, zero_based_labels
+from seg_node.load_error import one_line
 from seg_node.models.backbones import FeaturePyramid, ResNet, check_resnet, count_numbered, read_resnet_spec
 from seg_node.models.checkpoint import Checkpoint, load_network, outline
 from seg_node.models.config_file import parse_python_config
@@ -159,7 +160,7 @@ def _carried_config(checkpoint: Checkpoint) -> Mapping[str, Any]:
     try:
         return parse_python_config(text, str(checkpoint.path))
     except ValueError as error:
-        logger.warning("the configuration inside the checkpoint cannot be read: %s", error)
+        logger.warning("the configuration inside the checkpoint cannot be read: %s", one_line(str(error)))
         return {}
 
 
@@ -171,7 +172,7 @@ def _carried_names(checkpoint: Checkpoint) -> tuple[str, ...]:
     dataset = meta.get("dataset_meta") or meta  # of mmdetection 3; before
     if not isinstance(dataset, Mapping):
         return ()
-    names = read_names(dataset.get("classes") or dataset.get("CLASSES"))
+    names = read_names(dataset.get("classes") or dataset.get("CLASSES"), str(checkpoint.path))
     # mmdetection 1 writes traffic_light
     return COCO_THING_NAMES if tuple(name.replace("_", " ") for name in names) == COCO_THING_NAMES else names
 

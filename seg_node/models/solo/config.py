@@ -179,10 +179,10 @@ def _read_class_names(content: Section, source: str) -> tuple[str, ...]:
         section(content, source, "metainfo"),
         content,
     )
-    return read_names(next((names for dataset in datasets if (names := dataset.get("classes"))), ()))
+    return read_names(next((names for dataset in datasets if (names := dataset.get("classes"))), ()), source)
 
 
-def read_names(names: Any) -> tuple[str, ...]:
+def read_names(names: Any, source: str) -> tuple[str, ...]:
     """A list of class names; a file of names, as mmdetection allows, is not read.
 
     Raises ValueError for names that are no texts.
@@ -190,7 +190,7 @@ def read_names(names: Any) -> tuple[str, ...]:
     if not isinstance(names, list | tuple):
         return ()
     if not all(isinstance(name, str | int) for name in names):
-        raise ValueError("its class names are not a list of texts")
+        raise ValueError(f"{source}: its class names are not a list of texts")
     return tuple(str(name) for name in names)
 
 

@@ -1,5 +1,6 @@
 """What the JSON files of a transformers folder ask for, checked before the library sees them."""
 
+import importlib
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -87,7 +88,9 @@ def _check_backbone(section: Mapping[str, Any], folder: Path) -> None:
     name = section.get("backbone")
     if name is None:
         return
-    is_timm = section.get("use_timm_backbone") or str(section.get("model_type")).startswith("timm")
+    kind = str(section.get("model_type"))
+    # DETR's own default is timm; so it says too where it is MaskFormer's decoder, which has no backbone
+    is_timm = section.get("use_timm_backbone", kind == "detr") or kind.startswith("timm")
     if not isinstance(name, str) or not is_timm or "/" in name or ":" in name:
         raise ValueError(
             f"{folder}: config.json: backbone {name!r} would have to be downloaded; save the folder anew "
@@ -153,10 +156,10 @@ def check_size(network: Any, folder: Path) -> None:
 @contextmanager
 def offline() -> Iterator[None]:
     """Inside, the libraries of the Hugging Face hub try no connection."""
-    import huggingface_hub.constants
-    import transformers.utils.hub
-
-    places = [(huggingface_hub.constants, "HF_HUB_OFFLINE"), (transformers.utils.hub, "_is_offline_mode")]
+    places = [
+        (importlib.import_module("huggingface_hub.constants"), "HF_HUB_OFFLINE"),
+        (importlib.import_module("transformers.utils.hub"), "_is_offline_mode"),  # its copy before version 5
+    ]
     before = [(module, name, getattr(module, name)) for module, name in places if hasattr(module, name)]
     try:
         for module, name, _ in before:

@@ -31,4 +31,6 @@ def choose_yolact_config(content: Mapping[str, Any], source: str, weights_name: 
     chosen = own if own in known else "cfg"
     logger.info("%s: %s is taken for %s", source, chosen, weights_name)
     settings: Mapping[str, Any] = content[chosen]
+    if not settings:
+        raise ValueError(f"{source}: {chosen} has no settings")
     return settings

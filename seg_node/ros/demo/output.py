@@ -41,7 +41,8 @@ def write_output(
         share = f"{counts.processed} of {counts.received}"
         title = f"{Path(source).name}: {share} frames, {counts.model} on {counts.device}"
         chosen = [pictures[index] for index in spread(len(pictures), SHEET_PICTURES)]
-        cv2.imwrite(str(out / "contact_sheet.png"), contact_sheet(chosen, title))
+        _, sheet = cv2.imencode(".png", contact_sheet(chosen, title))
+        sheet.tofile(out / "contact_sheet.png")
         write_video(out / "annotated.mp4", pictures, _rate(sent))
         written = ["annotated.mp4", "contact_sheet.png", *written]
     print(table(summary))
