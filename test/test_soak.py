@@ -18,7 +18,7 @@ from soak.watcher import Watcher
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(600)]
 
-STREAM_S = 60
+STREAM_S = 45
 STALL_S = 2.0
 ACTS: dict[str, Callable[[Probe], None]] = {
     "impossible transitions": acts.ask_for_impossible_transitions,
