@@ -92,14 +92,20 @@ class SegNode(LifecycleNode):
     # --- life -------------------------------------------------------------------------------------
 
     def start(self) -> bool:
-        """Configure and activate; False (and a log line) when the model cannot be loaded."""
-        success = TransitionCallbackReturn.SUCCESS
-        with self._transitions.exclusive(IDLE_S) as alone:
-            try:
-                return alone and self.trigger_configure() == success and self.trigger_activate() == success
-            except RuntimeError as error:  # RCLError: it is configured already, or finalized
-                self.get_logger().error(f"cannot start: {error}")
+        """Configure and activate, as far as no client has; False (and a log line) when that fails."""
+        with self._transitions.exclusive(LOAD_S) as alone:  # a client's transition may be under way
+            if not alone:
                 return False
+            if self._state() == "unconfigured":
+                self.trigger_configure()
+            if self._state() == "inactive":
+                self.trigger_activate()
+            if self._state() != "active":
+                self.get_logger().error(f"not started: the node is {self._state()}")
+            return self._state() == "active"
+
+    def _state(self) -> str:
+        return str(self._state_machine.current_state[1])
 
     @property
     def autostart(self) -> bool:
