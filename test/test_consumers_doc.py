@@ -24,7 +24,7 @@ PROGRAMS = {
 }
 PRINTED = {
     "masks": r"\S+ #\d+ around pixel \(\d+, \d+\)",
-    "ids": r"\S+ #\d+, known for 0\.[1-9] s",
+    "ids": r"\S+ #\d+, known for (?!0\.0)\d+\.\d s",
     "objects": r"\S+ #\d+ 1\.000 m away, \d\.\d{3} m long",
     "instance_map": r"instance \d+: \d+ px are its own",
     "class_map": r"[\w ]+: \d+ px",

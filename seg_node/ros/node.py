@@ -479,7 +479,10 @@ class SegNode(LifecycleNode):
         if not worker.alive:
             return "the worker thread has died: clean up and configure the node, or restart it"
         if busy_s > self._options.stall_timeout:
-            return f"stalled: the work in hand has taken {busy_s:.0f} s; is the model stuck?"
+            return (
+                f"stalled: the work in hand has taken {busy_s:.1f} s, more than stall_timeout; is the model "
+                "stuck, or slow?"
+            )
         return None
 
 
