@@ -148,7 +148,7 @@ def test_a_clock_before_the_epoch_is_counted_and_survived(
 
         wait_until(counted, 20, "the count")
         assert "Traceback" in node.log
-        assert level(reports, -1)[0] == WARN
+        wait_until(lambda: level(reports, -1)[0] == WARN, 20, "the warning")
         assert probe.set_parameter("min_area", 5)[0].successful
 
 
