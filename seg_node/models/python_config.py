@@ -49,15 +49,16 @@ def follow_python(
     for statement in statements:
         reader.read(statement)
     reader.check_model()
-    check_plain(reader.names, source, "Python")
-    return _settled(reader.names), reader.left_out
+    check_plain(reader.values.names, source, "Python")
+    return _settled(reader.values.names), reader.values.left_out
 
 
-class _Reader(Evaluator):
+class _Reader:
     """Follows the statements of one file."""
 
     def __init__(self, source: str, read_base: ReadBase | None) -> None:
-        super().__init__(source)
+        self.values = Evaluator(source)
+        self._source = source
         self._read_base = read_base
         self._unknown: dict[str, int] = {}  # name that was left out → line
 
@@ -66,7 +67,7 @@ class _Reader(Evaluator):
         try:
             self._read(statement)
         except (NotDataError, RecursionError):
-            self.left_out.append(f"line {statement.lineno}")
+            self.values.left_out.append(f"line {statement.lineno}")
 
     def _read(self, statement: ast.stmt) -> None:
         line = statement.lineno
@@ -76,7 +77,7 @@ class _Reader(Evaluator):
                     self._assign(name, value, line)
             case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
                 self._assign(name, value, line)
-            case ast.AugAssign(target=ast.Name(id=name), op=op, value=value) if name in self.names:
+            case ast.AugAssign(target=ast.Name(id=name), op=op, value=value) if name in self.values.names:
                 self._assign(name, ast.BinOp(ast.Name(name), op, value), line)
             case ast.Assign(targets=[ast.Attribute() | ast.Subscript() as target], value=value):
                 self._set(target, value)
@@ -86,9 +87,9 @@ class _Reader(Evaluator):
                 self._follow(statement.body)
             case ast.ImportFrom(module=module, names=names):
                 origin = "." * statement.level + (module or "")
-                self.imported |= {alias.asname or alias.name: (origin, alias.name) for alias in names}
+                self.values.imported |= {alias.asname or alias.name: (origin, alias.name) for alias in names}
             case ast.Import(names=names):
-                self.modules |= {(alias.asname or alias.name).partition(".")[0] for alias in names}
+                self.values.modules |= {(alias.asname or alias.name).partition(".")[0] for alias in names}
             case ast.ClassDef() | ast.FunctionDef() | ast.Pass():
                 pass
             case ast.Expr(value=ast.Constant()):
@@ -99,12 +100,12 @@ class _Reader(Evaluator):
 
     def _assign(self, name: str, value: ast.expr, line: int) -> None:
         try:
-            self.names[name] = self.evaluate(value)
+            self.values.names[name] = self.values.evaluate(value)
             self._unknown.pop(name, None)
         except (NotDataError, RecursionError):
-            self.names.pop(name, None)
+            self.values.names.pop(name, None)
             self._unknown[name] = line
-            self.left_out.append(f"{name} (line {line})")
+            self.values.left_out.append(f"{name} (line {line})")
 
     def _follow(self, body: Sequence[ast.stmt]) -> None:
         """The imports of `with read_base()`: files whose names this one then has."""
@@ -117,9 +118,9 @@ class _Reader(Evaluator):
             base = self._read_base(statement.module or "", statement.level)
             for alias in statement.names:
                 if alias.name == "*":
-                    self.names.update(base)
+                    self.values.names.update(base)
                 elif alias.name in base:
-                    self.names[alias.asname or alias.name] = base[alias.name]
+                    self.values.names[alias.asname or alias.name] = base[alias.name]
                 else:
                     raise ValueError(
                         f"{self._source}: its base {statement.module} (line {statement.lineno}) has no "
@@ -130,8 +131,10 @@ class _Reader(Evaluator):
         """model.x.y = … or model["x"] = … of a dictionary that is known."""
         holder = self._changed(target.value)
         try:
-            key: Any = target.attr if isinstance(target, ast.Attribute) else self.evaluate(target.slice)
-            holder[key] = self.evaluate(value)
+            key: Any = (
+                target.attr if isinstance(target, ast.Attribute) else self.values.evaluate(target.slice)
+            )
+            holder[key] = self.values.evaluate(value)
         except (LookupError, NotDataError, TypeError) as error:
             raise self._code_changes(target) from error
 
@@ -139,15 +142,15 @@ class _Reader(Evaluator):
         """X.update(…), which in mmengine changes the dictionaries inside too."""
         holder = self._changed(target)
         try:
-            changes = self.copied(call.args[0]) if call.args else {}
+            changes = self.values.copied(call.args[0]) if call.args else {}
         except NotDataError as error:
             raise self._code_changes(target) from error
         if not isinstance(holder, dict) or len(call.args) > 1:
             raise self._code_changes(target)
-        self._update_inside(holder, changes | self.keywords(call))
+        self._update_inside(holder, changes | self.values.keywords(call))
 
     def _update_inside(self, holder: dict[Any, Any], changes: Mapping[Any, Any]) -> None:
-        self.spend(len(changes))
+        self.values.spend(len(changes))
         for key, value in changes.items():
             if isinstance(value, dict) and isinstance(holder.get(key), dict):
                 self._update_inside(holder[key], value)
@@ -159,9 +162,9 @@ class _Reader(Evaluator):
         root = target
         while isinstance(root, ast.Attribute | ast.Subscript):
             root = root.value
-        if isinstance(root, ast.Name) and root.id not in self.names:
-            if root.id in self.imported:
-                origin = f"from {self.imported[root.id][0]}"
+        if isinstance(root, ast.Name) and root.id not in self.values.names:
+            if root.id in self.values.imported:
+                origin = f"from {self.values.imported[root.id][0]}"
             elif root.id in self._unknown:
                 origin = f"from code in line {self._unknown[root.id]}"
             else:
@@ -170,7 +173,7 @@ class _Reader(Evaluator):
                 f"{self._source}: line {target.lineno} changes {root.id}, which comes {origin} and would "
                 f"have to be run; {_CURE}"
             )
-        return self.evaluate(target)
+        return self.values.evaluate(target)
 
     def _check_unread(self, statement: ast.stmt) -> None:
         """Raises ValueError for a statement that may change what has been read: a loop, a method."""
@@ -179,7 +182,7 @@ class _Reader(Evaluator):
             call = statement.value
             is_method = isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute)
             within = ast.walk(call.func) if is_method else iter(())  # type: ignore[attr-defined]
-        changed = next((n.id for n in within if isinstance(n, ast.Name) and n.id in self.names), None)
+        changed = next((n.id for n in within if isinstance(n, ast.Name) and n.id in self.values.names), None)
         if changed is not None and not isinstance(statement, ast.Assert):
             raise self._code_changes(statement)
 
