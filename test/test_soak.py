@@ -10,7 +10,8 @@ import pytest
 pytest.importorskip("rclpy", reason="ROS 2 is not in this environment")
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from node_harness import Probe, wait_until
+from node_harness import Probe, image_message, picture, wait_until
+from sensor_msgs.msg import Image
 from soak import acts, health
 from soak.process import WatchedNode
 from soak.stream import client, counts
@@ -94,7 +95,7 @@ def test_a_model_that_hangs_is_an_error_and_does_not_outlive_a_signal(
     with WatchedNode(tmp_path, {**weights, "always_on": True, "stall_timeout": STALL_S}) as node:
         reports: list[DiagnosticArray] = probe.listen(DiagnosticArray, "/diagnostics")
         node.fail("hang")
-        acts.call_in_background(probe)
+        probe.publisher(Image, "/image").publish(image_message(picture(), 1000))
 
         def is_error() -> bool:
             return any(entry.level == DiagnosticStatus.ERROR for report in reports for entry in report.status)

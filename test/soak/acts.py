@@ -1,6 +1,5 @@
 """Single acts against a running node, each of which once ended it. They raise AssertionError."""
 
-import threading
 from contextlib import suppress
 from typing import Any
 
@@ -133,15 +132,3 @@ def fail_model(node: WatchedNode, watcher: Watcher, probe: Probe, fault: str) ->
     )
     node.fail("")
     probe.node.destroy_publisher(camera)
-
-
-def call_in_background(probe: Probe) -> threading.Thread:
-    """A call of ~/segment that may never be answered."""
-
-    def call() -> None:
-        with suppress(AssertionError):
-            probe.call(Segment, f"{NODE}/segment", segment_request())
-
-    thread = threading.Thread(target=call, daemon=True)
-    thread.start()
-    return thread
