@@ -20,7 +20,7 @@ import rclpy
 from builtin_interfaces.msg import Time
 from fuzz import mutate
 from fuzz.targets import compressed, depth, image
-from node_harness import FRAME_ID, picture
+from node_harness import FRAME_ID, picture, wait_until
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import qos_profile_sensor_data
@@ -30,6 +30,7 @@ from std_msgs.msg import Header
 
 KINDS = ("raw", "compressed", "depth")
 HEIGHT, WIDTH = 120, 160
+ENCAPSULATION = 4  # bytes at the head of every message
 _INT32 = 1 << 31
 _FRAME_IDS = ("", FRAME_ID, "x" * 10_000, "a\nb", "../..", "ä")
 
@@ -75,7 +76,7 @@ class HostileCamera:
             publisher.publish(message)
             return
         cdr = mutate.mutate_bytes(serialize_message(message), self._random)
-        publisher.publish(cdr[:4] + cdr[4:] if len(cdr) > 4 else b"\0\1\0\0")
+        publisher.publish(cdr if len(cdr) >= ENCAPSULATION else bytes(ENCAPSULATION))
 
     def _hostile_message(self) -> tuple[Publisher, Any]:
         random = self._random
@@ -152,6 +153,7 @@ def main() -> int:
     rclpy.init(args=[])
     node = rclpy.create_node(f"hostile_camera_{arguments.kind}")
     camera = HostileCamera(node, arguments.kind, random)
+    wait_until(camera.has_subscriber, 60, "a subscriber")
     counts = {"good": 0, "hostile": 0}
     end, next_time = time.monotonic() + arguments.seconds, time.monotonic()
     for _ in itertools.takewhile(lambda _: time.monotonic() < end, itertools.count()):

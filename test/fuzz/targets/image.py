@@ -24,7 +24,6 @@ _FOREIGN = (
     "x" * 5000,
     "ä",
 )
-_BYTES_PER_PIXEL = {"8": 1, "16": 2, "32": 4}
 
 
 def make(random: Random) -> Input:

@@ -16,7 +16,6 @@ from seg_node.ros.space import NotLocated, locate
 from seg_node.types import Frame, Instances, MaskCrop
 
 _HEIGHT, _WIDTH = 24, 33
-_INT32 = 1 << 31
 
 
 def make(random: Random) -> Input:
