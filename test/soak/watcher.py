@@ -111,7 +111,7 @@ def unexplained_tracebacks(log: str) -> list[str]:
     found, is_announced = [], False
     lines = log.splitlines()
     for at, line in enumerate(lines):
-        if _RECORD.match(line):
+        if _RECORD.search(line):  # the middleware ends some of its lines without a newline
             is_announced = bool(_ERROR_NAME.search(line))
         elif line.startswith("Exception in thread"):
             is_announced = False
