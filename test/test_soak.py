@@ -86,9 +86,13 @@ def test_a_storm_of_requests_is_answered(watched: tuple[WatchedNode, Watcher], k
 
 
 def test_hostile_images_cost_themselves_only(watched: tuple[WatchedNode, Watcher]) -> None:
+    _, watcher = watched
+    before = watcher.sample()
     with client("soak.hostile_camera", "depth", "--seconds", str(STREAM_S), "--seed", "1") as camera:
         sent = counts(camera)
+    after = watcher.sample()
     assert sent["good"] and sent["hostile"]
+    assert after.processed > before.processed and after.dropped > before.dropped
 
 
 def test_a_model_that_hangs_is_an_error_and_does_not_outlive_a_signal(

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from random import Random
 from typing import Any
 
 import pytest
@@ -9,13 +10,13 @@ import pytest
 pytest.importorskip("rclpy", reason="ROS 2 is not in this environment")
 
 from soak.report import failures, markdown
-from soak.watcher import unexplained_tracebacks
+from soak.watcher import Sample, Watcher, unexplained_tracebacks
 
 STREAM: dict[str, Any] = {
     "stream": "raw",
     "clients": [{"client": "camera", "good": 3000, "hostile": 2000}],
     "samples": 60,
-    "last": {"received": 5000, "processed": 2000, "dropped": 3000, "in_work": 0},
+    "last": {"received": 25000, "processed": 2000, "dropped": 23000, "in_work": 0},
     "rss_slope_mb_per_1000": 0.1,
     "problems": [],
 }
@@ -43,7 +44,7 @@ def test_a_good_run_has_no_failures() -> None:
     assert failures(PASSED) == []
     table = markdown(PASSED)
     assert "| mask | 100000 | made | 9 | 0 |" in table
-    assert "| raw | 3000 | 2000 | 5000 | 2000 | 3000 | 0 | 0.1 |" in table
+    assert "| raw | 3000 | 2000 | 25000 | 2000 | 23000 | 0 | 0.1 |" in table
     assert "| segment | 10 | 10 | 3 | 0 |" in table
     assert table.endswith("Passed.\n")
 
@@ -86,3 +87,14 @@ TRACE = "Traceback (most recent call last):\n  File 'a.py', line 1\nKeyError: 'a
 )
 def test_only_tracebacks_that_the_log_announces_are_explained(log: str, expected: list[str]) -> None:
     assert unexplained_tracebacks(log) == expected
+
+
+@pytest.mark.parametrize(("per_frame", "expected"), [(0, 0.0), (1 << 10, 1000 / 1024)])
+def test_memory_that_comes_and_goes_is_no_growth(per_frame: int, expected: float) -> None:
+    watcher = Watcher.__new__(Watcher)
+    random = Random(1)
+    watcher.samples = [
+        Sample(float(i), 30 * i, 0, 0, 0, 10**9 + per_frame * 30 * i + random.choice((0, 0, 5 * 10**8)), 0, 0)
+        for i in range(1200)
+    ]
+    assert watcher.slope_mb_per_1000() == pytest.approx(expected, abs=0.02)

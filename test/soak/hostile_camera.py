@@ -23,13 +23,13 @@ from fuzz.targets import compressed, depth, image
 from node_harness import FRAME_ID, picture, wait_until
 from rclpy.node import Node
 from rclpy.publisher import Publisher
-from rclpy.qos import qos_profile_sensor_data
 from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 KINDS = ("raw", "compressed", "depth")
 HEIGHT, WIDTH = 120, 160
+QUEUE_DEPTH = 5
 ENCAPSULATION = 4  # bytes at the head of every message
 _INT32 = 1 << 31
 _FRAME_IDS = ("", FRAME_ID, "x" * 10_000, "a\nb", "../..", "ä")
@@ -50,7 +50,7 @@ class HostileCamera:
         self._pixels = [picture(HEIGHT, WIDTH, seed) for seed in range(4)]
 
     def _publisher(self, message_type: Any, topic: str) -> Publisher:
-        return self._node.create_publisher(message_type, topic, qos_profile_sensor_data)
+        return self._node.create_publisher(message_type, topic, QUEUE_DEPTH)  # reliable: suits everybody
 
     def has_subscriber(self) -> bool:
         return bool(self._image.get_subscription_count())

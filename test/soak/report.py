@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 MOST_RSS_MB_PER_1000 = 0.2
-LEAST_RECEIVED = 1000  # frames; with fewer a slope says nothing
+LEAST_RECEIVED = 20_000  # frames; with fewer a slope says nothing
 LEAST_INPUTS = 100_000  # of all fuzzers in a run of an hour or more
 Report = Mapping[str, Any]
 

@@ -4,6 +4,7 @@ import re
 import threading
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
@@ -21,6 +22,7 @@ _RECORD, _ERROR_NAME = (
 )
 # of a run: what is first met (sizes, kinds of messages) still needs memory for the first time
 WARM_UP = 0.3
+PARTS = 20
 # frames that are received and neither processed nor dropped yet: waiting, paired, at work
 IN_WORK = 5
 
@@ -97,12 +99,19 @@ class Watcher:
         return [sample for sample in self.samples if not 0 <= sample.in_work <= IN_WORK]
 
     def slope_mb_per_1000(self, what: str = "rss") -> float:
-        """Growth of the memory per 1000 received frames after the warm-up; 0 of less than ten samples."""
+        """Growth of the memory per 1000 received frames after the warm-up; 0 of few samples.
+
+        Large images come and go: the least of each part of the run is what the node keeps.
+        """
         kept = self.samples[int(len(self.samples) * WARM_UP) :]
-        frames = np.array([sample.received for sample in kept], float)
-        if len(kept) < 10 or np.ptp(frames) == 0:
+        if len(kept) < PARTS:
             return 0.0
-        used = np.array([getattr(sample, what) for sample in kept], float)
+        bounds = np.linspace(0, len(kept), PARTS + 1).astype(int)
+        parts = [kept[start:end] for start, end in pairwise(bounds)]
+        frames = [float(np.mean([sample.received for sample in part])) for part in parts]
+        used = [min(getattr(sample, what) for sample in part) for part in parts]
+        if np.ptp(frames) == 0:
+            return 0.0
         return float(np.polyfit(frames, used, 1)[0] * 1000 / MEGABYTE)
 
 
