@@ -42,9 +42,7 @@ def nodes(
 
     def current() -> WatchedNode:
         if not running or not running[-1].is_alive():
-            # not the reliable inputs of other tests: the hostile camera is best effort, as cameras are
-            own = {name: value for name, value in weights.items() if name != "qos_overrides"}
-            parameters = {**own, "depth.enabled": True, "always_on": True}
+            parameters = {**weights, "depth.enabled": True, "always_on": True}
             running.append(WatchedNode(tmp_path_factory.mktemp("node"), parameters))
             running[-1].wait_until_active()
         return running[-1]
