@@ -1,4 +1,4 @@
-"""What could not be read: told as it happens, counted, and named at the end."""
+"""What could not be read: logged as it happens, counted, and named at the end."""
 
 from collections.abc import Callable
 

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from seg_node.printable import escaped
+
 _LONGEST = 1000  # characters of a message
 _MOST_NAMED = 20
 _OURS = (ValueError, OSError, RuntimeError, ImportError)  # of which a message is meant for the user
@@ -45,8 +47,7 @@ def loading(file: str | Path | None, *others: str | Path | None) -> Iterator[Non
 
 def one_line(text: str) -> str:
     """The text without line breaks, control characters and lone surrogates; a long one without its middle."""
-    line = re.sub(r"\s+", " ", text).strip()
-    line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+    line = escaped(re.sub(r"\s+", " ", text).strip())
     if len(line) <= _LONGEST:
         return line
     return f"{line[: _LONGEST // 2]} … {line[-_LONGEST // 2 :]}"

@@ -16,6 +16,12 @@ _PROCESS_SIZES = "/proc/self/statm"
 _LOCK = threading.RLock()  # the limit is the process's: of two threads, each would restore the other's
 
 
+def data_bytes() -> int:
+    """Return what counts against RLIMIT_DATA now. Linux only."""
+    with open(_PROCESS_SIZES, "rb", buffering=0) as sizes:
+        return int(sizes.read().split()[5]) * resource.getpagesize()
+
+
 @contextmanager
 def limited_memory(beyond: int = LIMIT_BYTES) -> Iterator[None]:
     """Let the process grow by so many bytes inside, one thread at a time; an allocation beyond them fails.
@@ -27,10 +33,8 @@ def limited_memory(beyond: int = LIMIT_BYTES) -> Iterator[None]:
         return
     with _LOCK:
         soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
-        with open(_PROCESS_SIZES, "rb", buffering=0) as sizes:
-            data_bytes = int(sizes.read().split()[5]) * resource.getpagesize()
         highest = [limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY]
-        resource.setrlimit(resource.RLIMIT_DATA, (min([data_bytes + beyond, *highest]), hard))
+        resource.setrlimit(resource.RLIMIT_DATA, (min([data_bytes() + beyond, *highest]), hard))
         try:
             yield
         finally:

@@ -1,5 +1,7 @@
 """Texts of unknown origin (file names, errors, topics) as one line of a log."""
 
+from seg_node.printable import escaped
+
 LONGEST = 300
 
 
@@ -7,7 +9,7 @@ def one_line(text: str, longest: int = LONGEST) -> str:
     """Escape line breaks, control characters and bytes that are no UTF-8; cut the middle of a longer text."""
     if len(text) > longest:
         text = f"{text[: longest * 2 // 3]} … {text[-(longest // 3) :]}"
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+    return escaped(text)
 
 
 def reason(error: BaseException) -> str:

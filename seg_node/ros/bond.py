@@ -15,7 +15,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 TOPIC = "bond"  # relative: manager and node are in one namespace
 PERIOD_S = 0.1
 FAREWELLS = 20  # 2 s, as bondcpp: a farewell may be overwritten in the manager's queue
-TIMEOUT_S = 4.0  # the manager's bond_timeout by default; told only for people who compare both ends
+TIMEOUT_S = 4.0  # the manager's default bond_timeout; sent for information only
 
 
 class LifecycleBond:

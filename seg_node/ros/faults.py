@@ -20,21 +20,19 @@ class Faults:
 
     def drop(self, reason: str, text: str, unforeseen: BaseException | None = None) -> None:
         """A received frame gives no result. unforeseen: logged with its traceback."""
-        if not self._statistics.dropped(reason, bad=True):
-            return
-        if unforeseen is None:
-            self._logger.warning(f"frame dropped ({reason}): {one_line(text)}")
-        else:
-            self._logger.error(f"frame dropped ({reason}): {one_line(text)}\n{trace(unforeseen)}")
+        if self._statistics.dropped(reason, bad=True):
+            self._log(f"frame dropped ({reason}): {_on_one_line(text)}", unforeseen)
 
     def warn(self, reason: str, text: str, count: int = 1, unforeseen: BaseException | None = None) -> None:
         """Something is wrong, but no received frame was dropped for it."""
-        if not self._statistics.warned(reason, count):
-            return
+        if self._statistics.warned(reason, count):
+            self._log(_on_one_line(text), unforeseen)
+
+    def _log(self, line: str, unforeseen: BaseException | None) -> None:
         if unforeseen is None:
-            self._logger.warning(one_line(text))
+            self._logger.warning(line)
         else:
-            self._logger.error(f"{one_line(text)}\n{trace(unforeseen)}")
+            self._logger.error(f"{line}\n{trace(unforeseen)}")
 
 
 class CallbackFaults:
@@ -59,6 +57,6 @@ def trace(error: BaseException) -> str:
     return "".join(traceback.format_exception(error)).rstrip()
 
 
-def one_line(text: str) -> str:
-    """Text that may quote a message's: made printable, a line for the log."""
+def _on_one_line(text: str) -> str:
+    """Return text that may quote a message as one printable line."""
     return printable(text, LONGEST)

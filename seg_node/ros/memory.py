@@ -4,6 +4,8 @@ import ctypes
 import resource
 from pathlib import Path
 
+from seg_node.memory_limit import data_bytes
+
 # glibc's mallopt numbers (malloc.h). Images above 6 MB would be mapped and page-faulted anew each time:
 # at 1080p, 30 Hz that costs 11 ms of latency instead of 3.8. Buffers above 64 MB still are, and at most 256
 # MB are kept: a picture of 64 megapixels would leave a gigabyte behind.
@@ -42,7 +44,7 @@ def limit_memory(megabytes: int) -> None:
     """
     if megabytes == 0:
         return
-    used = _data_bytes()
+    used = data_bytes()
     limit = megabytes << 20 if megabytes > 0 else used + min(int(_available_bytes() * AUTO_SHARE), AUTO_MOST)
     if limit < used:
         raise ValueError(
@@ -53,12 +55,6 @@ def limit_memory(megabytes: int) -> None:
     if hard != resource.RLIM_INFINITY:
         limit = min(limit, hard)
     resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
-
-
-def _data_bytes() -> int:
-    """What counts against the limit now."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) << 10 for line in lines if line.startswith("VmData:"))
 
 
 def _available_bytes() -> int:
