@@ -109,6 +109,17 @@ class _Loader(yaml.SafeLoader):
         super().__init__(text)
         self._flattened: set[int] = set()
         self._merged = 0
+        self._depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Compose one node; refuse deep ones here, since the recursion limit depends on who calls."""
+        self._depth += 1
+        if self._depth > _MAX_DEPTH:
+            mark = self.peek_event().start_mark
+            raise yaml.composer.ComposerError(None, None, f"nested more than {_MAX_DEPTH} deep", mark)
+        node: yaml.Node | None = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         """Puts the mappings under << into it, each once and few in all: theirs may have some in turn."""
