@@ -74,3 +74,13 @@ def test_hard_suppression_keeps_what_a_greedy_loop_keeps(count: int) -> None:
     found = hard_nms(masks, class_ids, 0.3)
     assert found.nonzero().flatten().tolist() == kept
     assert count < 40 or 3 < len(kept) < count
+
+
+@pytest.mark.parametrize("kernel", ["gaussian", "linear"])
+def test_masks_without_pixels_change_no_other_score(kernel: str) -> None:
+    masks, class_ids, scores = scattered(20)
+    expected = matrix_nms(masks, class_ids, scores, kernel)  # type: ignore[arg-type]
+    masks = torch.cat((masks, torch.zeros_like(masks[:2])))
+    class_ids, scores = torch.cat((class_ids, class_ids[:2])), torch.cat((scores, torch.tensor([-1.0, -1])))
+    assert torch.equal(matrix_nms(masks, class_ids, scores, kernel)[:20], expected)  # type: ignore[arg-type]
+    assert torch.equal(hard_nms(masks, class_ids, 0.3)[:20], hard_nms(masks[:20], class_ids[:20], 0.3))

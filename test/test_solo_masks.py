@@ -1,5 +1,7 @@
 """The steps of a SOLO around its convolutions, beside plain loops and closed forms."""
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,13 @@ from torch import Tensor
 
 from seg_node.models.download_crops import download_crops
 from seg_node.models.solo import masks as solo_masks
-from seg_node.models.solo.heads import grid_levels, points_nms, split_levels, with_coordinates
+from seg_node.models.solo.heads import (
+    count_levels,
+    grid_levels,
+    points_nms,
+    split_levels,
+    with_coordinates,
+)
 from seg_node.models.solo.masks import (
     Candidates,
     SoloPrediction,
@@ -72,20 +80,28 @@ def test_candidates_run_over_levels_rows_columns_classes() -> None:
     probs[1][0, 0, 2] = 0.25  # is not above the threshold
     found = find_candidates(probs, (8, 16), 0.25, None)
     assert found.cells.tolist() == [1, 1, 6, 9 + 2]
-    assert [cells.tolist() for cells in split_levels(found.cells, (3, 2))] == [[1, 1, 6], [2]]
+    assert found.per_level == count_levels(found.cells, (3, 2)) == [3, 1]
+    assert [cells.tolist() for cells in split_levels(found.cells, [3, 1], (3, 2))] == [[1, 1, 6], [2]]
     assert found.class_ids.tolist() == [1, 3, 0, 2]
     assert found.strides.tolist() == [8, 8, 8, 16]
     torch.testing.assert_close(found.scores, torch.tensor([0.5, 0.5, 0.5, 0.7]))
     only = find_candidates(probs, (8, 16), 0.25, {2, 3, 99})
     assert only.cells.tolist() == [1, 11]
-    assert [cells.tolist() for cells in split_levels(only.cells[1:], (3, 2, 9))] == [[], [2], []]
+    assert count_levels(only.cells[1:], (3, 2, 9)) == [0, 1, 0]
+    assert [cells.tolist() for cells in split_levels(only.cells[1:], [0, 1, 0], (3, 2, 9))] == [[], [2], []]
     assert only.class_ids.tolist() == [3, 2]
 
 
 def candidates(scores: list[float], class_ids: list[int], stride: int = 8) -> Candidates:
     count = len(scores)
     strides = torch.full((count,), float(stride))
-    return Candidates(torch.arange(count), torch.tensor(class_ids), torch.tensor(scores), strides)
+    per_level = (count, 0, 0, 0, 0)
+    return Candidates(torch.arange(count), torch.tensor(class_ids), torch.tensor(scores), strides, per_level)
+
+
+def first_level(probs: Tensor) -> Callable[[Sequence[Tensor]], Tensor]:
+    """Gives the probabilities of cells, all of which are in the first level."""
+    return lambda cells: probs[cells[0]]
 
 
 def test_a_mask_must_have_more_pixels_than_the_stride() -> None:
@@ -93,7 +109,7 @@ def test_a_mask_must_have_more_pixels_than_the_stride() -> None:
     probs[0, :2, :4] = 0.9  # 8 pixels
     probs[1, :3, :3] = 0.9  # 9
     scores, class_ids, masks = select_instances(
-        candidates([0.8, 0.4], [1, 2]), probs.__getitem__, SoloSettings(), OPTIONS
+        candidates([0.8, 0.4], [1, 2]), first_level(probs), SoloSettings(), OPTIONS
     )
     assert class_ids.tolist() == [2]
     torch.testing.assert_close(scores, torch.tensor([0.4 * 0.9]))
@@ -104,7 +120,7 @@ def test_the_score_is_multiplied_by_the_mean_inside_the_mask() -> None:
     probs = torch.full((1, 4, 4), 0.3)
     probs[0, :2, :] = 0.6
     probs[0, 2, :2] = 1.0
-    scores, _, _ = select_instances(candidates([0.5], [0]), probs.__getitem__, SoloSettings(), OPTIONS)
+    scores, _, _ = select_instances(candidates([0.5], [0]), first_level(probs), SoloSettings(), OPTIONS)
     torch.testing.assert_close(scores, torch.tensor([0.5 * (8 * 0.6 + 2) / 10]))
 
 
@@ -118,10 +134,10 @@ def test_the_best_are_chosen_as_from_all_masks_at_once(limit: int, monkeypatch: 
     expected = expected[masks.sum((1, 2)) > 90]
     asked: list[int] = []
 
-    def masks_of(cells: Tensor) -> Tensor:
-        asked.extend(cells.tolist())
-        assert cells.tolist() == sorted(cells.tolist())
-        return probs[cells]
+    def masks_of(cells: Sequence[Tensor]) -> Tensor:
+        asked.extend(cells[0].tolist())
+        assert cells[0].tolist() == sorted(cells[0].tolist())
+        return probs[cells[0]]
 
     settings = SoloSettings(nms_candidates=limit, update_threshold=0)
     all_of_their_own = candidates(scores.tolist(), list(range(40)), stride=90)
@@ -136,7 +152,7 @@ def test_scores_that_are_no_numbers_are_left_out() -> None:
     # the linear kernel divides 0 by 0 for the third of three equal masks
     probs = torch.full((3, 4, 4), 0.9)
     scores, _, _ = select_instances(
-        candidates([0.9, 0.8, 0.7], [0, 0, 0]), probs.__getitem__, SoloSettings(nms="linear"), OPTIONS
+        candidates([0.9, 0.8, 0.7], [0, 0, 0]), first_level(probs), SoloSettings(nms="linear"), OPTIONS
     )
     torch.testing.assert_close(scores, torch.tensor([0.81]))
 
@@ -176,7 +192,7 @@ def test_masks_placed_on_a_device_are_those_placed_one_by_one(count: int, mask_s
     whole = place_whole_masks(prediction, (72, 131), mask_stride, 0.5)
     one_by_one = place_masks(prediction, (72, 131), mask_stride, 0.5)
     assert whole.shape == (count, 72, 131)
-    for found, mask in zip(download_crops(whole), one_by_one, strict=True):
+    for found, mask in zip(download_crops(whole)[0], one_by_one, strict=True):
         # at most the last bit of a sum
         assert np.count_nonzero(full(found, (72, 131)) != full(mask, (72, 131))) <= 1
 

@@ -68,7 +68,7 @@ def test_masks_enlarged_on_a_device_are_those_enlarged_in_their_windows(count: i
     probs = torch.rand(count, 16, 20)
     boxes = torch.rand(count, 4) * 1.4 - 0.2
     windows = crop_windows(boxes, (16, 20))
-    whole = download_crops(enlarge_whole_masks(probs, windows, (60, 95), 0.5))
+    whole, _ = download_crops(enlarge_whole_masks(probs, windows, (60, 95), 0.5))
     for found, mask in zip(whole, enlarge_masks(probs, windows, (60, 95), 0.5), strict=True):
         np.testing.assert_array_equal(full(found, (60, 95)), full(mask, (60, 95)))
 

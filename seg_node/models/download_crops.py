@@ -1,19 +1,24 @@
 """Whole masks on a GPU → the crops that a segmentation holds; only their pixels are downloaded."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from seg_node.types import MaskCrop
 
 
-def download_crops(masks: Tensor) -> list[MaskCrop]:
-    """Each object's mask, cropped to the smallest rectangle that holds it; (0, 0) without pixels.
+def download_crops(masks: Tensor, *fields: Tensor) -> tuple[list[MaskCrop], list[Tensor]]:
+    """Each object's mask, cropped to the smallest rectangle that holds it, and the fields on the host.
 
-    masks: bool (N, H, W) on any device. There are two downloads: the rectangles, then all pixels at once.
+    masks: bool (N, H, W) on any device; one without pixels gets a crop of (0, 0).
+    fields: what else is known of the objects, (N,) or (N, K) each, float32 or integers below 2**53.
+    There are two downloads: the rectangles and the fields, then all pixels at once.
     """
     columns, rows = _bounds(masks.any(dim=1)), _bounds(masks.any(dim=2))
     corners = torch.cat((columns, rows), dim=1)
-    rectangles = corners.tolist()
+    corners_on_host, *fields_on_host = _download((corners, *fields))
+    rectangles = corners_on_host.tolist()
     sizes = [(bottom - top, right - left) for left, right, top, bottom in rectangles]
     pixels = _cut(masks, corners, sum(height * width for height, width in sizes)).cpu().numpy()
     crops, start = [], 0
@@ -22,7 +27,15 @@ def download_crops(masks: Tensor) -> list[MaskCrop]:
         # a copy, so that one object does not keep all pixels in memory
         crops.append(MaskCrop(left, top, pixels[start:end].reshape(height, width).copy()))
         start = end
-    return crops
+    return crops, fields_on_host
+
+
+def _download(fields: Sequence[Tensor]) -> list[Tensor]:
+    """The fields, (N,) or (N, K) each, by a single copy: as float64, which holds all of their values."""
+    columns = [field[:, None] if field.ndim == 1 else field for field in fields]
+    packed = torch.cat([part.double() for part in columns], dim=1).cpu()
+    parts = packed.split([part.shape[1] for part in columns], dim=1)
+    return [part.to(field.dtype).reshape(field.shape) for part, field in zip(parts, fields, strict=True)]
 
 
 def _bounds(used: Tensor) -> Tensor:

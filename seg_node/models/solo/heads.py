@@ -54,22 +54,21 @@ class SOLOHead(nn.Module):
         probs = category_probs(self.cate_convs, self.solo_cate, levels, self.grids)
         return GridOutput(probs, tuple(upsample(self.ins_convs(with_coordinates(x, "xy"))) for x in levels))
 
-    def masks(self, output: GridOutput, image: int, cells: Tensor) -> Tensor:
+    def masks(self, output: GridOutput, image: int, cells: Sequence[Tensor]) -> Tensor:
         """The probabilities (K, h, w) of the given cells of one image.
 
-        cells: rising int64 (K,), counted over levels, rows, columns.
+        cells: of each level, rising int64, counted over its rows, columns.
         """
         size = output.mask_sources[0].shape[-2:]
-        masks = [torch.zeros((0, *size), device=cells.device)]
-        levels = split_levels(cells, self.grids)
-        for conv, features, chosen in zip(self.solo_ins_list, output.mask_sources, levels, strict=True):
+        masks = [torch.zeros((0, *size), device=output.mask_sources[0].device)]
+        for conv, features, chosen in zip(self.solo_ins_list, output.mask_sources, cells, strict=True):
             if len(chosen) == 0:
                 continue
             assert isinstance(conv, nn.Conv2d) and conv.bias is not None
             # only the chosen channels: all of them would cost as much as the backbone
-            x = features[image][None].to(conv.weight.dtype)
-            logits = F.conv2d(x, conv.weight[chosen], conv.bias[chosen]).float()
-            masks.append(bilinear(logits.sigmoid(), size)[0])
+            x = features[image].to(conv.weight.dtype)
+            logits = apply_kernels(x, conv.weight[chosen], conv.bias[chosen]).float()
+            masks.append(bilinear(logits.sigmoid()[None], size)[0])
         return torch.cat(masks)
 
 
@@ -111,19 +110,19 @@ class DecoupledSOLOHead(nn.Module):
             sources.append(torch.stack((conv_x(x).float(), conv_y(y).float()), dim=1).sigmoid_())
         return GridOutput(probs, tuple(sources))
 
-    def masks(self, output: GridOutput, image: int, cells: Tensor) -> Tensor:
+    def masks(self, output: GridOutput, image: int, cells: Sequence[Tensor]) -> Tensor:
         """See `SOLOHead.masks`."""
         size = output.mask_sources[0].shape[-2:]
-        masks = [torch.zeros((0, *size), device=cells.device)]
-        levels = split_levels(cells, self.grids)
-        for source, chosen, grid in zip(output.mask_sources, levels, self.grids, strict=True):
+        masks = [torch.zeros((0, *size), device=output.mask_sources[0].device)]
+        for source, chosen, grid in zip(output.mask_sources, cells, self.grids, strict=True):
             if len(chosen) == 0:
                 continue
-            columns, column_of = (chosen % grid).unique(return_inverse=True)
-            rows, row_of = (chosen // grid).unique(return_inverse=True)
-            x, y = source[image]
-            of_column, of_row = bilinear(x[columns][None], size)[0], bilinear(y[rows][None], size)[0]
-            masks.append(of_column[column_of] * of_row[row_of])
+            (x, y), columns, rows = source[image], chosen % grid, chosen // grid
+            if not source.is_cuda:  # on a GPU `unique` makes the host wait; enlarging all costs less
+                used_columns, columns = columns.unique(return_inverse=True)
+                used_rows, rows = rows.unique(return_inverse=True)
+                x, y = x[used_columns], y[used_rows]
+            masks.append(bilinear(x[None], size)[0][columns] * bilinear(y[None], size)[0][rows])
         return torch.cat(masks)
 
 
@@ -139,11 +138,35 @@ def grid_levels(pyramid: Sequence[Tensor]) -> list[Tensor]:
     return [halved, *middle, bilinear(coarsest, middle[-1].shape[-2:])]
 
 
-def split_levels(cells: Tensor, grids: Sequence[int]) -> list[Tensor]:
-    """Rising cells, counted over all levels → of each level those that are in it, counted from its first."""
+def apply_kernels(features: Tensor, kernels: Tensor, biases: Tensor | None = None) -> Tensor:
+    """The features (C, h, w) convolved with kernels (K, C, 1, 1): (K, h, w).
+
+    On a GPU by a matrix product, because cuDNN would search its fastest convolution for every new K. On the
+    CPU by a convolution, as the references do: a matrix product rounds its sums differently.
+    """
+    if not features.is_cuda:
+        return F.conv2d(features[None], kernels, biases)[0]
+    pixels, kernels = features.flatten(1), kernels.flatten(1)
+    product = kernels @ pixels if biases is None else torch.addmm(biases[:, None], kernels, pixels)
+    return product.view(-1, *features.shape[1:])
+
+
+def count_levels(cells: Tensor, grids: Sequence[int]) -> list[int]:
+    """How many of the rising cells, counted over all levels, are in each level. The host waits for a GPU."""
     ends = list(accumulate(grid**2 for grid in grids))
-    bounds = torch.searchsorted(cells, torch.tensor(ends[:-1], device=cells.device)).tolist()
-    return [part - first for part, first in zip(cells.tensor_split(bounds), [0, *ends[:-1]], strict=True)]
+    # made on the device, as the host would wait for an upload too
+    ends_there = torch.cat([cells.new_full((1,), end) for end in ends])
+    bounds = torch.searchsorted(cells, ends_there).tolist()
+    return [end - start for start, end in pairwise([0, *bounds])]
+
+
+def split_levels(cells: Tensor, per_level: Sequence[int], grids: Sequence[int]) -> list[Tensor]:
+    """Rising cells, counted over all levels → of each level those that are in it, counted from its first.
+
+    per_level: how many there are, see `count_levels`.
+    """
+    firsts = accumulate((grid**2 for grid in grids[:-1]), initial=0)
+    return [part - first for part, first in zip(cells.split(list(per_level)), firsts, strict=True)]
 
 
 def with_coordinates(x: Tensor, axes: Literal["x", "y", "xy"]) -> Tensor:

@@ -4,8 +4,9 @@ Source of the order of operations: WXinlong/SOLO `mmdet/models/anchor_heads/solo
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 
 import cv2
 import numpy as np
@@ -14,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from seg_node.crop import tight_crop
-from seg_node.models.solo.heads import bilinear
+from seg_node.models.solo.heads import bilinear, count_levels, split_levels
 from seg_node.models.solo.matrix_nms import hard_nms, matrix_nms
 from seg_node.models.solo.settings import SoloSettings
 from seg_node.size_cache import size_cache
@@ -34,12 +35,14 @@ class Candidates:
 
     cells: int64 (K,), counted over all levels. class_ids: int64 (K,). scores: float (K,).
     strides: float (K,), of the cell's level in input pixels.
+    per_level: how many there are in each level.
     """
 
     cells: Tensor
     class_ids: Tensor
     scores: Tensor
     strides: Tensor
+    per_level: Sequence[int]
 
 
 @dataclass(frozen=True)
@@ -70,68 +73,95 @@ def find_candidates(
     scores = torch.cat([probs.flatten(0, 1) for probs in category_probs])
     wanted = scores > threshold
     if classes is not None:
-        known = torch.zeros(scores.shape[1], dtype=torch.bool)
+        # pinned, so that the host does not wait for the upload
+        known = torch.zeros(scores.shape[1], dtype=torch.bool, pin_memory=wanted.is_cuda)
         known[[class_id for class_id in classes if 0 <= class_id < len(known)]] = True
-        wanted &= known.to(wanted.device)
-    cells, class_ids = torch.where(wanted)  # in the order (cell, class)
+        wanted &= known.to(wanted.device, non_blocking=True)
+    cells, class_ids, per_level = _places(wanted, [len(probs) for probs in category_probs])
     levels = zip(category_probs, strides, strict=True)
     stride_of = torch.cat([probs.new_full((probs.shape[0] ** 2,), stride) for probs, stride in levels])
-    return Candidates(cells, class_ids, scores[cells, class_ids], stride_of[cells])
+    return Candidates(cells, class_ids, scores[cells, class_ids], stride_of[cells], per_level)
+
+
+def _places(wanted: Tensor, grids: Sequence[int]) -> tuple[Tensor, Tensor, list[int]]:
+    """Cells and classes (K,) where wanted (cells, classes) is true, and how many there are in each level.
+
+    In the order (cell, class). The host waits for a GPU once, as in `torch.where`.
+    """
+    if not wanted.is_cuda:
+        cells, class_ids = torch.where(wanted)
+        return cells, class_ids, count_levels(cells, grids)
+    classes, up_to = wanted.shape[1], wanted.flatten().cumsum(0)
+    ends = accumulate(grid**2 * classes for grid in grids)
+    counted = torch.stack([up_to[end - 1] for end in ends]).tolist()
+    places = torch.searchsorted(up_to, torch.arange(1, counted[-1] + 1, device=wanted.device))
+    return places // classes, places % classes, [b - a for a, b in pairwise([0, *counted])]
 
 
 def select_instances(
     candidates: Candidates,
-    masks_of: Callable[[Tensor], Tensor],
+    masks_of: Callable[[Sequence[Tensor]], Tensor],
     settings: SoloSettings,
     options: SegmentOptions,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Scores (N,), class ids (N,) and mask probabilities (N, h, w) of what is kept, best first.
 
-    masks_of: gives the mask probabilities (K, h, w) of K rising cells.
+    masks_of: gives the mask probabilities (K, h, w) of K cells: of each level, rising, counted from its
+    first.
     """
     scores, class_ids, probs = _rescore(candidates, masks_of, settings, options.mask_threshold)
-    masks = probs > options.mask_threshold
+    masks, kept = probs > options.mask_threshold, scores >= 0
     if settings.nms == "hard":
-        kept = hard_nms(masks, class_ids, options.nms_threshold)
+        kept &= hard_nms(masks, class_ids, options.nms_threshold)
     else:
         scores = matrix_nms(masks, class_ids, scores, settings.nms, settings.sigma)
-        kept = scores >= settings.update_threshold
+        kept &= scores >= settings.update_threshold
     kept &= scores > options.score_threshold
-    kept = kept.nonzero()[:, 0]
-    best = kept[scores[kept].argsort(descending=True, stable=True)[: options.max_instances]]
+    order = torch.where(kept, scores, -1).argsort(descending=True, stable=True)
+    best = order[: options.max_instances][: int(kept.sum())]  # the host waits for a GPU here
     return scores[best], class_ids[best], probs[best]
 
 
 def _rescore(
     candidates: Candidates,
-    masks_of: Callable[[Tensor], Tensor],
+    masks_of: Callable[[Sequence[Tensor]], Tensor],
     settings: SoloSettings,
     mask_threshold: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Scores, class ids and mask probabilities of the best candidates whose masks are large enough.
+    """Scores, class ids and mask probabilities of the best candidates.
 
-    A score is multiplied by the mean probability inside the mask. The likeliest candidates come first, some
-    at a time, until no later one can be among the best: so memory is bounded.
+    A score is multiplied by the mean probability inside the mask; those of too small masks are -1 and last.
+    The likeliest candidates come first, some at a time, until no later one can be among the best: so memory
+    is bounded. The host waits for a GPU only where there is more than one chunk of candidates.
     """
-    scores, class_ids = candidates.scores[:0], candidates.class_ids[:0]
-    probs = masks_of(candidates.cells[:0])
-    for chunk in candidates.scores.argsort(descending=True, stable=True).split(_CHUNK):
-        if len(scores) == settings.nms_candidates and candidates.scores[chunk[0]] < scores[-1]:
+    scores, class_ids, probs = candidates.scores[:0], candidates.class_ids[:0], None
+    for chunk in _chunks(candidates.scores):
+        if len(scores) == settings.nms_candidates and candidates.scores[chunk].amax() < scores[-1]:
             break
-        chunk = chunk.sort().values
-        new_probs = masks_of(candidates.cells[chunk])
+        cells = candidates.cells[chunk]
+        all_of_them = len(cells) == len(candidates.cells)
+        per_level = candidates.per_level if all_of_them else count_levels(cells, settings.grids)
+        new_probs = masks_of(split_levels(cells, per_level, settings.grids))
         flat = new_probs.flatten(1)
         inside = (flat > mask_threshold).float()
         areas = inside.sum(1)  # below 2**24, so exact
         new_scores = candidates.scores[chunk] * ((flat * inside).sum(1) / areas)
-        # those too small go last, and then away: of fixed size, so that a GPU need not be waited for
         new_scores = torch.where(areas > candidates.strides[chunk], new_scores, -1)
         scores = torch.cat((scores, new_scores))
         best = scores.argsort(descending=True, stable=True)[: settings.nms_candidates]
         scores, class_ids = scores[best], torch.cat((class_ids, candidates.class_ids[chunk]))[best]
-        probs = (torch.cat((probs, new_probs)) if len(probs) else new_probs)[best]
-    count = int((scores >= 0).sum())
-    return scores[:count], class_ids[:count], probs[:count]
+        probs = (new_probs if probs is None else torch.cat((probs, new_probs)))[best]
+    assert probs is not None  # as even no candidates make a chunk
+    return scores, class_ids, probs
+
+
+def _chunks(scores: Tensor) -> Iterator[Tensor | slice]:
+    """Indices of the scores (K,), the highest first, some at a time; rising within each chunk."""
+    if len(scores) <= _CHUNK:
+        yield slice(None)
+        return
+    for chunk in scores.argsort(descending=True, stable=True).split(_CHUNK):
+        yield chunk.sort().values
 
 
 def place_masks(

@@ -35,7 +35,7 @@ def overlaps_with_better(masks: Tensor, class_ids: Tensor) -> Tensor:
     flat = masks.flatten(1).float()  # sums below 2**24, so exact
     areas = flat.sum(dim=1)
     shared = flat @ flat.T
-    overlap = shared / (areas[:, None] + areas - shared)
+    overlap = shared / (areas[:, None] + areas - shared).clamp_(min=1)  # two empty masks share nothing
     return (overlap * (class_ids[:, None] == class_ids)).triu(diagonal=1)
 
 
@@ -46,8 +46,9 @@ def hard_nms(masks: Tensor, class_ids: Tensor, iou_threshold: float) -> Tensor:
     Source: AdelaiDet `adet/modeling/solov2/utils.py: mask_nms`.
     """
     suppresses = (overlaps_with_better(masks, class_ids) > iou_threshold).cpu()
-    kept = torch.ones(len(masks), dtype=torch.bool)
+    # pinned, so that the host does not wait for the upload
+    kept = torch.empty(len(masks), dtype=torch.bool, pin_memory=masks.is_cuda).fill_(True)
     for suppressed, is_kept in zip(suppresses, kept, strict=True):
         if is_kept:
             kept &= ~suppressed
-    return kept.to(masks.device)
+    return kept.to(masks.device, non_blocking=True)

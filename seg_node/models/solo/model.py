@@ -83,9 +83,11 @@ class SoloModel:
         self, raw: SoloPrediction, image_size: tuple[int, int], options: SegmentOptions
     ) -> Segmentation:
         stride = self.network.settings.mask_stride
+        scores, class_ids = raw.scores, raw.class_ids
         if raw.mask_probs.is_cuda:
-            masks = download_crops(place_whole_masks(raw, image_size, stride, options.mask_threshold))
+            whole = place_whole_masks(raw, image_size, stride, options.mask_threshold)
+            masks, (scores, class_ids) = download_crops(whole, scores, class_ids)
         else:
             masks = place_masks(raw, image_size, stride, options.mask_threshold)
-        instances = gather_instances(mask_bounds(masks), raw.scores, raw.class_ids, masks, options.min_area)
+        instances = gather_instances(mask_bounds(masks), scores, class_ids, masks, options.min_area)
         return assemble_segmentation(instances, None, image_size, self.labels, options)

@@ -8,13 +8,13 @@ mask_heads/mask_feat_head.py`; mmdetection `models/dense_heads/solov2_head.py`; 
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seg_node.models.backbones import conv_norm
 from seg_node.models.solo.heads import (
     GROUP_NORM,
     GridOutput,
+    apply_kernels,
     bilinear,
     grid_levels,
     points_nms,
@@ -50,13 +50,13 @@ class SOLOv2Head(nn.Module):
             probs.append(points_nms(logits.sigmoid()).permute(0, 2, 3, 1))
         return GridOutput(tuple(probs), (*kernels, self.mask_feat(pyramid[:-1])))
 
-    def masks(self, output: GridOutput, image: int, cells: Tensor) -> Tensor:
+    def masks(self, output: GridOutput, image: int, cells: Sequence[Tensor]) -> Tensor:
         """See `SOLOHead.masks`."""
         *grids, features = (source[image] for source in output.mask_sources)
-        kernels = torch.cat([grid.flatten(1).T for grid in grids])[cells]  # (K, E)
+        kernels = torch.cat([grid.flatten(1).T[chosen] for grid, chosen in zip(grids, cells, strict=True)])
         if len(kernels) == 0:
-            return torch.zeros((0, *features.shape[-2:]), device=cells.device)
-        logits = F.conv2d(features[None], kernels[:, :, None, None].to(features.dtype))[0]
+            return torch.zeros((0, *features.shape[-2:]), device=features.device)
+        logits = apply_kernels(features, kernels[:, :, None, None].to(features.dtype))
         return logits.contiguous().float().sigmoid_()
 
 

@@ -4,7 +4,7 @@ Boxes are relative: 0 … 1 across the image. Sources: dbolya/yolact `yolact.py:
 `layers/box_utils.py: decode, jaccard`, `layers/functions/detection.py: Detect`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -40,6 +40,7 @@ class YolactSettings:
 class YolactPrediction:
     """N objects of one image, best first, on the device.
 
+    On a GPU some of the last may be fillers, scored -1, until `without_fillers` takes them away.
     boxes_rel: float (N, 4) corners x, y, x, y relative to the image; may reach beyond it.
     scores: float (N,). class_ids: int64 (N,) from 0, without the background.
     coefficients: float (N, K), of the prototypes: float (h, w, K).
@@ -78,7 +79,7 @@ def decode_boxes(loc: Tensor, priors: Tensor) -> Tensor:
 def detect(
     output: YolactOutput, priors: Tensor, settings: YolactSettings, options: SegmentOptions
 ) -> list[YolactPrediction]:
-    """The detections of each image, at most options.max_instances."""
+    """The detections of each image, at most options.max_instances; on a GPU with fillers."""
     select = _select_across_classes if settings.cross_class_nms else _select_per_class
     predictions = []
     for loc, probs, coefficients, prototypes in zip(
@@ -89,18 +90,28 @@ def detect(
         priors_kept = torch.where(probs[:, 1:].amax(dim=1) > threshold)[0]
         boxes = decode_boxes(loc[priors_kept], priors[priors_kept])
         scores = probs[priors_kept, 1:].t().contiguous()  # (classes, n)
-        kept, class_ids = select(boxes, scores, settings, options)
+        kept, class_ids, scores = select(boxes, scores, settings, options)
         coefficients = coefficients[priors_kept[kept]]
-        predictions.append(
-            YolactPrediction(boxes[kept], scores[class_ids, kept], class_ids, coefficients, prototypes)
-        )
+        predictions.append(YolactPrediction(boxes[kept], scores, class_ids, coefficients, prototypes))
     return predictions
+
+
+def without_fillers(prediction: YolactPrediction) -> YolactPrediction:
+    """The detections alone. The host waits for a GPU to count them."""
+    count = int((prediction.scores >= 0).sum())
+    return replace(
+        prediction,
+        boxes_rel=prediction.boxes_rel[:count],
+        scores=prediction.scores[:count],
+        class_ids=prediction.class_ids[:count],
+        coefficients=prediction.coefficients[:count],
+    )
 
 
 def _select_per_class(
     boxes: Tensor, scores: Tensor, settings: YolactSettings, options: SegmentOptions
-) -> tuple[Tensor, Tensor]:
-    """Boxes (n, 4), scores (classes, n) → which boxes are kept, and as which class; best first.
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Boxes (n, 4), scores (classes, n) → which boxes are kept, as which class, scored how; best first.
 
     A box may be kept as several classes, also as one that scores below the candidate threshold.
     """
@@ -109,29 +120,49 @@ def _select_per_class(
     sorted_scores = sorted_scores[:, : settings.candidates_per_class]
     candidates = candidates[:, : settings.candidates_per_class]
     kept = fast_nms(boxes[candidates], options.nms_threshold) & (sorted_scores > options.score_threshold)
-    places = kept.flatten().nonzero()[:, 0]  # once: a GPU is waited for
-    best = places[sorted_scores.flatten()[places].argsort(descending=True)[: options.max_instances]]
+    sorted_scores = sorted_scores.flatten()
+    if scores.is_cuda:  # `nonzero` would make the host wait
+        best, sorted_scores = _fill(sorted_scores, kept.flatten(), options.max_instances)
+    else:
+        places = kept.flatten().nonzero()[:, 0]
+        best = places[sorted_scores[places].argsort(descending=True)[: options.max_instances]]
+        sorted_scores = sorted_scores[best]
     classes = wanted[:, None].expand_as(candidates)
-    return candidates.flatten()[best], classes.flatten()[best]
+    return candidates.flatten()[best], classes.flatten()[best], sorted_scores
 
 
 def _select_across_classes(
     boxes: Tensor, scores: Tensor, settings: YolactSettings, options: SegmentOptions
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor]:
     """As `_select_per_class`, but each box only as its best class, and all compete."""
     best_scores, class_ids = scores.max(dim=0)
     candidates = best_scores.argsort(descending=True)[: settings.candidates_per_class]
     wanted = _wanted_classes(len(scores), options, scores.device)
     is_best = fast_nms(boxes[candidates][None], options.nms_threshold)[0]
-    kept = candidates[is_best & torch.isin(class_ids[candidates], wanted)][: options.max_instances]
-    return kept, class_ids[kept]
+    # torch.isin sorts many classes, for which the host waits for a GPU
+    is_kept = is_best & (class_ids[candidates, None] == wanted).any(dim=1)
+    if scores.is_cuda:
+        best, scores = _fill(best_scores[candidates], is_kept, options.max_instances)
+        kept = candidates[best]
+        return kept, class_ids[kept], scores
+    kept = candidates[is_kept][: options.max_instances]
+    return kept, class_ids[kept], best_scores[kept]
+
+
+def _fill(scores: Tensor, kept: Tensor, most: int) -> tuple[Tensor, Tensor]:
+    """Places and values of the best scores (n,) that are kept, then fillers of -1: min(n, most) in all."""
+    values, places = torch.where(kept, scores, -1).sort(descending=True, stable=True)
+    return places[:most], values[:most]
 
 
 def _wanted_classes(count: int, options: SegmentOptions, device: torch.device) -> Tensor:
     if options.classes is None:
         return torch.arange(count, device=device)
     wanted = sorted(class_id for class_id in options.classes if 0 <= class_id < count)
-    return torch.tensor(wanted, dtype=torch.int64, device=device)
+    # pinned, so that the host does not wait for the upload
+    class_ids = torch.empty(len(wanted), dtype=torch.int64, pin_memory=device.type == "cuda")
+    class_ids.numpy()[:] = wanted
+    return class_ids.to(device, non_blocking=True)
 
 
 def fast_nms(boxes: Tensor, iou_threshold: float) -> Tensor:

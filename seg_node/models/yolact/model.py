@@ -7,7 +7,7 @@ import torch
 
 from seg_node.models.download_crops import download_crops
 from seg_node.models.instances import assemble_segmentation, gather_instances
-from seg_node.models.yolact.detect import YolactPrediction, YolactSettings, detect
+from seg_node.models.yolact.detect import YolactPrediction, YolactSettings, detect, without_fillers
 from seg_node.models.yolact.masks import (
     crop_windows,
     enlarge_masks,
@@ -38,11 +38,12 @@ class YolactModel:
         output, priors = self.network(batch.pixels), self.network.priors
         mask_iou = self.network.maskiou_net
         if mask_iou is None or not self.settings.rescore_masks:
-            return detect(output, priors, self.settings, options)
+            found = detect(output, priors, self.settings, options)
+            return [without_fillers(prediction) for prediction in found]
         # rescoring may bring forward what a smaller number would have cut
         most = max(options.max_instances, self.default_options.max_instances)
         found = detect(output, priors, self.settings, replace(options, max_instances=most))
-        return [rescore(prediction, mask_iou, options) for prediction in found]
+        return [without_fillers(rescore(prediction, mask_iou, options)) for prediction in found]
 
     def assemble(
         self, raw: YolactPrediction, image_size: tuple[int, int], options: SegmentOptions
@@ -57,11 +58,10 @@ def assemble_instances(
     """Boxes in whole pixels and masks at image resolution; those below min_area left out."""
     probs = mix_prototypes(raw.prototypes, raw.coefficients)
     windows = crop_windows(raw.boxes_rel, (probs.shape[1], probs.shape[2]))
+    boxes, scores, class_ids = pixel_boxes(raw.boxes_rel, image_size), raw.scores, raw.class_ids
     if probs.is_cuda:
         whole = enlarge_whole_masks(probs, windows, image_size, options.mask_threshold)
-        masks = download_crops(whole)
+        masks, (boxes, scores, class_ids) = download_crops(whole, boxes, scores, class_ids)
     else:
         masks = enlarge_masks(probs, windows, image_size, options.mask_threshold)
-    return gather_instances(
-        pixel_boxes(raw.boxes_rel, image_size), raw.scores, raw.class_ids, masks, options.min_area
-    )
+    return gather_instances(boxes, scores, class_ids, masks, options.min_area)
