@@ -1,7 +1,7 @@
 """The dense part of each family follows a GPU's tensors through torch.export, without a GPU.
 
-Tensors on cuda:0 that hold no numbers (FakeTensor): an operator without a CUDA kernel, a tensor left on the CPU or
-a shape that depends on numbers fails here as it would in `seg_node export --device cuda`.
+Tensors on cuda:0 that hold no numbers (FakeTensor): an operator without a CUDA kernel, a tensor left on the
+CPU or a shape that depends on numbers fails here as it would in `seg_node export --device cuda`.
 """
 
 from collections.abc import Callable, Iterator

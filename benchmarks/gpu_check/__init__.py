@@ -1,1 +1,1 @@
-"""`scripts/gpu-check`: what only a GPU can settle, in one run of at most eight minutes; see benchmarks/README.md."""
+"""`scripts/gpu-check`: what only a GPU can settle, in one run of eight minutes; see benchmarks/README.md."""

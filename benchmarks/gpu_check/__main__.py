@@ -77,8 +77,8 @@ def _missing_gpu() -> str:
     if torch.cuda.is_available():
         return ""
     return (
-        f"PyTorch {torch.__version__} finds no usable CUDA GPU: check nvidia-smi, and that this PyTorch is built "
-        "for CUDA; another Python is chosen with PYTHON=…"
+        f"PyTorch {torch.__version__} finds no usable CUDA GPU: check nvidia-smi, and that this PyTorch is "
+        "built for CUDA; another Python is chosen with PYTHON=…"
     )
 
 

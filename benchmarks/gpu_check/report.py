@@ -1,6 +1,7 @@
 """Rows of results, written one by one, so that a part that hangs or dies leaves those it had."""
 
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -43,7 +44,13 @@ class Report:
 
     def _add(self, row: Row) -> None:
         with self._file.open("a") as file:
-            file.write(json.dumps(asdict(row), default=str) + "\n")
+            figures = {name: _valid(value) for name, value in row.figures.items()}
+            file.write(json.dumps({**asdict(row), "figures": figures}, allow_nan=False) + "\n")
+
+
+def _valid(value: Any) -> Any:
+    """JSON has no NaN and no infinity; they become texts."""
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def read_rows(file: Path) -> list[Row]:

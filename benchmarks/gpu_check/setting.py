@@ -1,5 +1,6 @@
 """On what a part runs."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +21,10 @@ class Setting:
 
     pretend: bool
     argument: str = ""
-    device: torch.device = torch.device("cuda", 0)
+
+    @property
+    def device(self) -> torch.device:
+        return torch.device("cuda", 0)
 
     def need_gpu(self) -> None:
         """Raises LeftOut on the emulated device."""
@@ -33,5 +37,6 @@ def emulated() -> Iterator[None]:
     """A CUDA device of the tests, whose rules are a GPU's and whose arithmetic is the CPU's."""
     from pretend_cuda import pretend_cuda
 
+    logging.getLogger("seg_node.paste_gpu").setLevel(logging.ERROR)  # of Triton, which needs a driver
     with pretend_cuda(log=False):
         yield

@@ -11,6 +11,9 @@ from typing import Any
 from rows import hardware, markdown, text_of, versions
 
 from gpu_check.report import Row
+from seg_node.one_line import one_line
+
+_LONGEST = 600  # characters of a cell
 
 
 def write_json(rows: Sequence[Row], path: Path, seconds: float, mode: str) -> None:
@@ -54,8 +57,14 @@ def table(rows: Sequence[Row]) -> str:
 
 def _texts(row: Row) -> dict[str, str]:
     figures = ", ".join(f"{name} {_number(value)}" for name, value in row.figures.items())
-    reason = row.reason.replace("|", "/")
-    return {"part": row.part, "check": row.check, "outcome": row.outcome, "figures": figures, "why": reason}
+    texts = {
+        "part": row.part,
+        "check": row.check,
+        "outcome": row.outcome,
+        "figures": figures,
+        "why": row.reason,
+    }
+    return {name: one_line(text, _LONGEST).replace("|", "/") for name, text in texts.items()}
 
 
 def _number(value: Any) -> str:
