@@ -130,7 +130,7 @@ def test_results_are_a_table_and_json(modules: Path) -> None:
     write_json(rows, modules / "out.json", 3.21, "gpu")
     content = json.loads((modules / "out.json").read_text())
     assert content["seconds"] == 3.2 and content["mode"] == "gpu"
-    assert content["versions"]["torch"] == torch.__version__ and content["processor"]
+    assert torch.__version__.startswith(content["versions"]["torch"]) and content["processor"]
     assert [row["outcome"] for row in content["rows"]] == ["measured", "ok", "failed"]
     assert content["rows"][2]["figures"] == {"y": "nan"}  # JSON has none
     assert content["rows"][0]["figures"] == {"x": 1.5}

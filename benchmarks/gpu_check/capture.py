@@ -39,7 +39,7 @@ def _check_precision(
 ) -> None:
     found: list[Segmentation] = []
     times: dict[str, float] = {}
-    with counted_graphs() as graphs, heard_warnings() as warned:
+    with counted_graphs() as graphs, heard_warnings(setting) as warned:
         model = load()
         can_record = any(hasattr(model.network, name) for name in ("fixed", "dense"))
         engine = Engine(model, setting.device, precision)

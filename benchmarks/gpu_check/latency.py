@@ -51,13 +51,12 @@ def measure(
         stages.append(dict(found[0].stage_ms))
         objects = len(found[0].instances)
 
-    with heard_warnings() as warned:
-        warm_up = milliseconds(lambda: engine.warm_up(frames[0].image_size))
+    with heard_warnings(setting) as warned:
         first = milliseconds(one_frame)
         stages.clear()
         times = repeated(one_frame, setting, 5)
         middle = {f"{name}_ms": sorted(s[name] for s in stages)[len(stages) // 2] for name in stages[0]}
-        figures = {**times, **middle, "warm_up_ms": warm_up, "first_ms": first, "objects": objects}
+        figures = {**times, **middle, "first_ms": first, "objects": objects}
         if not setting.pretend:
             with noted_waits() as waits:
                 one_frame()

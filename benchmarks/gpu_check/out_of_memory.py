@@ -22,7 +22,7 @@ def check(report: Report, setting: Setting) -> None:
     everything = torch.cuda.get_device_properties(setting.device).total_memory
     share = (torch.cuda.memory_reserved(setting.device) + _ROOM) / everything
     torch.cuda.set_per_process_memory_fraction(share, setting.device)
-    with heard_warnings() as warned:
+    with heard_warnings(setting) as warned:
         try:
             engine.segment(large, engine.default_options)
             answer = "it fitted"

@@ -29,7 +29,7 @@ def check(report: Report, setting: Setting) -> None:
     for precision, least in _LEAST_IOU.items():
         model = load_model()
         engine = Engine(model, setting.device, precision)
-        peaks = [_peak_of(layer, setting.device) for layer in model.network.modules() if _has_weights(layer)]
+        peaks = [_peak_of(layer, setting.device) for layer in model.network.modules()]
         found = [engine.segment(frame, options) for frame in frames]
         match = agreement([want.instances for want in expected], [got.instances for got in found])
         panoptic = np.mean([_class_map(g) == _class_map(w) for g, w in zip(found, expected, strict=True)])
@@ -60,16 +60,13 @@ def _class_map(found: Segmentation) -> NDArray[np.int64]:
     return np.asarray(classes[found.panoptic.segment_map])
 
 
-def _has_weights(layer: nn.Module) -> bool:
-    return isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear))
-
-
 def _peak_of(layer: nn.Module, device: torch.device) -> Tensor:
     """The largest absolute output of the layer from now on, float32 (); graphs keep it up to date."""
     peak = torch.zeros((), device=device)
 
-    def note(_: nn.Module, __: Any, output: Tensor) -> None:
-        peak.copy_(torch.maximum(peak, output.detach().abs().amax().float()))
+    def note(_: nn.Module, __: Any, output: Any) -> None:
+        if isinstance(output, Tensor) and output.is_floating_point() and output.numel():
+            peak.copy_(torch.maximum(peak, output.abs().amax().float()))
 
     layer.register_forward_hook(note)
     return peak

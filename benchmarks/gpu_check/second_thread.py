@@ -19,7 +19,7 @@ def check(report: Report, setting: Setting) -> None:
     engine = Engine(load_model(), setting.device, "bf16")
     stop, errors, rounds = threading.Event(), [], [0]
     other = threading.Thread(target=_use_cuda, args=(setting.device, stop, errors, rounds))
-    with counted_graphs() as graphs, heard_warnings() as warned:
+    with counted_graphs() as graphs, heard_warnings(setting) as warned:
         other.start()
         try:
             for size in _SIZES:

@@ -1,6 +1,5 @@
 """On what a part runs."""
 
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,6 +36,5 @@ def emulated() -> Iterator[None]:
     """A CUDA device of the tests, whose rules are a GPU's and whose arithmetic is the CPU's."""
     from pretend_cuda import pretend_cuda
 
-    logging.getLogger("seg_node.paste_gpu").setLevel(logging.ERROR)  # of Triton, which needs a driver
     with pretend_cuda(log=False):
         yield
