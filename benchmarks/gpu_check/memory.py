@@ -10,7 +10,7 @@ from gpu_check.setting import Setting
 from seg_node.engine import Engine
 from seg_node.models.load import load_model
 
-_SIZES = ((480, 640), (720, 1280), (1080, 1920), (480, 640))
+_SIZES = ((480, 640), (720, 1280), (640, 480), (480, 640))  # the network's input follows the aspect ratio
 _ROUNDS = 3
 _MOST_GROWTH_MB = 2.0
 

@@ -8,32 +8,50 @@ from gpu_check.report import Report
 from gpu_check.setting import Setting
 from seg_node.engine import Engine, OutOfMemory
 from seg_node.models.load import load_model
+from seg_node.types import Frame
 
-_SMALL, _LARGE = (480, 640), (2160, 3840)
-_ROOM = 32 << 20  # bytes beyond what is held: too few for the large image
+_SMALL, _NEW = (480, 640), (720, 1280)
+# MB beyond what the first graph holds: from too few for the image itself to enough for its graph
+_ROOMS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 1024)
 
 
 def check(report: Report, setting: Setting) -> None:
     setting.need_gpu()
     engine = Engine(load_model(), setting.device, "bf16")
-    (small,), (large,) = noise_frames(1, _SMALL), noise_frames(1, _LARGE)
+    (small,), (new,) = noise_frames(1, _SMALL), noise_frames(1, _NEW)
     before = engine.segment(small, engine.default_options)
     torch.cuda.empty_cache()
+    held = torch.cuda.memory_reserved(setting.device)
     everything = torch.cuda.get_device_properties(setting.device).total_memory
-    share = (torch.cuda.memory_reserved(setting.device) + _ROOM) / everything
-    torch.cuda.set_per_process_memory_fraction(share, setting.device)
-    with heard_warnings(setting) as warned:
-        try:
-            engine.segment(large, engine.default_options)
-            answer = "it fitted"
-        except OutOfMemory as error:
-            answer = f"OutOfMemory: {error}"
+    failures, recordings, room = 0, 0, 0
+    with heard_warnings(setting) as warned, counted_graphs() as graphs:
+        for room in _ROOMS:
+            torch.cuda.set_per_process_memory_fraction((held + room * 1e6) / everything, setting.device)
+            if _fits(engine, new):
+                break
+            failures += 1
+        recordings = graphs.failed
     torch.cuda.set_per_process_memory_fraction(1.0, setting.device)
     with counted_graphs() as graphs:
         after = [engine.segment(small, engine.default_options) for _ in range(2)]
     problems = []
     if any(len(one.instances) != len(before.instances) for one in after):
         problems.append("the frame after it gives other objects")
-    if graphs.failed or any("CUDA graphs" in text for text in warned):
+    if not graphs.replayed or any("CUDA graphs" in text for text in warned):
         problems.append("graphs are given up")
-    report.judge("a 3840x2160 image", problems, answer=answer, recorded_again=graphs.recorded)
+    report.judge(
+        "a new size with too little memory",
+        problems,
+        out_of_memory=failures,
+        while_recording=recordings,
+        fitted_with_mb=room,
+        recorded_again=graphs.recorded,
+    )
+
+
+def _fits(engine: Engine, frame: Frame) -> bool:
+    try:
+        engine.segment(frame, engine.default_options)
+    except OutOfMemory:
+        return False
+    return True
