@@ -167,8 +167,8 @@ def test_every_part_can_be_imported_without_a_gpu(modules: Path) -> None:
         assert callable(import_module(part.module).check), part.name
 
 
-def command(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    environment = {**os.environ, "PYTHON": sys.executable}
+def command(*arguments: str, python: str = sys.executable) -> "subprocess.CompletedProcess[str]":
+    environment = {**os.environ, "PYTHON": python}
     return subprocess.run(
         [str(ROOT / "scripts/gpu-check"), *arguments], capture_output=True, text=True, env=environment
     )
@@ -181,6 +181,12 @@ def test_without_a_gpu_one_line_says_so(tmp_path: Path) -> None:
     assert len(done.stderr.splitlines()) == 1
     assert "finds no usable CUDA GPU: check nvidia-smi" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_python_without_the_packages_is_refused() -> None:
+    done = command(python="/nowhere/python")
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
+    assert "/nowhere/python cannot import torch, torchvision and seg_node" in done.stderr
 
 
 def test_a_wrong_part_is_refused() -> None:

@@ -10,7 +10,7 @@ from gpu_check.setting import Setting
 from gpu_check.table import all_versions, gpus
 
 _SIDE = 8192  # of matrices
-_BYTES = 1 << 31
+_BYTES = 1 << 28
 _NODES = 1000
 
 
