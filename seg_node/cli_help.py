@@ -53,7 +53,7 @@ camera image into FILE, which the node's parameter engine and --engine of other 
              for GPUs. Needs the packages of seg_node[onnx].
 
 Both are for one model and one image size (any that is resized to the same network input), which is
-checked. The last line that is printed compares the file with PyTorch on this machine. More in
+checked. What is printed compares the file with PyTorch on the device, and is noted in the file. More in
 docs/export.md."""
 
 TRAIN_HELP = """\

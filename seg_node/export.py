@@ -5,18 +5,19 @@ an AOTInductor package, machine code for one kind of machine. An .onnx is for ON
 with TensorRT or CUDA where they are.
 """
 
-import copy
 import importlib.util
 import statistics
 import time
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.backends import cudnn
 
+from seg_node.cuda_graph import CudaGraphs
 from seg_node.engine import choose_device
 from seg_node.export_info import (
     METADATA_KEY,
@@ -27,10 +28,11 @@ from seg_node.export_info import (
     network_of,
     write_package_info,
 )
-from seg_node.exported import load_exported
+from seg_node.exported import Run, open_package
 from seg_node.fused_convolution import fuse_activations
 from seg_node.models.load import load_model
 from seg_node.models.model import SegmentationModel
+from seg_node.onnx_runner import OnnxRunner, has_cuda
 from seg_node.precision import PRECISIONS, Precision, apply_precision, choose_precision
 from seg_node.types import Frame
 
@@ -50,11 +52,12 @@ def export(
     precision: str = "auto",
     device: str = "auto",
 ) -> int:
-    """Writes the file and prints how it compares with PyTorch on this machine; returns the exit status, 0.
+    """Writes the file, notes in it and prints how it compares with PyTorch; returns the exit status, 0.
 
     out: ends in .pt2 or .onnx. camera_size: (height, width).
     precision: "auto" is for a .pt2 the fastest that the device computes well in, for an .onnx fp32.
-    device: which a .pt2 is for; an .onnx is for all.
+    device: which a .pt2 is compiled for; an .onnx is for all, and is compared there. "auto": a GPU that
+    PyTorch and, for an .onnx, ONNX Runtime can use, else the CPU.
     Raises ValueError, FileNotFoundError or RuntimeError for what the user can mend.
     """
     target = _check_target(out, device)
@@ -71,22 +74,14 @@ def export(
         precision=chosen,
         machine="" if out.suffix == ".onnx" else describe_machine(target),
     )
-    fresh = copy.deepcopy(model)
-    network.to(target)
-    apply_precision(network, chosen)
-    dense = Dense(network).eval()
-    pixels = example.to(target).contiguous(memory_format=torch.channels_last)
     write = _write_onnx if out.suffix == ".onnx" else _write_package
-    with torch.no_grad():
-        write(dense, pixels, out, info)
-    if target.type == "cpu" and chosen != "fp16":
-        fuse_activations(network)  # as the engine does, for a fair comparison
-    print(_compare(dense, pixels, out, info, fresh, target))
+    info, error = write(network, example, out, info, target)
+    print(_summary(out, info, target, error))
     return 0
 
 
 def _check_target(out: Path, device: str) -> torch.device:
-    """The device to compile for, when everything is there that the export needs."""
+    """The device to compile for or to compare on, when everything is there that the export needs."""
     if out.suffix not in _SUFFIXES:
         raise ValueError(f"{out}: the name must end in .pt2 (AOTInductor) or .onnx (ONNX Runtime, TensorRT)")
     if not out.absolute().parent.is_dir():
@@ -94,11 +89,19 @@ def _check_target(out: Path, device: str) -> torch.device:
     version = tuple(int(part) for part in torch.__version__.split(".")[:2])
     if version < _MIN_TORCH:
         raise RuntimeError(f"export needs PyTorch 2.6 or newer; this is {torch.__version__}")
+    target = choose_device(device)
     if out.suffix == ".pt2":
-        return choose_device(device)
+        return target
     if not importlib.util.find_spec("onnxscript"):
         raise RuntimeError("an .onnx file is written by onnxscript: pip install seg_node[onnx]")
-    return torch.device("cpu")  # only followed, not run
+    if target.type == "cpu" or has_cuda():
+        return target
+    if device == "auto":
+        return torch.device("cpu")
+    raise RuntimeError(
+        f"device {device}: this ONNX Runtime has no CUDA: pip install onnxruntime-gpu; "
+        "or choose cpu, the file is for all devices"
+    )
 
 
 def _choose(precision: str, out: Path, device: torch.device) -> Precision:
@@ -119,65 +122,103 @@ def _example_input(model: SegmentationModel[Any, Any], camera_size: tuple[int, i
     return pixels.float()
 
 
-def _write_package(dense: nn.Module, pixels: Tensor, out: Path, info: ExportInfo) -> None:
+def _write_package(
+    network: nn.Module, example: Tensor, out: Path, info: ExportInfo, device: torch.device
+) -> tuple[ExportInfo, float]:
+    """Writes the file.
+
+    Returns its description with the times, and the largest relative difference of an output.
+    """
     from torch._inductor import aoti_compile_and_package
 
-    on_cpu = pixels.device.type == "cpu"
+    dense, pixels = _prepare(network, example, info, device)
+    on_cpu = device.type == "cpu"
     # frozen weights are packed for oneDNN; the number of threads is the program's that loads it
     configs = {"freezing": True, "cpp.dynamic_threads": True} if on_cpu else {}
     try:
-        aoti_compile_and_package(
-            torch.export.export(dense, (pixels,)), package_path=str(out), inductor_configs=configs
-        )
+        with torch.no_grad():
+            aoti_compile_and_package(
+                torch.export.export(dense, (pixels,)), package_path=str(out), inductor_configs=configs
+            )
     except Exception as error:
         if "compiler" not in str(error).lower():
             raise
         raise RuntimeError(f"a .pt2 file needs a C++ compiler (apt install g++): {error}") from error
-    write_package_info(out, info)
+    timed, difference = _compare(dense, pixels, open_package(out, device), info)
+    write_package_info(out, timed)
+    return timed, difference
 
 
-def _write_onnx(dense: nn.Module, pixels: Tensor, out: Path, info: ExportInfo) -> None:
-    program = torch.onnx.export(
-        dense, (pixels.contiguous(),), dynamo=True, opset_version=_ONNX_OPSET, verbose=False
-    )
+def _write_onnx(
+    network: nn.Module, example: Tensor, out: Path, info: ExportInfo, device: torch.device
+) -> tuple[ExportInfo, float]:
+    """As `_write_package`. Written on the CPU, where the network is only followed and not run."""
+    dense, pixels = _prepare(network, example, info, torch.device("cpu"))
+    with torch.no_grad():
+        program = torch.onnx.export(
+            dense, (pixels.contiguous(),), dynamo=True, opset_version=_ONNX_OPSET, verbose=False
+        )
     assert program is not None
-    program.model.metadata_props[METADATA_KEY] = info.to_json()
     program.save(str(out), external_data=False)
+    runner = OnnxRunner(out, out.read_bytes(), device, info.precision)
+    timed, difference = _compare(dense.to(device), pixels.to(device), runner, info)
+    program.model.metadata_props[METADATA_KEY] = timed.to_json()
+    program.save(str(out), external_data=False)
+    return timed, difference
 
 
-def _compare(
-    dense: nn.Module,
-    pixels: Tensor,
-    out: Path,
-    info: ExportInfo,
-    model: SegmentationModel[Any, Any],
-    device: torch.device,
-) -> str:
-    """A line with the times of both and the largest relative difference of an output."""
-    load_exported(out, model, device)
-    exported = network_of(model).dense
-    with torch.inference_mode():
-        plain_ms, expected = _time(dense, pixels)
-        exported_ms, found = _time(exported, pixels)  # type: ignore[arg-type]
+def _prepare(
+    network: nn.Module, example: Tensor, info: ExportInfo, device: torch.device
+) -> tuple[Dense, Tensor]:
+    """The dense part in the file's precision, and its input, on the device."""
+    network.to(device)
+    apply_precision(network, info.precision)
+    return Dense(network).eval(), example.to(device).contiguous(memory_format=torch.channels_last)
+
+
+def _compare(dense: Dense, pixels: Tensor, exported: Run, info: ExportInfo) -> tuple[ExportInfo, float]:
+    """The description with the times of both, and the largest relative difference of an output.
+
+    PyTorch runs as in the engine: activations fused on a CPU, a recorded graph on a GPU, no TF32.
+    """
+    on_gpu = pixels.device.type == "cuda"
+    if not on_gpu and info.precision != "fp16":
+        fuse_activations(dense.network)
+    plain: Run = CudaGraphs(dense) if on_gpu else dense
+    with torch.inference_mode(), cudnn.flags(enabled=True, benchmark=True, allow_tf32=False):
+        torch_ms, expected = _time(plain, pixels)
+        exported_ms, found = _time(exported, pixels)
     error = max(
         ((a.float() - b.float()).norm() / b.float().norm()).item()
         for a, b in zip(found, expected, strict=True)
     )
-    (height, width), (rows, columns) = info.camera_size, info.input_size
-    return (
-        f"{out}: {info.source} for images of {width}x{height} (input {columns}x{rows}), {info.precision}: "
-        f"{exported_ms:.1f} ms on {device}, PyTorch {plain_ms:.1f} ms; outputs differ by {error:.1e} at most"
-    )
+    machine = describe_machine(pixels.device)
+    return replace(info, timed_on=machine, exported_ms=exported_ms, torch_ms=torch_ms), error
 
 
-def _time(run: Callable[[Tensor], tuple[Tensor, ...]], pixels: Tensor) -> tuple[float, tuple[Tensor, ...]]:
+def _time(run: Run, pixels: Tensor) -> tuple[float, tuple[Tensor, ...]]:
     """Median milliseconds of a few runs after the first, and the outputs."""
     times = []
     outputs = run(pixels)
     for _ in range(5):
+        if pixels.device.type == "cuda":
+            torch.cuda.synchronize(pixels.device)
         start = time.perf_counter()
         outputs = run(pixels)
         if pixels.device.type == "cuda":
             torch.cuda.synchronize(pixels.device)
         times.append((time.perf_counter() - start) * 1000)
     return statistics.median(times), outputs
+
+
+def _summary(out: Path, info: ExportInfo, device: torch.device, error: float) -> str:
+    """A line for people; a second one where the file is no gain."""
+    (height, width), (rows, columns) = info.camera_size, info.input_size
+    line = (
+        f"{out}: {info.source} for images of {width}x{height} (input {columns}x{rows}), {info.precision}: "
+        f"{info.exported_ms:.1f} ms on {device}, PyTorch {info.torch_ms:.1f} ms; "
+        f"outputs differ by {error:.1e} at most"
+    )
+    if not info.is_slower:
+        return line
+    return f"{line}\n{out}: slower than PyTorch here: leave it out, or export again while nothing else runs"

@@ -21,6 +21,7 @@ METADATA_KEY = "seg_node"
 _PACKAGE_MEMBER = "extra/seg_node.json"
 _LARGEST_SIDE = 8192  # pixels
 _LONGEST_INFO = 65536  # bytes of a description
+_LONGEST_TIME = 10_000_000  # milliseconds
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class ExportInfo:
     camera_size, input_size: (height, width) of the camera's image, and of the network's input made from it.
     machine: which one its machine code is for, see `describe_machine`; "" for ONNX, which has none.
     torch, seg_node: versions that wrote it.
+    timed_on: the processor, see `describe_machine`, on which the dense part took exported_ms with the file
+    and torch_ms with PyTorch, in milliseconds; "" and 0 for a file of a version that did not note them.
     """
 
     network: str
@@ -41,6 +44,14 @@ class ExportInfo:
     machine: str
     torch: str = torch.__version__
     seg_node: str = __version__
+    timed_on: str = ""
+    exported_ms: float = 0.0
+    torch_ms: float = 0.0
+
+    @property
+    def is_slower(self) -> bool:
+        """Whether PyTorch was faster than the file where both were timed."""
+        return self.exported_ms > self.torch_ms
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -51,8 +62,10 @@ class ExportInfo:
         try:
             fields = json.loads(text)
             sizes = {name: _read_size(fields[name]) for name in ("camera_size", "input_size")}
-            info = ExportInfo(**{**fields, **sizes})
-            if not all(isinstance(value, str) for name, value in asdict(info).items() if name not in sizes):
+            times = {name: _read_time(fields.get(name, 0.0)) for name in ("exported_ms", "torch_ms")}
+            info = ExportInfo(**{**fields, **sizes, **times})
+            texts = {name: value for name, value in asdict(info).items() if name not in {*sizes, *times}}
+            if not all(isinstance(value, str) for value in texts.values()):
                 raise ValueError("its fields are not texts")
             return info
         except (KeyError, TypeError, ValueError, RecursionError) as error:
@@ -64,6 +77,12 @@ def _read_size(value: Any) -> tuple[int, int]:
     if not all(type(side) is int and 0 < side <= _LARGEST_SIDE for side in (height, width)):
         raise ValueError(f"a size that is not from 1 to {_LARGEST_SIDE}")
     return height, width
+
+
+def _read_time(value: Any) -> float:
+    if type(value) not in (int, float) or not 0 <= value < _LONGEST_TIME:
+        raise ValueError(f"a time that is not from 0 to {_LONGEST_TIME} ms")
+    return float(value)
 
 
 def write_package_info(path: Path, info: ExportInfo) -> None:

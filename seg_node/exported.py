@@ -112,7 +112,22 @@ def load_exported(
         by,
         _size(info.camera_size),
     )
+    _log_times(path, info, device)
     return info
+
+
+def _log_times(path: Path, info: ExportInfo, device: torch.device) -> None:
+    """The user chose the file, so it is used; one that is no gain must not go unnoticed."""
+    if info.timed_on != describe_machine(device):
+        logger.info("%s: not timed on this machine; compare with the same without the file", path)
+    elif info.is_slower:
+        logger.warning(
+            "%s: slower than PyTorch when it was exported (dense part: %.1f ms, PyTorch %.1f ms on this "
+            "processor): leave the engine file out, or export again while nothing else runs",
+            path,
+            info.exported_ms,
+            info.torch_ms,
+        )
 
 
 def _read_onnx(path: Path, model: Model, device: torch.device) -> tuple[ExportInfo, Open]:
@@ -147,17 +162,17 @@ def _read_package(path: Path, model: Model, device: torch.device) -> tuple[Expor
     check_fits(info, model)
     _check_machine(info, device)
 
-    def open_file() -> tuple[Run, str]:
-        from torch._inductor import aoti_load_package
+    return info, lambda: (open_package(path, device), "AOTInductor")
 
-        index = -1 if device.type == "cpu" else device.index or 0
-        package = aoti_load_package(str(path), device_index=index)
-        # compiled for this order in memory; another one would be read wrongly without an error
-        return lambda pixels: tuple(
-            package(pixels.contiguous(memory_format=torch.channels_last))
-        ), "AOTInductor"
 
-    return info, open_file
+def open_package(path: Path, device: torch.device) -> Run:
+    """A package of AOTInductor's: machine code, which is run."""
+    from torch._inductor import aoti_load_package
+
+    index = -1 if device.type == "cpu" else device.index or 0
+    package = aoti_load_package(str(path), device_index=index)
+    # compiled for this order in memory; another one would be read wrongly without an error
+    return lambda pixels: tuple(package(pixels.contiguous(memory_format=torch.channels_last)))
 
 
 def _check_machine(info: ExportInfo, device: torch.device) -> None:

@@ -5,6 +5,7 @@ import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -14,9 +15,10 @@ from thin_yolact import Weights, add_heads, make_plus, resnet
 from thin_yolact import write_thin_checkpoint as write_yolact
 
 from seg_node import Predictor
+from seg_node import export as export_module
 from seg_node.cli import main
 from seg_node.export import export
-from seg_node.export_info import describe_machine, fingerprint, read_package_info
+from seg_node.export_info import ExportInfo, describe_machine, fingerprint, read_package_info
 from seg_node.exported import exported_size, load_exported, open_engine
 from seg_node.models.load import load_model
 from seg_node.predictor import Prediction
@@ -190,10 +192,15 @@ def test_a_file_of_another_precision_is_refused(thin_checkpoint: Checkpoint, exp
         ("torch", "2.3.0", "compiled with PyTorch 2.3.0, but this is"),
         ("network", "SOLO", "exported from a SOLO"),
         ("input_size", None, "written by another version of seg_node"),
+        ("torch_ms", "1", "a time that is not from 0 to"),
+        ("torch_ms", -1, "a time that is not from 0 to"),
+        ("exported_ms", 10**400, "a time that is not from 0 to"),
+        ("exported_ms", float("nan"), "a time that is not from 0 to"),
+        ("timed_on", 5, "its fields are not texts"),
     ],
 )
 def test_code_for_another_machine_is_refused_before_it_runs(
-    thin_checkpoint: Checkpoint, tmp_path: Path, key: str, value: str | None, message: str
+    thin_checkpoint: Checkpoint, tmp_path: Path, key: str, value: Any, message: str
 ) -> None:
     model = load_model("auto", *thin_checkpoint)
     fields = {
@@ -218,6 +225,112 @@ def test_the_description_says_what_the_file_is_for(exported: Any) -> None:
     info = read_package_info(exported(".pt2", "fp32"))
     assert (info.camera_size, info.input_size) == (CAMERA, (128, 192))
     assert (info.network, info.source, info.precision) == ("MaskRCNN", "thin.pth", "fp32")
+
+
+def test_the_description_has_the_times_of_file_and_pytorch(exported: Any) -> None:
+    info = read_package_info(exported(".pt2", "fp32"))
+    assert info.timed_on == describe_machine(CPU)
+    assert info.exported_ms > 0 and info.torch_ms > 0
+
+
+def test_pytorch_is_timed_in_the_engines_numbers() -> None:
+    """With TF32, PyTorch would win against a file that computes in float32."""
+    seen = []
+
+    def run(pixels: torch.Tensor) -> tuple[torch.Tensor]:
+        seen.append(torch.backends.cudnn.allow_tf32)
+        return (pixels,)
+
+    dense = mock.Mock(side_effect=run, network=torch.nn.Identity())
+    export_module._compare(dense, torch.ones(1, 3, 4, 8), run, information())
+    assert torch.backends.cudnn.allow_tf32  # PyTorch's default, which a caller has
+    assert set(seen) == {False}
+
+
+def information(**changes: Any) -> ExportInfo:
+    fields = {
+        "network": "MaskRCNN", "source": "x.pth", "weights": "0", "camera_size": (90, 120),
+        "input_size": (128, 192), "precision": "fp32", "machine": describe_machine(CPU),
+    }  # fmt: skip
+    return ExportInfo(**{**fields, **changes})
+
+
+@pytest.mark.parametrize(
+    ("exported_ms", "torch_ms", "timed_on", "level", "message"),
+    [
+        (
+            30.0,
+            20.0,
+            "here",
+            "WARNING",
+            "slower than PyTorch when it was exported (dense part: 30.0 ms, PyTorch",
+        ),
+        (20.0, 30.0, "here", None, ""),
+        (30.0, 20.0, "elsewhere", "INFO", "not timed on this machine"),
+        (0.0, 0.0, "", "INFO", "not timed on this machine"),
+    ],
+)
+def test_a_file_slower_than_pytorch_is_logged_when_it_is_loaded(
+    thin_checkpoint: Checkpoint,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    exported_ms: float,
+    torch_ms: float,
+    timed_on: str,
+    level: str | None,
+    message: str,
+) -> None:
+    model = load_model("auto", *thin_checkpoint)
+    info = information(
+        weights=fingerprint(model.network),
+        exported_ms=exported_ms,
+        torch_ms=torch_ms,
+        timed_on=describe_machine(CPU) if timed_on == "here" else timed_on,
+    )
+    path = tmp_path / "x.pt2"
+    with zipfile.ZipFile(path, "w") as package:
+        package.writestr("x/extra/seg_node.json", info.to_json())
+    monkeypatch.setattr("seg_node.exported.open_package", lambda *_: lambda pixels: (pixels,))
+    with caplog.at_level("INFO", "seg_node.exported"):
+        load_exported(path, model, CPU)
+    said = [(r.levelname, r.getMessage()) for r in caplog.records if "dense part in" not in r.getMessage()]
+    assert [name for name, _ in said] == ([level] if level else [])
+    assert all(f"{path}: {message}" in text for _, text in said)
+
+
+def test_the_summary_names_a_file_that_is_no_gain() -> None:
+    slow = information(exported_ms=3.0, torch_ms=2.0)
+    fast = information(exported_ms=2.0, torch_ms=3.0)
+    assert "slower than PyTorch here: leave it out" in export_module._summary(Path("x.pt2"), slow, CPU, 0.0)
+    assert "slower" not in export_module._summary(Path("x.pt2"), fast, CPU, 0.0)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+@pytest.mark.parametrize("name", ["x.pt2", "x.onnx"])
+def test_an_export_for_a_gpu_that_is_not_there_is_refused(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["export", "--size", "120x90", "--device", "cuda", "--out", str(tmp_path / name)]
+    assert main(command) == 1
+    assert "device cuda: PyTorch" in capsys.readouterr().err
+    assert not (tmp_path / name).exists()
+
+
+def test_an_onnx_file_for_cuda_needs_an_onnx_runtime_with_cuda(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require(".onnx")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(export_module, "has_cuda", lambda: False)
+    with pytest.raises(
+        RuntimeError, match="device cuda: this ONNX Runtime has no CUDA: pip install onnxrunt"
+    ):
+        export(tmp_path / "x.onnx", CAMERA, device="cuda")
+    assert export_module._check_target(tmp_path / "x.onnx", "auto") == CPU
+    monkeypatch.setattr(export_module, "has_cuda", lambda: True)
+    assert export_module._check_target(tmp_path / "x.onnx", "cuda") == torch.device("cuda", 0)
 
 
 def test_the_fingerprint_changes_with_a_single_weight(thin_checkpoint: Checkpoint) -> None:
