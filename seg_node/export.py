@@ -31,7 +31,7 @@ from seg_node.exported import load_exported
 from seg_node.fused_convolution import fuse_activations
 from seg_node.models.load import load_model
 from seg_node.models.model import SegmentationModel
-from seg_node.precision import PRECISIONS, Precision, apply_precision, choose_precision
+from seg_node.precision import PRECISIONS, Precision, apply_precision, choose_precision, full_float32
 from seg_node.types import Frame
 
 _SUFFIXES = (".pt2", ".onnx")
@@ -156,7 +156,7 @@ def _compare(
     """A line with the times of both and the largest relative difference of an output."""
     load_exported(out, model, device)
     exported = network_of(model).dense
-    with torch.inference_mode():
+    with torch.inference_mode(), full_float32():  # as the engine runs it
         plain_ms, expected = _time(dense, pixels)
         exported_ms, found = _time(exported, pixels)  # type: ignore[arg-type]
     error = max(

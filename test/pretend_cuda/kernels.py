@@ -77,7 +77,12 @@ def batch_norm(x: Tensor, *parameters: Any) -> tuple[Tensor, ...]:
     return (*out, torch.empty(0, dtype=torch.uint8))
 
 
+def softmax(x: Tensor, dim: int, half_to_float: bool) -> Tensor:
+    return torch.softmax(x.float() if half_to_float else x, dim)
+
+
 ON_THE_CPU = {
+    torch.ops.aten._softmax.default: softmax,
     torch.ops.aten.cudnn_batch_norm.default: batch_norm,
     torch.ops.aten.cudnn_convolution_relu.default: convolution_relu,
     torch.ops.aten.cudnn_convolution_add_relu.default: convolution_add_relu,
