@@ -141,6 +141,8 @@ class CudaGraphs:
         except torch.cuda.OutOfMemoryError:
             raise
         except Exception as error:  # of CUDA, cuDNN or an operator; the plain way answers the same
+            if isinstance(error.__context__, torch.cuda.OutOfMemoryError):
+                raise error.__context__ from None  # hidden by the error of ending the recording
             self._failures[key] += 1
             self._failures_in_a_row += 1
             logger.warning("without CUDA graphs, which is slower: recording one failed: %s", error)

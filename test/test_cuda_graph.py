@@ -183,6 +183,17 @@ def test_memory_that_runs_out_is_the_callers_matter(gpu: PretendGpu) -> None:
     assert gpu.captures == 1
 
 
+def test_memory_that_runs_out_is_not_hidden_by_the_end_of_the_recording(gpu: PretendGpu) -> None:
+    def run_out(pixels: Tensor) -> Tensor:
+        try:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        finally:
+            raise RuntimeError("operation failed due to a previous error during capture")
+
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        CudaGraphs(run_out)(images(1))
+
+
 def test_cudnn_searches_only_while_a_graph_is_recorded_and_garbage_is_not_collected(gpu: PretendGpu) -> None:
     seen = []
 

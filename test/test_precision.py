@@ -15,7 +15,7 @@ from torchvision.ops import FrozenBatchNorm2d
 from seg_node import precision as precision_module
 from seg_node.engine import Engine
 from seg_node.fused_convolution import CudnnConvolution, FusedConvolution, fuse_activations
-from seg_node.models.backbones import FeaturePyramid, ResNet, ResNetSpec
+from seg_node.models.backbones import Block, FeaturePyramid, ResNet, ResNetSpec
 from seg_node.models.efficientnet_lite import EfficientNetLite0
 from seg_node.models.load import load_model
 from seg_node.models.yolact.darknet import DarkNet, DarkNetSpec
@@ -104,10 +104,12 @@ def test_on_a_gpu_cudnn_computes_convolutions_with_their_relu(
 ) -> None:
     apply_precision(network, precision)
     expected = answer(network)
-    with pretend_cuda(log=False), full_float32(), torch.inference_mode():
+    blocks = sum(isinstance(module, Block) for module in network.modules())
+    with pretend_cuda() as gpu, full_float32(), torch.inference_mode():
         network.to("cuda")
         fuse_activations(network)
         found = [stage.cpu() for stage in network(sample().to("cuda"))]
+    assert sum("cudnn_convolution_add_relu" in work.name for work in gpu.log) == blocks
     for ours, theirs in zip(found, expected, strict=True):
         assert torch.equal(ours, theirs)
 
@@ -120,12 +122,16 @@ def test_a_layer_that_cudnn_refuses_goes_on_in_two_steps(monkeypatch: pytest.Mon
         raise RuntimeError("Unable to find an engine to execute this computation")
 
     monkeypatch.setattr(torch, "cudnn_convolution_relu", refuse)
-    layer = CudnnConvolution(nn.Conv2d(3, 4, 3, stride=2, padding=1))
-    x = torch.rand(1, 3, 6, 9, generator=torch.Generator().manual_seed(0))
+    monkeypatch.setattr(torch, "cudnn_convolution_add_relu", refuse)
+    random = torch.Generator().manual_seed(0)
+    x, shortcut = torch.rand(1, 3, 6, 9, generator=random), torch.rand(1, 4, 3, 5, generator=random)
     with torch.inference_mode():
-        for _ in range(2):
-            assert torch.equal(layer(x), layer.conv(x).relu())
-    assert len(calls) == 1
+        for added in (None, shortcut):
+            layer = CudnnConvolution(nn.Conv2d(3, 4, 3, stride=2, padding=1))
+            for _ in range(2):
+                plain = layer.conv(x) if added is None else layer.conv(x) + added
+                assert torch.equal(layer(x, added), plain.relu())
+    assert len(calls) == 2
 
 
 def settings() -> list[str]:
