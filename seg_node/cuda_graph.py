@@ -1,26 +1,37 @@
 """A network's kernels recorded once and replayed as a whole: the CPU launches one graph instead of hundreds.
 
-A graph holds the shapes it was recorded with, so there is one for each input shape, and one for each set of
-other arguments, which its kernels have within.
+A graph holds the shapes it was recorded with, so there is one for each image size and number of images.
+Thresholds are read from the device's memory, so that none is recorded for another threshold.
 """
 
+import contextlib
+import dataclasses
+import gc
 import logging
-from collections import OrderedDict
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+import threading
+import weakref
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.backends import cudnn
+from torch.utils._pytree import tree_leaves, tree_map
 
 logger = logging.getLogger(__name__)
 
-MOST_GRAPHS = 4  # each keeps the memory of its run: a resolution, and what was last asked of it
+MOST_GRAPHS = 32  # a few image sizes, each with 1, 2, 4 and 8 images, with and without panoptic maps
+_SHARE = 4  # part of the device's memory, 1 / 4, for what the graphs read and answer
 _WARM_UPS = 3  # in which cuDNN chooses its kernels and the allocator finds its sizes
+_TRIES = 2  # to record one graph
+_MOST_FAILURES = 6  # in a row, of any graph; no more are tried afterwards
+_recording = threading.Lock()  # PyTorch records one graph at a time in a process
 
 
 def use_cuda_graphs(network: nn.Module) -> None:
-    """Replaces what the network does with shapes known beforehand: `fixed` where it has that, else `dense`.
+    """Replace what the network does with shapes known beforehand: `fixed` where it has that, else `dense`.
 
     For networks on a GPU. Others are left as they are, also those with an exported `dense`.
     """
@@ -29,63 +40,209 @@ def use_cuda_graphs(network: nn.Module) -> None:
     for name in ("fixed", "dense"):
         function = getattr(network, name, None)
         if function is not None:
-            setattr(network, name, CudaGraphs(function))
+            setattr(network, name, CudaGraphs(_held_weakly(function)))
             if name == "fixed":
                 network.fixed_shapes = True  # type: ignore[assignment]  # nn.Module's attributes are tensors to mypy
             return
 
 
-@dataclass(frozen=True)
+def drop_cuda_graphs(network: nn.Module) -> int:
+    """Give the memory of the network's graphs back, which are recorded again when needed; their number."""
+    found = [value for value in vars(network).values() if isinstance(value, CudaGraphs)]
+    return sum(graphs.drop() for graphs in found)
+
+
+def _held_weakly(method: Callable[..., Any]) -> Callable[..., Any]:
+    """The bound method, without keeping its network alive: the network holds what calls it."""
+    reference = weakref.WeakMethod(method)
+
+    def call(*arguments: Any) -> Any:
+        alive = reference()
+        assert alive is not None
+        return alive(*arguments)
+
+    return call
+
+
+@dataclass
 class _Recorded:
+    """pixels, numbers: read by the graph; the numbers, float32 (K,), are `values`. answer: written by it."""
+
     graph: torch.cuda.CUDAGraph
-    pixels: Tensor  # read by the graph
-    answer: Any  # tensors, written by it
+    pixels: Tensor
+    numbers: Tensor
+    values: tuple[float, ...]
+    answer: Any
+    nbytes: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.nbytes = sum(x.nbytes for x in tree_leaves((self.pixels, self.answer)) if isinstance(x, Tensor))
+
+    def replay(self, pixels: Tensor, values: tuple[float, ...]) -> Any:
+        count = len(pixels)
+        self.pixels[:count].copy_(pixels)
+        for number, old, new in zip(self.numbers, self.values, values, strict=True):
+            if new != old:
+                number.fill_(new)  # the value travels with the kernel: no copy, no wait
+        self.values = values
+        self.graph.replay()
+        return tree_map(lambda x: x[:count], self.answer)
 
 
 class CudaGraphs:
-    """Stands for a function of (pixels, *others) whose kernels depend only on pixels' shape and on `others`.
+    """Stands for a function of (pixels, *others), whose kernels depend only on shapes and on `others`.
 
-    What it returns is overwritten by the next call.
+    The function returns tensors whose first dimension is that of pixels. What a call returns is overwritten
+    by the next one.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function
         self._graphs: OrderedDict[Hashable, _Recorded] = OrderedDict()
-        self._failed = False
+        self._failures: Counter[Hashable] = Counter()
+        self._failures_in_a_row = 0
+        self._stream: torch.cuda.Stream | None = None
+        self._pool: Any = None
 
     def __call__(self, pixels: Tensor, *others: Hashable) -> Any:
-        """others: hashable, each set of them gets a graph. Without graphs when recording one has failed."""
-        if self._failed:
-            return self._function(pixels, *others)
-        key = pixels.shape, pixels.stride(), *others
+        """pixels: (N, …). others: hashable; a tuple has an entry for each of the N images.
+
+        Numbers of type float in a dataclass among others reach the function as tensors of no dimension on the
+        device. Without graphs where recording one has failed.
+        """
+        others = tuple(_pad(other, _rounded(len(pixels)) - len(pixels)) for other in others)
+        constants, values = _split(others)
+        key = _rounded(len(pixels)), pixels.shape[1:], pixels.stride(), pixels.dtype, constants
         recorded = self._graphs.get(key)
         if recorded is None:
-            while len(self._graphs) >= MOST_GRAPHS:
-                self._graphs.popitem(last=False)
-            try:
-                recorded = self._graphs[key] = self._record(pixels, others)
-            except torch.cuda.OutOfMemoryError:
-                raise
-            except Exception as error:  # of CUDA, cuDNN or an operator; the plain way answers the same
-                self._failed = True
-                self._graphs.clear()
-                logger.warning("without CUDA graphs, which is slower: recording one failed: %s", error)
-                return self._function(pixels, *others)
+            recorded = self._try_to_record(key, pixels, others, values)
+        if recorded is None:
+            return self._run_plainly(pixels, others)
         self._graphs.move_to_end(key)
-        recorded.pixels.copy_(pixels)
-        recorded.graph.replay()
-        return recorded.answer
+        return recorded.replay(pixels, values)
 
-    def _record(self, pixels: Tensor, others: tuple[Hashable, ...]) -> _Recorded:
+    def drop(self) -> int:
+        """Give the graphs' memory back. Return how many there were."""
+        count = len(self._graphs)
+        self._graphs.clear()
+        return count
+
+    def _run_plainly(self, pixels: Tensor, others: tuple[Hashable, ...]) -> Any:
+        count = len(pixels)
+        return self._function(pixels, *(x[:count] if isinstance(x, tuple) else x for x in others))
+
+    def _try_to_record(
+        self, key: Hashable, pixels: Tensor, others: tuple[Hashable, ...], values: tuple[float, ...]
+    ) -> _Recorded | None:
+        if self._failures[key] >= _TRIES or self._failures_in_a_row >= _MOST_FAILURES:
+            return None
+        try:
+            recorded = self._record(pixels, others, values)
+        except torch.cuda.OutOfMemoryError:
+            raise
+        except Exception as error:  # of CUDA, cuDNN or an operator; the plain way answers the same
+            if isinstance(error.__context__, torch.cuda.OutOfMemoryError):
+                raise error.__context__ from None  # hidden by the error of ending the recording
+            self._failures[key] += 1
+            self._failures_in_a_row += 1
+            logger.warning("without CUDA graphs, which is slower: recording one failed: %s", error)
+            return None
+        self._failures_in_a_row = 0
+        self._graphs[key] = recorded
+        self._forget_oldest(recorded)
+        return recorded
+
+    def _forget_oldest(self, newest: _Recorded) -> None:
+        """As many as are too many, by number or memory, but not the newest."""
+        limit = torch.cuda.get_device_properties(newest.pixels.device).total_memory // _SHARE
+        while len(self._graphs) > 1 and (
+            len(self._graphs) > MOST_GRAPHS or sum(graph.nbytes for graph in self._graphs.values()) > limit
+        ):
+            self._graphs.popitem(last=False)
+
+    def _record(self, pixels: Tensor, others: tuple[Hashable, ...], values: tuple[float, ...]) -> _Recorded:
         """Source: PyTorch's notes/cuda.rst, "Whole-network capture"."""
-        own = pixels.clone()
-        aside = torch.cuda.Stream(pixels.device)
-        aside.wait_stream(torch.cuda.current_stream(pixels.device))
-        with torch.cuda.stream(aside):
-            for _ in range(_WARM_UPS):
-                self._function(own, *others)
-        torch.cuda.current_stream(pixels.device).wait_stream(aside)
+        if not self._graphs:  # a pool cannot be used again after its last graph
+            self._pool = torch.cuda.graph_pool_handle()
+        if self._stream is None:
+            self._stream = torch.cuda.Stream(pixels.device)
+        shape = (_rounded(len(pixels)), *pixels.shape[1:])
+        own = torch.empty_strided(shape, pixels.stride(), dtype=pixels.dtype, device=pixels.device).zero_()
+        own[: len(pixels)].copy_(pixels)
+        numbers = torch.empty(len(values), device=pixels.device)
+        for number, value in zip(numbers, values, strict=True):
+            number.fill_(value)
+        arguments = _with_numbers(others, iter(numbers.unbind()))
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            answer = self._function(own, *others)
-        return _Recorded(graph, own, answer)
+        current = torch.cuda.current_stream(pixels.device)
+        with _recording, _cudnn_searches():
+            self._stream.wait_stream(current)
+            with torch.cuda.stream(self._stream):
+                for _ in range(_WARM_UPS):
+                    self._function(own, *arguments)
+            current.wait_stream(self._stream)
+            # thread_local: other threads may use CUDA meanwhile
+            with (
+                _no_garbage_collection(),
+                torch.cuda.graph(
+                    graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"
+                ),
+            ):
+                answer = self._function(own, *arguments)
+        return _Recorded(graph, own, numbers, values, answer)
+
+
+def _rounded(count: int) -> int:
+    """1, 2, 4, 8, 16, 24, …: so many images a graph is recorded for."""
+    return 1 << (count - 1).bit_length() if count <= 8 else -(-count // 8) * 8
+
+
+def _pad(other: Hashable, missing: int) -> Hashable:
+    """The last entry of a tuple, again for each image that is missing."""
+    return other + other[-1:] * missing if isinstance(other, tuple) else other
+
+
+def _split(others: tuple[Hashable, ...]) -> tuple[tuple[Hashable, ...], tuple[float, ...]]:
+    """What a graph is recorded for, and the numbers that it reads."""
+    values = [value for other in others for value in _numbers_of(other).values()]
+    return _with_numbers(others, iter([0.0] * len(values))), tuple(values)
+
+
+def _with_numbers(others: tuple[Hashable, ...], numbers: Iterator[Any]) -> tuple[Hashable, ...]:
+    """The same with other numbers, taken in order."""
+    return tuple(
+        dataclasses.replace(other, **{name: next(numbers) for name in names})  # type: ignore[type-var]
+        if (names := _numbers_of(other))
+        else other
+        for other in others
+    )
+
+
+def _numbers_of(other: Hashable) -> dict[str, float]:
+    if not dataclasses.is_dataclass(other):
+        return {}
+    values = {entry.name: getattr(other, entry.name) for entry in dataclasses.fields(other)}
+    return {name: value for name, value in values.items() if isinstance(value, float)}
+
+
+@contextlib.contextmanager
+def _cudnn_searches() -> Iterator[None]:
+    """cuDNN tries its algorithms for every new shape: only where shapes stay the same."""
+    before = cudnn.benchmark
+    cudnn.benchmark = True
+    try:
+        yield
+    finally:
+        cudnn.benchmark = before
+
+
+@contextlib.contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Freeing another graph or event by chance would end the recording."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()

@@ -1,5 +1,6 @@
 """Runs a model on a device: frames in, their segmentations and the time of each step out."""
 
+import contextlib
 import logging
 import threading
 import time
@@ -10,15 +11,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.backends import cudnn
 
-from seg_node.cuda_graph import use_cuda_graphs
+from seg_node.cuda_graph import drop_cuda_graphs, use_cuda_graphs
 from seg_node.fused_convolution import fuse_activations
 from seg_node.models.model import SegmentationModel
-from seg_node.precision import apply_precision, choose_precision
+from seg_node.precision import apply_precision, choose_precision, full_float32
 from seg_node.types import Frame, LabelSet, Segmentation, SegmentOptions
 
 logger = logging.getLogger(__name__)
+
+_MOST_HALVINGS = 8  # of the score threshold in the warm-up: down to 0.002
 
 
 class OutOfMemory(RuntimeError):
@@ -59,11 +61,14 @@ class Engine:
         self._model = model
         self._device = device
         self._turn = threading.Lock()
+        self._most_frames = 1 << 30  # at once, as far as the memory is known to suffice
         self.precision = choose_precision(precision, device)
         model.network.to(device)
         apply_precision(model.network, self.precision)
         if self.precision != "exact":
-            (use_cuda_graphs if self.on_gpu else fuse_activations)(model.network)
+            fuse_activations(model.network)
+            if self.on_gpu:
+                use_cuda_graphs(model.network)
 
     @property
     def labels(self) -> LabelSet:
@@ -84,10 +89,23 @@ class Engine:
             return f"{self._device} ({torch.cuda.get_device_name(self._device)})"
         return str(self._device)
 
-    def warm_up(self, image_size: tuple[int, int]) -> None:
-        """Runs one grey image of the size, so that the first camera frame is not slower than the rest."""
-        grey = np.full((*image_size, 3), 128, np.uint8)
-        self.segment(Frame(grey, "bgr"), self.default_options)
+    def warm_up(
+        self, image_size: tuple[int, int], options: SegmentOptions | None = None, batch: int = 1
+    ) -> None:
+        """Run made-up images of the size, so that the first camera frame is not slower than the rest.
+
+        options, batch: what will be run, since CUDA graphs are recorded for it; None: `default_options`.
+        On a GPU the score threshold is lowered until there are objects, so that the kernels for masks are
+        compiled too. Raises OutOfMemory when an image does not fit.
+        """
+        options = options or self.default_options
+        frame = _made_up_frame(image_size)
+        self.segment_batch([frame] * batch, options)
+        with contextlib.suppress(OutOfMemory):  # that many objects may never come
+            for _ in range(_MOST_HALVINGS if self.on_gpu else 0):
+                if len(self.segment(frame, options).instances):
+                    return
+                options = replace(options, score_threshold=options.score_threshold / 2)
 
     def segment(self, frame: Frame, options: SegmentOptions) -> Segmentation:
         """The objects of one frame; see `segment_batch`."""
@@ -99,42 +117,58 @@ class Engine:
 
         frames: of one size; others would be padded to the largest, which changes results a little.
         `stage_ms` of each has prepare and infer, of the whole batch, and assemble, its own.
-        Raises OutOfMemory when a second try, with the device's caches freed, does not fit either.
+        Frames that do not fit into the device's memory together go in halves; `stage_ms` is then of a half.
+        Raises OutOfMemory when one frame does not fit, even with graphs and caches freed.
         """
         with self._turn:
-            try:
-                return self._segment(frames, options)
-            except torch.cuda.OutOfMemoryError:
-                logger.warning("%s is out of memory: its caches are freed for one more try", self._device)
-            torch.cuda.empty_cache()  # here, where the exception no longer holds the first try's tensors
-            try:
-                return self._segment(frames, options)
-            except torch.cuda.OutOfMemoryError as error:
-                height, width = frames[0].image_size
-                count = "a frame" if len(frames) == 1 else f"{len(frames)} frames"
-                raise OutOfMemory(
-                    f"{self._device} has too little memory for {count} of {width}x{height}; "
-                    "end other programs that use it, or choose a smaller model"
-                ) from error
+            found: list[Segmentation] = []
+            while len(found) < len(frames):
+                part = frames[len(found) : len(found) + self._most_frames]
+                try:
+                    found += self._segment_freeing(part, options)
+                except torch.cuda.OutOfMemoryError as error:
+                    if len(part) == 1:
+                        raise OutOfMemory(_too_large(self._device, frames[0].image_size)) from error
+                    self._most_frames = len(part) // 2
+                    logger.warning(
+                        "%s has too little memory for %d frames at once: from now on %d at a time",
+                        self._device,
+                        len(part),
+                        self._most_frames,
+                    )
+            return found
+
+    def _segment_freeing(self, frames: Sequence[Frame], options: SegmentOptions) -> list[Segmentation]:
+        """A second try, when memory ran out, without the recorded graphs and PyTorch's cache."""
+        try:
+            return self._segment(frames, options)
+        except torch.cuda.OutOfMemoryError:
+            logger.warning("%s is out of memory: graphs and caches are freed for one more try", self._device)
+        # here, where the exception no longer holds the first try's tensors
+        drop_cuda_graphs(self._model.network)
+        torch.cuda.empty_cache()
+        return self._segment(frames, options)
 
     def close(self) -> None:
         """Give the device's memory back, once nobody uses it. The engine cannot be used afterwards."""
         with self._turn:
+            drop_cuda_graphs(self._model.network)
             del self._model
         if self.on_gpu:
             torch.cuda.empty_cache()
 
-    @torch.inference_mode()
     def _segment(self, frames: Sequence[Frame], options: SegmentOptions) -> list[Segmentation]:
-        if self.on_gpu:
-            torch.cuda.set_device(self._device)  # of this thread: graphs and Triton's kernels go to it
+        # graphs and Triton's kernels go to the thread's current device
+        device = torch.cuda.device(self._device) if self.on_gpu else contextlib.nullcontext()
+        with torch.inference_mode(), full_float32(), device:
+            return self._run(frames, options)
+
+    def _run(self, frames: Sequence[Frame], options: SegmentOptions) -> list[Segmentation]:
         half = self.precision in ("bf16", "fp16")
         watch = _Stopwatch(self._device)
         batch = self._model.prepare(frames, self._device, exact=not half)
         watch.mark()
-        # TF32, on by default, has 10 of float32's 23 bits
-        with cudnn.flags(enabled=True, benchmark=self.precision != "exact", allow_tf32=False):
-            raws = self._model(batch, options)
+        raws = self._model(batch, options)
         watch.mark()
         prepare_ms, infer_ms = watch.milliseconds()
         segmentations = []
@@ -145,6 +179,21 @@ class Engine:
             stage_ms = {"prepare": prepare_ms, "infer": infer_ms, "assemble": (done - began) * 1e3}
             segmentations.append(replace(segmentation, stage_ms=stage_ms))
         return segmentations
+
+
+def _made_up_frame(image_size: tuple[int, int]) -> Frame:
+    """Blocks of random colours: most networks see objects in them, though not surely."""
+    height, width = image_size
+    blocks = np.random.default_rng(0).integers(0, 256, (-(-height // 16), -(-width // 16), 3), np.uint8)
+    return Frame(np.ascontiguousarray(blocks.repeat(16, 0).repeat(16, 1)[:height, :width]), "bgr")
+
+
+def _too_large(device: torch.device, image_size: tuple[int, int]) -> str:
+    height, width = image_size
+    return (
+        f"{device} has too little memory for a frame of {width}x{height}; "
+        "end other programs that use it, or choose a smaller model"
+    )
 
 
 class _Stopwatch:

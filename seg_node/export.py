@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.backends import cudnn
 
 from seg_node.cuda_graph import CudaGraphs
 from seg_node.engine import choose_device
@@ -33,7 +32,7 @@ from seg_node.fused_convolution import fuse_activations
 from seg_node.models.load import load_model
 from seg_node.models.model import SegmentationModel
 from seg_node.onnx_runner import OnnxRunner, has_cuda
-from seg_node.precision import PRECISIONS, Precision, apply_precision, choose_precision
+from seg_node.precision import PRECISIONS, Precision, apply_precision, choose_precision, full_float32
 from seg_node.types import Frame
 
 _SUFFIXES = (".pt2", ".onnx")
@@ -182,10 +181,10 @@ def _compare(dense: Dense, pixels: Tensor, exported: Run, info: ExportInfo) -> t
     PyTorch runs as in the engine: activations fused on a CPU, a recorded graph on a GPU, no TF32.
     """
     on_gpu = pixels.device.type == "cuda"
-    if not on_gpu and info.precision != "fp16":
+    if on_gpu or info.precision != "fp16":
         fuse_activations(dense.network)
     plain: Run = CudaGraphs(dense) if on_gpu else dense
-    with torch.inference_mode(), cudnn.flags(enabled=True, benchmark=True, allow_tf32=False):
+    with torch.inference_mode(), full_float32():  # as the engine runs it
         torch_ms, expected = _time(plain, pixels)
         exported_ms, found = _time(exported, pixels)
     error = max(

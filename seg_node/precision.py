@@ -7,6 +7,9 @@ bf16    as fp32, but convolutions and linear layers in bfloat16. Boxes, scores a
 fp16    the same in float16; for GPUs.
 """
 
+import contextlib
+import threading
+from collections.abc import Iterator
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -51,6 +54,50 @@ def has_bfloat16_units() -> bool:
     """Whether this CPU multiplies matrices in bfloat16 faster than in float32 (Intel's AMX)."""
     cpu = Path("/proc/cpuinfo")
     return cpu.exists() and "amx_bf16" in cpu.read_text()
+
+
+class _FullFloat32:
+    """Counts who asks for it: the settings are the process's, and two engines may run at a time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._before: list[Any] = []
+
+    @contextlib.contextmanager
+    def __call__(self) -> Iterator[None]:
+        """Multiply float32 in all of its 23 bits, whatever the program has set: TF32 has 10, bfloat16 7.
+
+        TF32 is PyTorch's default for convolutions on GPUs; `torch.set_float32_matmul_precision` brings it, or
+        bfloat16, into linear layers on GPUs and CPUs.
+        """
+        with self._lock:
+            if self._inside == 0:
+                self._before = [getattr(owner, name) for owner, name, _ in _float32_settings()]
+                for owner, name, full in _float32_settings():
+                    setattr(owner, name, full)
+            self._inside += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._inside -= 1
+                if self._inside == 0:
+                    for (owner, name, _), value in zip(_float32_settings(), self._before, strict=True):
+                        setattr(owner, name, value)
+
+
+full_float32 = _FullFloat32()
+
+
+def _float32_settings() -> list[tuple[Any, str, Any]]:
+    """Where PyTorch keeps how float32 is multiplied: object, attribute, and its value for all bits."""
+    cuda, cudnn, mkldnn = torch.backends.cuda, torch.backends.cudnn, torch.backends.mkldnn
+    if not hasattr(torch.backends, "fp32_precision"):  # before PyTorch 2.9
+        return [(cudnn, "allow_tf32", False), (cuda.matmul, "allow_tf32", False)]
+    # rnn, too: PyTorch's older functions raise where it differs from conv
+    owners = cudnn.conv, cudnn.rnn, cuda.matmul, mkldnn.conv, mkldnn.matmul  # type: ignore[attr-defined]
+    return [(owner, "fp32_precision", "ieee") for owner in owners]
 
 
 def apply_precision(network: nn.Module, precision: Precision) -> None:

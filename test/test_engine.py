@@ -118,6 +118,34 @@ def test_warm_up_runs_a_frame_of_the_size(thin_checkpoint: tuple[Path, Path]) ->
     assert model.batch_sizes == [(1, 3, 128, 192)]
 
 
+@pytest.mark.parametrize("precision", ["exact", "fp32"])
+def test_a_program_that_allows_tf32_everywhere_gets_the_same_numbers(
+    precision: str, thin_checkpoint: tuple[Path, Path], frame: Frame
+) -> None:
+    engine = Engine(load_model("auto", *thin_checkpoint), CPU, precision)
+    expected = engine.segment(frame, engine.default_options).instances
+    before = torch.backends.fp32_precision
+    try:
+        torch.backends.fp32_precision = "tf32"
+        found = engine.segment(frame, engine.default_options).instances
+        assert torch.backends.fp32_precision == "tf32"
+    finally:
+        torch.backends.fp32_precision = before
+    np.testing.assert_array_equal(found.scores, expected.scores)
+
+
+def test_frames_that_do_not_fit_together_go_in_halves(
+    thin_checkpoint: tuple[Path, Path], frame: Frame, everything: Segmentation
+) -> None:
+    model = Starved(load_model("auto", *thin_checkpoint), failures=2)
+    engine = Engine(model, CPU)
+    options = replace(model.default_options, max_instances=1000)
+    for found in engine.segment_batch([frame] * 3, options):
+        np.testing.assert_array_equal(found.instances.scores, everything.instances.scores)
+    engine.segment_batch([frame] * 2, options)
+    assert [shape[0] for shape in model.batch_sizes] == [3, 3, 1, 1, 1, 1, 1]
+
+
 class Starved:
     """A model on a device whose memory does not suffice for the first so many calls."""
 
@@ -197,11 +225,10 @@ def test_device_is_named_for_people(engine: Engine) -> None:
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_gpu_gives_what_the_cpu_gives(thin_checkpoint: tuple[Path, Path], frame: Frame) -> None:
-    with torch.backends.cudnn.flags(allow_tf32=False):
-        on_gpu = Engine(load_model("auto", *thin_checkpoint), choose_device("cuda"))
-        theirs = on_gpu.segment(frame, on_gpu.default_options).instances
+    on_gpu = Engine(load_model("auto", *thin_checkpoint), choose_device("cuda"))
+    theirs = on_gpu.segment(frame, on_gpu.default_options).instances
     on_cpu = Engine(load_model("auto", *thin_checkpoint), CPU)
     ours = on_cpu.segment(frame, on_cpu.default_options).instances
     assert on_gpu.device_name.startswith("cuda:0 (")
     assert sorted(theirs.class_ids) == sorted(ours.class_ids)
-    np.testing.assert_allclose(theirs.scores, ours.scores, atol=2e-4)
+    np.testing.assert_allclose(theirs.scores, ours.scores, atol=1e-3)

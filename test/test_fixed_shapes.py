@@ -1,12 +1,14 @@
 """Mask R-CNN with shapes known beforehand finds what the plain way finds."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import thin_detectron2
+import thin_torchvision
 import torch
 from torch import Tensor
 from torchvision.ops import batched_nms, roi_align
@@ -94,14 +96,28 @@ def both_ways(
         return plain, unpack(packed, batch.sizes)
 
 
+WRITERS: dict[str, Callable[[Path], tuple[Path, Path]]] = {
+    "torchvision": thin_torchvision.write_thin_checkpoint,
+    "detectron2": thin_detectron2.write_thin_checkpoint,
+    "panoptic_fpn": thin_detectron2.write_thin_panoptic_checkpoint,
+}
+
+
+@pytest.fixture(scope="module", params=WRITERS)
+def checkpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return WRITERS[request.param](tmp_path_factory.mktemp(request.param))
+
+
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize(
-    "changes", [{}, {"score_threshold": 0.1}, {"max_instances": 7}, {"nms_threshold": 0.2}], ids=str
+    "changes",
+    [{}, {"score_threshold": 0.1}, {"score_threshold": 0.4}, {"max_instances": 7}, {"nms_threshold": 0.2}],
+    ids=str,
 )
 def test_the_whole_network_finds_the_same(
-    thin_checkpoint: tuple[Path, Path], seed: int, changes: dict[str, Any]
+    checkpoint: tuple[Path, Path], seed: int, changes: dict[str, Any]
 ) -> None:
-    model = load_model("auto", *thin_checkpoint)
+    model = load_model("auto", *checkpoint)
     options = replace(model.default_options, **changes)
     plain, other = both_ways(model, seed, options)
     assert sum(len(found.scores) for found in plain) > 0
@@ -151,3 +167,27 @@ def test_the_panoptic_models_stuff_is_the_same() -> None:
         assert expected.semantic_logits is not None and found.semantic_logits is not None
         assert torch.equal(found.semantic_logits, expected.semantic_logits)
         torch.testing.assert_close(found.scores, expected.scores, atol=1e-5, rtol=0)
+
+
+def test_boxes_that_do_not_count_are_zeros() -> None:
+    """NaN deltas give NaN boxes, and a NaN is no place to pool from."""
+    model = load_model()
+    rpn, settings = model.network.rpn, model.network.settings
+    random = torch.Generator().manual_seed(0)
+    maps = [(1, 3, 12 >> level, 16 >> level) for level in range(len(settings.anchor_sizes))]
+    maps = [(*shape[:2], max(shape[2], 1), max(shape[3], 1)) for shape in maps]
+    logits = [torch.randn(shape, generator=random) for shape in maps]
+    deltas = [torch.randn(1, 12, *shape[2:], generator=random) for shape in maps]
+    for level in deltas:
+        level[:, :, ::2] = torch.nan
+    proposals, counted, _ = fixed.propose(rpn, logits, deltas, [(48, 64)], (48, 64))
+    assert 0 < counted.sum() < counted.numel()
+    assert proposals.isfinite().all() and not proposals[~counted].any()
+
+    classes = torch.randn(counted.numel(), 5, generator=random)
+    refinements = torch.randn(counted.numel(), 20, generator=random)
+    refinements[::2] = torch.nan
+    selection = fixed.selection_of(replace(model.default_options, score_threshold=0.2, max_instances=1000))
+    kept = fixed.detect(settings, proposals, counted, classes, refinements, [(48, 64)], selection)
+    assert 0 < kept.counted.sum() < kept.counted.numel()
+    assert kept.boxes_xyxy.isfinite().all() and not kept.boxes_xyxy[~kept.counted].any()

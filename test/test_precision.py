@@ -8,18 +8,19 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from pretend_cuda import pretend_cuda
 from torch import Tensor, nn
 from torchvision.ops import FrozenBatchNorm2d
 
 from seg_node import precision as precision_module
 from seg_node.engine import Engine
-from seg_node.fused_convolution import FusedConvolution, fuse_activations
-from seg_node.models.backbones import FeaturePyramid, ResNet, ResNetSpec
+from seg_node.fused_convolution import CudnnConvolution, FusedConvolution, fuse_activations
+from seg_node.models.backbones import Block, FeaturePyramid, ResNet, ResNetSpec
 from seg_node.models.efficientnet_lite import EfficientNetLite0
 from seg_node.models.load import load_model
 from seg_node.models.yolact.darknet import DarkNet, DarkNetSpec
 from seg_node.overlap import mask_areas, mask_ious, shared_areas
-from seg_node.precision import apply_precision, choose_precision
+from seg_node.precision import Precision, apply_precision, choose_precision, full_float32
 from seg_node.sources import read_bag
 from seg_node.types import Frame, Instances
 
@@ -52,10 +53,14 @@ def norms(network: nn.Module) -> int:
     return sum(isinstance(module, (nn.BatchNorm2d, FrozenBatchNorm2d)) for module in network.modules())
 
 
-def answer(network: nn.Module) -> list[Tensor]:
+def sample() -> Tensor:
     random = torch.Generator().manual_seed(7)
+    return torch.randn(1, 3, 64, 96, generator=random).to(memory_format=torch.channels_last)
+
+
+def answer(network: nn.Module) -> list[Tensor]:
     with torch.inference_mode():
-        return network(torch.randn(1, 3, 64, 96, generator=random).to(memory_format=torch.channels_last))
+        return network(sample())
 
 
 def relative_error(found: list[Tensor], expected: list[Tensor]) -> float:
@@ -91,6 +96,75 @@ def test_convolutions_compute_their_activations(network: nn.Module, precision: s
     assert activations > 5
     assert sum(isinstance(module, FusedConvolution) for module in network.modules()) == activations
     assert relative_error(answer(network), expected) < (1e-2 if precision == "bf16" else 1e-6)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_on_a_gpu_cudnn_computes_convolutions_with_their_relu(
+    network: nn.Module, precision: Precision
+) -> None:
+    apply_precision(network, precision)
+    expected = answer(network)
+    blocks = sum(isinstance(module, Block) for module in network.modules())
+    with pretend_cuda() as gpu, full_float32(), torch.inference_mode():
+        network.to("cuda")
+        fuse_activations(network)
+        found = [stage.cpu() for stage in network(sample().to("cuda"))]
+    assert sum("cudnn_convolution_add_relu" in work.name for work in gpu.log) == blocks
+    for ours, theirs in zip(found, expected, strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_a_layer_that_cudnn_refuses_goes_on_in_two_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def refuse(*arguments: object) -> Tensor:
+        calls.append(arguments)
+        raise RuntimeError("Unable to find an engine to execute this computation")
+
+    monkeypatch.setattr(torch, "cudnn_convolution_relu", refuse)
+    monkeypatch.setattr(torch, "cudnn_convolution_add_relu", refuse)
+    random = torch.Generator().manual_seed(0)
+    x, shortcut = torch.rand(1, 3, 6, 9, generator=random), torch.rand(1, 4, 3, 5, generator=random)
+    with torch.inference_mode():
+        for added in (None, shortcut):
+            layer = CudnnConvolution(nn.Conv2d(3, 4, 3, stride=2, padding=1))
+            for _ in range(2):
+                plain = layer.conv(x) if added is None else layer.conv(x) + added
+                assert torch.equal(layer(x, added), plain.relu())
+    assert len(calls) == 2
+
+
+def settings() -> list[str]:
+    owners = torch.backends.cudnn.conv, torch.backends.cuda.matmul, torch.backends.mkldnn.matmul
+    return [owner.fp32_precision for owner in owners]
+
+
+@pytest.mark.parametrize("change", ["nothing", "matmul", "everything"])
+def test_float32_is_whole_inside_whatever_the_program_has_set(change: str) -> None:
+    precision, generic = torch.get_float32_matmul_precision(), torch.backends.fp32_precision
+    try:
+        if change == "matmul":
+            torch.set_float32_matmul_precision("medium")
+        if change == "everything":
+            torch.backends.fp32_precision = "tf32"
+        before = settings()
+        with full_float32(), full_float32():
+            assert settings() == ["ieee"] * 3
+        assert settings() == before
+    finally:
+        torch.backends.fp32_precision = generic
+        torch.set_float32_matmul_precision(precision)
+
+
+def test_two_threads_share_whole_float32_until_the_last_one_leaves() -> None:
+    before = settings()
+    first, second = full_float32(), full_float32()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert settings() == ["ieee"] * 3
+    second.__exit__(None, None, None)
+    assert settings() == before
 
 
 def test_a_pyramids_linear_convolutions_stay_linear() -> None:

@@ -115,8 +115,17 @@ def propose(
     scores = scores.flatten(1).masked_fill(~kept.view(count, -1), -torch.inf)
     number = min(settings.proposals, scores.shape[1])
     best, indices = scores.topk(number, dim=1)
-    chosen = boxes.flatten(1, 2).gather(1, indices[..., None].expand(-1, -1, 4))
-    return chosen, best > -torch.inf, final.view(count, -1).all(dim=1)
+    counted = best > -torch.inf
+    return _boxes_at(boxes.flatten(1, 2), indices, counted), counted, final.view(count, -1).all(dim=1)
+
+
+def _boxes_at(boxes: Tensor, indices: Tensor, counted: Tensor) -> Tensor:
+    """The chosen of (N, K, 4), zeros for those that do not count: to pool a large one costs, a NaN one fails.
+
+    indices, counted: (N, M).
+    """
+    chosen = boxes.gather(1, indices[..., None].expand(-1, -1, 4))
+    return chosen.masked_fill(~counted[..., None], 0.0)
 
 
 def detect(
@@ -137,7 +146,8 @@ def detect(
     candidates = min(CANDIDATES, number * classes)
     complete = wanted.flatten(1).sum(dim=1) <= candidates
     scores, indices = scores.masked_fill(~wanted, -1.0).flatten(1).topk(candidates, dim=1)  # (N, K)
-    proposal, class_ids = indices // classes, indices % classes
+    proposal = indices // classes
+    class_ids = (indices % classes) * (scores >= 0)  # fillers: 0, as a last background has no deltas
     deltas = deltas.view(count, number, -1, 4)
     box_class = class_ids if deltas.shape[2] > 1 else torch.zeros_like(class_ids)
     image = torch.arange(count, device=indices.device)[:, None]
@@ -148,13 +158,9 @@ def detect(
     large = ((boxes[..., 2:] - boxes[..., :2]) >= settings.box_min_side).all(dim=-1)
     kept, final = suppress(boxes, large & (scores >= 0), selection.nms_threshold, class_ids)
     best, order = scores.masked_fill(~kept, -1.0).topk(min(selection.max_instances, candidates), dim=1)
-    return Kept(
-        boxes.gather(1, order[..., None].expand(-1, -1, 4)),
-        best,
-        class_ids.gather(1, order),
-        best >= 0,
-        complete & final,
-    )
+    counted = best >= 0
+    class_ids = class_ids.gather(1, order)
+    return Kept(_boxes_at(boxes, order, counted), best, class_ids, counted, complete & final)
 
 
 def pack(kept: Kept, settled: Tensor) -> Tensor:
