@@ -18,6 +18,7 @@ from seg_node.models.rcnn import fixed
 from seg_node.models.rcnn.boxes import pool_regions
 from seg_node.models.rcnn.network import RawPrediction, unpack
 from seg_node.models.rcnn.roi_align import align_rows
+from seg_node.models.rcnn.suppression import suppress
 from seg_node.types import Frame, SegmentOptions
 
 CPU = torch.device("cpu")
@@ -36,7 +37,7 @@ def test_suppression_keeps_what_torchvisions_keeps(seed: int, threshold: float) 
     scores = torch.rand(3, 400, generator=random).sort(dim=1, descending=True).values
     groups = torch.randint(0, 4, (3, 400), generator=random)
     counted = torch.rand(3, 400, generator=random) > 0.2
-    kept, final = fixed.suppress(boxes, counted, threshold, groups)
+    kept, final = suppress(boxes, counted, threshold, 24, groups)
     assert final.all()
     for image in range(3):
         there = torch.where(counted[image])[0]
@@ -46,11 +47,12 @@ def test_suppression_keeps_what_torchvisions_keeps(seed: int, threshold: float) 
         assert torch.where(kept[image])[0].tolist() == sorted(expected.tolist())
 
 
-def test_a_chain_longer_than_the_rounds_is_told() -> None:
-    x = torch.arange(2.0 * fixed.ROUNDS) * 4  # each overlaps the next ones by 0.6 and 0.3
+@pytest.mark.parametrize("rounds", [fixed.OBJECT_ROUNDS, fixed.PROPOSAL_ROUNDS])
+def test_a_chain_longer_than_the_rounds_is_told(rounds: int) -> None:
+    x = torch.arange(2.0 * rounds) * 4  # each overlaps the next ones by 0.6 and 0.3
     boxes = torch.stack((x, x * 0, x + 16, x * 0 + 16), dim=1)[None]
     counted = torch.ones(1, len(x), dtype=torch.bool)
-    _, final = fixed.suppress(boxes, counted, 0.5)
+    _, final = suppress(boxes, counted, 0.5, rounds)
     assert not final.any()
 
 
