@@ -14,6 +14,7 @@ from torch import Tensor
 from torchvision.ops import batched_nms, roi_align
 
 from seg_node.models.load import load_model
+from seg_node.models.rcnn import boxes as boxes_module
 from seg_node.models.rcnn import fixed
 from seg_node.models.rcnn.boxes import pool_regions
 from seg_node.models.rcnn.network import RawPrediction, unpack
@@ -82,6 +83,25 @@ def test_regions_of_all_levels_at_once_are_those_of_each_level(sampling_ratio: i
         torch.testing.assert_close(pooled, expected, atol=2e-5, rtol=0)
 
 
+def test_a_region_is_pooled_on_its_own_level_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With as many samples as cells: the others cost as much as all of a level's would."""
+    pooled: list[Tensor] = []
+
+    def noted(features: Tensor, regions: Tensor, *others: Any) -> Tensor:
+        pooled.append(regions)
+        return roi_align(features, regions, *others)
+
+    monkeypatch.setattr(boxes_module, "roi_align", noted)
+    random = torch.Generator().manual_seed(1)
+    features = [torch.randn(1, 4, 64 >> i, 96 >> i, generator=random) for i in range(4)]
+    boxes = random_boxes(random, 60) * torch.tensor([1.0, 1, 1.8, 1.2])
+    maps = [feature.to(memory_format=torch.channels_last) for feature in features]
+    pool_regions(maps, [boxes], 7, 0, True, fixed=True)
+    areas = torch.stack([(r[:, 3] - r[:, 1]) * (r[:, 4] - r[:, 2]) for r in pooled])
+    assert (areas > 0).any(dim=1).sum() > 1  # of the levels
+    assert ((areas > 0).sum(dim=0) == 1).all()
+
+
 def frames(seed: int) -> list[Frame]:
     random = np.random.default_rng(seed)
     return [Frame(random.integers(0, 256, (150, 200, 3), np.uint8), "bgr") for _ in range(2)]
@@ -134,6 +154,23 @@ def assert_same(plain: Sequence[RawPrediction], other: Sequence[RawPrediction] |
         assert found.class_ids.tolist() == expected.class_ids.tolist()
         torch.testing.assert_close(found.mask_probs, expected.mask_probs, atol=1e-4, rtol=0)
         assert found.input_size == expected.input_size
+
+
+def test_thresholds_may_be_tensors_that_change(thin_checkpoint: tuple[Path, Path]) -> None:
+    model = load_model("auto", *thin_checkpoint)
+    score, nms = torch.empty(2).unbind()
+    selection = replace(fixed.selection_of(model.default_options), score_threshold=score, nms_threshold=nms)
+    found = []
+    for thresholds in ((0.1, 0.5), (0.4, 0.5), (0.1, 0.1)):
+        for tensor, value in zip((score, nms), thresholds, strict=True):
+            tensor.fill_(value)
+        options = replace(model.default_options, score_threshold=thresholds[0], nms_threshold=thresholds[1])
+        plain, _ = both_ways(model, 0, options)
+        with torch.inference_mode():
+            batch = model.prepare(frames(0), CPU)
+            assert_same(plain, unpack(model.network.fixed(batch.pixels, batch.sizes, selection), batch.sizes))
+        found.append(sum(len(one.scores) for one in plain))
+    assert found[0] > max(found[1:]) > 0
 
 
 def test_the_class_filter_acts(thin_checkpoint: tuple[Path, Path]) -> None:

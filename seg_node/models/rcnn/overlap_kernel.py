@@ -12,7 +12,9 @@ def overlaps(boxes: Tensor, threshold: float | Tensor, groups: Tensor | None) ->
     """float16 (B, K, K): as `seg_node.models.rcnn.suppression.overlaps_by_torch`."""
     lists, count = boxes.shape[:2]
     boxes = boxes.contiguous()
-    if not isinstance(threshold, Tensor):
+    if isinstance(threshold, Tensor):
+        threshold = threshold.to(boxes.dtype)
+    else:
         threshold = torch.full((), threshold, dtype=boxes.dtype, device=boxes.device)
     answer = torch.empty(lists, count, count, dtype=torch.float16, device=boxes.device)
     blocks = triton.cdiv(count, _BLOCK)
