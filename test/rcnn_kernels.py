@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import roi_align
 
-from seg_node.models.rcnn import overlap_kernel, roi_align_kernel
+from seg_node.models.rcnn import fixed_pooling, overlap_kernel, roi_align_kernel, suppression
 from seg_node.models.rcnn.roi_align import align_rows_of_levels
 from seg_node.models.rcnn.suppression import overlaps_by_torch
 
@@ -66,10 +66,18 @@ def compare_regions_that_are_no_places() -> None:
     assert none.shape == (0, 4, 2, 2)
 
 
+def pass_their_own_checks() -> None:
+    """With which the program decides whether it uses them; in each precision."""
+    assert suppression._kernel_agrees(torch.device("cpu"))
+    for kind, samples, aligned in ((torch.bfloat16, 2, False), (torch.float16, 0, True)):
+        assert fixed_pooling._kernel_agrees(torch.device("cpu"), kind, 2, samples, aligned)
+
+
 if __name__ == "__main__":
     source = torch.Generator().manual_seed(0)
     compare_overlaps(source)
     compare_pooling(source, 4, 6)
     compare_pooling(source, 1, 300)
     compare_regions_that_are_no_places()
+    pass_their_own_checks()
     print("equal")

@@ -14,8 +14,7 @@ from torch import Tensor
 from torchvision.ops import batched_nms, roi_align
 
 from seg_node.models.load import load_model
-from seg_node.models.rcnn import boxes as boxes_module
-from seg_node.models.rcnn import fixed
+from seg_node.models.rcnn import fixed, fixed_pooling
 from seg_node.models.rcnn.boxes import pool_regions
 from seg_node.models.rcnn.network import RawPrediction, unpack
 from seg_node.models.rcnn.roi_align import align_rows
@@ -91,7 +90,7 @@ def test_a_region_is_pooled_on_its_own_level_alone(monkeypatch: pytest.MonkeyPat
         pooled.append(regions)
         return roi_align(features, regions, *others)
 
-    monkeypatch.setattr(boxes_module, "roi_align", noted)
+    monkeypatch.setattr(fixed_pooling, "roi_align", noted)
     random = torch.Generator().manual_seed(1)
     features = [torch.randn(1, 4, 64 >> i, 96 >> i, generator=random) for i in range(4)]
     boxes = random_boxes(random, 60) * torch.tensor([1.0, 1, 1.8, 1.2])

@@ -18,8 +18,9 @@ from torch.utils._pytree import tree_leaves
 import seg_node
 from seg_node import cuda_graph, paste_gpu
 from seg_node.engine import Engine
-from seg_node.models import download_crops
+from seg_node.models import download_crops, rcnn
 from seg_node.models.load import load_model
+from seg_node.models.rcnn import fixed_pooling, suppression
 from seg_node.types import Frame
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda", 0)
@@ -133,3 +134,31 @@ def test_a_full_memory_says_nothing_about_the_kernel(stand_in: Any) -> None:
         paste_gpu.kernel_works(CPU)
     stand_in(as_torch)
     assert paste_gpu.kernel_works(CPU)
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+@pytest.mark.parametrize("samples", [0, 2])
+def test_the_pooling_kernel_is_checked_as_it_is_used(
+    samples: int, wrong: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kernel(*args: Any) -> Tensor:
+        return fixed_pooling.pool_by_torch(*args) + (1e-4 if wrong and args[4] == samples else 0)
+
+    monkeypatch.setattr(rcnn, "roi_align_kernel", SimpleNamespace(align_levels=kernel), raising=False)
+    fixed_pooling.kernel_works.cache_clear()
+    assert fixed_pooling.kernel_works(CPU, torch.float32, 7, samples, True) != wrong
+    assert fixed_pooling.kernel_works(CPU, torch.float32, 7, 2 - samples, True)
+    fixed_pooling.kernel_works.cache_clear()
+
+
+@pytest.mark.parametrize("wrong", [None, False, True], ids=str)
+def test_the_overlap_kernel_is_checked_with_groups_and_without(
+    wrong: bool | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kernel(boxes: Tensor, threshold: float, groups: Tensor | None) -> Tensor:
+        return suppression.overlaps_by_torch(boxes, threshold, groups) ^ ((groups is not None) == wrong)
+
+    monkeypatch.setattr(rcnn, "overlap_kernel", SimpleNamespace(overlaps=kernel), raising=False)
+    suppression.kernel_works.cache_clear()
+    assert suppression.kernel_works(CPU) == (wrong is None)
+    suppression.kernel_works.cache_clear()

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 from torchvision.ops import clip_boxes_to_image, roi_align
 
-from seg_node.models.rcnn.roi_align import MOST_LEVELS, align_rows, align_rows_of_levels, kernel_works
+from seg_node.models.rcnn.fixed_pooling import pool_fixed
+from seg_node.models.rcnn.roi_align import align_rows
 
 MAX_LOG_SCALE = math.log(1000 / 16)  # a box grows at most 62.5 times, so that exp() stays finite
 
@@ -110,7 +111,7 @@ def pool_regions(
     regions = torch.cat([image, torch.cat(list(boxes))], dim=1)
     levels = pyramid_levels(regions[:, 1:], len(features), level_epsilon)
     if fixed:
-        return _pool_fixed(features, regions, levels, size, sampling_ratio, aligned)
+        return pool_fixed(features, regions, levels, size, sampling_ratio, aligned)
     pooled = features[0].new_empty((len(regions), features[0].shape[1], size, size))
     if not features[0].is_contiguous():
         pooled = pooled.to(memory_format=torch.channels_last)
@@ -119,29 +120,3 @@ def pool_regions(
         align = roi_align if feature.is_contiguous() else align_rows
         pooled[here] = align(feature, regions[here], size, 1 / (4 << level), sampling_ratio, aligned)
     return pooled
-
-
-def _pool_fixed(
-    features: Sequence[Tensor], regions: Tensor, levels: Tensor, size: int, sampling_ratio: int, aligned: bool
-) -> Tensor:
-    if regions.is_cuda and len(features) <= MOST_LEVELS and kernel_works(regions.device):
-        from seg_node.models.rcnn import roi_align_kernel
-
-        return roi_align_kernel.align_levels(features, regions, levels, size, sampling_ratio, aligned)
-    pool = align_rows_of_levels if sampling_ratio > 0 else _pool_on_all_levels
-    return pool(features, regions, levels, size, sampling_ratio, aligned)
-
-
-def _pool_on_all_levels(
-    features: Sequence[Tensor], regions: Tensor, levels: Tensor, size: int, sampling_ratio: int, aligned: bool
-) -> Tensor:
-    """As many samples as cells, a number that only torchvision's kernel need not know beforehand."""
-    pooled = None
-    for level, feature in enumerate(features):
-        here = levels == level
-        own = torch.where(here[:, None], regions, 0.0)  # other levels' regions without area: hardly a sample
-        scale = 1 / (4 << level)
-        found = roi_align(feature.float().contiguous(), own, size, scale, sampling_ratio, aligned)
-        pooled = found if pooled is None else torch.where(here[:, None, None, None], found, pooled)
-    assert pooled is not None
-    return pooled.to(features[0].dtype).contiguous(memory_format=torch.channels_last)

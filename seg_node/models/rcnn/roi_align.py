@@ -5,15 +5,10 @@ embedding bag. On a CPU it is twenty times as fast as torchvision's operator, fr
 """
 
 from collections.abc import Sequence
-from functools import cache
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-
-from seg_node.kernel_check import kernel_passes
-
-MOST_LEVELS = 4  # of the pyramid that the Triton kernel takes
 
 
 def align_rows(
@@ -125,23 +120,3 @@ def _taps(
     low = low.to(torch.int64)
     cells = torch.stack((low, torch.minimum(low + 1, last)), dim=-1)
     return cells.flatten(2), weights.flatten(2)
-
-
-@cache
-def kernel_works(device: torch.device) -> bool:
-    """Whether the Triton kernel can be built here and gives what the torch function gives; asked once."""
-    return kernel_passes("regions are pooled", lambda: _kernel_agrees(device))
-
-
-def _kernel_agrees(device: torch.device) -> bool:
-    from seg_node.models.rcnn import roi_align_kernel
-
-    random = torch.Generator().manual_seed(0)
-    maps = [torch.randn(2, 8, 16 >> i, 24 >> i, generator=random).to(device) for i in range(MOST_LEVELS)]
-    corner = torch.rand(20, 2, generator=random) * 60
-    image = torch.arange(20)[:, None] % 2
-    regions = torch.cat((image, corner, corner + torch.rand(20, 2, generator=random) * 40), dim=1).to(device)
-    levels = torch.arange(20, device=device) % MOST_LEVELS
-    maps = [feature.to(memory_format=torch.channels_last) for feature in maps]
-    found = roi_align_kernel.align_levels(maps, regions, levels, 7, 2, True)
-    return torch.allclose(found, align_rows_of_levels(maps, regions, levels, 7, 2, True), rtol=0, atol=2e-5)
