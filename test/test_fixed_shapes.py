@@ -182,10 +182,13 @@ def test_the_class_filter_acts(thin_checkpoint: tuple[Path, Path]) -> None:
     assert_same(plain, other)
 
 
-def test_more_candidates_than_are_provided_for_are_told(
-    thin_checkpoint: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("name", "too_small"), [("CANDIDATES", 10), ("PROPOSAL_ROUNDS", 1), ("OBJECT_ROUNDS", 1)]
+)
+def test_where_the_fixed_numbers_do_not_suffice_the_plain_way_answers(
+    name: str, too_small: int, thin_checkpoint: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fixed, "CANDIDATES", 10)
+    monkeypatch.setattr(fixed, name, too_small)
     model = load_model("auto", *thin_checkpoint)
     plain, other = both_ways(model, 0, model.default_options)
     assert len(plain[0].scores) > 0
