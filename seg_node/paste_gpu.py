@@ -6,9 +6,8 @@ host costs about what their smaller download saves (0.06 ms for 20 objects of 20
 Equal to `seg_node.paste` but for pixels whose probability is within 1e-5 of the threshold.
 """
 
-import logging
 from functools import cache
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -17,11 +16,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seg_node.crop import tight_crop
+from seg_node.kernel_check import kernel_passes
+from seg_node.transfer import download, upload
 from seg_node.types import MaskCrop
 
-logger = logging.getLogger(__name__)
-
 PasteRule = Literal["resize", "sample"]
+_RULES: tuple[PasteRule, ...] = get_args(PasteRule)
+_AT_ONCE = 1 << 20  # pixels whose places and neighbours are in memory together: 168 bytes each
 
 
 def paste_on_device(
@@ -29,50 +30,45 @@ def paste_on_device(
 ) -> list[MaskCrop]:
     """The pixels of each object, cropped to the smallest rectangle that holds them.
 
-    mask_probs: (N, M, M) float. boxes_xyxy: (N, 4) float, pixels of the image, on the same device.
+    mask_probs: (N, M, M) float, on the device. boxes_xyxy: (N, 4) float on the CPU, pixels of the image.
     threshold: a pixel belongs to the object at or above it.
     rule: "resize" as `paste_masks`; "sample" as `paste_sampled_masks`, where no area means no pixels.
-    The host waits twice: for N rectangles, as memory for the pixels must be asked for, and for the pixels.
+    The host waits once, for the pixels.
     """
-    if len(boxes_xyxy) == 0:
-        return []
     origins, rects = place_boxes(boxes_xyxy.float(), mask_probs.shape[-1], image_size, rule)
-    on_host = rects.cpu().numpy()
-    total = int(on_host[-1, 4])
+    total = int(rects[-1, 4]) if len(rects) else 0
     if total == 0:
-        return [MaskCrop.empty()] * len(on_host)
+        return [MaskCrop.empty()] * len(rects)
+    device = mask_probs.device
     padded = F.pad(mask_probs.float(), (1, 1, 1, 1)).contiguous()  # (N, M+2, M+2)
-    if padded.is_cuda and kernel_works(padded.device):
+    places = upload(origins, device), upload(rects, device)
+    if padded.is_cuda and kernel_works(device):
         from seg_node import paste_kernel
 
-        largest = int((on_host[:, 2] * on_host[:, 3]).max())
-        pixels = paste_kernel.paste_pixels(
-            padded, origins, rects, total, largest, threshold, rule == "sample"
-        )
+        largest = int(rects[:, 2:4].prod(1).max())
+        pixels = paste_kernel.paste_pixels(padded, *places, total, largest, threshold, rule == "sample")
     else:
-        pixels = paste_pixels(padded, origins, rects, total, threshold, rule == "sample")
-    return _crops(on_host, pixels)
+        pixels = paste_pixels(padded, *places, total, threshold, rule == "sample")
+    return _crops(rects.numpy(), download(pixels))
 
 
 @cache
 def kernel_works(device: torch.device) -> bool:
     """Whether the Triton kernel can be built here and gives what the torch function gives; asked once."""
-    try:
-        from seg_node import paste_kernel
+    return kernel_passes("masks are pasted", lambda: all(_kernel_agrees(device, rule) for rule in _RULES))
 
-        random = torch.Generator().manual_seed(0)
-        padded = F.pad(torch.rand(3, 8, 8, generator=random), (1, 1, 1, 1)).to(device)
-        boxes = torch.tensor([[2.0, 3, 30, 20], [10, 0, 50, 60], [-5, 7, 20, 90]], device=device)
-        origins, rects = place_boxes(boxes, 8, (64, 64), "resize")
-        total, largest = int(rects[-1, 4]), int(rects[:, 2:4].prod(1).max())
-        pixels = paste_kernel.paste_pixels(padded, origins, rects, total, largest, 0.5, False)
-        if torch.equal(pixels, paste_pixels(padded, origins, rects, total, 0.5, False)):
-            return True
-        problem = "its masks differ from PyTorch's"
-    except Exception as error:  # Triton raises errors of many kinds; masks can be made without it
-        problem = f"{type(error).__name__}: {error}"
-    logger.warning("masks are made without the Triton kernel, which is slower: %s", problem)
-    return False
+
+def _kernel_agrees(device: torch.device, rule: PasteRule) -> bool:
+    from seg_node import paste_kernel
+
+    random = torch.Generator().manual_seed(0)
+    padded = F.pad(torch.rand(3, 8, 8, generator=random), (1, 1, 1, 1)).to(device)
+    boxes = torch.tensor([[2.0, 3, 30, 20], [10, 0, 50, 60], [-5, 7, 20, 90]])
+    origins, rects = place_boxes(boxes, 8, (64, 64), rule)
+    total, largest = int(rects[-1, 4]), int(rects[:, 2:4].prod(1).max())
+    origins, rects = origins.to(device), rects.to(device)
+    pixels = paste_kernel.paste_pixels(padded, origins, rects, total, largest, 0.5, rule == "sample")
+    return torch.equal(pixels, paste_pixels(padded, origins, rects, total, 0.5, rule == "sample"))
 
 
 def place_boxes(
@@ -106,10 +102,20 @@ def paste_pixels(
 
     padded: float32 (N, M+2, M+2), zeros around the grid. origins, rects: see `place_boxes`.
     """
+    pixels = torch.empty(total, dtype=torch.uint8, device=padded.device)
+    for start in range(0, total, _AT_ONCE):
+        at = torch.arange(start, min(start + _AT_ONCE, total), device=padded.device)
+        pixels[start : start + _AT_ONCE] = _are_inside(at, padded, origins, rects, threshold, sample)
+    return pixels
+
+
+def _are_inside(
+    at: Tensor, padded: Tensor, origins: Tensor, rects: Tensor, threshold: float, sample: bool
+) -> Tensor:
+    """bool (K,): whether the probability reaches the threshold at the K given of all rectangles' pixels."""
     left, top, width, height, ends = rects.unbind(1)
-    counts = width * height
-    thing = torch.repeat_interleave(torch.arange(len(rects), device=rects.device), counts, output_size=total)
-    at = torch.arange(total, device=rects.device) - (ends - counts)[thing]
+    thing = torch.searchsorted(ends.contiguous(), at, right=True)
+    at = at - (ends - width * height)[thing]
     row = at // width[thing]
     pixel = torch.stack((left[thing] + at - row * width[thing], top[thing] + row), dim=1).to(torch.float32)
     grid = padded.shape[-1]
@@ -117,7 +123,7 @@ def paste_pixels(
     (x0, y0), (x1, y1), (fx, fy) = low.unbind(1), high.unbind(1), fraction.unbind(1)
     upper = padded[thing, y0, x0] * (1 - fx) + padded[thing, y0, x1] * fx
     lower = padded[thing, y1, x0] * (1 - fx) + padded[thing, y1, x1] * fx
-    return (upper * (1 - fy) + lower * fy >= threshold).to(torch.uint8)
+    return upper * (1 - fy) + lower * fy >= threshold
 
 
 def _neighbours(
@@ -135,11 +141,6 @@ def _neighbours(
 
 
 def _crops(rects: NDArray[np.int64], pixels: Tensor) -> list[MaskCrop]:
-    if pixels.is_cuda:
-        host = torch.empty(pixels.shape, dtype=torch.uint8, pin_memory=True)
-        host.copy_(pixels, non_blocking=True)
-        torch.cuda.current_stream(pixels.device).synchronize()
-        pixels = host
     masks = pixels.numpy().view(np.bool_)
     crops = []
     for left, top, width, height, end in rects.tolist():

@@ -14,10 +14,11 @@ from torch import Tensor
 from torchvision.ops import batched_nms, roi_align
 
 from seg_node.models.load import load_model
-from seg_node.models.rcnn import fixed
+from seg_node.models.rcnn import fixed, fixed_pooling
 from seg_node.models.rcnn.boxes import pool_regions
 from seg_node.models.rcnn.network import RawPrediction, unpack
 from seg_node.models.rcnn.roi_align import align_rows
+from seg_node.models.rcnn.suppression import suppress
 from seg_node.types import Frame, SegmentOptions
 
 CPU = torch.device("cpu")
@@ -36,7 +37,7 @@ def test_suppression_keeps_what_torchvisions_keeps(seed: int, threshold: float) 
     scores = torch.rand(3, 400, generator=random).sort(dim=1, descending=True).values
     groups = torch.randint(0, 4, (3, 400), generator=random)
     counted = torch.rand(3, 400, generator=random) > 0.2
-    kept, final = fixed.suppress(boxes, counted, threshold, groups)
+    kept, final = suppress(boxes, counted, threshold, 24, groups)
     assert final.all()
     for image in range(3):
         there = torch.where(counted[image])[0]
@@ -46,11 +47,12 @@ def test_suppression_keeps_what_torchvisions_keeps(seed: int, threshold: float) 
         assert torch.where(kept[image])[0].tolist() == sorted(expected.tolist())
 
 
-def test_a_chain_longer_than_the_rounds_is_told() -> None:
-    x = torch.arange(2.0 * fixed.ROUNDS) * 4  # each overlaps the next ones by 0.6 and 0.3
+@pytest.mark.parametrize("rounds", [fixed.OBJECT_ROUNDS, fixed.PROPOSAL_ROUNDS])
+def test_a_chain_longer_than_the_rounds_is_told(rounds: int) -> None:
+    x = torch.arange(2.0 * rounds) * 4  # each overlaps the next ones by 0.6 and 0.3
     boxes = torch.stack((x, x * 0, x + 16, x * 0 + 16), dim=1)[None]
     counted = torch.ones(1, len(x), dtype=torch.bool)
-    _, final = fixed.suppress(boxes, counted, 0.5)
+    _, final = suppress(boxes, counted, 0.5, rounds)
     assert not final.any()
 
 
@@ -78,6 +80,25 @@ def test_regions_of_all_levels_at_once_are_those_of_each_level(sampling_ratio: i
     for is_fixed in (False, True):
         pooled = pool_regions(rows, boxes, 7, sampling_ratio, True, fixed=is_fixed)
         torch.testing.assert_close(pooled, expected, atol=2e-5, rtol=0)
+
+
+def test_a_region_is_pooled_on_its_own_level_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With as many samples as cells: the others cost as much as all of a level's would."""
+    pooled: list[Tensor] = []
+
+    def noted(features: Tensor, regions: Tensor, *others: Any) -> Tensor:
+        pooled.append(regions)
+        return roi_align(features, regions, *others)
+
+    monkeypatch.setattr(fixed_pooling, "roi_align", noted)
+    random = torch.Generator().manual_seed(1)
+    features = [torch.randn(1, 4, 64 >> i, 96 >> i, generator=random) for i in range(4)]
+    boxes = random_boxes(random, 60) * torch.tensor([1.0, 1, 1.8, 1.2])
+    maps = [feature.to(memory_format=torch.channels_last) for feature in features]
+    pool_regions(maps, [boxes], 7, 0, True, fixed=True)
+    areas = torch.stack([(r[:, 3] - r[:, 1]) * (r[:, 4] - r[:, 2]) for r in pooled])
+    assert (areas > 0).any(dim=1).sum() > 1  # of the levels
+    assert ((areas > 0).sum(dim=0) == 1).all()
 
 
 def frames(seed: int) -> list[Frame]:
@@ -134,6 +155,23 @@ def assert_same(plain: Sequence[RawPrediction], other: Sequence[RawPrediction] |
         assert found.input_size == expected.input_size
 
 
+def test_thresholds_may_be_tensors_that_change(thin_checkpoint: tuple[Path, Path]) -> None:
+    model = load_model("auto", *thin_checkpoint)
+    score, nms = torch.empty(2).unbind()
+    selection = replace(fixed.selection_of(model.default_options), score_threshold=score, nms_threshold=nms)
+    found = []
+    for thresholds in ((0.1, 0.5), (0.4, 0.5), (0.1, 0.1)):
+        for tensor, value in zip((score, nms), thresholds, strict=True):
+            tensor.fill_(value)
+        options = replace(model.default_options, score_threshold=thresholds[0], nms_threshold=thresholds[1])
+        plain, _ = both_ways(model, 0, options)
+        with torch.inference_mode():
+            batch = model.prepare(frames(0), CPU)
+            assert_same(plain, unpack(model.network.fixed(batch.pixels, batch.sizes, selection), batch.sizes))
+        found.append(sum(len(one.scores) for one in plain))
+    assert found[0] > max(found[1:]) > 0
+
+
 def test_the_class_filter_acts(thin_checkpoint: tuple[Path, Path]) -> None:
     model = load_model("auto", *thin_checkpoint)
     everything, _ = both_ways(model, 0, model.default_options)
@@ -144,10 +182,13 @@ def test_the_class_filter_acts(thin_checkpoint: tuple[Path, Path]) -> None:
     assert_same(plain, other)
 
 
-def test_more_candidates_than_are_provided_for_are_told(
-    thin_checkpoint: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("name", "too_small"), [("CANDIDATES", 10), ("PROPOSAL_ROUNDS", 1), ("OBJECT_ROUNDS", 1)]
+)
+def test_where_the_fixed_numbers_do_not_suffice_the_plain_way_answers(
+    name: str, too_small: int, thin_checkpoint: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fixed, "CANDIDATES", 10)
+    monkeypatch.setattr(fixed, name, too_small)
     model = load_model("auto", *thin_checkpoint)
     plain, other = both_ways(model, 0, model.default_options)
     assert len(plain[0].scores) > 0

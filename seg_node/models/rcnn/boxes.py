@@ -10,9 +10,10 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from torchvision.ops import roi_align
+from torchvision.ops import clip_boxes_to_image, roi_align
 
-from seg_node.models.rcnn.roi_align import align_rows, align_rows_of_levels
+from seg_node.models.rcnn.fixed_pooling import pool_fixed
+from seg_node.models.rcnn.roi_align import align_rows
 
 MAX_LOG_SCALE = math.log(1000 / 16)  # a box grows at most 62.5 times, so that exp() stays finite
 
@@ -48,25 +49,36 @@ def anchors_at(
     indices: int64 (K,). cells: (A, 4). stride: (vertical, horizontal) pixels. offset: of the first, in
     strides. Returns (K, 4).
     """
-    cell = indices % len(cells)
     place = indices // len(cells)
-    x = (place % grid_width + offset) * stride[1]
-    y = (place // grid_width + offset) * stride[0]
-    return torch.stack((x, y, x, y), dim=1) + cells[cell]
+    column, row = place % grid_width, place // grid_width
+    if offset:
+        column, row = column + offset, row + offset
+    x, y = column * stride[1], row * stride[0]
+    return torch.stack((x, y, x, y), dim=1) + cells[indices % len(cells)]
 
 
 def decode_boxes(deltas: Tensor, references: Tensor, weights: tuple[float, float, float, float]) -> Tensor:
     """Moves and scales the reference boxes (K, 4) by the predicted deltas (K, 4): dx, dy, dw, dh."""
-    widths = references[:, 2] - references[:, 0]
-    heights = references[:, 3] - references[:, 1]
-    x = references[:, 0] + 0.5 * widths
-    y = references[:, 1] + 0.5 * heights
-    dx, dy, dw, dh = (delta / weight for delta, weight in zip(deltas.unbind(1), weights, strict=True))
-    x = dx * widths + x
-    y = dy * heights + y
-    half_width = 0.5 * (torch.exp(dw.clamp(max=MAX_LOG_SCALE)) * widths)
-    half_height = 0.5 * (torch.exp(dh.clamp(max=MAX_LOG_SCALE)) * heights)
-    return torch.stack((x - half_width, y - half_height, x + half_width, y + half_height), dim=1)
+    sides = references[:, 2:] - references[:, :2]
+    centres = references[:, :2] + 0.5 * sides
+    shifts, log_scales = _divide(deltas[:, :2], *weights[:2]), _divide(deltas[:, 2:], *weights[2:])
+    centres = shifts * sides + centres
+    half_sides = 0.5 * (torch.exp(log_scales.clamp(max=MAX_LOG_SCALE)) * sides)
+    return torch.cat((centres - half_sides, centres + half_sides), dim=1)
+
+
+def _divide(pairs: Tensor, first: float, second: float) -> Tensor:
+    """(K, 2) by a number each; as one kernel where they are equal, as in every published model."""
+    if first == second:
+        return pairs if first == 1 else pairs / first
+    return torch.stack((pairs[:, 0] / first, pairs[:, 1] / second), dim=1)
+
+
+def clip_boxes(boxes: Tensor, sizes: Sequence[tuple[int, int]]) -> Tensor:
+    """The boxes (N, …, 4) of N images, each within its image's (height, width)."""
+    if len(set(sizes)) == 1:
+        return clip_boxes_to_image(boxes, sizes[0])
+    return torch.stack([clip_boxes_to_image(b, size) for b, size in zip(boxes, sizes, strict=True)])
 
 
 def pyramid_levels(boxes: Tensor, num_levels: int, epsilon: Literal["level", "side"] = "level") -> Tensor:
@@ -98,10 +110,8 @@ def pool_regions(
     image = torch.cat([torch.full_like(b[:, :1], i) for i, b in enumerate(boxes)])
     regions = torch.cat([image, torch.cat(list(boxes))], dim=1)
     levels = pyramid_levels(regions[:, 1:], len(features), level_epsilon)
-    if fixed and sampling_ratio > 0:
-        return align_rows_of_levels(features, regions, levels, size, sampling_ratio, aligned)
     if fixed:
-        return _pool_on_all_levels(features, regions, levels, size, aligned)
+        return pool_fixed(features, regions, levels, size, sampling_ratio, aligned)
     pooled = features[0].new_empty((len(regions), features[0].shape[1], size, size))
     if not features[0].is_contiguous():
         pooled = pooled.to(memory_format=torch.channels_last)
@@ -110,15 +120,3 @@ def pool_regions(
         align = roi_align if feature.is_contiguous() else align_rows
         pooled[here] = align(feature, regions[here], size, 1 / (4 << level), sampling_ratio, aligned)
     return pooled
-
-
-def _pool_on_all_levels(
-    features: Sequence[Tensor], regions: Tensor, levels: Tensor, size: int, aligned: bool
-) -> Tensor:
-    """As many samples as cells, a number that only torchvision's kernel need not know beforehand."""
-    maps = [feature.float().contiguous() for feature in features]
-    pooled = roi_align(maps[0], regions, size, 1 / 4, 0, aligned)
-    for level, feature in enumerate(maps[1:], 1):
-        here = (levels == level)[:, None, None, None]
-        pooled = torch.where(here, roi_align(feature, regions, size, 1 / (4 << level), 0, aligned), pooled)
-    return pooled.to(features[0].dtype).contiguous(memory_format=torch.channels_last)

@@ -8,26 +8,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
-from torchvision.ops import clip_boxes_to_image
 
-from seg_node.models.rcnn.boxes import decode_boxes
+from seg_node.models.rcnn.boxes import clip_boxes, decode_boxes
 from seg_node.models.rcnn.roi_heads import wanted_classes
 from seg_node.models.rcnn.rpn import RegionProposals
 from seg_node.models.rcnn.settings import RCNNSettings
+from seg_node.models.rcnn.suppression import suppress
 from seg_node.types import SegmentOptions
 
 CANDIDATES = 1024  # pairs of proposal and class above the score threshold that suppression looks at
-ROUNDS = 24  # of suppression: how long a chain of boxes that depend on each other may be
+# rounds of suppression: how long a chain of boxes that depend on each other may be; up to 9 and 4 were needed
+PROPOSAL_ROUNDS = 12
+OBJECT_ROUNDS = 8
 
 
 @dataclass(frozen=True)
 class Selection:
-    """What a score decides, as far as the network needs it; equal ones can share a graph."""
+    """What a score decides, as far as the network needs it; equal ones can share a graph.
 
-    score_threshold: float
-    nms_threshold: float
+    The thresholds may be 0-dimensional tensors on the network's device, read whenever a graph is replayed.
+    """
+
+    score_threshold: float | Tensor
+    nms_threshold: float | Tensor
     max_instances: int
     classes: frozenset[int] | None
     panoptic: bool
@@ -58,40 +62,6 @@ class Kept:
     complete: Tensor
 
 
-def suppress(
-    boxes: Tensor, counted: Tensor, threshold: float, groups: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
-    """Greedy non-maximum suppression of B lists at once: which of the boxes stay, and whether that is final.
-
-    boxes: (B, K, 4), by falling score. counted: bool (B, K), the others neither stay nor suppress.
-    groups: integer (B, K), only boxes of one group suppress each other.
-    A box stays when no better one that stays overlaps it by more than the threshold. Begun with all boxes,
-    that rule settles from the best one on; each round settles one more link of every chain.
-    """
-    overlaps = (_pairwise_iou(boxes) > threshold).triu(diagonal=1)
-    if groups is not None:
-        overlaps &= groups[:, :, None] == groups[:, None, :]
-    # counts below 1025: exact in half precision, of which a GPU multiplies matrices fastest
-    overlaps_as_numbers = overlaps.to(torch.float16 if boxes.is_cuda else torch.float32)
-    kept = before = counted
-    for _ in range(ROUNDS):
-        before = kept
-        better = torch.bmm(kept[:, None].to(overlaps_as_numbers.dtype), overlaps_as_numbers)[:, 0]
-        kept = counted & (better == 0)
-    return kept, (kept == before).all(dim=1)
-
-
-def _pairwise_iou(boxes: Tensor) -> Tensor:
-    """(B, K, 4) → (B, K, K); as torchvision's `nms` computes it."""
-    low, high = boxes[..., :2], boxes[..., 2:]
-    area = (high - low).prod(dim=-1)
-    shared = (
-        torch.minimum(high[:, :, None], high[:, None]) - torch.maximum(low[:, :, None], low[:, None])
-    ).clamp(min=0)
-    shared_area = shared.prod(dim=-1)
-    return shared_area / (area[:, :, None] + area[:, None] - shared_area)
-
-
 def propose(
     rpn: RegionProposals,
     logits: Sequence[Tensor],
@@ -102,21 +72,29 @@ def propose(
     """The best proposals (N, P, 4), which of them are there, bool (N, P), and whether that is final, (N,)."""
     settings, count = rpn.settings, len(sizes)
     most = settings.proposals_per_level
-    lists = []
-    for level, pair in enumerate(zip(logits, deltas, strict=True)):
-        boxes, scores, _ = rpn.candidates(level, *pair, padded_size)
-        missing = most - scores.shape[1]
-        lists.append((F.pad(boxes, (0, 0, 0, missing)), F.pad(scores, (0, missing), value=-torch.inf)))
-    boxes, scores = (torch.stack(parts, dim=1) for parts in zip(*lists, strict=True))  # (N, levels, K, …)
-    boxes = torch.stack([clip_boxes_to_image(b, size) for b, size in zip(boxes, sizes, strict=True)])
+    boxes, scores, counts = rpn.candidates(logits, deltas, padded_size)
+    boxes = _lists_of_levels(clip_boxes(boxes, sizes), counts, most, 0.0)  # (N, levels, K, 4)
+    scores = _lists_of_levels(scores, counts, most, -torch.inf)
     large = ((boxes[..., 2:] - boxes[..., :2]) >= settings.proposal_min_side).all(dim=-1)
     counted = large & scores.isfinite()
-    kept, final = suppress(boxes.flatten(0, 1), counted.flatten(0, 1), settings.proposal_nms_threshold)
+    kept, final = suppress(
+        boxes.flatten(0, 1), counted.flatten(0, 1), settings.proposal_nms_threshold, PROPOSAL_ROUNDS
+    )
     scores = scores.flatten(1).masked_fill(~kept.view(count, -1), -torch.inf)
     number = min(settings.proposals, scores.shape[1])
     best, indices = scores.topk(number, dim=1)
     counted = best > -torch.inf
     return _boxes_at(boxes.flatten(1, 2), indices, counted), counted, final.view(count, -1).all(dim=1)
+
+
+def _lists_of_levels(values: Tensor, counts: Sequence[int], most: int, filler: float) -> Tensor:
+    """(N, K, …), level behind level, `counts` of each → (N, levels, most, …)."""
+    parts = []
+    for part in values.split(list(counts), dim=1):
+        parts.append(part)
+        if part.shape[1] < most:
+            parts.append(part.new_full((len(part), most - part.shape[1], *part.shape[2:]), filler))
+    return torch.cat(parts, dim=1).unflatten(1, (len(counts), most))
 
 
 def _boxes_at(boxes: Tensor, indices: Tensor, counted: Tensor) -> Tensor:
@@ -153,10 +131,9 @@ def detect(
     image = torch.arange(count, device=indices.device)[:, None]
     chosen = deltas[image, proposal, box_class].flatten(0, 1)
     references = proposals[image, proposal].flatten(0, 1)
-    boxes = decode_boxes(chosen, references, settings.box_weights).view(count, -1, 4)
-    boxes = torch.stack([clip_boxes_to_image(b, size) for b, size in zip(boxes, sizes, strict=True)])
+    boxes = clip_boxes(decode_boxes(chosen, references, settings.box_weights).view(count, -1, 4), sizes)
     large = ((boxes[..., 2:] - boxes[..., :2]) >= settings.box_min_side).all(dim=-1)
-    kept, final = suppress(boxes, large & (scores >= 0), selection.nms_threshold, class_ids)
+    kept, final = suppress(boxes, large & (scores >= 0), selection.nms_threshold, OBJECT_ROUNDS, class_ids)
     best, order = scores.masked_fill(~kept, -1.0).topk(min(selection.max_instances, candidates), dim=1)
     counted = best >= 0
     class_ids = class_ids.gather(1, order)

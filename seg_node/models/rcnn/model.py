@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from seg_node.models.rcnn.settings import RCNNSettings
 from seg_node.paste import paste_masks, paste_sampled_masks
 from seg_node.paste_gpu import paste_on_device
 from seg_node.prepare import InputSpec, ModelInput, prepare_frames
+from seg_node.transfer import download, upload
 from seg_node.types import Frame, Instances, LabelSet, MaskCrop, Segmentation, SegmentOptions
 
 
@@ -46,9 +48,9 @@ class RCNNModel:
         if raw.semantic_logits is None:
             return None
         classes = classify_pixels(raw.semantic_logits, raw.input_size, image_size)
-        class_ids = torch.tensor([0, *sorted(self.labels.stuff)], dtype=torch.int16, device=classes.device)
+        class_ids = upload(torch.tensor([0, *sorted(self.labels.stuff)], dtype=torch.int16), classes.device)
         # as class_ids[classes], three times as fast on the CPU
-        return class_ids.index_select(0, classes.view(-1)).view(image_size).cpu().numpy()
+        return download(class_ids.index_select(0, classes.view(-1)).view(image_size)).numpy()
 
 
 def assemble_instances(
@@ -57,27 +59,32 @@ def assemble_instances(
     """Boxes in pixels of the camera image, masks pasted inside them; those below min_area left out."""
     scale = torch.tensor([size / raw_size for size, raw_size in zip(image_size, raw.input_size, strict=True)])
     boxes = raw.boxes_xyxy.cpu() * scale[[1, 0, 1, 0]]
-    visible = torch.arange(len(boxes))
+    visible = torch.ones(len(boxes), dtype=torch.bool)
     if settings.boxes_clipped:
         boxes = clip_boxes_to_image(boxes, image_size)
-        visible = torch.where((boxes[:, 2:] > boxes[:, :2]).all(1))[0]
-    boxes = boxes[visible]
-    masks = _paste(raw.mask_probs[visible.to(raw.mask_probs.device)], boxes, image_size, settings, options)
+        visible = (boxes[:, 2:] > boxes[:, :2]).all(1)
+    masks = _paste(raw.mask_probs, boxes, visible, image_size, settings, options)
     return gather_instances(
-        boxes, raw.scores.cpu()[visible], raw.class_ids.cpu()[visible], masks, options.min_area
+        boxes[visible], raw.scores.cpu()[visible], raw.class_ids.cpu()[visible], masks, options.min_area
     )
 
 
 def _paste(
     mask_probs: Tensor,
     boxes: Tensor,
+    visible: Tensor,
     image_size: tuple[int, int],
     settings: RCNNSettings,
     options: SegmentOptions,
 ) -> list[MaskCrop]:
-    """boxes: on the CPU. On a GPU only the masks' pixels inside their boxes are downloaded."""
+    """The visible ones' masks. boxes, visible: on the CPU.
+
+    On a GPU all are pasted, which costs nothing for a box without pixels, and spares an upload of which are
+    visible; only the masks' pixels inside their boxes are downloaded.
+    """
     threshold, rule = options.mask_threshold, settings.mask_paste
     if mask_probs.is_cuda:
-        return paste_on_device(mask_probs, boxes.to(mask_probs.device), image_size, threshold, rule)
+        crops = paste_on_device(mask_probs, boxes, image_size, threshold, rule)
+        return list(compress(crops, visible.tolist()))
     paste = paste_sampled_masks if rule == "sample" else paste_masks
-    return paste(mask_probs, boxes, image_size, threshold)
+    return paste(mask_probs[visible], boxes[visible], image_size, threshold)

@@ -15,6 +15,7 @@ from seg_node.models.rcnn.semantic_head import SemanticHead
 from seg_node.models.rcnn.settings import RCNNSettings
 from seg_node.models.rcnn.spec import RCNNSpec
 from seg_node.prepare import ModelInput
+from seg_node.transfer import download
 from seg_node.types import SegmentOptions
 
 
@@ -41,7 +42,7 @@ def unpack(packed: Sequence[Tensor], sizes: Sequence[tuple[int, int]]) -> list[R
     rows, mask_probs, *semantic = packed
     stuff: Sequence[Tensor | None] = semantic[0].unbind() if semantic else [None] * len(sizes)
     predictions = []
-    for row, probs, size, logits in zip(rows.cpu(), mask_probs, sizes, stuff, strict=True):
+    for row, probs, size, logits in zip(download(rows), mask_probs, sizes, stuff, strict=True):
         found = unpack_row(row)
         if found is None:
             return None

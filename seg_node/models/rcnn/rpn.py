@@ -37,20 +37,33 @@ class RegionProposals(nn.Module):
 
     def forward(self, logits: Sequence[Tensor], deltas: Sequence[Tensor], batch: ModelInput) -> list[Tensor]:
         """The boxes (K, 4) of each image, best first, from what `head` gives."""
-        maps = zip(logits, deltas, strict=True)
-        candidates = [
-            self.candidates(level, *pair, batch.pixels.shape[-2:]) for level, pair in enumerate(maps)
-        ]
-        boxes, scores, levels = (torch.cat(parts, dim=1) for parts in zip(*candidates, strict=True))
+        boxes, scores, counts = self.candidates(logits, deltas, batch.pixels.shape[-2:])
+        levels = torch.cat(
+            [torch.full_like(part, level) for level, part in enumerate(scores.split(counts, dim=1))], dim=1
+        )
         if self.settings.proposal_nms_scores == "probabilities":
             scores = scores.sigmoid()
         images = zip(boxes, scores, levels, batch.sizes, strict=True)
         return [self._suppress(*image) for image in images]
 
     def candidates(
+        self, logits: Sequence[Tensor], deltas: Sequence[Tensor], padded_size: Sequence[int]
+    ) -> tuple[Tensor, Tensor, list[int]]:
+        """Each level's best anchors, moved and scaled, one level behind the other.
+
+        Returns boxes (N, K, 4), logits (N, K), and how many of the K come from each level.
+        """
+        maps = zip(logits, deltas, strict=True)
+        best = [self._best(level, *pair, padded_size) for level, pair in enumerate(maps)]
+        scores, chosen, anchors = (torch.cat(parts, dim=1) for parts in zip(*best, strict=True))
+        weights = self.settings.proposal_box_weights
+        boxes = decode_boxes(chosen.flatten(0, 1), anchors.flatten(0, 1), weights)
+        return boxes.unflatten(0, scores.shape), scores, [part.shape[1] for part, _, _ in best]
+
+    def _best(
         self, level: int, logits: Tensor, deltas: Tensor, padded_size: Sequence[int]
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """The level's best anchors, moved and scaled: boxes (N, K, 4), logits (N, K), the level (N, K)."""
+        """The level's best anchors: logits (N, K), deltas and anchors (N, K, 4)."""
         settings = self.settings
         rows, columns = logits.shape[-2:]
         stride = padded_size[0] // rows, padded_size[1] // columns
@@ -61,9 +74,8 @@ class RegionProposals(nn.Module):
         best, indices = logits.topk(min(settings.proposals_per_level, logits.shape[1]), dim=1)
         cells = self.get_buffer(f"cells{level}")
         anchors = anchors_at(indices.flatten(), cells, columns, stride, settings.anchor_offset)
-        chosen = deltas.gather(1, indices[..., None].expand(-1, -1, 4)).flatten(0, 1)  # (N·K, 4)
-        boxes = decode_boxes(chosen, anchors, settings.proposal_box_weights).unflatten(0, indices.shape)
-        return boxes, best, torch.full_like(indices, level)
+        chosen = deltas.gather(1, indices[..., None].expand(-1, -1, 4))
+        return best, chosen, anchors.view_as(chosen)
 
     def _suppress(self, boxes: Tensor, scores: Tensor, levels: Tensor, size: tuple[int, int]) -> Tensor:
         boxes = clip_boxes_to_image(boxes, size)

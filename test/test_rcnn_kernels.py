@@ -1,0 +1,21 @@
+"""Mask R-CNN's Triton kernels give what torch and torchvision give."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def test_the_kernels_give_the_torch_functions_results() -> None:
+    """By Triton's interpreter, in a process of its own because it must be chosen before the import."""
+    pytest.importorskip("triton", reason="the kernels need Triton, which is not installed")
+    result = subprocess.run(
+        [sys.executable, Path(__file__).with_name("rcnn_kernels.py")],
+        env=os.environ | {"TRITON_INTERPRET": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.stdout == "equal\n", result.stderr[-3000:]
