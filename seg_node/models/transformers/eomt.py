@@ -5,6 +5,7 @@ score leaves in.
 Source: transformers `image_processing_eomt.py`.
 """
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from seg_node.crop import tight_crop
+from seg_node.models.transformers.enlarge import Window, enlarge
 from seg_node.models.transformers.found import (
     FoundObject,
     FoundSegments,
@@ -21,6 +23,7 @@ from seg_node.models.transformers.found import (
     most_probable,
     rounded,
 )
+from seg_node.models.transformers.reach import find_windows
 from seg_node.models.transformers.shared_pixels import SharedPixels, number_type, on_host
 from seg_node.types import SegmentOptions
 
@@ -50,14 +53,17 @@ class EomtPostProcess:
             chosen = []
         painted = _PaintedObjects(len(candidates), image_size, device, options.score_threshold)
         shared = SharedPixels(len(chosen), image_size, device, only_sure=True)
-        grid = self._on_grid(raw.mask_logits)
+        grid = self._unpadded(raw.mask_logits, image_size)
+        object_windows = _object_windows(grid, candidates, image_size)
+        windows = _segment_windows(grid, chosen, scores, options.mask_threshold, image_size)
         for query in sorted({*candidates, *chosen}):
-            logits = self._enlarged(grid[query], image_size)
+            window = _joined(object_windows.get(query), windows.get(query))
+            logits = enlarge(grid[query], image_size, window, antialias=False)
             probs = logits.sigmoid()
             if query in candidates:
-                painted.add(logits > 0, probs, class_scores[query].item())
+                painted.add(logits > 0, probs, class_scores[query].item(), window)
             if query in chosen:
-                shared.add(probs * scores[query].item(), probs >= options.mask_threshold)
+                shared.add(probs * scores[query].item(), probs >= options.mask_threshold, window)
         objects = painted.download([int(class_ids[query]) for query in candidates], is_wanted)
         if not options.panoptic:
             return objects, None
@@ -65,19 +71,43 @@ class EomtPostProcess:
         entries = {i: (segment_classes[chosen[i]], rounded(scores[chosen[i]])) for i in kept}
         return objects, FoundSegments(owners, entries)
 
-    def _on_grid(self, masks: Tensor) -> Tensor:
-        """float (Q, h, w) → the size of the network's input."""
+    def _unpadded(self, masks: Tensor, image_size: tuple[int, int]) -> Tensor:
+        """float (Q, h, w) → the size of the network's input, without the padding."""
         size = self.image_processor.size
-        height = size["shortest_edge"]
-        return F.interpolate(masks[None], size=(height, size["longest_edge"] or height), mode="bilinear")[0]
+        height, width = size["shortest_edge"], size["longest_edge"]
+        grid = F.interpolate(masks[None], size=(height, width or height), mode="bilinear")[0]
+        library = sys.modules[type(self.image_processor).__module__]
+        height, width = library.get_size_with_aspect_ratio(image_size, height, width)
+        return grid[:, :height, :width]
 
-    def _enlarged(self, mask: Tensor, image_size: tuple[int, int]) -> Tensor:
-        """float (h, w) of the network's input → (H, W), without the padding."""
-        (enlarged,) = self.image_processor.unpad_image(
-            mask[None, None], [image_size], self.image_processor.size
-        )
-        unpadded: Tensor = enlarged[0]
-        return unpadded
+
+def _object_windows(grid: Tensor, queries: list[int], image_size: tuple[int, int]) -> dict[int, Window]:
+    """Of each query where its logits may be above 0."""
+    if not queries:
+        return {}
+    logits = torch.stack([grid[query] for query in queries])
+    windows = find_windows(logits, [0.0] * len(queries), image_size, contested=False)
+    return dict(zip(queries, windows, strict=True))
+
+
+def _segment_windows(
+    grid: Tensor, queries: list[int], scores: Tensor, level: float, image_size: tuple[int, int]
+) -> dict[int, Window]:
+    """Of each query where it may have the highest probability of all, or one above the level."""
+    if not queries:
+        return {}
+    chosen = scores[queries].tolist()
+    values = torch.stack([grid[q].sigmoid() * score for q, score in zip(queries, chosen, strict=True)])
+    windows = find_windows(values, [score * level for score in chosen], image_size, contested=True)
+    return dict(zip(queries, windows, strict=True))
+
+
+def _joined(one: Window | None, other: Window | None) -> Window:
+    if one is None or other is None:
+        window = one or other
+        assert window is not None
+        return window
+    return one.joined(other)
 
 
 class _PaintedObjects:
@@ -91,14 +121,18 @@ class _PaintedObjects:
         self._threshold = threshold
         self._scores: list[Tensor] = []
 
-    def add(self, mask: Tensor, probs: Tensor, class_score: float) -> None:
-        """The next object. mask: bool (H, W). probs: float (H, W). It counts if it has pixels and the score."""
+    def add(self, mask: Tensor, probs: Tensor, class_score: float, window: Window) -> None:
+        """The next object. mask: bool, probs: float, of the window's pixels, which hold all of the mask's.
+
+        It counts if it has pixels and the score.
+        """
         area = torch.count_nonzero(mask)
         score = (probs * mask).sum() / (area + 1e-6) * class_score
         counts = (score.double() > self._threshold) & (area > 0)
         self._scores.append(torch.where(counts, score, -1))
         numbers = (mask & counts).to(self._owner.dtype).mul_(len(self._scores))
-        torch.maximum(self._owner, numbers, out=self._owner)
+        owner = window.of(self._owner)
+        torch.maximum(owner, numbers, out=owner)
 
     def download(self, class_ids: list[int], is_wanted: Callable[[int], bool]) -> list[FoundObject]:
         """class_ids: of all, in the order of `add`."""

@@ -6,7 +6,7 @@ Sources: transformers `image_processing_mask2former.py`, `image_processing_maskf
 `image_processing_oneformer.py`.
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seg_node.crop import tight_crop
+from seg_node.models.transformers.enlarge import enlarge
 from seg_node.models.transformers.found import (
     FoundObject,
     FoundSegments,
@@ -23,6 +24,7 @@ from seg_node.models.transformers.found import (
     most_probable,
     rounded,
 )
+from seg_node.models.transformers.reach import find_windows
 from seg_node.models.transformers.shared_pixels import SharedPixels
 from seg_node.types import MaskCrop, SegmentOptions
 
@@ -82,11 +84,8 @@ class OneFormerPostProcess:
         scores, queries, class_ids = _best_pairs(raw)
         above = (scores > options.score_threshold).tolist()
         pairs = [i for i, class_id in enumerate(class_ids) if above[i] and class_id in self.things]
-        shared = SharedPixels(len(pairs), image_size, raw.mask_logits.device, only_sure=False)
-        for i in pairs:
-            values = _resize(raw.mask_logits[queries[i]], image_size, self.antialias) * scores[i].item()
-            shared.add(values, values >= options.mask_threshold)
-        owners, kept = shared.download()
+        masks = [raw.mask_logits[queries[i]] for i in pairs]
+        owners, kept = _share(masks, scores[pairs], image_size, options.mask_threshold, self.antialias)
         for number in kept:
             i = pairs[number]
             yield FoundObject(class_ids[i], rounded(scores[i]), tight_crop(owners == number))
@@ -113,9 +112,7 @@ def _overlapping_objects(
     mask_scores = (probs.flatten(1) * weight).sum(1) / (weight.sum(1) + 1e-6)
     class_scores, queries, class_ids = _best_pairs(raw)
     scores = (class_scores * mask_scores.cpu()[queries]).tolist()
-    found = [
-        i for i, class_id in enumerate(class_ids) if scores[i] > threshold and is_wanted(class_id)
-    ]
+    found = [i for i, class_id in enumerate(class_ids) if scores[i] > threshold and is_wanted(class_id)]
     if not found:
         return []
     used = sorted({queries[i] for i in found})
@@ -160,17 +157,22 @@ def _segments(
 ) -> FoundSegments:
     """probs: float (Q, h, w), of the masks."""
     chosen, scores, class_ids = most_probable(raw, options.panoptic_score_threshold)
-    shared = SharedPixels(len(chosen), image_size, probs.device, only_sure=False)
-    for query in chosen:
-        values = _resize(probs[query], image_size, antialias) * scores[query].item()
-        shared.add(values, values >= options.mask_threshold)
-    owners, kept = shared.download()
+    masks = [probs[query] for query in chosen]
+    owners, kept = _share(masks, scores[chosen], image_size, options.mask_threshold, antialias)
     entries = {number: (class_ids[chosen[number]], rounded(scores[chosen[number]])) for number in kept}
     return FoundSegments(owners, entries)
 
 
-def _resize(mask: Tensor, image_size: tuple[int, int], antialias: bool) -> Tensor:
-    """float (h, w) → (H, W)"""
-    return F.interpolate(
-        mask[None, None], size=image_size, mode="bilinear", align_corners=False, antialias=antialias
-    )[0, 0]
+def _share(
+    masks: Sequence[Tensor], scores: Tensor, image_size: tuple[int, int], level: float, antialias: bool
+) -> tuple[NDArray[np.integer], list[int]]:
+    """See `SharedPixels.download`. masks: float (h, w) each. level: of a mask times its score, where it is sure."""
+    if not masks:
+        return np.zeros(image_size, np.uint8), []
+    weighted = torch.stack([mask * score for mask, score in zip(masks, scores.tolist(), strict=True)])
+    windows = find_windows(weighted, [level] * len(masks), image_size, contested=True)
+    shared = SharedPixels(len(masks), image_size, weighted.device, only_sure=False)
+    for mask, score, window in zip(masks, scores.tolist(), windows, strict=True):
+        values = enlarge(mask, image_size, window, antialias) * score
+        shared.add(values, values >= level, window)
+    return shared.download()

@@ -1,7 +1,7 @@
 """Which of several masks each pixel of an image belongs to.
 
 The library makes all masks at the image's size at once and goes over each several times. Here there is one at
-a time, with the same values in the same order, and the host waits for the device once, at the end.
+a time, in the same order, only where it can matter, and the host waits for the device once, at the end.
 """
 
 import numpy as np
@@ -9,29 +9,37 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from seg_node.models.transformers.enlarge import Window
+
 OWN_SHARE = 0.8  # a segment owns more of what it claims: the library's overlap_mask_area_threshold
 
 
 class SharedPixels:
     """Each pixel belongs to the mask with the highest value there, to the first of equal ones."""
 
-    def __init__(self, count: int, image_size: tuple[int, int], device: torch.device, only_sure: bool) -> None:
+    def __init__(
+        self, count: int, image_size: tuple[int, int], device: torch.device, only_sure: bool
+    ) -> None:
         """count: of the masks. only_sure: a pixel that its mask does not claim is void (EoMT's rule)."""
         self._owner = torch.zeros(image_size, dtype=number_type(count), device=device)
         self._highest = torch.full(image_size, -torch.inf, device=device)
         self._sure = torch.zeros(image_size, dtype=torch.bool, device=device) if only_sure else None
         self._claimed: list[Tensor] = []
 
-    def add(self, values: Tensor, claimed: Tensor) -> None:
-        """The next mask. values: float (H, W). claimed: bool (H, W), the pixels where it is sure of itself."""
+    def add(self, values: Tensor, claimed: Tensor, window: Window) -> None:
+        """The next mask. values: float, claimed: bool, where it is sure of itself; both of the window's pixels.
+
+        Outside of the window it must not have the highest value.
+        """
         number = len(self._claimed)
         self._claimed.append(torch.count_nonzero(claimed))
-        higher = values > self._highest
-        torch.maximum(self._highest, values, out=self._highest)
+        owner, highest = window.of(self._owner), window.of(self._highest)
+        higher = values > highest
+        torch.maximum(highest, values, out=highest)
         # as masked_fill_ with the number, which only grows: ten times as fast on the CPU
-        torch.maximum(self._owner, higher.to(self._owner.dtype).mul_(number), out=self._owner)
+        torch.maximum(owner, higher.to(owner.dtype).mul_(number), out=owner)
         if self._sure is not None:
-            self._sure.logical_and_(~higher).logical_or_(higher & claimed)
+            window.of(self._sure).logical_and_(~higher).logical_or_(higher & claimed)
 
     def download(self) -> tuple[NDArray[np.integer], list[int]]:
         """Numbers of the masks in the order of `add`, (H, W), and which of them are segments; others are void."""
