@@ -1,4 +1,4 @@
-"""How long do transformers' networks' answers take to become objects and segments, and how long by the library?
+"""What making objects and segments of transformers' networks' answers takes, by the library and by ours.
 
     scripts/run python benchmarks/post_processing.py
 
@@ -124,8 +124,9 @@ def measure(kind: str, image_size: tuple[int, int], rounds: int) -> str:
     assert panoptic is not None
     counts = f"{len(answers['own'].instances)} / {len(panoptic.segments)}"
     height, width = image_size
+    times = f"{before:.0f} | {after:.0f} | {before / after:.1f}"
     equal = "yes" if same(*answers.values()) else "NO"
-    return f"| {kind} | {width}x{height} | {counts} | {before:.0f} | {after:.0f} | {before / after:.1f} | {equal} |"
+    return f"| {kind} | {width}x{height} | {counts} | {times} | {equal} |"
 
 
 def main() -> None:

@@ -22,8 +22,7 @@ FACE_WEIGHT = 6.0  # 2 to 12 give the same boxes
 LEAST_SIDE = 0.02  # of the longest: what is thinner is noise, and thinner noise is no better box
 GRID_STEPS = 5  # 125 orientations, about 17 degrees apart
 GRID_POINTS = 64  # few tell which of the grid's orientations to turn: half the search's time with all
-# Of how many points, turns in degrees, and how many of the best so far are turned: the best may lead to a poorer
-# minimum.
+# Points, turns in degrees, and how many of the best so far are turned: the best may lead to a poorer minimum.
 SEARCH = ((64, 8.0, 6), (128, 4.0, 3), (128, 2.0, 1), (256, 1.0, 1), (256, 0.5, 1))
 
 

@@ -62,7 +62,7 @@ def grows(mask: Tensor, image_size: tuple[int, int]) -> bool:
 
 @size_cache(entries=64, longest=1 << 14)
 def _taps(before: int, after: int, antialias: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """For each of `after` pixels: the two of `before` between which it lies, int64, and their weights, float32."""
+    """For each of `after` pixels the two of `before` between which it lies, and their weights, float32."""
     rows = torch.eye(before)[None, None]
     weights = F.interpolate(
         rows, size=(after, before), mode="bilinear", align_corners=False, antialias=antialias

@@ -50,7 +50,7 @@ class PostProcess(Protocol):
         options: SegmentOptions,
         is_wanted: Callable[[int], bool],
     ) -> tuple[list[FoundObject], FoundSegments | None]:
-        """The objects above options.score_threshold, in the library's order, and segments with options.panoptic.
+        """The objects above options.score_threshold, in the library's order; segments with options.panoptic.
 
         is_wanted: of an object's class; others are left out.
         """

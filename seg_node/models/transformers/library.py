@@ -1,4 +1,4 @@
-"""Objects and segments by the library's own post-processing, as it is: for DETR, whose own is not built here."""
+"""Objects and segments by the library's own post-processing: for DETR, and what ours is compared with."""
 
 import inspect
 import math

@@ -1,7 +1,7 @@
 """Objects and segments of Mask2Former, MaskFormer and OneFormer, as the library's post-processing gives them.
 
-Objects' masks stay at the network's resolution (Mask2Former's: at 384 x 384) until they are cropped; segments'
-are enlarged one at a time, without those that their score leaves out.
+Objects' masks stay at the network's resolution (Mask2Former's: at 384 x 384) until they are cropped;
+segments' are enlarged one at a time, without those that their score leaves out.
 Sources: transformers `image_processing_mask2former.py`, `image_processing_maskformer.py`,
 `image_processing_oneformer.py`.
 """
@@ -166,7 +166,7 @@ def _segments(
 def _share(
     masks: Sequence[Tensor], scores: Tensor, image_size: tuple[int, int], level: float, antialias: bool
 ) -> tuple[NDArray[np.integer], list[int]]:
-    """See `SharedPixels.download`. masks: float (h, w) each. level: of a mask times its score, where it is sure."""
+    """See `SharedPixels.download`. masks: float (h, w). level: a mask times its score is sure at it."""
     if not masks:
         return np.zeros(image_size, np.uint8), []
     weighted = torch.stack([mask * score for mask, score in zip(masks, scores.tolist(), strict=True)])

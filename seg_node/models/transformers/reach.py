@@ -22,8 +22,8 @@ def find_windows(
 ) -> list[Window]:
     """For each mask (K, h, w) the rectangle out of which it cannot reach its level at the image's size.
 
-    contested: nor have the highest value of all. On a GPU, where finding it would take longer than it saves, and
-    where the image is smaller than the masks: the whole image.
+    contested: nor have the highest value of all. It is the whole image on a GPU, where finding it would take
+    longer than it saves, and where the image is smaller than the masks.
     """
     if values.is_cuda or not len(values) or not grows(values[0], image_size):
         return [Window(0, image_size[0], 0, image_size[1])] * len(values)
@@ -31,21 +31,19 @@ def find_windows(
     highest = np.full(grids[0].shape, np.inf, np.float32)
     if contested:
         highest = np.max([_below(np.asarray(cv2.erode(grid, _AROUND))) for grid in grids], axis=0)
-    return [
-        _window(
-            _above(np.asarray(cv2.dilate(grid, _AROUND))) >= np.minimum(highest, np.float32(level)),
-            image_size,
-        )
-        for grid, level in zip(grids, levels, strict=True)
-    ]
+    windows = []
+    for grid, level in zip(grids, levels, strict=True):
+        greatest = _above(np.asarray(cv2.dilate(grid, _AROUND)))
+        windows.append(_window(greatest >= np.minimum(highest, np.float32(level)), image_size))
+    return windows
 
 
 def _above(grid: NDArray[np.float32]) -> NDArray[np.float32]:
-    return grid + _SLACK * np.abs(grid)
+    return np.asarray(grid + _SLACK * np.abs(grid), np.float32)
 
 
 def _below(grid: NDArray[np.float32]) -> NDArray[np.float32]:
-    return grid - _SLACK * np.abs(grid)
+    return np.asarray(grid - _SLACK * np.abs(grid), np.float32)
 
 
 def _window(matters: NDArray[np.bool_], image_size: tuple[int, int]) -> Window:

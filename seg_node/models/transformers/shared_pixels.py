@@ -27,7 +27,7 @@ class SharedPixels:
         self._claimed: list[Tensor] = []
 
     def add(self, values: Tensor, claimed: Tensor, window: Window) -> None:
-        """The next mask. values: float, claimed: bool, where it is sure of itself; both of the window's pixels.
+        """The next mask. values: float, claimed: bool, where it is sure of itself; both of the window.
 
         Outside of the window it must not have the highest value.
         """
@@ -42,7 +42,7 @@ class SharedPixels:
             window.of(self._sure).logical_and_(~higher).logical_or_(higher & claimed)
 
     def download(self) -> tuple[NDArray[np.integer], list[int]]:
-        """Numbers of the masks in the order of `add`, (H, W), and which of them are segments; others are void."""
+        """(H, W) numbers of the masks in the order of `add`, and those that are segments; others are void."""
         if not self._claimed:
             return self._owner.cpu().numpy(), []
         layers = [torch.stack(self._claimed), self._owner, *([] if self._sure is None else [self._sure])]
