@@ -79,8 +79,8 @@ def classify_pixels(logits: Tensor, input_size: tuple[int, int], image_size: tup
 def _classify_in_one_step(logits: Tensor, input_size: tuple[int, int], image_size: tuple[int, int]) -> Tensor:
     """The same, both resizings as one, class by class, in sums of columns and of rows.
 
-    On the CPU four times as fast, and without gigabytes for large images. Sums are rounded differently, in the
-    seventh digit.
+    On the CPU four times as fast, and without gigabytes for large images. Sums are rounded differently, in
+    the seventh digit.
     """
     rows = _taps(logits.shape[1], input_size[0], image_size[0], logits.device)
     columns = _taps(logits.shape[2], input_size[1], image_size[1], logits.device)
