@@ -141,7 +141,7 @@ def _ordered(
     order = np.argsort(low - high, kind="stable")
     axes, low, high = frame[:, order], low[order], high[order]
     signs = np.where(TOWARDS @ axes < 0, -1.0, 1.0)
-    signs[2] = np.sign(np.dot(np.cross(axes[:, 0] * signs[0], axes[:, 1] * signs[1]), axes[:, 2]))
+    signs[2] = signs[0] * signs[1] * np.sign(np.linalg.det(axes))  # so that they turn right
     return axes * signs, np.where(signs < 0, -high, low), np.where(signs < 0, -low, high)
 
 

@@ -21,9 +21,9 @@ FloatArray = NDArray[np.float32]
 FACE_WEIGHT = 6.0  # 2 to 12 give the same boxes
 LEAST_SIDE = 0.02  # of the longest: what is thinner is noise, and thinner noise is no better box
 GRID_STEPS = 5  # 125 orientations, about 17 degrees apart
-# Turns in degrees, and how many of the best so far are turned: the best may lead to a poorer minimum.
-COARSE_SEARCH, FINE_SEARCH = ((8.0, 6), (4.0, 3), (2.0, 1)), ((1.0, 1), (0.5, 1))
-COARSE_POINTS = 96
+GRID_POINTS = 64  # few tell which of the grid's orientations to turn: half the search's time with all
+# Points, turns in degrees, and how many of the best so far are turned: the best may lead to a poorer minimum.
+SEARCH = ((64, 8.0, 6), (128, 4.0, 3), (128, 2.0, 1), (256, 1.0, 1), (256, 0.5, 1))
 
 
 def fit_orientations(points: FloatArray) -> FloatArray:
@@ -31,28 +31,29 @@ def fit_orientations(points: FloatArray) -> FloatArray:
 
     The camera is the origin of the points. Order and signs of the columns are arbitrary.
     """
-    few = points[:, :: max(1, points.shape[1] // COARSE_POINTS)]
     best = np.broadcast_to(_GRID, (len(points), *_GRID.shape))
-    cost = _cost(few, best)
-    for seen, steps in ((few, _COARSE), (points, _FINE)):
-        for turns, count in steps:
-            best, cost = _turned(seen, _least(best, cost, count), turns)
+    cost = _cost(_thinned(points, GRID_POINTS), best)
+    for count, turns, starts in _SEARCH:
+        best, cost = _turned(_thinned(points, count), _least(best, cost, starts), turns)
     return _least(best, cost, 1)[:, 0]
+
+
+def _thinned(points: FloatArray, count: int) -> FloatArray:
+    return points[:, :: max(1, points.shape[1] // count)]
 
 
 def _turned(points: FloatArray, frames: FloatArray, turns: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Each of the frames (B, S, 3, 3) after the best of the turns (T, 3, 3), and its cost (B, S)."""
     turned = turns @ frames[:, :, None]  # (B, S, T, 3, 3)
     cost = _cost(points, turned.reshape(len(frames), -1, 3, 3)).reshape(turned.shape[:3])
-    best = cost.argmin(2)[..., None]
-    return np.take_along_axis(turned, best[..., None, None], 2)[:, :, 0], np.take_along_axis(cost, best, 2)[
-        ..., 0
-    ]
+    best = cost.argmin(2)
+    objects, starts = np.ogrid[: best.shape[0], : best.shape[1]]  # take_along_axis takes longer than the rest
+    return turned[objects, starts, best], cost[objects, starts, best]
 
 
 def _least(frames: FloatArray, cost: FloatArray, count: int) -> FloatArray:
     """The `count` cheapest frames of each object: (B, F, 3, 3) → (B, count, 3, 3)."""
-    return np.take_along_axis(frames, np.argsort(cost, axis=1)[:, :count, None, None], 1)
+    return frames[np.arange(len(cost))[:, None], np.argsort(cost, axis=1)[:, :count]]
 
 
 def _cost(points: FloatArray, frames: FloatArray) -> FloatArray:
@@ -105,6 +106,4 @@ def _turns(degrees: float) -> FloatArray:
 
 
 _GRID = _grid()
-_COARSE, _FINE = (
-    [(_turns(degrees), count) for degrees, count in plan] for plan in (COARSE_SEARCH, FINE_SEARCH)
-)
+_SEARCH = [(count, _turns(degrees), starts) for count, degrees, starts in SEARCH]

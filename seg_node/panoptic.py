@@ -81,7 +81,7 @@ def _paint_things(
         if area == 0 or (whole_area - area) / whole_area > options.panoptic_overlap_threshold:
             continue
         segment_id = len(segments) + 1
-        region[free] = segment_id
+        region += free * np.uint16(segment_id)  # 0 there; several times as fast as an index
         segments.append(
             Segment(
                 id=segment_id,

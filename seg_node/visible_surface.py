@@ -54,14 +54,17 @@ def visible_surface(
             break
     else:
         own = inner = np.zeros_like(own)
-    rows, columns = np.nonzero(own)
-    z = metres[rows, columns]
-    at = np.stack([columns * stride + mask.x_offset, rows * stride + mask.y_offset], axis=1).astype(np.int32)
+    at = np.flatnonzero(own)  # several times as fast as nonzero of two dimensions
+    rows, columns = np.divmod(at.astype(np.int32), own.shape[1])
+    z = metres.reshape(-1)[at]
+    pixels_at = np.empty((len(z), 2), np.int32)
+    pixels_at[:, 0] = columns * stride + mask.x_offset
+    pixels_at[:, 1] = rows * stride + mask.y_offset
     points = np.empty((len(z), 3), np.float32)
-    points[:, 0] = (at[:, 0] - pinhole.cx) / pinhole.fx * z
-    points[:, 1] = (at[:, 1] - pinhole.cy) / pinhole.fy * z
+    points[:, 0] = (pixels_at[:, 0] - pinhole.cx) / pinhole.fx * z
+    points[:, 1] = (pixels_at[:, 1] - pinhole.cy) / pinhole.fy * z
     points[:, 2] = z
-    return Surface(points, at, inner[rows, columns], valid_ratio)
+    return Surface(points, pixels_at, inner.reshape(-1)[at], valid_ratio)
 
 
 def _eroded(pixels: NDArray[np.bool_], by: int) -> NDArray[np.bool_]:
@@ -128,11 +131,15 @@ def _largest_part(
     if not len(z):
         return valid
     height, width = mask.pixels.shape
-    gap = 0.5 * float(np.median(z)) * max(width / pinhole.fx, height / pinhole.fy)
-    if float(z.max()) - float(z.min()) < gap:
+    half = 0.5 * max(width / pinhole.fx, height / pinhole.fy)
+    nearest, farthest = float(z.min()), float(z.max())
+    if farthest - nearest < nearest * half:  # nor is it wider than the median's gap; sorting takes longest
         return valid
-    z = np.sort(z)
-    ends = np.flatnonzero(np.diff(z) > gap)
+    z.sort()
+    gap = half * float(np.median(z[(len(z) - 1) // 2 : len(z) // 2 + 1]))
+    if farthest - nearest < gap:
+        return valid
+    ends = np.flatnonzero(z[1:] - z[:-1] > gap)
     starts, ends = np.append(0, ends + 1), np.append(ends, len(z) - 1)
     largest = np.argmax(ends - starts)
     return valid & (metres >= z[starts[largest]]) & (metres <= z[ends[largest]])

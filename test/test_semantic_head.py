@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from thin_detectron2 import WIDTH, lively_tensors, semantic_shapes
 from torch import Tensor, nn
 
-from seg_node.models.rcnn import semantic_head
 from seg_node.models.rcnn.semantic_head import SemanticHead, classify_pixels
 
 
@@ -42,14 +41,19 @@ def test_pixels_get_the_class_that_is_highest_after_both_enlargements(image_size
 
 
 @pytest.mark.parametrize("classes", [1, 2, 5, 54, 300])
-def test_large_images_get_the_same_classes_one_by_one(monkeypatch: pytest.MonkeyPatch, classes: int) -> None:
-    logits = torch.randn(classes, 8, 8, generator=torch.Generator().manual_seed(classes)).round(decimals=1)
-    expected = classify_pixels(logits, (23, 30), (150, 211))
-    monkeypatch.setattr(semantic_head, "_LARGE", 0)
-    found = classify_pixels(logits, (23, 30), (150, 211))
-    assert found.dtype == torch.int32  # and not one by one above
-    assert torch.equal(found.long(), expected)
-    assert torch.all(classify_pixels(torch.zeros(classes, 8, 8), (32, 32), (20, 20)) == 0)
+@pytest.mark.parametrize("image_size", [(150, 211), (23, 30), (3, 5)])
+def test_both_resizings_as_one_give_the_same_classes(classes: int, image_size: tuple[int, int]) -> None:
+    logits = torch.randn(classes, 8, 9, generator=torch.Generator().manual_seed(classes))
+    enlarged = F.interpolate(logits[None], scale_factor=4, mode="bilinear")[..., :23, :30]
+    values = F.interpolate(enlarged, size=image_size, mode="bilinear")[0].sort(0, descending=True)
+    clear = torch.ones(image_size, dtype=torch.bool)
+    if classes > 1:
+        clear = values.values[0] - values.values[1] > 1e-5
+
+    found = classify_pixels(logits, (23, 30), image_size)
+
+    assert clear.float().mean() > 0.99
+    assert torch.equal(found[clear].long(), values.indices[0][clear])
 
 
 def test_first_of_equal_classes_wins() -> None:

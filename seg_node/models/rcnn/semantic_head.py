@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seg_node.models.backbones import NormLayer, conv_norm, count_numbered
+from seg_node.size_cache import size_cache
 
 _LARGE = 1 << 26  # logits that are resized at once: 256 MB
 
@@ -67,28 +68,51 @@ def classify_pixels(logits: Tensor, input_size: tuple[int, int], image_size: tup
     logits: (classes, h/4, w/4) of the padded input. input_size: (height, width) of the input without padding.
     Source: Detectron2 `modeling/postprocessing.py: sem_seg_postprocess`.
     """
+    if not logits.is_cuda or len(logits) * image_size[0] * image_size[1] > _LARGE:
+        return _classify_in_one_step(logits, input_size, image_size)
     enlarged = F.interpolate(logits[None], scale_factor=4, mode="bilinear", align_corners=False)
     cropped = enlarged[..., : input_size[0], : input_size[1]]
-    if len(logits) * image_size[0] * image_size[1] > _LARGE:
-        return _classify_one_by_one(cropped, image_size).to(torch.int32)
     resized = F.interpolate(cropped, size=image_size, mode="bilinear", align_corners=False)[0]
-    return resized.max(0).indices  # as argmax, five times faster on the CPU
+    return resized.max(0).indices
 
 
-def _classify_one_by_one(logits: Tensor, image_size: tuple[int, int]) -> Tensor:
-    """The same of images whose logits, of all classes together, would take gigabytes."""
+def _classify_in_one_step(logits: Tensor, input_size: tuple[int, int], image_size: tuple[int, int]) -> Tensor:
+    """The same, both resizings as one, class by class, in sums of columns and of rows.
 
-    def resized(number: int) -> Tensor:
-        one = logits[:, number : number + 1]
-        return F.interpolate(one, size=image_size, mode="bilinear", align_corners=False)[0, 0]
-
-    def compare(other: Tensor, number: int) -> None:  # whose logits are gone before the next class's come
-        numbers.masked_fill_(other > highest, number)
-        torch.maximum(highest, other, out=highest)
-
-    highest = resized(0)
-    kind = torch.uint8 if logits.shape[1] <= 256 else torch.int16
+    On the CPU four times as fast, and without gigabytes for large images. Sums are rounded differently, in
+    the seventh digit.
+    """
+    rows = _taps(logits.shape[1], input_size[0], image_size[0], logits.device)
+    columns = _taps(logits.shape[2], input_size[1], image_size[1], logits.device)
+    highest = torch.full(image_size, -torch.inf, device=logits.device)
+    kind = torch.uint8 if len(logits) <= 256 else torch.int16
     numbers = torch.zeros(image_size, dtype=kind, device=logits.device)
-    for number in range(1, logits.shape[1]):
-        compare(resized(number), number)
-    return numbers
+    row = torch.empty_like(highest)
+    for number, one in enumerate(logits.float()):
+        wide = reduce(torch.add, (one.index_select(1, place) * weight for place, weight in columns))
+        values = torch.zeros_like(highest)
+        for place, weight in rows:
+            torch.index_select(wide, 0, place, out=row)
+            values.addcmul_(row, weight[:, None])
+        higher = values > highest
+        torch.maximum(highest, values, out=highest)
+        # as masked_fill_ with the number, which only grows
+        torch.maximum(numbers, higher.to(kind).mul_(number), out=numbers)
+    return numbers.to(torch.int32)
+
+
+@size_cache(entries=16, longest=1 << 14)
+def _taps(grid: int, used: int, pixels: int, device: torch.device) -> list[tuple[Tensor, Tensor]]:
+    """Of the up to three grid cells that each of so many pixels is made of: places and weights (pixels,).
+
+    grid: cells, enlarged four times, of which the first `used` are resized. Weights are PyTorch's own.
+    """
+    weights = torch.eye(grid)
+    enlarged = F.interpolate(weights[None, None], size=(4 * grid, grid), mode="bilinear", align_corners=False)
+    weights = F.interpolate(enlarged[:, :, :used], size=(pixels, grid), mode="bilinear", align_corners=False)[
+        0, 0
+    ]
+    taps = min(3, grid)
+    first = (weights != 0).to(torch.uint8).argmax(1).clamp(max=grid - taps)
+    places = [first + tap for tap in range(taps)]
+    return [(place.to(device), weights.gather(1, place[:, None])[:, 0].to(device)) for place in places]

@@ -16,6 +16,7 @@ from seg_node.labels import COCO_STUFF_NAMES, COCO_THING_NAMES
 from seg_node.load_error import loading
 from seg_node.models.transformers.checks import check_folder, check_size, offline
 from seg_node.models.transformers.model import TransformersModel
+from seg_node.models.transformers.post_process import choose_post_process
 from seg_node.plain_data import read_json
 from seg_node.types import Frame, LabelSet, SegmentOptions
 
@@ -45,7 +46,8 @@ def load_transformers(folder: Path, labels: LabelSet | None = None) -> Transform
 
 
 def _load(folder: Path, labels: LabelSet | None) -> TransformersModel:
-    is_oneformer = check_folder(folder) == "oneformer"
+    kind = check_folder(folder)
+    is_oneformer = kind == "oneformer"
     try:
         import transformers
     except ImportError as error:
@@ -72,6 +74,7 @@ def _load(folder: Path, labels: LabelSet | None) -> TransformersModel:
         network=network,
         processor=processor,
         image_processor=image_processor,
+        post_process=choose_post_process(kind, image_processor, labels),
         prompt={"task_inputs": ["panoptic"]} if is_oneformer else {},
         labels=labels,
         default_options=_default_options(network.config, image_processor),

@@ -1,13 +1,10 @@
 """Answers of the Hugging Face `transformers` library's universal segmentation networks → seg_node's types.
 
-Network, image processor and post-processing are the library's own, of the version installed.
+Network and image processor are the library's own, of the version installed; see `PostProcess` for the rest.
 """
 
-import inspect
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -19,6 +16,7 @@ from torch import Tensor, nn
 
 from seg_node.crop import tight_crop
 from seg_node.models.instances import gather_instances, mask_bounds
+from seg_node.models.transformers.found import FoundObject, FoundSegments, PostProcess, QueryPrediction
 from seg_node.types import (
     Frame,
     Instances,
@@ -39,22 +37,11 @@ _TO_RGB = {
 
 
 @dataclass(frozen=True)
-class QueryPrediction:
-    """A network's answer for one image: Q masks with their classes, without those below every threshold.
-
-    class_logits: float (Q, C + 1), the last is "no object". mask_logits: float (Q, h, w), any resolution.
-    """
-
-    class_logits: Tensor
-    mask_logits: Tensor
-
-
-@dataclass(frozen=True)
 class TransformersModel:
     """See `SegmentationModel`.
 
     processor: makes the network's input; prompt is what OneFormer's wants beside the image.
-    image_processor: has the post-processing.
+    image_processor: the library's part of it that knows images; its post-processing is post_process's model.
 
     Objects are the library's instances; those of stuff classes are left out. Of the options it has no
     nms_threshold; panoptic_overlap_threshold belongs to another rule (of a segment more than 0.8 must be its
@@ -65,6 +52,7 @@ class TransformersModel:
     network: nn.Module
     processor: Any
     image_processor: Any
+    post_process: PostProcess
     prompt: Mapping[str, Any]
     labels: LabelSet
     default_options: SegmentOptions
@@ -94,46 +82,26 @@ class TransformersModel:
     def assemble(
         self, raw: QueryPrediction, image_size: tuple[int, int], options: SegmentOptions
     ) -> Segmentation:
-        # on a GPU the library's instances fail: their map stays on the CPU
-        on_cpu = QueryPrediction(raw.class_logits.cpu(), raw.mask_logits.cpu())
-        instances = self._assemble_instances(on_cpu, image_size, options)
-        if not options.panoptic:
+        objects, segments = self.post_process(
+            raw,
+            image_size,
+            options,
+            lambda class_id: (
+                class_id not in self.labels.stuff and (options.classes is None or class_id in options.classes)
+            ),
+        )
+        instances = _gather(objects, options)
+        if segments is None:
             return Segmentation(image_size, instances)
-        return Segmentation(
-            image_size, instances, self._assemble_panoptic(raw, instances, image_size, options)
-        )
+        return Segmentation(image_size, instances, self._panoptic(segments, instances, options))
 
-    def _assemble_instances(
-        self, raw: QueryPrediction, image_size: tuple[int, int], options: SegmentOptions
-    ) -> Instances:
-        # the next number above: some models keep what is equal to the threshold
-        threshold = math.nextafter(options.score_threshold, math.inf)
-        masks, found = self._post_process("instance", raw, image_size, threshold, options.mask_threshold)
-        wanted = [
-            i
-            for i in sorted(range(len(found)), key=lambda i: -found[i]["score"])
-            if found[i]["label_id"] not in self.labels.stuff
-            and (options.classes is None or found[i]["label_id"] in options.classes)
-        ][: options.max_instances]
-        crops = [tight_crop(masks[i] != 0 if masks.ndim == 3 else masks == found[i]["id"]) for i in wanted]
-        return gather_instances(
-            mask_bounds(crops),
-            torch.tensor([found[i]["score"] for i in wanted], dtype=torch.float32),
-            torch.tensor([found[i]["label_id"] for i in wanted], dtype=torch.int64),
-            crops,
-            options.min_area,
-        )
-
-    def _assemble_panoptic(
-        self, raw: QueryPrediction, instances: Instances, image_size: tuple[int, int], options: SegmentOptions
+    def _panoptic(
+        self, found: FoundSegments, instances: Instances, options: SegmentOptions
     ) -> PanopticSegments:
         """The library's segments; those of one stuff class become one, with the score of the first."""
-        threshold = options.panoptic_score_threshold
-        numbers, found = self._post_process("panoptic", raw, image_size, threshold, options.mask_threshold)
-        segment_map, entries = _fuse_stuff(numbers, found, self.labels)
+        segment_map, entries = _fuse_stuff(found, self.labels)
         segments = []
-        for segment_id, entry in entries.items():
-            class_id = entry["label_id"]
+        for segment_id, (class_id, score) in entries.items():
             is_thing = class_id not in self.labels.stuff
             crop = tight_crop(segment_map == segment_id)
             unwanted = options.classes is not None and class_id not in options.classes
@@ -141,36 +109,8 @@ class TransformersModel:
                 segment_map[segment_map == segment_id] = 0
                 continue
             instance_id = _same_object(crop, class_id, instances) if is_thing else 0
-            segments.append(
-                Segment(segment_id, class_id, is_thing, entry["score"], crop.area, crop.roi, instance_id)
-            )
+            segments.append(Segment(segment_id, class_id, is_thing, score, crop.area, crop.roi, instance_id))
         return PanopticSegments(segment_map, tuple(segments))
-
-    def _post_process(
-        self,
-        task: str,
-        raw: QueryPrediction,
-        image_size: tuple[int, int],
-        threshold: float,
-        mask_threshold: float,
-    ) -> tuple[NDArray, list[dict[str, Any]]]:
-        """The library's segment numbers (H, W), or masks (N, H, W), and what it tells of each segment."""
-        post_process = getattr(self.image_processor, f"post_process_{task}_segmentation")
-        arguments = {
-            "threshold": threshold,
-            "mask_threshold": mask_threshold,
-            "target_sizes": [image_size],
-            "label_ids_to_fuse": set(),
-            "return_binary_maps": True,  # where the objects may overlap
-            "task_type": "panoptic",  # OneFormer: only things
-        }
-        known = inspect.signature(post_process).parameters
-        classes, masks = raw.class_logits[None], raw.mask_logits[None]
-        output = SimpleNamespace(
-            class_queries_logits=classes, masks_queries_logits=masks, logits=classes, pred_masks=masks
-        )
-        answer = post_process(output, **{name: arguments[name] for name in arguments if name in known})[0]
-        return answer["segmentation"].cpu().numpy(), answer["segments_info"]
 
 
 def _autocast(network: nn.Module) -> torch.autocast:
@@ -195,37 +135,50 @@ def _to_rgb(frame: Frame) -> PIL.Image.Image:
 
 
 def _best_queries(output: Any, threshold: float) -> QueryPrediction:
-    """Only the queries that can matter: the post-processing enlarges every mask to the size of the image."""
+    """Only the queries that can matter: the post-processing looks at every mask. One wait on a GPU."""
     detr = "pred_masks" in output
-    classes = (output.logits if detr else output.class_queries_logits)[0].float()
-    masks = (output.pred_masks if detr else output.masks_queries_logits)[0].float()
+    classes = (output.logits if detr else output.class_queries_logits)[0].float().cpu()
+    masks = (output.pred_masks if detr else output.masks_queries_logits)[0]
     probs = classes.softmax(-1)[:, :-1]
     # as many as there are pairs of query and class above it: the library takes the best pairs, one per query
     count = min(max(int((probs > threshold).sum()), 1), len(probs))
     kept = probs.amax(-1).topk(count).indices.sort().values
-    return QueryPrediction(classes[kept], masks[kept])
+    # stacked one by one: an index would have to be uploaded
+    return QueryPrediction(classes[kept], torch.stack([masks[i] for i in kept.tolist()]).float())
+
+
+def _gather(objects: Sequence[FoundObject], options: SegmentOptions) -> Instances:
+    best = sorted(objects, key=lambda entry: -entry.score)[: options.max_instances]
+    crops = [entry.mask for entry in best]
+    return gather_instances(
+        mask_bounds(crops),
+        torch.tensor([entry.score for entry in best], dtype=torch.float32),
+        torch.tensor([entry.class_id for entry in best], dtype=torch.int64),
+        crops,
+        options.min_area,
+    )
 
 
 def _fuse_stuff(
-    numbers: NDArray, found: list[dict[str, Any]], labels: LabelSet
-) -> tuple[NDArray[np.uint16], dict[int, dict[str, Any]]]:
-    """(H, W) with ids from 1, 0 void, and the library's entry of each.
+    found: FoundSegments, labels: LabelSet
+) -> tuple[NDArray[np.uint16], dict[int, tuple[int, float]]]:
+    """(H, W) with ids from 1, 0 void, and of each id the class and the score.
 
     Not left to the library's label_ids_to_fuse: after fusing a segment with an earlier one it counts on from
     that one's id, so that later segments get ids that are taken.
     """
-    # by the library's number + 1: EoMT counts from 0, void is -1, the others from 1
-    id_of = np.zeros(len(found) + 2, np.uint16)
+    id_of = np.zeros(1 << 8 * found.numbers.itemsize, np.uint16)
     id_of_stuff: dict[int, int] = {}
-    entries: dict[int, dict[str, Any]] = {}
-    for entry in found:
-        class_id = entry["label_id"]
+    entries: dict[int, tuple[int, float]] = {}
+    for number, (class_id, score) in found.entries.items():
         segment_id = id_of_stuff.get(class_id, len(entries) + 1)
         if class_id in labels.stuff:
             id_of_stuff[class_id] = segment_id
-        id_of[entry["id"] + 1] = segment_id
-        entries.setdefault(segment_id, entry)
-    return np.take(id_of, numbers.astype(np.intp) + 1), entries
+        id_of[number] = segment_id
+        entries.setdefault(segment_id, (class_id, score))
+    if found.numbers.dtype == np.uint8:
+        return np.asarray(cv2.LUT(found.numbers, id_of)), entries  # ten times as fast as np.take
+    return np.take(id_of, found.numbers), entries
 
 
 def _same_object(segment: MaskCrop, class_id: int, instances: Instances) -> int:
