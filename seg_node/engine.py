@@ -13,6 +13,7 @@ import torch
 from torch.backends import cudnn
 
 from seg_node.cuda_graph import use_cuda_graphs
+from seg_node.device_errors import watch_device
 from seg_node.fused_convolution import fuse_activations
 from seg_node.models.model import SegmentationModel
 from seg_node.precision import apply_precision, choose_precision
@@ -84,10 +85,13 @@ class Engine:
             return f"{self._device} ({torch.cuda.get_device_name(self._device)})"
         return str(self._device)
 
-    def warm_up(self, image_size: tuple[int, int]) -> None:
-        """Runs one grey image of the size, so that the first camera frame is not slower than the rest."""
+    def warm_up(self, image_size: tuple[int, int], options: SegmentOptions | None = None) -> None:
+        """Runs one grey image of the size, so that the first camera frame is not slower than the rest.
+
+        options: those of the frames to come; None: the model's own.
+        """
         grey = np.full((*image_size, 3), 128, np.uint8)
-        self.segment(Frame(grey, "bgr"), self.default_options)
+        self.segment(Frame(grey, "bgr"), options or self.default_options)
 
     def segment(self, frame: Frame, options: SegmentOptions) -> Segmentation:
         """The objects of one frame; see `segment_batch`."""
@@ -99,9 +103,10 @@ class Engine:
 
         frames: of one size; others would be padded to the largest, which changes results a little.
         `stage_ms` of each has prepare and infer, of the whole batch, and assemble, its own.
-        Raises OutOfMemory when a second try, with the device's caches freed, does not fit either.
+        Raises OutOfMemory when a second try, with the device's caches freed, does not fit either; DeviceLost
+        when the device can no longer be used by this process.
         """
-        with self._turn:
+        with self._turn, watch_device(self._device):
             try:
                 return self._segment(frames, options)
             except torch.cuda.OutOfMemoryError:
