@@ -28,9 +28,9 @@ def told_segment(segment_batch: Any) -> Any:
 
 
 def told_warm_up(warm_up: Any) -> Any:
-    def warm(engine: Any, size: tuple[int, int], options: Any = None) -> None:
-        print("warm-up", *size, options and options.score_threshold, flush=True)
-        warm_up(engine, size, options)
+    def warm(engine: Any, size: tuple[int, int], *others: Any, **named: Any) -> None:
+        print("warm-up", *size, *[options.score_threshold for options in others[:1]], flush=True)
+        warm_up(engine, size, *others, **named)
 
     return warm
 
