@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from seg_node.cuda_graph import drop_cuda_graphs, use_cuda_graphs
+from seg_node.device_errors import watch_device
 from seg_node.fused_convolution import fuse_activations
 from seg_node.models.model import SegmentationModel
 from seg_node.precision import apply_precision, choose_precision, full_float32
@@ -118,9 +119,10 @@ class Engine:
         frames: of one size; others would be padded to the largest, which changes results a little.
         `stage_ms` of each has prepare and infer, of the whole batch, and assemble, its own.
         Frames that do not fit into the device's memory together go in halves; `stage_ms` is then of a half.
-        Raises OutOfMemory when one frame does not fit, even with graphs and caches freed.
+        Raises OutOfMemory when one frame does not fit, even with graphs and caches freed; DeviceLost when this
+        process can no longer use the device.
         """
-        with self._turn:
+        with self._turn, watch_device(self._device):
             found: list[Segmentation] = []
             while len(found) < len(frames):
                 part = frames[len(found) : len(found) + self._most_frames]

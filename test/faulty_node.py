@@ -1,7 +1,8 @@
 """The real node with a model that misbehaves on command: the word in the file argv[1] names the fault.
 
 load_hang: loading never ends. hang: the model does not return until the word changes. raise, exit, memory: it
-raises. nan: its scores are not numbers. debug_hang, debug_exit: the drawing of the debug image does so.
+raises. lost: as raise, but as CUDA does once a device is lost. nan: its scores are not numbers. debug_hang,
+debug_exit: the drawing of the debug image does so. publish_hang, publish_raise: a frame's publishing does.
 """
 
 import sys
@@ -36,6 +37,8 @@ def misbehave(segment_batch: Any) -> Any:
             sys.exit(3)
         if word == "memory":
             raise torch.cuda.OutOfMemoryError("made up")
+        if word == "lost":
+            raise torch.AcceleratorError("CUDA error: device-side assert triggered\nFor debugging consider …")
         found = segment_batch(*arguments)
         if word == "nan":
             scores = np.full_like(found[0].instances.scores, np.nan)
@@ -55,6 +58,16 @@ def misdraw(draw: Any) -> Any:
     return draw_faulty
 
 
+def mispublish(publish: Any) -> Any:
+    def publish_faulty(*arguments: Any) -> Any:
+        hang_while("publish_hang")
+        if fault() == "publish_raise":
+            raise KeyError("no such field")
+        return publish(*arguments)
+
+    return publish_faulty
+
+
 def misload(load: Any) -> Any:
     def load_faulty(*arguments: Any) -> Any:
         hang_while("load_hang")
@@ -67,9 +80,12 @@ def main() -> None:
     import seg_node.engine
     import seg_node.ros.debug_image
     import seg_node.ros.node
+    import seg_node.ros.outputs
 
     engine = seg_node.engine.Engine
     engine._segment = misbehave(engine._segment)  # type: ignore[method-assign]
+    outputs = seg_node.ros.outputs.Outputs
+    outputs.publish = mispublish(outputs.publish)  # type: ignore[method-assign]
     seg_node.ros.debug_image.draw_segmentation = misdraw(seg_node.ros.debug_image.draw_segmentation)
     seg_node.ros.node.load_model = misload(seg_node.ros.node.load_model)
     from seg_node.ros.main import main

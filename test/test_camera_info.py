@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sensor_msgs.msg import CameraInfo, RegionOfInterest
 
 from seg_node.pinhole import Pinhole
-from seg_node.ros.camera_info import CameraInfoError, to_pinhole
+from seg_node.ros.camera_info import CameraInfoError, announced_size, to_pinhole
 
 
 def info(**fields: object) -> CameraInfo:
@@ -34,6 +34,22 @@ def test_region_of_interest_is_taken_off_before_binning_divides() -> None:
     roi = RegionOfInterest(x_offset=100, y_offset=40, width=320, height=200)
     found = to_pinhole(info(roi=roi, binning_x=2, binning_y=4), (50, 160))
     assert found == Pinhole(240.0, 122.5, 109.0, 49.5, (50, 160))
+
+
+@pytest.mark.parametrize(
+    ("fields", "size"),
+    [
+        ({}, (480, 640)),
+        ({"binning_x": 2, "binning_y": 4}, (120, 320)),
+        ({"roi": RegionOfInterest(x_offset=100, y_offset=40, width=321, height=200)}, (200, 321)),
+        ({"roi": RegionOfInterest(width=321, height=200), "binning_x": 2}, (200, 160)),
+        ({"height": 0, "width": 0}, None),
+        ({"height": 0}, None),
+        ({"height": 1, "binning_y": 2}, None),
+    ],
+)
+def test_the_size_of_the_images_is_announced(fields: dict[str, object], size: tuple[int, int] | None) -> None:
+    assert announced_size(info(**fields)) == size
 
 
 @given(

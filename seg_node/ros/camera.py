@@ -10,7 +10,8 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.clock import Clock
 from rclpy.node import Node
 
-from seg_node.images import ImageError, decode_message
+from seg_node.images import ImageError, check_size, decode_message
+from seg_node.ros.camera_info import announced_size
 from seg_node.ros.diagnostics import REPLACED, FrameStatistics
 from seg_node.ros.faults import Faults
 from seg_node.ros.inputs import Arrival, Inputs
@@ -40,6 +41,7 @@ class Camera:
 
     def __init__(self, node: Node, name: str) -> None:
         self.name = name
+        self.image_size: tuple[int, int] | None = None  # height and width, once they are known
         self._node = node
         self._prefix = f"{name}/" if name else ""
         self._statistics = FrameStatistics()
@@ -155,7 +157,7 @@ class Camera:
     def reset_tracks(self) -> None:
         self._tracker.reset()
 
-    # --- one frame's way, in the worker's thread --------------------------------------------------
+    # --- one frame's way: decoded in the worker's thread, published there or in the publisher's ---
 
     def decode(self, arrival: Arrival, options: Options, enabled: bool) -> DecodedFrame | None:
         """The decoded frame; None, counted, when it is not wanted or cannot be decoded."""
@@ -181,8 +183,27 @@ class Camera:
             self._fail(arrival, "failed", f"{self._topic}: {type(error).__name__}: {error}", error)
             return None
         decoded = time.perf_counter()
+        self.image_size = frame.image_size
         times = {"wait_ms": (taken - arrival.at) * 1e3, "decode_ms": (decoded - taken) * 1e3}
         return DecodedFrame(self, arrival, outputs, frame, times)
+
+    def panoptic_wanted(self) -> bool:
+        return self._outputs is not None and self._outputs.panoptic_wanted()
+
+    def find_size(self, unwanted: Arrival | None, options: Options) -> tuple[int, int] | None:
+        """The images' height and width, before one is wanted: of an unwanted one, or as CameraInfo has it."""
+        inputs = self._inputs
+        try:
+            if unwanted is not None:
+                self.image_size = decode_message(unwanted.image, options.max_pixels).image_size
+            elif inputs is not None and inputs.camera_info is not None:
+                size = announced_size(inputs.camera_info)
+                if size is not None:
+                    check_size(*size, options.max_pixels)
+                self.image_size = size
+        except ImageError:  # reported when an image is wanted
+            return None
+        return self.image_size
 
     def publish(self, decoded: DecodedFrame, segmentation: Segmentation, options: Options) -> None:
         """Track, lift, publish."""

@@ -61,6 +61,18 @@ def to_pinhole(message: CameraInfo, image_size: tuple[int, int], warn: Warn | No
     return found
 
 
+def announced_size(message: CameraInfo) -> tuple[int, int] | None:
+    """(height, width) of the images it is for, rounded down where binned; None where it has none."""
+    height, width = (int(side) for side in _expected_size(message))
+    return (height, width) if height and width else None
+
+
+def _expected_size(message: CameraInfo) -> tuple[float, float]:
+    """Height and width of the image as it is published; 0 for a side that is left out."""
+    across, down = max(message.binning_x, 1), max(message.binning_y, 1)
+    return (message.roi.height or message.height) / down, (message.roi.width or message.width) / across
+
+
 def _read(
     message: CameraInfo, matrix: Sequence[float], row: int, image_size: tuple[int, int]
 ) -> Pinhole | None:
@@ -95,7 +107,6 @@ def _check_size(message: CameraInfo, image_size: tuple[int, int], name: str) -> 
     Returns a warning by its reason where the size is left out.
     """
     roi, height, width = message.roi, message.height, message.width
-    across, down = max(message.binning_x, 1), max(message.binning_y, 1)
     right, bottom = roi.x_offset + (roi.width or width), roi.y_offset + (roi.height or height)
     if (width and right > width) or (height and bottom > height):
         raise CameraInfoError(
@@ -103,7 +114,7 @@ def _check_size(message: CameraInfo, image_size: tuple[int, int], name: str) -> 
             f"{name} has a region of interest of {roi.width}x{roi.height} at {roi.x_offset}, {roi.y_offset}, "
             f"beyond its sensor of {width}x{height}; mend the driver's roi, or set it to 0",
         )
-    expected = (roi.height or height) / down, (roi.width or width) / across
+    expected = _expected_size(message)
     if any(part and abs(whole - part) >= 1 for whole, part in zip(image_size, expected, strict=True)):
         raise CameraInfoError(
             "camera_info_size",

@@ -16,7 +16,7 @@ from rclpy.utilities import remove_ros_args
 
 from seg_node.ros import memory
 from seg_node.ros.executor import GuardedExecutor
-from seg_node.ros.stop_signal import StopSignal
+from seg_node.ros.stop_signal import STOP_S, StopSignal, exit_later
 
 if TYPE_CHECKING:
     from seg_node.ros.node import SegNode
@@ -27,7 +27,9 @@ CHECK_S = 0.1
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the node until it is interrupted; ends the process: 0 after a signal, 1 when it cannot start.
+    """Run the node until it is interrupted; ends the process: 0 after a signal, 1 when it cannot go on.
+
+    It cannot when it does not start, or when its device is lost: a supervisor may start it again.
 
     The interpreter's own clean-up is left out: on a busy machine it takes longer than `ros2 launch` waits,
     and it would wait for threads that are stuck.
@@ -62,12 +64,16 @@ def _run(arguments: Sequence[str], stop: StopSignal) -> int:
     else:
         node.get_logger().info("autostart is false: waiting to be configured")
     stop.expect_orderly_stop()
-    while not stop.asked.wait(CHECK_S) and spinning.is_alive() and not failed.is_set():
+    while not (stop.asked.wait(CHECK_S) or failed.is_set() or node.device_lost) and spinning.is_alive():
         pass
+    if node.device_lost:
+        exit_later(STOP_S, 1)
     executor.stop()
     spinning.join(CHECK_S * 5)
     _end(node)
-    return 1 if failed.is_set() else 0
+    if node.device_lost:
+        _print(f"seg_node: {node.device_lost}")
+    return 1 if failed.is_set() or node.device_lost else 0
 
 
 def _create_node(arguments: Sequence[str]) -> "SegNode | None":

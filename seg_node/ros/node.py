@@ -1,18 +1,19 @@
 """The ROS 2 node: images in, instance and panoptic messages out, with the source's stamp and frame_id.
 
 Threads: one for each camera receives its images, one the `~/segment` requests; the executor's answer the
-other services; one worker thread runs the model; one for each camera draws its debug image. Between them only
-the newest frame of each camera waits, and every frame without a result is counted with its reason on
-/diagnostics. Every wait has a deadline: a worker that is stuck is reported and can be left alone.
+other services; one worker thread runs the model; on a GPU one publishes its results meanwhile; one for each
+camera draws its debug image. Between them only the newest frame of each camera waits, and every frame without
+a result is counted with its reason on /diagnostics. Every wait has a deadline: a worker that is stuck is
+reported and can be left alone.
 
 Life: __init__ declares → on_configure loads and warms up the model → on_activate subscribes → frames:
-Inputs → slots → _turn: Camera.decode → _segment → Camera.publish → Outputs.publish → on_deactivate
-unsubscribes → on_cleanup frees the model.
+Inputs → slots → _turn: Camera.decode → _segment → (publisher:) Camera.publish → Outputs.publish →
+on_deactivate unsubscribes → on_cleanup frees the model.
 """
 
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -25,6 +26,7 @@ from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool, Trigger
 
 from seg_node.check_result import BadResult, check_segmentation
+from seg_node.device_errors import DeviceLost, watch_device
 from seg_node.engine import Engine, OutOfMemory, choose_device
 from seg_node.exported import exported_size, open_engine
 from seg_node.images import decode_message
@@ -39,22 +41,24 @@ from seg_node.ros.faults import CallbackFaults, trace
 from seg_node.ros.inputs import Arrival
 from seg_node.ros.memory import give_back_memory, limit_memory
 from seg_node.ros.parameters import Options, declare_parameters, options_of
+from seg_node.ros.publisher import Publisher
 from seg_node.ros.segment_service import SegmentRequest, SegmentService
 from seg_node.ros.slot import NewestSlots
 from seg_node.ros.target_frame import TargetFrame
 from seg_node.ros.transitions import Transitions
+from seg_node.ros.warm_up import WarmUp, warm_up_model
 from seg_node.ros.worker import Worker
 from seg_node.srv import Segment
-from seg_node.types import Frame, Segmentation, SegmentOptions
+from seg_node.types import Frame, LabelSet, Segmentation, SegmentOptions
 
 WAIT_S = 0.1
 DIAGNOSTICS_PERIOD_S = 1.0
 REST_CHECK_S = 0.2
 LISTED_NAMES = 12
-WARM_UP_SIZE = (480, 640)
 LOAD_S = 600.0  # a large checkpoint from a slow disk, and the compilation of its kernels
 IDLE_S = 5.0  # for the work in hand at deactivation; then its frames are given up
 STOP_S = 1.0  # the same at the end of the process, which SIGKILL would follow
+PUBLISHER_S = 0.5  # for the publishing thread to end, once it is idle
 # What loading and subscribing are documented to raise: logged without a traceback.
 EXPECTED = (ValueError, OSError, RuntimeError, ImportError, NameValidationException, ParameterException)
 
@@ -68,6 +72,8 @@ class SegNode(LifecycleNode):
         self.faults = CallbackFaults(self.get_logger())
         self._engine: Engine | None = None
         self._worker: Worker | None = None
+        self._publisher: Publisher | None = None  # on a GPU; else the worker publishes
+        self.device_lost: DeviceLost | None = None  # then nothing is served: the process must end
         self._slots: NewestSlots[Arrival] = NewestSlots()
         self._stream_owed_s = 0.0
         self._enabled, self._active = True, False
@@ -76,6 +82,7 @@ class SegNode(LifecycleNode):
         self._options = declare_parameters(self, self._check)
         self.add_post_set_parameters_callback(self._take_options)
         self._cameras = {name: Camera(self, name) for name in self._options.cameras}
+        self._warm_up = WarmUp(self._cameras)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         # A steady clock: with use_sim_time a stopped simulation must still be reported. A group of its own:
         # a model that loads, or a service that waits, must not silence it.
@@ -146,6 +153,8 @@ class SegNode(LifecycleNode):
         try:
             act()
         except BaseException as error:
+            if isinstance(error, DeviceLost):
+                self._lose_device(error)
             detail = f": {error}" if isinstance(error, EXPECTED) else f"\n{trace(error)}"
             self.get_logger().error(f"cannot {what}{detail}")
             self.faults.counts["transition_failed"] += 1
@@ -160,8 +169,9 @@ class SegNode(LifecycleNode):
         if self._worker is None or not self._worker.alive:
             self._worker = Worker(self._turn, lambda error: self.faults.caught("worker", error))
         worker = self._worker
+        sizes = self._warm_up.begin()
         try:
-            engine = worker.run(lambda: _load(options), LOAD_S)
+            engine = worker.run(lambda: _load(options, sizes), LOAD_S)
         except TimeoutError:
             raise TimeoutError(f"the model was not loaded and warmed up within {LOAD_S:.0f} s") from None
         wanted = self._options_for(engine, options)
@@ -171,6 +181,8 @@ class SegNode(LifecycleNode):
         for camera in self._cameras.values():
             camera.open(engine.labels, wanted.score_threshold, self._target)
         self._bond = LifecycleBond(self) if options.bond_enabled else None
+        if engine.on_gpu:  # a CPU has no time to spare beside the model
+            self._publisher = Publisher(lambda error: self.faults.caught("publisher", error))
         self._engine = engine
         if not vision.installed():
             self.get_logger().info(vision.MISSING)
@@ -208,15 +220,20 @@ class SegNode(LifecycleNode):
             camera.unsubscribe()
         for name in self._slots.clear():
             self._cameras[name].dropped("deactivated")
-        if self._worker is None:
+        worker, publisher = self._worker, self._publisher
+        if worker is None:
             return
-        if self._worker.wait_idle(timeout_s):
-            with self._worker.working():
-                self._publish_late(last=True)
-            return
+        end = time.monotonic() + timeout_s
+        busy_s = worker.busy_s
+        if worker.wait_idle(timeout_s):
+            with worker.working():  # no turn hands anything on meanwhile
+                if publisher is None or publisher.wait_idle(max(end - time.monotonic(), 0.0)):
+                    self._publish_late(last=True)
+                    return
+            busy_s = publisher.busy_s
         given_up = sum(camera.abandon() for camera in self._cameras.values())
         self.get_logger().error(
-            f"the model has worked for {self._worker.busy_s():.1f} s and is no longer waited for: "
+            f"the frame in hand has taken {busy_s():.1f} s and is no longer waited for: "
             f"{given_up} frames dropped (abandoned); clean up and configure the node for a new one"
         )
 
@@ -227,6 +244,9 @@ class SegNode(LifecycleNode):
     def _release(self) -> None:
         engine, self._engine = self._engine, None
         self._requests.refuse_waiting("the model is being released")
+        publisher, self._publisher = self._publisher, None
+        if publisher is not None:  # first: the worker may be waiting for it
+            publisher.close(PUBLISHER_S)
         worker = self._worker
         idle = worker is None or worker.wait_idle(STOP_S)
         if worker is not None and not idle:  # stuck: it ends itself when it comes back
@@ -240,7 +260,7 @@ class SegNode(LifecycleNode):
         if self._bond is not None:
             self._bond.close()
             self._bond = None
-        if engine is not None and idle:  # a worker that is stuck holds it
+        if engine is not None and idle and self.device_lost is None:  # a worker that is stuck holds it
             engine.close()
         give_back_memory()
 
@@ -249,7 +269,7 @@ class SegNode(LifecycleNode):
     def _turn(self) -> None:
         """Process the newest frames, of cameras in turn, then at most one `~/segment` request."""
         engine, worker = self._engine, self._worker
-        if engine is None or worker is None:
+        if engine is None or worker is None or self.device_lost is not None:
             time.sleep(WAIT_S)
             return
         options = self._options
@@ -263,7 +283,10 @@ class SegNode(LifecycleNode):
             if self._stream_owed_s == 0.0:
                 # However many clients there are, the stream gets as much time as they do.
                 self._stream_owed_s = self._serve_request(engine)
-            self._publish_late()
+            if self._publisher is None:
+                self._publish_late()
+            elif any(camera.next_poll_s for camera in self._cameras.values()):
+                self._publisher.offer(self._publish_late)  # while busy, it does so after the frame in hand
 
     def _publish_late(self, *, last: bool = False) -> None:
         for camera in self._cameras.values():
@@ -272,13 +295,17 @@ class SegNode(LifecycleNode):
     def _serve_stream(self, engine: Engine, interval_s: float) -> float:
         """Process the frames that wait; returns the seconds it took, 0 without any."""
         options = self._options
+        if self._publisher is not None:
+            self._publisher.wait_to_begin()
         arrivals = self._slots.take(self._batch_limit(engine, options), interval_s)
-        if not arrivals:
-            return 0.0
         began = time.perf_counter()
-        for batch in _by_size(self._decode(arrivals, options)):
+        decoded = self._decode(arrivals, options)
+        self._warm_up.served(frame.camera.name for frame in decoded)
+        if engine.on_gpu and not decoded:
+            self._warm_up_ahead(engine, arrivals, options)
+        for batch in _by_size(decoded):
             self._process(engine, batch, options)
-        return time.perf_counter() - began
+        return time.perf_counter() - began if arrivals else 0.0
 
     def _serve_request(self, engine: Engine) -> float:
         """Answer the `~/segment` request that waits; returns the seconds it took, 0 without one."""
@@ -309,17 +336,41 @@ class SegNode(LifecycleNode):
             self._drop(batch, "out_of_memory", error)
         except RegionError as error:
             self._drop(batch, "roi_outside", error)
+        except DeviceLost as error:
+            self._drop(batch, "device_lost", error)
+            self._lose_device(error)
         except BaseException as error:  # an unforeseen fault costs these frames, not the worker
             self._drop_culprit(engine, batch, options, error)
         else:
+            self._hand_on(batch, segmentations, engine.labels, options)
+
+    def _hand_on(
+        self,
+        batch: Sequence[DecodedFrame],
+        segmentations: Sequence[Segmentation],
+        labels: LabelSet,
+        options: Options,
+    ) -> None:
+        """Publish the results: here, or beside the model's work on the next frames."""
+
+        def publish() -> None:
             for decoded, segmentation in zip(batch, segmentations, strict=True):
-                self._publish(engine, decoded, segmentation, options)
+                self._publish(decoded, segmentation, labels, options)
+
+        def publish_beside() -> None:
+            publish()
+            self._publish_late()
+
+        if self._publisher is None:
+            publish()
+        elif not self._publisher.hand_on(publish_beside):
+            self._drop(batch, "abandoned", RuntimeError("the publishing thread was closed"))
 
     def _publish(
-        self, engine: Engine, decoded: DecodedFrame, segmentation: Segmentation, options: Options
+        self, decoded: DecodedFrame, segmentation: Segmentation, labels: LabelSet, options: Options
     ) -> None:
         try:
-            check_segmentation(segmentation, engine.labels)
+            check_segmentation(segmentation, labels)
             decoded.camera.publish(decoded, segmentation, options)
         except BadResult as error:
             self._drop([decoded], error.reason, error)
@@ -345,6 +396,23 @@ class SegNode(LifecycleNode):
     ) -> None:
         for decoded in batch:
             decoded.camera.drop(decoded, reason, error, unforeseen)
+
+    def _lose_device(self, error: DeviceLost) -> None:
+        """Serve nothing any more: whatever comes, and any other model, would fail."""
+        if self.device_lost is None:
+            self.device_lost = error
+            self.get_logger().fatal(f"{error}\n{trace(error)}")
+
+    def _warm_up_ahead(self, engine: Engine, unwanted: Mapping[str, Arrival], options: Options) -> None:
+        try:
+            size = self._warm_up.run_ahead(engine, unwanted, options)
+        except DeviceLost as error:
+            self._lose_device(error)
+        except BaseException as error:  # costs the first wanted frame some time
+            self.faults.caught("warm-up", error)
+        else:
+            if size is not None:
+                self.get_logger().info(f"warmed up for images of {size}")
 
     def _segment(
         self, engine: Engine, frames: Sequence[Frame], options: Options, panoptic: bool
@@ -374,6 +442,9 @@ class SegNode(LifecycleNode):
             response.success = True
             return response
         except (ValueError, OutOfMemory) as error:
+            return Segment.Response(message=str(error))
+        except DeviceLost as error:
+            self._lose_device(error)
             return Segment.Response(message=str(error))
         except BaseException as error:  # an unforeseen fault costs one answer, not the node
             self.faults.caught("~/segment", error)
@@ -470,7 +541,9 @@ class SegNode(LifecycleNode):
         return f"{used} (auto)" if self._options.precision == "auto" else used
 
     def _problem(self) -> str | None:
-        worker = self._worker
+        worker, publisher = self._worker, self._publisher
+        if self.device_lost is not None:
+            return str(self.device_lost)
         busy_s = worker.busy_s() if worker is not None else 0.0
         if self._engine is None and busy_s:
             return f"not configured: the model has been loading for {busy_s:.0f} s"
@@ -478,6 +551,8 @@ class SegNode(LifecycleNode):
             return "not configured: no model is loaded"
         if not worker.alive:
             return "the worker thread has died: clean up and configure the node, or restart it"
+        if publisher is not None and (problem := publisher.problem(self._options.stall_timeout)):
+            return problem  # the worker may be waiting for it
         if busy_s > self._options.stall_timeout:
             return (
                 f"stalled: the work in hand has taken {busy_s:.1f} s, more than stall_timeout; is the model "
@@ -486,8 +561,11 @@ class SegNode(LifecycleNode):
         return None
 
 
-def _load(options: Options) -> Engine:
-    """The model on its device, warmed up. Raises ValueError, OSError, RuntimeError."""
+def _load(options: Options, sizes: Collection[tuple[int, int]]) -> Engine:
+    """The model on its device, warmed up. Raises ValueError, OSError, RuntimeError.
+
+    sizes: height and width of the cameras' images, as far as they are known.
+    """
     model = load_model(
         options.model_family,
         options.model_weights or None,
@@ -495,10 +573,12 @@ def _load(options: Options) -> Engine:
         options.model_labels or None,
     )
     options.segment_options(model.labels, model.default_options)  # names classes that it does not know
-    engine = open_engine(model, choose_device(options.device), options.precision, options.engine or None)
+    device = choose_device(options.device)
+    with watch_device(device):
+        engine = open_engine(model, device, options.precision, options.engine or None)
     if options.memory_limit > 0 or not engine.on_gpu:  # CUDA's own reservations count, too
         limit_memory(options.memory_limit)
-    engine.warm_up(exported_size(model) or WARM_UP_SIZE)
+    warm_up_model(engine, exported_size(model), sizes, options)
     return engine
 
 

@@ -46,7 +46,7 @@ class _Output:
 
 
 class Outputs:
-    """The publishers of one camera. `publish` is called by the worker thread only."""
+    """The publishers of one camera. `publish` is called by one thread at a time."""
 
     def __init__(
         self,

@@ -69,3 +69,11 @@ def exit_now(line: str, code: int = 0) -> NoReturn:
         if writable:
             os.write(2, f"{line}\n".encode())
     os._exit(code)
+
+
+def exit_later(seconds: float, code: int) -> None:
+    """End the process after that time, should its orderly end take longer."""
+    line = f"seg_node: not stopped after {seconds:g} s: ended"
+    timer = threading.Timer(seconds, exit_now, (line, code))
+    timer.daemon = True
+    timer.start()
