@@ -87,13 +87,18 @@ def label_of(kind: str, entry: Mapping[str, Any], index: int) -> str:
     return f"{kind} {shown(entry['id'])}" if "id" in entry else f"{kind} at place {index} of its list"
 
 
-def read_images(entries: Entries, path: Path, notes: Notes) -> dict[Id, TrueImage]:
-    """By id. Raises ValueError naming the file, the entry, and what is wrong with it."""
+def read_images(
+    entries: Entries, path: Path, notes: Notes, *, of_stream: bool = False
+) -> dict[Id, TrueImage]:
+    """By id. of_stream: a file name may be missing, and is empty then.
+
+    Raises ValueError naming the file, the entry, and what is wrong with it.
+    """
     images: dict[Id, TrueImage] = {}
     for index, entry in enumerate(entries):
         label = partial(label_of, "image", entry, index)
         with errors_about(path, label):
-            image = _image(entry)
+            image = _image(entry, needs_file="file_name" in entry or not of_stream)
         if isinstance(entry["height"], float) or isinstance(entry["width"], float):
             notes.add("sizes written as 240.0 are read as 240", label())
         known = images.setdefault(image.id, image)
@@ -166,8 +171,8 @@ def check_names(names: Mapping[Id, str], path: Path) -> None:
         seen.add(name.lower())
 
 
-def _image(entry: Mapping[str, Any]) -> TrueImage:
-    image_id, file_name = read_id(entry, "id"), read_file_name(entry, "file_name")
+def _image(entry: Mapping[str, Any], *, needs_file: bool) -> TrueImage:
+    image_id, file_name = read_id(entry, "id"), read_file_name(entry, "file_name") if needs_file else ""
     height, width = read_count(entry, "height"), read_count(entry, "width")
     if height * width >= _MAX_PIXELS:
         raise ValueError(f"has the size {shown(width)} x {shown(height)}, too large for a picture")

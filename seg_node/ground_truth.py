@@ -26,7 +26,14 @@ from seg_node.coco_file import (
 )
 from seg_node.coco_segments import read_segments
 from seg_node.panoptic_quality import TrueSegment
-from seg_node.true_pictures import TrueImage, find_file, read_segment_map, read_true_image
+from seg_node.true_pictures import (
+    TrueImage,
+    find_file,
+    has_content,
+    has_one_channel,
+    read_segment_map,
+    read_true_image,
+)
 
 __all__ = [
     "InstanceTruth",
@@ -39,6 +46,11 @@ __all__ = [
     "read_segment_map",
     "read_true_image",
 ]
+
+_ONE_CHANNEL = (
+    "panoptic maps with one channel, grey or a palette, in place of colours are read by their values, if "
+    "those are the ids of their segments"
+)
 
 
 @dataclass(frozen=True)
@@ -91,8 +103,10 @@ class MatchedClasses:
     not_in_ground_truth: tuple[str, ...]
 
 
-def read_instance_truth(path: Path) -> InstanceTruth:
-    """Raises FileNotFoundError; ValueError naming the file, the entry, what is wrong with it and the cure."""
+def read_instance_truth(path: Path, *, of_stream: bool = False) -> InstanceTruth:
+    """of_stream: its images are frames of a stream, known by their ids; they need no file names.
+
+    Raises FileNotFoundError; ValueError naming the file, the entry, what is wrong with it and the cure."""
     notes = Notes(path)
     content = read_coco(path, notes)
     if any("segments_info" in annotation for annotation in content["annotations"]):
@@ -100,7 +114,7 @@ def read_instance_truth(path: Path) -> InstanceTruth:
             f"{path}: is a ground truth of panoptic maps (its annotations have 'segments_info'); "
             "it belongs to --panoptic"
         )
-    images = read_images(content["images"], path, notes)
+    images = read_images(content["images"], path, notes, of_stream=of_stream)
     names = read_categories(content["categories"], path, notes)
     annotations = read_annotations(content["annotations"], images, names, path, notes)
     used = {annotation["category_id"] for annotation in annotations}
@@ -131,6 +145,9 @@ def read_panoptic_truth(path: Path, folder: Path) -> PanopticTruth:
     names = read_categories(content["categories"], path, notes)
     check_names(names, path)
     maps, segments = _maps(content["annotations"], images, names, path, folder)
+    for image_id, file in maps.items():
+        if has_content(file) and has_one_channel(file):
+            notes.add(_ONE_CHANNEL, f"{one_line(file.name, 80)} of image {shown(image_id)}")
     return PanopticTruth(
         images={image_id: images[image_id] for image_id in maps},
         categories=names,

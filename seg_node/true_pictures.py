@@ -122,6 +122,15 @@ def read_segment_map(
     return segment_map
 
 
+def has_one_channel(path: Path) -> bool:
+    """Whether a panoptic map is grey or has a palette, by its header; False where it cannot be read."""
+    try:
+        with Image.open(path, formats=PICTURE_FORMATS) as file:
+            return len(file.getbands()) < 3
+    except Exception:  # on damaged files Pillow's decoders raise errors of many kinds
+        return False
+
+
 def relabel(segment_map: NDArray[np.int32], value_of: Mapping[int, int], other: int) -> NDArray[np.int32]:
     """(H, W) with the value of each segment id in its place, `other` for ids without one."""
     if not value_of:
