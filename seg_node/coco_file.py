@@ -57,6 +57,8 @@ def read_coco(path: Path, notes: Notes) -> dict[str, Any]:
     try:
         data = path.read_bytes()
         content = json.loads(data)  # of bytes it finds the encoding, and passes over a byte order mark
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not a JSON file: it is not a text in UTF-8; save it as that") from error
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not a JSON file ({error})") from error
     if data.startswith(codecs.BOM_UTF8):
@@ -108,6 +110,7 @@ def read_images(
                 f"{one_line(image.file_name)}; give each picture an id of its own"
             )
     check_one_type(images, f"{path}: ids of images")
+    _note_twice(images, notes)
     return images
 
 
@@ -120,6 +123,8 @@ def read_categories(entries: Entries, path: Path, notes: Notes) -> dict[Id, str]
             category_id, name = read_id(entry, "id"), read_name(entry, "name")
         if not isinstance(entry["name"], str):
             notes.add("a category's number is read as its name", label())
+        elif entry["name"] != name:
+            notes.add("blanks around a category's name are left out", label())
         if category_id in names:
             raise ValueError(
                 f"{path}: category id {shown(category_id)} is {shown(names[category_id])} and {shown(name)}; "
@@ -169,6 +174,17 @@ def check_names(names: Mapping[Id, str], path: Path) -> None:
         if name.lower() in seen:
             raise ValueError(f"{path}: two categories are called {shown(name)}; rename one, or join them")
         seen.add(name.lower())
+
+
+def _note_twice(images: Mapping[Id, TrueImage], notes: Notes) -> None:
+    first: dict[str, Id] = {}
+    for image in images.values():
+        earlier = first.setdefault(image.file_name, image.id)
+        if earlier != image.id and image.file_name:
+            notes.add(
+                "one picture under two ids is taken for two, each with its own objects",
+                f"{one_line(image.file_name, 80)} is image {shown(earlier)} and {shown(image.id)}",
+            )
 
 
 def _image(entry: Mapping[str, Any], *, needs_file: bool) -> TrueImage:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from seg_node.coco_annotations import note_crowds, read_annotations
-from seg_node.coco_fields import Id, one_line, read_file_name, read_flag, read_id, shown, value_of
+from seg_node.coco_fields import Id, is_listed, one_line, read_file_name, read_flag, read_id, shown, value_of
 from seg_node.coco_file import (
     Entries,
     Notes,
@@ -28,6 +28,7 @@ from seg_node.coco_segments import read_segments
 from seg_node.panoptic_quality import TrueSegment
 from seg_node.true_pictures import (
     TrueImage,
+    describe_missing,
     find_file,
     has_content,
     has_one_channel,
@@ -145,13 +146,15 @@ def read_panoptic_truth(path: Path, folder: Path) -> PanopticTruth:
     names = read_categories(content["categories"], path, notes)
     check_names(names, path)
     maps, segments = _maps(content["annotations"], images, names, path, folder)
-    for image_id, file in maps.items():
-        if has_content(file) and has_one_channel(file):
-            notes.add(_ONE_CHANNEL, f"{one_line(file.name, 80)} of image {shown(image_id)}")
+    _look_at_maps(maps, folder, notes)
+    every = [
+        {"category_id": s.category_id, "iscrowd": s.is_crowd} for each in segments.values() for s in each
+    ]
+    note_crowds(every, names, notes, "segments")
     return PanopticTruth(
         images={image_id: images[image_id] for image_id in maps},
         categories=names,
-        things=_things(content["categories"], path),
+        things=_things(content["categories"], path, notes),
         maps=maps,
         segments=segments,
         listed_categories=content["categories"],
@@ -198,6 +201,7 @@ def _maps(
             file_name = read_file_name(entry, "file_name")
             if image_id in maps:
                 raise ValueError("is the second of its image; give each image one map")
+            is_listed("image", image_id, images)
         if image_id not in images:
             raise ValueError(
                 f"{path}: image {shown(image_id)} has an annotation, but is not among the images"
@@ -213,12 +217,26 @@ def _map_label(entry: Mapping[str, Any], index: int) -> str:
     return f"annotation at place {index} of its list"
 
 
-def _things(entries: Entries, path: Path) -> frozenset[Id]:
+def _look_at_maps(maps: Mapping[Id, Path], folder: Path, notes: Notes) -> None:
+    """Raises ValueError when none of the maps is there."""
+    there = {image_id: file for image_id, file in maps.items() if has_content(file)}
+    if maps and not there:
+        names = [file.name for file in maps.values()]
+        raise ValueError(describe_missing("panoptic maps", names, len(names), folder))
+    for image_id, file in there.items():
+        if has_one_channel(file):
+            notes.add(_ONE_CHANNEL, f"{one_line(file.name, 80)} of image {shown(image_id)}")
+
+
+def _things(entries: Entries, path: Path, notes: Notes) -> frozenset[Id]:
     things = set()
     for index, entry in enumerate(entries):
-        with errors_about(path, partial(label_of, "category", entry, index)):
+        label = partial(label_of, "category", entry, index)
+        with errors_about(path, label):
             if read_flag(entry, "isthing"):
                 things.add(read_id(entry, "id"))
+        if entry.get("isthing") is None:
+            notes.add("categories without isthing are taken for stuff", label())
     return frozenset(things)
 
 

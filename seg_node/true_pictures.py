@@ -54,11 +54,13 @@ def describe_missing(kind: str, names: Sequence[str], total: int, folder: Path) 
     """
     examples = ", ".join(one_line(name, 80) for name in names[:_EXAMPLES])
     more = ", …" if len(names) > _EXAMPLES else ""
-    first = names[0].replace("\\", "/").split("/")[0]
+    parts = names[0].replace("\\", "/").split("/")
     cure = f"is it the folder of these {kind}?"
-    if first == folder.absolute().name:
+    if has_content(folder / parts[-1]):
+        cure = f"{one_line(parts[-1], 80)} is there: write the names without the folders before them"
+    if parts[0] == folder.absolute().name:
         above = os.path.normpath(folder / "..")
-        cure = f"the names begin with {one_line(first, 80)} already: name the folder above, {above}"
+        cure = f"the names begin with {one_line(parts[0], 80)} already: name the folder above, {above}"
     count = (
         f"none of the {total} {kind} is" if len(names) == total else f"{len(names)} of {total} {kind} are not"
     )
