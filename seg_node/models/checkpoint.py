@@ -1,5 +1,7 @@
 """Checkpoint files → named tensors → a network's parameters. Nothing in a file is executed."""
 
+import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,10 +78,10 @@ def _read_content(path: Path, head: bytes) -> Any:
             raise ValueError(f"{path}: {damage}") from error
         kind = "PyTorch checkpoint" if is_torch else "pickle of weights"
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise ValueError(
-            f"{path}: not a plain {kind} ({reason}); "
-            "save the tensors alone with torch.save(model.state_dict(), FILE)"
-        ) from error
+        cure = "save the tensors alone with torch.save(model.state_dict(), FILE)"
+        if isinstance(error, zipfile.BadZipFile | zlib.error):  # a checksum
+            cure = "download it again"
+        raise ValueError(f"{path}: not a plain {kind} ({reason}); {cure}") from error
 
 
 def _damage(path: Path, error: Exception, is_torch: bool) -> str | None:
