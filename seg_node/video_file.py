@@ -76,8 +76,9 @@ def read_video(path: str | Path, on_error: OnError | None = None) -> Iterator[tu
             index += 1
     finally:
         capture.release()
-    if index < count and _loses_frames(path):
-        tell(stem, f"{index - damaged} of {count:.0f} frames can be read: the file is cut off or damaged")
+    if (index < count or count <= 0) and _loses_frames(path):
+        total = f" of {count:.0f}" if count > 0 else ""
+        tell(stem, f"{index - damaged}{total} frames can be read: the file is cut off or damaged")
 
 
 def _next_frame(capture: cv2.VideoCapture) -> tuple[int, NDArray[np.uint8]] | None:
