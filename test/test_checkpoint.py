@@ -100,6 +100,14 @@ def test_tensors_in_a_list_are_taken(write: Write, tmp_path: Path, wrap: Callabl
     assert read_checkpoint(tmp_path / "w.pth").tensors[NAME].equal(WEIGHT)
 
 
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+def test_a_file_whose_name_is_not_utf8_is_read(tmp_path: Path, suffix: str) -> None:
+    plain = tmp_path / f"w{suffix}"
+    (save_file if suffix == ".safetensors" else torch.save)({NAME: WEIGHT}, plain)
+    path = plain.rename(tmp_path / os.fsdecode(b"caf\xe9" + suffix.encode()))
+    assert read_checkpoint(path).tensors[NAME].equal(WEIGHT)
+
+
 def test_a_network_called_ema_is_no_moving_average(tmp_path: Path) -> None:
     torch.save({f"ema_model.{NAME}": WEIGHT}, tmp_path / "w.pth")
     assert list(read_checkpoint(tmp_path / "w.pth").tensors) == [f"ema_model.{NAME}"]

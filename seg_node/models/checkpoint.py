@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from seg_node.descriptor import plain_name
 from seg_node.load_error import loading
 from seg_node.models.checkpoint_content import MAX_TENSORS, find_tensors
 from seg_node.models.damage import describe_binary, describe_damage, describe_other_format, is_zip
@@ -56,11 +57,12 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 def _read_safetensors(path: Path) -> Checkpoint:
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            metadata, count = file.metadata() or {}, len(file.keys())
-        if not 0 < count <= MAX_TENSORS:
-            raise ValueError(f"{path}: holds {count} tensors, expected 1 to {MAX_TENSORS}")
-        return Checkpoint(path, load_file(path), metadata)
+        with plain_name(path) as name:
+            with safetensors.safe_open(name, framework="pt") as file:
+                metadata, count = file.metadata() or {}, len(file.keys())
+            if not 0 < count <= MAX_TENSORS:
+                raise ValueError(f"{path}: holds {count} tensors, expected 1 to {MAX_TENSORS}")
+            return Checkpoint(path, load_file(name), metadata)
     except safetensors.SafetensorError as error:
         damage = describe_damage(path)
         if damage:
