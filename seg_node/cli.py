@@ -48,6 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, OSError, RuntimeError) as error:
         print(f"seg_node: {_shown(error)}", file=sys.stderr)
         return 1
+    except MemoryError:
+        print("seg_node: not enough memory for this; free some, or use smaller files", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
 

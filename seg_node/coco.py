@@ -107,8 +107,10 @@ def map_name(image_id: Id) -> str:
 
 def panoptic_png(segment_map: NDArray[np.integer]) -> NDArray[np.uint8]:
     """(H, W) segment ids as (H, W, 3) colours red, green, blue with id = R + 256 G + 65536 B."""
-    channels = [segment_map & 255, segment_map >> 8 & 255, segment_map >> 16]
-    return np.stack(channels, axis=2).astype(np.uint8)
+    colours = np.empty((*segment_map.shape, 3), np.uint8)
+    for channel in range(3):  # one after the other: together they would take a GB of a 64 megapixel map
+        colours[..., channel] = segment_map >> 8 * channel & 255
+    return colours
 
 
 def categories(labels: LabelSet) -> list[dict[str, Any]]:

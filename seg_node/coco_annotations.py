@@ -7,7 +7,7 @@ from typing import Any
 
 from seg_node.coco_fields import Id, is_listed, read_flag, read_id, shown, value_of
 from seg_node.coco_file import Entries, Notes, errors_about, label_of
-from seg_node.coco_masks import box_of, read_box, read_segmentation
+from seg_node.coco_masks import box_of, check_together, read_box, read_segmentation
 from seg_node.true_pictures import TrueImage
 
 _NO_CROWD = "iscrowd null is read as 0"
@@ -56,23 +56,40 @@ def read_annotations(
             f"{path}: {strays[0]}, which is not listed, and none of the {len(strays)} annotations is of what "
             "is; list their images and categories"
         )
+    _check_each_image(annotations, images, path)
     if annotations and all(annotation["segmentation"] is None for annotation in annotations):
         count = len(annotations)
         raise ValueError(f"{path}: none of the {count} annotations has a mask: draw polygons of three points")
     return tuple(annotations)
 
 
-def note_crowds(annotations: Collection[Mapping[str, Any]], names: Mapping[Id, str], notes: Notes) -> None:
-    """Says when there are categories of which all annotations are crowds."""
+def note_crowds(
+    annotations: Collection[Mapping[str, Any]],
+    names: Mapping[Id, str],
+    notes: Notes,
+    kind: str = "annotations",
+) -> None:
+    """Says when there are categories of which all annotations are crowds. kind: what they are called."""
     crowds = [annotation["category_id"] for annotation in annotations if annotation["iscrowd"]]
     objects = {annotation["category_id"] for annotation in annotations if not annotation["iscrowd"]}
     without_objects = set(crowds) - objects
     if only_crowds := [shown(name) for category_id, name in names.items() if category_id in without_objects]:
         notes.add(
-            f"{len(crowds)} of {len(annotations)} annotations are crowds (iscrowd 1), which are neither "
+            f"{len(crowds)} of {len(annotations)} {kind} are crowds (iscrowd 1), which are neither "
             "scored nor taught; CVAT writes that for brush masks: set iscrowd to 0 where each is one object",
             f"all of {', '.join(only_crowds[:5])}{', …' if len(only_crowds) > 5 else ''}",
         )
+
+
+def _check_each_image(
+    annotations: Collection[Mapping[str, Any]], images: Mapping[Id, TrueImage], path: Path
+) -> None:
+    masks: dict[Id, list[Any]] = {}
+    for annotation in annotations:
+        masks.setdefault(annotation["image_id"], []).append(annotation["segmentation"])
+    for image_id, segmentations in masks.items():
+        with errors_about(path, partial("image {}".format, shown(image_id))):
+            check_together(segmentations, images[image_id].size)
 
 
 def _label_with_image(entry: Mapping[str, Any], index: int) -> str:

@@ -3,6 +3,7 @@
 Errors begin with a verb ("has height '240'; …"), for a caller that knows which entry they are about.
 """
 
+import math
 import os
 import re
 import reprlib
@@ -72,14 +73,14 @@ def read_flag(entry: Mapping[str, Any], key: str) -> bool:
 
 
 def read_name(entry: Mapping[str, Any], key: str) -> str:
-    """Text, or a number as its text. Raises ValueError."""
+    """Text without the blanks and line breaks around it, or a number as its text. Raises ValueError."""
     value = value_of(entry, key)
-    number = whole_number(value)
-    if number is not None:
-        return str(number)
-    if not isinstance(value, str) or not _can_encode(value):
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        number = whole_number(value)
+        return str(value if number is None else number)
+    if not isinstance(value, str) or not value.strip() or not _can_encode(value):
         raise ValueError(f"has {key} {shown(value)}; it must be text")
-    return value
+    return value.strip()
 
 
 def read_file_name(entry: Mapping[str, Any], key: str) -> str:

@@ -57,6 +57,8 @@ def read_coco(path: Path, notes: Notes) -> dict[str, Any]:
     try:
         data = path.read_bytes()
         content = json.loads(data)  # of bytes it finds the encoding, and passes over a byte order mark
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not a JSON file: it is not a text in UTF-8; save it as that") from error
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not a JSON file ({error})") from error
     if data.startswith(codecs.BOM_UTF8):
@@ -87,13 +89,18 @@ def label_of(kind: str, entry: Mapping[str, Any], index: int) -> str:
     return f"{kind} {shown(entry['id'])}" if "id" in entry else f"{kind} at place {index} of its list"
 
 
-def read_images(entries: Entries, path: Path, notes: Notes) -> dict[Id, TrueImage]:
-    """By id. Raises ValueError naming the file, the entry, and what is wrong with it."""
+def read_images(
+    entries: Entries, path: Path, notes: Notes, *, of_stream: bool = False
+) -> dict[Id, TrueImage]:
+    """By id. of_stream: a file name may be missing, and is empty then.
+
+    Raises ValueError naming the file, the entry, and what is wrong with it.
+    """
     images: dict[Id, TrueImage] = {}
     for index, entry in enumerate(entries):
         label = partial(label_of, "image", entry, index)
         with errors_about(path, label):
-            image = _image(entry)
+            image = _image(entry, needs_file="file_name" in entry or not of_stream)
         if isinstance(entry["height"], float) or isinstance(entry["width"], float):
             notes.add("sizes written as 240.0 are read as 240", label())
         known = images.setdefault(image.id, image)
@@ -103,6 +110,7 @@ def read_images(entries: Entries, path: Path, notes: Notes) -> dict[Id, TrueImag
                 f"{one_line(image.file_name)}; give each picture an id of its own"
             )
     check_one_type(images, f"{path}: ids of images")
+    _note_twice(images, notes)
     return images
 
 
@@ -115,6 +123,8 @@ def read_categories(entries: Entries, path: Path, notes: Notes) -> dict[Id, str]
             category_id, name = read_id(entry, "id"), read_name(entry, "name")
         if not isinstance(entry["name"], str):
             notes.add("a category's number is read as its name", label())
+        elif entry["name"] != name:
+            notes.add("blanks around a category's name are left out", label())
         if category_id in names:
             raise ValueError(
                 f"{path}: category id {shown(category_id)} is {shown(names[category_id])} and {shown(name)}; "
@@ -166,8 +176,19 @@ def check_names(names: Mapping[Id, str], path: Path) -> None:
         seen.add(name.lower())
 
 
-def _image(entry: Mapping[str, Any]) -> TrueImage:
-    image_id, file_name = read_id(entry, "id"), read_file_name(entry, "file_name")
+def _note_twice(images: Mapping[Id, TrueImage], notes: Notes) -> None:
+    first: dict[str, Id] = {}
+    for image in images.values():
+        earlier = first.setdefault(image.file_name, image.id)
+        if earlier != image.id and image.file_name:
+            notes.add(
+                "one picture under two ids is taken for two, each with its own objects",
+                f"{one_line(image.file_name, 80)} is image {shown(earlier)} and {shown(image.id)}",
+            )
+
+
+def _image(entry: Mapping[str, Any], *, needs_file: bool) -> TrueImage:
+    image_id, file_name = read_id(entry, "id"), read_file_name(entry, "file_name") if needs_file else ""
     height, width = read_count(entry, "height"), read_count(entry, "width")
     if height * width >= _MAX_PIXELS:
         raise ValueError(f"has the size {shown(width)} x {shown(height)}, too large for a picture")

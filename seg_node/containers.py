@@ -42,6 +42,9 @@ _ELEMENTS = frozenset(
 )
 
 
+_ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+
+
 def find_container(path: str | Path) -> Container | None:
     """By content; None for any other file, playlists among them."""
     with open(path, "rb") as file:
@@ -57,14 +60,18 @@ def find_container(path: str | Path) -> Container | None:
 
 
 def is_cut(path: str | Path, container: Container) -> bool:
-    """Whether the file ends inside a part or, for Matroska, has bytes between its parts that are none.
+    """Whether the file ends inside a part or, for Matroska and FLV, has bytes between parts that are none.
 
     Always False for the containers whose parts do not say how long they are.
     """
+    checks = {
+        "mov": _has_cut_box,
+        "matroska": _has_broken_element,
+        "flv": _has_broken_tag,
+        "asf": _is_shorter_than_stated,
+    }
     with open(path, "rb") as file:
-        if container == "mov":
-            return _has_cut_box(file)
-        return container == "matroska" and _has_broken_element(file)
+        return container in checks and checks[container](file)
 
 
 def _is_transport_stream(head: bytes) -> bool:
@@ -108,6 +115,27 @@ def _has_broken_element(file: BinaryIO) -> bool:
         if element not in (_SEGMENT, _CLUSTER):
             at += size
     return False
+
+
+def _has_broken_tag(file: BinaryIO) -> bool:
+    """Adobe's FLV 10.1, annex E: type, size in three bytes, 7 more; behind the content the whole size."""
+    end, at = os.fstat(file.fileno()).st_size, 9 + 4
+    while at < end:
+        file.seek(at)
+        size = 11 + int.from_bytes(file.read(4)[1:], "big")
+        file.seek(at + size)
+        if int.from_bytes(file.read(4), "big") != size:
+            return True
+        at += size + 4
+    return False
+
+
+def _is_shorter_than_stated(file: BinaryIO) -> bool:
+    """ASF's file properties: their name, size and the file's name, 40 bytes in all, then the file's size."""
+    head = file.read(1 << 16)
+    at = head.find(_ASF_PROPERTIES)
+    stated = int.from_bytes(head[at + 40 : at + 48], "little") if at >= 0 else 0
+    return stated > os.fstat(file.fileno()).st_size
 
 
 def _number_length(first: bytes) -> int:

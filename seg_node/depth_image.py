@@ -160,7 +160,7 @@ def _check_format(data: bytes, original: str, format: str) -> None:
                 "unknown_encoding",
                 f"depth image '{printable(format)}' is a {name}; set the publisher's format to png",
             )
-    if original not in (*_VALUES, "png", ""):
+    if original not in (*_VALUES, "png", "PNG", ""):
         raise ImageError(
             "unknown_encoding",
             f"format '{printable(format)}' is not a depth image; subscribe to the depth camera's "

@@ -11,6 +11,8 @@ from seg_node.types import Frame, Instances, LabelSet, MaskCrop, PanopticSegment
 _TO_BGR = {"rgb": cv2.COLOR_RGB2BGR, "bgra": cv2.COLOR_BGRA2BGR, "rgba": cv2.COLOR_RGBA2BGR}
 # Stuff names are put where their region is widest, looked for on every 8th pixel.
 _STUFF_STEP = 8
+# Tinted at once: all of a 64 megapixel picture would take 600 MB beside it.
+_STUFF_ROWS = 512
 _JPEG_SIDE = 65_500  # libjpeg's JPEG_MAX_DIMENSION
 
 
@@ -120,10 +122,13 @@ def _object_captions(instances: Instances, colours: list[Bgr], labels: LabelSet)
 def _tint_stuff(picture: NDArray[np.uint8], panoptic: PanopticSegments, opacity: float) -> None:
     for segment in panoptic.segments:
         if not segment.is_thing:
-            x, y = segment.roi.x_offset, segment.roi.y_offset
-            rows, columns = slice(y, y + segment.roi.height), slice(x, x + segment.roi.width)
-            crop = MaskCrop(x, y, panoptic.segment_map[rows, columns] == segment.id)
-            _tint(picture, crop, stuff_colour(segment.class_id), opacity)
+            x = segment.roi.x_offset
+            columns = slice(x, x + segment.roi.width)
+            end = segment.roi.y_offset + segment.roi.height
+            for y in range(segment.roi.y_offset, end, _STUFF_ROWS):
+                rows = slice(y, min(y + _STUFF_ROWS, end))
+                crop = MaskCrop(x, y, panoptic.segment_map[rows, columns] == segment.id)
+                _tint(picture, crop, stuff_colour(segment.class_id), opacity)
 
 
 def _stuff_captions(panoptic: PanopticSegments, labels: LabelSet) -> list[Caption]:

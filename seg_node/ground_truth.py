@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from seg_node.coco_annotations import note_crowds, read_annotations
-from seg_node.coco_fields import Id, one_line, read_file_name, read_flag, read_id, shown, value_of
+from seg_node.coco_fields import Id, is_listed, one_line, read_file_name, read_flag, read_id, shown, value_of
 from seg_node.coco_file import (
     Entries,
     Notes,
@@ -26,7 +26,15 @@ from seg_node.coco_file import (
 )
 from seg_node.coco_segments import read_segments
 from seg_node.panoptic_quality import TrueSegment
-from seg_node.true_pictures import TrueImage, find_file, read_segment_map, read_true_image
+from seg_node.true_pictures import (
+    TrueImage,
+    describe_missing,
+    find_file,
+    has_content,
+    has_one_channel,
+    read_segment_map,
+    read_true_image,
+)
 
 __all__ = [
     "InstanceTruth",
@@ -39,6 +47,11 @@ __all__ = [
     "read_segment_map",
     "read_true_image",
 ]
+
+_ONE_CHANNEL = (
+    "panoptic maps with one channel, grey or a palette, in place of colours are read by their values, if "
+    "those are the ids of their segments"
+)
 
 
 @dataclass(frozen=True)
@@ -91,8 +104,10 @@ class MatchedClasses:
     not_in_ground_truth: tuple[str, ...]
 
 
-def read_instance_truth(path: Path) -> InstanceTruth:
-    """Raises FileNotFoundError; ValueError naming the file, the entry, what is wrong with it and the cure."""
+def read_instance_truth(path: Path, *, of_stream: bool = False) -> InstanceTruth:
+    """of_stream: its images are frames of a stream, known by their ids; they need no file names.
+
+    Raises FileNotFoundError; ValueError naming the file, the entry, what is wrong with it and the cure."""
     notes = Notes(path)
     content = read_coco(path, notes)
     if any("segments_info" in annotation for annotation in content["annotations"]):
@@ -100,7 +115,7 @@ def read_instance_truth(path: Path) -> InstanceTruth:
             f"{path}: is a ground truth of panoptic maps (its annotations have 'segments_info'); "
             "it belongs to --panoptic"
         )
-    images = read_images(content["images"], path, notes)
+    images = read_images(content["images"], path, notes, of_stream=of_stream)
     names = read_categories(content["categories"], path, notes)
     annotations = read_annotations(content["annotations"], images, names, path, notes)
     used = {annotation["category_id"] for annotation in annotations}
@@ -131,10 +146,15 @@ def read_panoptic_truth(path: Path, folder: Path) -> PanopticTruth:
     names = read_categories(content["categories"], path, notes)
     check_names(names, path)
     maps, segments = _maps(content["annotations"], images, names, path, folder)
+    _look_at_maps(maps, folder, notes)
+    every = [
+        {"category_id": s.category_id, "iscrowd": s.is_crowd} for each in segments.values() for s in each
+    ]
+    note_crowds(every, names, notes, "segments")
     return PanopticTruth(
         images={image_id: images[image_id] for image_id in maps},
         categories=names,
-        things=_things(content["categories"], path),
+        things=_things(content["categories"], path, notes),
         maps=maps,
         segments=segments,
         listed_categories=content["categories"],
@@ -181,6 +201,7 @@ def _maps(
             file_name = read_file_name(entry, "file_name")
             if image_id in maps:
                 raise ValueError("is the second of its image; give each image one map")
+            is_listed("image", image_id, images)
         if image_id not in images:
             raise ValueError(
                 f"{path}: image {shown(image_id)} has an annotation, but is not among the images"
@@ -196,12 +217,26 @@ def _map_label(entry: Mapping[str, Any], index: int) -> str:
     return f"annotation at place {index} of its list"
 
 
-def _things(entries: Entries, path: Path) -> frozenset[Id]:
+def _look_at_maps(maps: Mapping[Id, Path], folder: Path, notes: Notes) -> None:
+    """Raises ValueError when none of the maps is there."""
+    there = {image_id: file for image_id, file in maps.items() if has_content(file)}
+    if maps and not there:
+        names = [file.name for file in maps.values()]
+        raise ValueError(describe_missing("panoptic maps", names, len(names), folder))
+    for image_id, file in there.items():
+        if has_one_channel(file):
+            notes.add(_ONE_CHANNEL, f"{one_line(file.name, 80)} of image {shown(image_id)}")
+
+
+def _things(entries: Entries, path: Path, notes: Notes) -> frozenset[Id]:
     things = set()
     for index, entry in enumerate(entries):
-        with errors_about(path, partial(label_of, "category", entry, index)):
+        label = partial(label_of, "category", entry, index)
+        with errors_about(path, label):
             if read_flag(entry, "isthing"):
                 things.add(read_id(entry, "id"))
+        if entry.get("isthing") is None:
+            notes.add("categories without isthing are taken for stuff", label())
     return frozenset(things)
 
 

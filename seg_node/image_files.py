@@ -30,7 +30,7 @@ _START_OF_SCAN, _END_OF_IMAGE = b"\xda", b"\xd9"
 # TIFF 6.0
 _NEW_SUBFILE_TYPE, _BITS_PER_SAMPLE, _PHOTOMETRIC = 254, 258, 262
 _TILE_WIDTH, _TILE_LENGTH, _SAMPLE_FORMAT = 322, 323, 339
-_UNSIGNED, _WHITE_IS_ZERO = 1, 0
+_UNSIGNED, _SIGNED, _WHITE_IS_ZERO = 1, 2, 0
 
 
 def read_image(path: str | Path) -> Frame:
@@ -125,11 +125,10 @@ def _check_tiff(file: Image.Image) -> None:
         raise ValueError(f"its tiles are over {MAX_PIXELS // 10**6} megapixels; save it without tiles")
     if tags.get(_NEW_SUBFILE_TYPE, 0) & 1:
         raise ValueError("the first picture in it is a thumbnail, as in a camera's raw files; convert it")
-    if not file.mode.startswith("I"):
-        return
     bits = max(tags.get(_BITS_PER_SAMPLE, (1,)))
-    signed = max(tags.get(_SAMPLE_FORMAT, (_UNSIGNED,))) != _UNSIGNED
-    if bits != 16 or signed:
+    kind = max(tags.get(_SAMPLE_FORMAT, (_UNSIGNED,)))
+    signed = kind == _SIGNED
+    if signed or (file.mode.startswith("I") and (bits != 16 or kind != _UNSIGNED)):
         raise ValueError(f"its values have {bits} bit{' and a sign' if signed else ''}; convert it to 8 bit")
 
 

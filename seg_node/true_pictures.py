@@ -54,11 +54,13 @@ def describe_missing(kind: str, names: Sequence[str], total: int, folder: Path) 
     """
     examples = ", ".join(one_line(name, 80) for name in names[:_EXAMPLES])
     more = ", …" if len(names) > _EXAMPLES else ""
-    first = names[0].replace("\\", "/").split("/")[0]
+    parts = names[0].replace("\\", "/").split("/")
     cure = f"is it the folder of these {kind}?"
-    if first == folder.absolute().name:
+    if has_content(folder / parts[-1]):
+        cure = f"{one_line(parts[-1], 80)} is there: write the names without the folders before them"
+    if parts[0] == folder.absolute().name:
         above = os.path.normpath(folder / "..")
-        cure = f"the names begin with {one_line(first, 80)} already: name the folder above, {above}"
+        cure = f"the names begin with {one_line(parts[0], 80)} already: name the folder above, {above}"
     count = (
         f"none of the {total} {kind} is" if len(names) == total else f"{len(names)} of {total} {kind} are not"
     )
@@ -120,6 +122,15 @@ def read_segment_map(
     if ids is not None:
         _check_segments(set(np.unique(segment_map).tolist()) - {0}, set(ids), path)
     return segment_map
+
+
+def has_one_channel(path: Path) -> bool:
+    """Whether a panoptic map is grey or has a palette, by its header; False where it cannot be read."""
+    try:
+        with Image.open(path, formats=PICTURE_FORMATS) as file:
+            return len(file.getbands()) < 3
+    except Exception:  # on damaged files Pillow's decoders raise errors of many kinds
+        return False
 
 
 def relabel(segment_map: NDArray[np.int32], value_of: Mapping[int, int], other: int) -> NDArray[np.int32]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seg_node.containers import CONTAINER_NAMES, CONTAINERS, find_container, is_cut
+from seg_node.descriptor import plain_name
 from seg_node.image_buffer import MAX_PIXELS
 from seg_node.left_out import OnError
 from seg_node.memory_limit import limited_memory
@@ -76,8 +77,9 @@ def read_video(path: str | Path, on_error: OnError | None = None) -> Iterator[tu
             index += 1
     finally:
         capture.release()
-    if index < count and _loses_frames(path):
-        tell(stem, f"{index - damaged} of {count:.0f} frames can be read: the file is cut off or damaged")
+    if (index < count or count <= 0) and _loses_frames(path):
+        total = f" of {count:.0f}" if count > 0 else ""
+        tell(stem, f"{index - damaged}{total} frames can be read: the file is cut off or damaged")
 
 
 def _next_frame(capture: cv2.VideoCapture) -> tuple[int, NDArray[np.uint8]] | None:
@@ -118,9 +120,7 @@ def _open(path: str | Path) -> cv2.VideoCapture:
     threads = getattr(cv2, "CAP_PROP_N_THREADS", None)
     settings = [] if threads is None else [threads, min(MAX_THREADS, os.cpu_count() or 1)]
     # By its descriptor: OpenCV crashes on a name that is not UTF-8, and FFmpeg looks for patterns in names.
-    with open(path, "rb") as file, _options(), limited_memory():
-        descriptor = f"/dev/fd/{file.fileno()}"
-        name = descriptor if os.path.exists(descriptor) else str(path)
+    with plain_name(path) as name, _options(), limited_memory():
         capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG, settings)
     if not capture.isOpened():
         raise ValueError(f"{path}: no frame can be decoded; is it a video, and complete?")

@@ -92,6 +92,27 @@ def test_mmdetection_1_and_2_keep_meta_and_lose_moving_averages(write: Write, tm
     assert list(checkpoint.tensors) == [NAME] and checkpoint.metadata == {"meta": meta}
 
 
+@pytest.mark.parametrize("write", [torch.save, save_pickle])
+@pytest.mark.parametrize("wrap", [lambda t: [t, 3], lambda t: (t,), lambda t: ({"lr": 1}, {"net": t})])
+def test_tensors_in_a_list_are_taken(write: Write, tmp_path: Path, wrap: Callable[[Any], Any]) -> None:
+    weight: Any = WEIGHT.numpy() if write is save_pickle else WEIGHT
+    write(wrap({NAME: weight}), tmp_path / "w.pth")
+    assert read_checkpoint(tmp_path / "w.pth").tensors[NAME].equal(WEIGHT)
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+def test_a_file_whose_name_is_not_utf8_is_read(tmp_path: Path, suffix: str) -> None:
+    plain = tmp_path / f"w{suffix}"
+    (save_file if suffix == ".safetensors" else torch.save)({NAME: WEIGHT}, plain)
+    path = plain.rename(tmp_path / os.fsdecode(b"caf\xe9" + suffix.encode()))
+    assert read_checkpoint(path).tensors[NAME].equal(WEIGHT)
+
+
+def test_a_network_called_ema_is_no_moving_average(tmp_path: Path) -> None:
+    torch.save({f"ema_model.{NAME}": WEIGHT}, tmp_path / "w.pth")
+    assert list(read_checkpoint(tmp_path / "w.pth").tensors) == [f"ema_model.{NAME}"]
+
+
 def test_prefix_of_parallel_training_is_dropped(tmp_path: Path) -> None:
     torch.save({f"module.{NAME}": WEIGHT}, tmp_path / "w.pth")
     assert list(read_checkpoint(tmp_path / "w.pth").tensors) == [NAME]
@@ -227,7 +248,7 @@ DAMAGED: dict[str, tuple[Callable[[Path], Any], str]] = {
     "numbers": (lambda path: torch.save({NAME: 3}, path), "'backbone.conv.weight' is not a tensor"),
     "list": (lambda path: torch.save([WEIGHT], path), "holds a list"),
     "nothing": (lambda path: save_pickle({}, path), "holds a dict"),
-    "array of texts": (lambda path: save_pickle({NAME: np.array(["a"])}, path), "array of <U1"),
+    "array of texts": (lambda path: save_pickle({NAME: np.array(["a"])}, path), "is not a tensor"),
 }
 
 
@@ -278,6 +299,19 @@ OTHER_FORMATS: dict[str, tuple[Callable[[Path], Any], str]] = {
         r"compiled PyTorch program .*goes to engine",
     ),
     "a configuration": (lambda path: path.write_text("MODEL: {}"), "is a text file, not weights"),
+    "lz4": (lambda path: path.write_bytes(b"\x04\x22\x4d\x18" + bytes(99)), "compressed by lz4.*unpack it"),
+    "numpy's archive": (lambda path: np.savez(path.open("wb"), w=np.ones(3)), "arrays of numpy .*not read"),
+    "TensorFlow": (lambda path: path.write_bytes(b"\x08\x01\x12\x9a\x01" + bytes(99)), "is a SavedModel of"),
+    "TensorRT": (lambda path: path.write_bytes(b"ftrt" + bytes(range(99))), "is an engine of TensorRT"),
+    "MATLAB": (lambda path: path.write_bytes(b"MATLAB 5.0 MAT-file" + bytes(99)), "is a file of MATLAB"),
+    "OpenVINO": (
+        lambda path: path.write_text('<?xml version="1.0"?>\n<net name="x">'),
+        "is a model of OpenVINO",
+    ),
+    "list of shards": (
+        lambda path: path.write_text('{"weight_map": {"a": "b"}}'),
+        "give the folder that it lies",
+    ),
 }
 
 

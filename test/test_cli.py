@@ -49,6 +49,17 @@ def test_wrong_usage_is_status_2(arguments: list[str], capsys: pytest.CaptureFix
     assert "usage: seg_node" in capsys.readouterr().err
 
 
+def test_too_little_memory_is_said_on_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("seg_node.segment.segment", fail)
+    assert main(["segment", "a.jpg", "--out", "out"]) == 1
+    assert re.fullmatch(r"seg_node: not enough memory .*\n", capsys.readouterr().err)
+
+
 def test_node_without_ros_says_how_to_get_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

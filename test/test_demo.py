@@ -18,7 +18,7 @@ pytest.importorskip("rclpy", reason="ROS 2 is not in this environment")
 
 from seg_node.masks import rle_counts
 from seg_node.ros.demo import processes
-from seg_node.ros.demo.accuracy import TruthFiles, accuracy, ground_truth_of
+from seg_node.ros.demo.accuracy import Truth, accuracy, read_truth_of
 from seg_node.ros.demo.pictures import Picture, contact_sheet, shown_frames, spread, write_video
 from seg_node.ros.demo.processes import Program
 from seg_node.ros.demo.recorder import STAGES, Counts, FrameRecord
@@ -176,11 +176,76 @@ def test_accuracy_compares_the_frames_with_ground_truth(tmp_path: Path, shift: i
         masks=[rle_counts(square(10, 8 + shift)[0], (60, 80))] * 2,
     )
     sent = [SentImage(index, index * 100, str(index)) for index in range(6)]
-    files = TruthFiles(path, None)
-    assert ground_truth_of(tmp_path / "stream.mp4") == files
+    read = read_truth_of(tmp_path / "stream.mp4")
+    assert read is not None and read.panoptic is None
     # Only frame 5 was both processed and annotated.
-    assert accuracy(files, [found, FrameRecord(300)], sent) == {"mask AP": ap, "AP50": ap, "frames": 1}
-    assert accuracy(files, [FrameRecord(300)], sent) is None
+    assert accuracy(read, [found, FrameRecord(300)], sent) == {"mask AP": ap, "AP50": ap, "frames": 1}
+    assert accuracy(read, [FrameRecord(300)], sent) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("segmentation", [[float("nan"), 1, 5, 1, 5, 5]], "annotation 1 of image 0 has a polygon with"),
+        ("segmentation", {"size": [8, 10], "counts": [5]}, "run lengths of 5 pixels"),
+        ("segmentation", {"size": [10, 8], "counts": [80]}, "height comes first"),
+        ("iscrowd", "0", "iscrowd '0'"),
+        ("image_id", "0", "is of image '0', which is listed as 0"),
+        ("category_id", [3], "has category_id [3]"),
+    ],
+)
+def test_a_wrong_ground_truth_costs_the_accuracy_and_not_the_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, value: object, problem: str
+) -> None:
+    pytest.importorskip("pycocotools", reason="pycocotools is not installed")
+    write_bag_truth(tmp_path / "bag")
+    path = tmp_path / "bag/truth/annotations.json"
+    content = json.loads(path.read_text())
+    content["annotations"][0][name] = value
+    path.write_text(json.dumps(content))
+    assert read_truth_of(tmp_path / "bag") is None
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"accuracy is not measured: {path}: ") and problem in line
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"format": "mp4"}', "[" * 100_000])
+def test_a_file_beside_a_video_that_is_no_ground_truth_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str
+) -> None:
+    pytest.importorskip("pycocotools", reason="pycocotools is not installed")
+    (tmp_path / "clip.json").write_text(content)
+    assert read_truth_of(tmp_path / "clip.mp4") is None
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"accuracy is not measured: {tmp_path / 'clip.json'}: not a")
+
+
+def test_ids_of_frames_as_text_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("pycocotools", reason="pycocotools is not installed")
+    images = [{"id": "0", "height": 8, "width": 10}]
+    content = {"images": images, "annotations": [], "categories": [{"id": 1, "name": "cup"}]}
+    (tmp_path / "clip.json").write_text(json.dumps(content))
+    assert read_truth_of(tmp_path / "clip.mp4") is None
+    assert "must be the numbers of the frames" in capsys.readouterr().err
+
+
+def test_truth_of_other_pictures_than_the_streams_is_not_compared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("pycocotools", reason="pycocotools is not installed")
+    truth = write_bag_truth(tmp_path / "bag")
+    assert accuracy(truth, [FrameRecord(0, image_size=(10, 8))], [SentImage(0, 0, "0")]) is None
+    assert "frame 0 is 8x10, but the ground truth says 10x8" in capsys.readouterr().err
+
+
+def test_a_damaged_map_costs_the_accuracy_and_not_the_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("pycocotools", reason="pycocotools is not installed")
+    truth = write_bag_truth(tmp_path / "bag")
+    (tmp_path / "bag/truth/panoptic/0.png").write_bytes(b"\x89PNG broken")
+    heard = FrameRecord(0, image_size=(8, 10), segment_map=png(np.zeros((8, 10), np.uint16)))
+    assert accuracy(truth, [heard], [SentImage(0, 0, "0")]) is None
+    assert "accuracy is not measured" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -192,7 +257,7 @@ def test_panoptic_quality_is_of_things_only_where_no_stuff_was_heard(
     tmp_path: Path, stuff: bool, expected: dict[str, float]
 ) -> None:
     pytest.importorskip("pycocotools", reason="pycocotools is not installed")
-    files = write_bag_truth(tmp_path / "bag")
+    truth = write_bag_truth(tmp_path / "bag")
     predicted: NDArray[np.uint16] = np.zeros((8, 10), np.uint16)
     predicted[:2, :2], predicted[0, 9] = 1, 3
     segments = [
@@ -203,8 +268,7 @@ def test_panoptic_quality_is_of_things_only_where_no_stuff_was_heard(
         predicted[4:7] = 2
         segments.append({"id": 2, "class": "table", "is_thing": False})
     heard = FrameRecord(0, image_size=(8, 10), segments=segments, segment_map=png(predicted))
-    assert ground_truth_of(tmp_path / "bag") == files
-    assert accuracy(files, [heard], [SentImage(0, 0, "0")]) == {
+    assert accuracy(truth, [heard], [SentImage(0, 0, "0")]) == {
         "mask AP": 0.0,
         "AP50": 0.0,
         **expected,
@@ -216,7 +280,7 @@ def png(pixels: NDArray[Any]) -> bytes:
     return bytes(cv2.imencode(".png", pixels)[1])
 
 
-def write_bag_truth(bag: Path) -> TruthFiles:
+def write_bag_truth(bag: Path) -> Truth:
     """One image with a cup, a book and a table, of 8 x 10 pixels."""
     maps = bag / "truth" / "panoptic"
     maps.mkdir(parents=True)
@@ -236,12 +300,12 @@ def write_bag_truth(bag: Path) -> TruthFiles:
     cup = {"size": [8, 10], "counts": rle_counts(MaskCrop(0, 0, np.ones((2, 2), np.bool_)), (8, 10)).decode()}
     instance = {"id": 1, "image_id": 0, "category_id": 3, "segmentation": cup, "bbox": [0, 0, 2, 2]}
     head = {"images": images, "categories": categories}
-    truth = TruthFiles(bag / "truth" / "annotations.json", bag / "truth" / "panoptic.json")
     annotations = [{**instance, "area": 4, "iscrowd": 0}]
-    truth.instances.write_text(json.dumps({**head, "annotations": annotations}))
-    panoptic = {"image_id": 0, "file_name": "0.png", "segments_info": segments}
-    assert truth.panoptic is not None
-    truth.panoptic.write_text(json.dumps({**head, "annotations": [panoptic]}))
+    panoptic = [{"image_id": 0, "file_name": "0.png", "segments_info": segments}]
+    for name, entries in (("annotations", annotations), ("panoptic", panoptic)):
+        (bag / f"truth/{name}.json").write_text(json.dumps({**head, "annotations": entries}))
+    truth = read_truth_of(bag)
+    assert truth is not None
     return truth
 
 

@@ -85,6 +85,7 @@ FORMATS = (
     "16UC1; png compressed ",
     "16UC1",
     "png",
+    "PNG",
     "",
     "mono16; png compressed mono16",
     "16UC1; compressedDepth rvl",

@@ -215,6 +215,17 @@ def test_stuff_is_tinted_in_its_muted_colour_named_and_void_stays():
     assert named[300:].any() and named[:100].any() and not named[100:300].any()
 
 
+def test_stuff_of_many_rows_is_tinted_to_its_end():
+    picture = noise(1300, 20)
+    semantic = np.full((1300, 20), 118, np.uint8)
+    semantic[:7] = 0
+    segmentation = scene((1300, 20), [], semantic=semantic)
+    drawn = draw_segmentation(picture, segmentation, LABELS, opacity=0.5, captions=False)
+    expected = 0.5 * picture[7:] + 0.5 * np.array(stuff_colour(118))
+    assert np.abs(drawn[7:] - expected).max() <= 0.51
+    assert np.array_equal(drawn[:7], picture[:7])
+
+
 def test_colours_are_stable_apart_and_muted_for_stuff():
     assert object_colour(7) == object_colour(7)
     colours = np.array([object_colour(number) for number in range(1, 21)], int)

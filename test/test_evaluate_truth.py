@@ -186,7 +186,7 @@ def test_the_quality_counts_pixels_whatever_area_is_stated(
 
 @pytest.mark.parametrize("how", ["grey 8", "grey 16", "palette"])
 def test_maps_with_one_channel_are_read_where_its_values_are_the_ids(
-    tmp_path: Path, known_model: KnownModel, how: str
+    tmp_path: Path, known_model: KnownModel, capsys: pytest.CaptureFixture[str], how: str
 ) -> None:
     write_images(tmp_path / "images", 1)
     panoptic = write_panoptic(tmp_path)
@@ -205,6 +205,9 @@ def test_maps_with_one_channel_are_read_where_its_values_are_the_ids(
     assert len(Image.open(path).getbands()) == 1
     assert main(["evaluate", *panoptic]) == 0
     assert report_in(tmp_path)["pq"] == {"all": 1, "things": 1, "stuff": 1}
+    (note,) = report_in(tmp_path)["ground_truth_notes"]
+    assert "maps with one channel, grey or a palette," in note and "(map0.png of image 0)" in note
+    assert note in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("how", "kind"), [("grey 8", "one channel"), ("palette", "a palette")])

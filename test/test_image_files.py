@@ -198,6 +198,7 @@ def test_a_tiff_of_another_depth_is_refused(tmp_path: Path, pixels: np.ndarray, 
     ("dtype", "tags", "words"),
     [
         ("<i2", {258: 16, 262: 1, 339: 2}, "16 bit and a sign"),
+        ("|i1", {258: 8, 262: 1, 339: 2}, "8 bit and a sign"),
         ("<u4", {258: 32, 262: 1, 339: 1}, "32 bit;"),
         ("<u2", {258: 16, 262: 1, 254: 1}, "thumbnail"),
     ],

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -83,10 +84,22 @@ def test_paths_dates_and_settings_beside_the_arrays_do_no_harm(protocol: int) ->
         "lists": lists,
         "counts": Counter("aab"),
         "last": deque([1, 2]),
+        "names": np.array(["cup", "bowl"]),
+        "name": np.str_("cup"),
+        "objects": np.array(["cup", None], object),
+        "when": np.datetime64("2026-11-30"),
+        "range": range(3),
+        "part": slice(1, 2),
+        "frozen": frozenset([1]),
+        "number": 1j,
+        "share": Fraction(1, 3),
+        "numbers": defaultdict(int, a=1),
     }
     read = read_pickle(pickle.dumps({"w": np.ones(2), **beside}, protocol))
     assert read["w"].tolist() == [1, 1] and read["lists"] == {"a": [1]} and read["counts"] == {"a": 2, "b": 1}
-    assert [read[name] for name in ("path", "time", "day", "space", "last")] == [None] * 5
+    assert read["numbers"] == {"a": 1} and read["frozen"] in (None, frozenset([1]))
+    others = beside.keys() - {"lists", "counts", "numbers", "frozen"}
+    assert {name: read[name] for name in others} == dict.fromkeys(others)
 
 
 def test_array_can_be_written_to_without_touching_the_file() -> None:
@@ -118,8 +131,6 @@ HOSTILE = {
     "bytearray": (lambda: Calls(bytearray, 10**12), r"(builtins|__builtin__)\.bytearray"),
     "numpy.load": (lambda: Calls(np.load, "weights.npy"), r"numpy(\.lib.*)?\.load"),
     "numpy.fromfile": (lambda: Calls(np.fromfile, "/etc/passwd"), r"numpy\S*\.fromfile"),
-    "array of objects": (lambda: np.array([{"a": 1}], dtype=object), "array of object"),
-    "array of texts": (lambda: np.array(["a"]), "array of <U1"),
     "array of records": (lambda: np.zeros(1, dtype=[("a", "f4")]), "array of |not"),
     "array of another class": (lambda: array_named(OrderedDict), r"class other than numpy\.ndarray"),
     "array of a subclass": (lambda: np.zeros(1).view(np.recarray), r"numpy\.(rec\.)?recarray"),

@@ -25,7 +25,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from seg_node.images import decode_message
-from seg_node.ros.arguments import split_arguments
+from seg_node.ros.arguments import check_name, split_arguments
 from seg_node.ros.convert import stamp_to_ns
 from seg_node.ros.demo.report import read_player_log
 from seg_node.ros.play import due_time, main, step_s, to_message
@@ -300,11 +300,28 @@ def test_without_a_subscriber_it_gives_up_and_names_the_topic(folder: Path) -> N
         (["--rate", "0"], "--rate is 0"),
         (["--keep-stamps"], "only bags have stamps"),
         (["--bag-depth-topic", "/depth"], "only bags have topics"),
+        (["--frames", "0"], "--frames is 0: must be 1 or more"),
+        (["--wait", "nan"], "--wait is nan"),
+        (["--wait", "-1"], "--wait is -1"),
+        (["--topic", "a b"], "--topic 'a b' cannot be the name of a topic: give letters, digits and _"),
+        (["--topic", "/a/"], "--topic '/a/' cannot"),
+        (["--topic", "/a//b"], "--topic '/a//b' cannot"),
+        (["--topic", "/1/a"], "--topic '/1/a' cannot"),
+        (["--topic", ""], "--topic '' cannot"),
+        (["--topic", "a\nb\udce9"], r"--topic 'a\\nb\\udce9' cannot"),
+        (["--topic", "/" + "x" * 240, "--compressed"], "at most 247 characters"),
+        (["--depth-topic", "{x}"], "--depth-topic '{x}' cannot"),
+        (["--frame-id", "\udce9"], r"--frame-id '\\udce9' cannot be the name of a frame"),
     ],
 )
 def test_arguments_that_cannot_work_are_refused(folder: Path, arguments: list[str], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         main([str(folder), *arguments])
+
+
+@pytest.mark.parametrize("name", ["/camera/image_raw", "image", "~/image", "/_a/b2", "/" + "x" * 246])
+def test_names_that_topics_can_have_are_taken(name: str) -> None:
+    check_name("--topic", name)
 
 
 def test_a_missing_source_is_named() -> None:

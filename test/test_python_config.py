@@ -121,6 +121,18 @@ def test_plain_expressions_are_what_python_makes_of_them(text: str, value: Any) 
         ("with read_base():\n    from .c import *", "is based on it in turn"),
         ("_base_ = make_base()", r"nothing in it could be read without running it \(_base_ \(line 1\)\)"),
         ("import os\nos.system('true')", "nothing in it could be read without running it .line 2."),
+        ("_base_ = make_base()\nx = 1", r"_base_ \(line 1\) is code that would have to be run"),
+        ("x = 1\ntest_pipeline = make()", r"test_pipeline \(line 2\) is code"),
+        ("x = dict(a=1)\nimg_norm_cfg = x(a=1)", r"img_norm_cfg \(line 2\) is code"),
+        ("from .base import *\nx = 1", r"line 1 takes all of \.base, which would have to be run"),
+        ("from base import *\nx = 1", "line 1 takes all of base"),
+        ("x = 1\ntry:\n    from .math import *\nexcept A:\n    pass", r"line 3 takes all of \.math"),
+        ("exec(open('base.py').read())\nx = 1", "line 1 changes settings by code"),
+        ("x = 1\nglobals().update(x=2)", "line 2 changes settings by code"),
+        ("x = 1\nlocals()['x'] = 2", "line 2 changes settings by code"),
+        ("x = dict(a=1)\nsetattr(x, 'a', 2)", "line 2 changes settings by code"),
+        ("x = dict(a=1)\nchange(x)", "line 2 changes settings by code"),
+        ("x = dict(a=1)\n[x.update(a=2) for _ in range(1)]", "line 2 changes settings by code"),
         ("# nothing", "has no settings"),
         ("", "has no settings"),
         ("'''text'''", "has no settings"),
@@ -136,6 +148,13 @@ def test_functions_and_classes_in_the_file_do_no_harm(caplog: pytest.LogCaptureF
     with caplog.at_level(logging.WARNING):
         assert parse_python_config(text, "c.py") == {"x": 1}
     assert caplog.messages == ["c.py: not plain data, left out: line 9, line 10"]
+
+
+def test_calls_that_can_change_no_setting_do_no_harm(caplog: pytest.LogCaptureFixture) -> None:
+    text = "from math import *\nimport os\nx = 'work'\ny = dict(a=1)\nmake(x)\nos.makedirs(x)\nprint(y)\n"
+    with caplog.at_level(logging.WARNING):
+        assert parse_python_config(text, "c.py") == {"x": "work", "y": {"a": 1}}
+    assert caplog.messages == ["c.py: not plain data, left out: line 5, line 6, line 7"]
 
 
 def test_what_is_left_out_is_named_in_a_short_line(caplog: pytest.LogCaptureFixture) -> None:

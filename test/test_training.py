@@ -306,6 +306,18 @@ def test_more_classes_than_can_be_learnt_are_refused(tmp_path, capsys, monkeypat
     assert f"{problem} are too many to learn" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["a\nb", "\x1b[2J", "x" * 201])
+def test_a_name_that_no_model_can_have_is_refused_before_it_is_learnt(tmp_path, capsys, monkeypatch, name):
+    monkeypatch.setattr("seg_node.training.train.start_model", lambda *_: pytest.fail("a model was loaded"))
+    shapes = write_shapes(tmp_path / "a", 1)
+    content = json.loads(shapes.data.read_text())
+    content["categories"][1]["name"] = name
+    shapes.data.write_text(json.dumps(content))
+    assert main(arguments(shapes, tmp_path / "out", "--steps", "1")) == 1
+    told = capsys.readouterr().err
+    assert "the name of class 2 is" in told and "rename it, or use --classes" in told
+
+
 def test_a_part_of_no_data_set_is_refused(tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(["train", "--images", "x", "--data", "y", "--init", "embedded", "--out", "z", "--steps", "1"])

@@ -54,6 +54,20 @@ def test_without_a_rest_unknown_stuff_stays_unknown():
         ("things: [a]\nthing: [b]", "expected the keys things"),
         ("things: 3", "expected classes"),
         ("things: [", "not a file of classes"),
+        ("things: [cup, no]", "False is not a name; write it in quotes"),
+        ("things: {cup: [mug, null]}", "null is not a name"),
+        ("things: {cup: {mug: 1}}", "expected a list of categories for each class"),
+        ("things: [cup]\nignore: [[a]]", r"\['a'\] is not a name"),
+        ("things: " + "[" * 100_000, "not a file of classes .*nested"),
+        (
+            "a: &a [x,x,x,x,x,x,x,x,x]\n"
+            + "".join(
+                f"{b}: &{b} [{','.join([f'*{a}'] * 9)}]\n"
+                for a, b in zip("abcdefgh", "bcdefghi", strict=True)
+            )
+            + "things: *i",
+            "not a file of classes",
+        ),
     ],
 )
 def test_a_wrong_file_of_classes_is_refused(tmp_path, text, problem):
@@ -61,6 +75,13 @@ def test_a_wrong_file_of_classes_is_refused(tmp_path, text, problem):
     with pytest.raises(ValueError, match=problem) as error:
         read_class_map(tmp_path / "x.yaml")
     assert "x.yaml" in str(error.value)
+
+
+def test_a_file_of_classes_of_windows_and_numbers_as_names_are_read(tmp_path):
+    (tmp_path / "x.yaml").write_text("things: {7: [cup, 8], mug: bowl, pen: }\nignore: cat\n", "utf-8-sig")
+    read = read_class_map(tmp_path / "x.yaml")
+    assert read.things == {"7": {"7", "cup", "8"}, "mug": {"mug", "bowl"}, "pen": {"pen"}}
+    assert read.is_ignored("Cat")
 
 
 def test_a_missing_file_of_classes_is_named(tmp_path):

@@ -109,6 +109,17 @@ def test_of_a_cut_video_the_missing_frames_are_counted(
     ]
 
 
+@pytest.mark.parametrize("name", ["flash.flv", "wmv.wmv"])
+def test_a_cut_video_without_an_index_is_told(tmp_path: Path, whole: dict[str, Path], name: str) -> None:
+    data = whole[name].read_bytes()
+    cut = tmp_path / name
+    cut.write_bytes(data[: int(len(data) * 0.6)])
+    names, told = read(cut)
+    ((stem, text),) = told
+    assert 0 < len(names) < FRAMES and stem == cut.stem
+    assert text.startswith(f"{len(names)} ") and text.endswith("the file is cut off or damaged")
+
+
 def test_a_damaged_first_frame_costs_that_frame_only(tmp_path: Path, whole: dict[str, Path]) -> None:
     data = bytearray(whole["jpeg.avi"].read_bytes())
     first = data.index(b"00dc", data.index(b"movi")) + 8

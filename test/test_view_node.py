@@ -67,6 +67,24 @@ def test_the_colour_image_of_the_camera_is_chosen(
     assert choose_image_topic(images, camera) == chosen
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "kind"),
+    [
+        ("--node", "a b", "node"),
+        ("--node", "", "node"),
+        ("--camera", "front left", "camera"),
+        ("--image", "/a/ b", "topic"),
+        ("--image", "", "topic"),
+    ],
+)
+def test_names_that_nothing_can_have_are_refused_at_once(
+    capsys: pytest.CaptureFixture[str], option: str, value: str, kind: str
+) -> None:
+    assert main(["view", "--save", "out.rrd", option, value]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"seg_node: {option} '") and f"cannot be the name of a {kind}: give" in line
+
+
 def test_several_possible_images_are_named() -> None:
     with pytest.raises(ValueError, match=r"/a/image, /b/image: choose by --image"):
         choose_image_topic({"/b/image": RAW, "/a/image": RAW}, "")

@@ -1,5 +1,7 @@
 """Checkpoint files → named tensors → a network's parameters. Nothing in a file is executed."""
 
+import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from seg_node.descriptor import plain_name
 from seg_node.load_error import loading
 from seg_node.models.checkpoint_content import MAX_TENSORS, find_tensors
 from seg_node.models.damage import describe_binary, describe_damage, describe_other_format, is_zip
@@ -54,11 +57,12 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 def _read_safetensors(path: Path) -> Checkpoint:
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            metadata, count = file.metadata() or {}, len(file.keys())
-        if not 0 < count <= MAX_TENSORS:
-            raise ValueError(f"{path}: holds {count} tensors, expected 1 to {MAX_TENSORS}")
-        return Checkpoint(path, load_file(path), metadata)
+        with plain_name(path) as name:
+            with safetensors.safe_open(name, framework="pt") as file:
+                metadata, count = file.metadata() or {}, len(file.keys())
+            if not 0 < count <= MAX_TENSORS:
+                raise ValueError(f"{path}: holds {count} tensors, expected 1 to {MAX_TENSORS}")
+            return Checkpoint(path, load_file(name), metadata)
     except safetensors.SafetensorError as error:
         damage = describe_damage(path)
         if damage:
@@ -76,10 +80,10 @@ def _read_content(path: Path, head: bytes) -> Any:
             raise ValueError(f"{path}: {damage}") from error
         kind = "PyTorch checkpoint" if is_torch else "pickle of weights"
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise ValueError(
-            f"{path}: not a plain {kind} ({reason}); "
-            "save the tensors alone with torch.save(model.state_dict(), FILE)"
-        ) from error
+        cure = "save the tensors alone with torch.save(model.state_dict(), FILE)"
+        if isinstance(error, zipfile.BadZipFile | zlib.error):  # a checksum
+            cure = "download it again"
+        raise ValueError(f"{path}: not a plain {kind} ({reason}); {cure}") from error
 
 
 def _damage(path: Path, error: Exception, is_torch: bool) -> str | None:

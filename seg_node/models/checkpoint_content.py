@@ -32,6 +32,8 @@ def find_tensors(content: Any, path: Path) -> tuple[Mapping[str, Tensor], Mappin
     Blobs of Caffe2 get Detectron2's names.
     Raises ValueError that names the file and what is there instead.
     """
+    if isinstance(content, list | tuple) and any(isinstance(item, Mapping) for item in content):
+        content = {str(place): item for place, item in enumerate(content)}
     if not isinstance(content, Mapping) or not content:
         raise ValueError(f"{path}: holds a {type(content).__name__}, not a mapping of names to tensors")
     found = _unwrap(content, path)
@@ -91,13 +93,13 @@ def _find_networks(content: Mapping[Any, Any], place: str = "") -> Iterator[tupl
 
 
 def _check_tensors(content: Mapping[Any, Any], path: Path) -> dict[str, Tensor]:
-    """Without the moving averages that mmdetection keeps beside (ema_…), and their count by PyTorch."""
+    """Without the moving averages that mmdetection keeps beside (ema_conv1_weight), and PyTorch's count."""
     size = path.stat().st_size
     tensors = {}
     for name, value in content.items():
         if not isinstance(name, str):
             raise ValueError(f"{path}: {name!r} is no name; the tensors of a network have texts as names")
-        if name.startswith("ema_") or name == "n_averaged":
+        if (name.startswith("ema_") and "." not in name) or name == "n_averaged":
             continue
         if not isinstance(value, Tensor):
             raise ValueError(f"{path}: {name!r} is not a tensor; is this a checkpoint of a network?")

@@ -15,6 +15,7 @@ _FORMATS = (
     (b"BZh", 0, f"is compressed by bzip2, not weights; {_UNPACK}"),
     (b"\xfd7zXZ\0", 0, f"is compressed by xz, not weights; {_UNPACK}"),
     (b"\x28\xb5\x2f\xfd", 0, f"is compressed by zstd, not weights; {_UNPACK}"),
+    (b"\x04\x22\x4d\x18", 0, f"is compressed by lz4, not weights; {_UNPACK}"),
     (b"7z\xbc\xaf\x27\x1c", 0, f"is a 7z archive, not weights; {_UNPACK}"),
     (b"Rar!\x1a\x07", 0, f"is a rar archive, not weights; {_UNPACK}"),
     (
@@ -23,6 +24,10 @@ _FORMATS = (
         "holds weights of Keras (HDF5), which are not read; known: PyTorch, safetensors",
     ),
     (b"\x93NUMPY", 0, "is one array of numpy (.npy), not weights with names; known: PyTorch, safetensors"),
+    (b"MATLAB ", 0, "is a file of MATLAB, which is not read; known: PyTorch, safetensors"),
+    (b"ftrt", 0, "is an engine of TensorRT, which is not read; give the checkpoint that it was made from"),
+    # its version, then its first graph; ONNX has had no such version since 2017
+    (b"\x08\x01\x12", 0, "is a SavedModel of TensorFlow, which is not read; known: PyTorch, safetensors"),
     (b"GGUF", 0, "is a GGUF file, which is not read; known: PyTorch, safetensors"),
     (b"TFL3", 4, "is a TensorFlow Lite model, which is not read; known: PyTorch, safetensors"),
 )
@@ -30,6 +35,7 @@ _ONNX = re.compile(
     rb"\x08[\x01-\x1f][\x12\x1a\x22\x2a\x32\x3a\x42]"
 )  # its version, then a field of the model
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f]")
+_OPENVINO = re.compile(r"\s*(<\?xml[^>]*>\s*)?<net ")
 _WEB_PAGE = re.compile(r"\s*(<!doctype html|<html|<head|<\?xml)", re.IGNORECASE)
 
 
@@ -84,6 +90,8 @@ def _describe_zip(path: Path) -> str | None:
         return None
     if "model.weights.h5" in names:
         return "holds weights of Keras, which are not read; known: PyTorch, safetensors"
+    if names and all(name.endswith(".npy") for name in names):
+        return "holds arrays of numpy (.npz), which are not read; known: PyTorch, safetensors"
     some = ", ".join(name[:60] for name in names[:3]) + (", …" if len(names) > 3 else "")
     return f"not a plain PyTorch checkpoint, but a zip archive ({some or 'of nothing'}); {_UNPACK}"
 
@@ -135,6 +143,10 @@ def _as_text(head: bytes) -> str | None:
 def _describe_text(text: str, path: Path) -> str:
     if text.startswith("version https://git-lfs"):
         return "is a text file (a Git LFS pointer), not the weights; run git lfs pull in its repository"
+    if '"weight_map"' in text:
+        return "lists the parts of a model of transformers; give the folder that it lies in"
+    if _OPENVINO.match(text):
+        return "is a model of OpenVINO, which is not read; give the checkpoint that it was made from"
     if _WEB_PAGE.match(text):
         return "is a web page, not weights; download the file that the page links to"
     first_line = text.strip().split("\n", 1)[0][:40]

@@ -23,17 +23,17 @@ _ROOM = 1 << 20
 
 
 class _DType(Inert):
-    """Stands in for numpy.dtype."""
+    """Stands in for numpy.dtype; of texts, dates and objects, which are no weights, without a type."""
 
     def __init__(self, code: Any, *_: Any) -> None:
-        if not isinstance(code, str) or not _TYPE_CODE.fullmatch(code):
+        kind = np.dtype(code) if isinstance(code, str) and _TYPE_CODE.fullmatch(code) else None
+        if kind is None or kind.kind == "V":
             raise RefusedError("an array of records, only plain numbers are read")
-        self.dtype = np.dtype(code)
-        if self.dtype.kind not in _PLAIN_KINDS:
-            raise RefusedError(f"an array of {self.dtype}, only plain numbers are read")
+        self.dtype = kind if kind.kind in _PLAIN_KINDS else None
 
     def set_state(self, state: Any) -> None:
-        self.dtype = self.dtype.newbyteorder(state[1].replace("|", "="))
+        if self.dtype is not None:
+            self.dtype = self.dtype.newbyteorder(state[1].replace("|", "="))
 
 
 class _Array(Inert):
@@ -42,15 +42,17 @@ class _Array(Inert):
     def __init__(self, kind: Any = None, *_: Any) -> None:
         if not isinstance(kind, Named) or kind.full_name != "numpy.ndarray":
             raise RefusedError("an array of a class other than numpy.ndarray")
-        self.tensor = torch.empty(0)
+        self.tensor: Tensor | None = torch.empty(0)
 
     def set_state(self, state: Any) -> None:
         _, shape, dtype, fortran_order, data = state
         self.tensor = _tensor(data, dtype, shape, "F" if fortran_order else "C")
 
 
-def _tensor(data: Any, dtype: _DType, shape: Any, order: Any) -> Tensor:
-    """The array's own copy of the data, whose length must be that of the shape."""
+def _tensor(data: Any, dtype: _DType, shape: Any, order: Any) -> Tensor | None:
+    """The array's own copy of the data, whose length must be that of the shape; None for no numbers."""
+    if dtype.dtype is None:
+        return None
     if not isinstance(shape, tuple) or not all(isinstance(side, int) and side >= 0 for side in shape):
         raise RefusedError("an array whose shape is not a row of numbers")
     content = data.encode("latin1") if isinstance(data, str) else data  # str: bytes of Python 2
@@ -67,7 +69,8 @@ def _from_buffer(data: Any, dtype: _DType, shape: Any, order: Any) -> _Array:
 
 def _scalar(dtype: _DType, data: Any) -> Any:
     """numpy's `scalar`: a number."""
-    return _tensor(data, dtype, (), "C").item()
+    number = _tensor(data, dtype, (), "C")
+    return None if number is None else number.item()
 
 
 def _encode(text: str, encoding: str = "") -> bytes:
@@ -129,7 +132,8 @@ STAND_INS: Mapping[str, Callable[..., Any]] = {
     **_of_each("builtins __builtin__", "set", _set),
     **_of_each("collections", "OrderedDict defaultdict Counter", _dict),
     **_of_each("copyreg copy_reg", "_reconstructor", _reconstruct),
-    **_of_each("builtins __builtin__", "object int float str bool tuple", Inert),  # of a defaultdict
+    **_of_each("builtins __builtin__", "object int long float str bool tuple", Inert),  # of a defaultdict
+    **_of_each("builtins __builtin__", "frozenset complex range xrange slice Ellipsis", Inert),
     # how mmengine logs the losses, in the checkpoints of mmdetection 3
     "mmengine.logging.history_buffer.HistoryBuffer": Inert,
     **_of_each("builtins __builtin__", "getattr", Inert),
@@ -144,7 +148,7 @@ STAND_INS: Mapping[str, Callable[..., Any]] = {
     **_of_each("datetime", "datetime date time timedelta timezone", Inert),
     **_of_each("collections", "deque", Inert),
     **_of_each("uuid", "UUID", Inert),
-    **_of_each("decimal", "Decimal", Inert),
+    **_of_each("decimal fractions", "Decimal Fraction", Inert),
     **_of_each("yacs.config detectron2.config.config fvcore.common.config", "CfgNode", Inert),
     **_of_each("mmcv.utils.config mmengine.config.config", "Config ConfigDict", Inert),
     **_of_each("addict.addict easydict munch", "Dict EasyDict Munch", Inert),

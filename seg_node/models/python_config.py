@@ -6,6 +6,7 @@ X.copy({…}), X.update(…), X.key = …, and `with read_base(): from .x import
 
 import ast
 import logging
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,11 @@ _CURE = (
     "write what it holds as plain values (for Detectron2's LazyConfig: a YAML with INPUT.FORMAT, "
     "MODEL.PIXEL_MEAN and the other keys of its configurations)"
 )
+
+# mmdetection's names of a base and of what a network does with pictures: without them it answers wrongly
+_DECISIVE = frozenset(("_base_", "_BASE_", "test_cfg", "test_pipeline", "img_norm_cfg"))
+# functions of Python by which a line can change any setting
+_REACHING_ALL = frozenset(("exec", "eval", "globals", "locals", "vars", "setattr"))
 
 # module of a base, such as base.solo, and its dots in front → its names
 ReadBase = Callable[[str, int], Mapping[str, Any]]
@@ -67,6 +73,8 @@ class _Reader:
         try:
             self._read(statement)
         except (NotDataError, RecursionError):
+            if any(isinstance(node, ast.Name) and node.id in _REACHING_ALL for node in ast.walk(statement)):
+                raise self._code_changes(statement) from None
             self.values.left_out.append(f"line {statement.lineno}")
 
     def _read(self, statement: ast.stmt) -> None:
@@ -86,6 +94,7 @@ class _Reader:
             case ast.With(items=[ast.withitem(context_expr=ast.Call(func=ast.Name(id="read_base")))]):
                 self._follow(statement.body)
             case ast.ImportFrom(module=module, names=names):
+                self._check_import(statement)
                 origin = "." * statement.level + (module or "")
                 self.values.imported |= {alias.asname or alias.name: (origin, alias.name) for alias in names}
             case ast.Import(names=names):
@@ -178,13 +187,30 @@ class _Reader:
     def _check_unread(self, statement: ast.stmt) -> None:
         """Raises ValueError for a statement that may change what has been read: a loop, a method."""
         within: Iterator[ast.AST] = ast.walk(statement)
-        if isinstance(statement, ast.Expr):
-            call = statement.value
-            is_method = isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute)
-            within = ast.walk(call.func) if is_method else iter(())  # type: ignore[attr-defined]
-        changed = next((n.id for n in within if isinstance(n, ast.Name) and n.id in self.values.names), None)
-        if changed is not None and not isinstance(statement, ast.Assert):
-            raise self._code_changes(statement)
+        match statement:
+            case ast.Assert() | ast.Expr(value=ast.Call(func=ast.Name(id="print"))):
+                return
+            case ast.Expr(value=ast.Call(func=ast.Attribute() as method)):
+                within = ast.walk(method)
+            case ast.Expr():  # a function can change what it is given, but no text and no number
+                within = (n for n in within if isinstance(n, ast.Name) and self._is_container(n.id))
+        for node in within:
+            if isinstance(node, ast.ImportFrom):
+                self._check_import(node)
+            if isinstance(node, ast.Name) and node.id in self.values.names:
+                raise self._code_changes(statement)
+
+    def _is_container(self, name: str) -> bool:
+        return isinstance(self.values.names.get(name), dict | list)
+
+    def _check_import(self, statement: ast.ImportFrom) -> None:
+        """Raises ValueError where settings may come from another file that is not followed."""
+        module = "." * statement.level + (statement.module or "")
+        if statement.names[0].name == "*" and module.partition(".")[0] not in sys.stdlib_module_names:
+            raise ValueError(
+                f"{self._source}: line {statement.lineno} takes all of {module}, which would have to be run; "
+                "copy its settings here, or name it by _base_"
+            )
 
     def _code_changes(self, node: ast.stmt | ast.expr) -> ValueError:
         return ValueError(
@@ -193,12 +219,20 @@ class _Reader:
         )
 
     def check_model(self) -> None:
-        """Raises ValueError when the network itself, in mmdetection and LazyConfig `model`, was left out."""
+        """Raises ValueError when the network itself (in mmdetection and LazyConfig `model`), its base or what
+        it does with pictures was left out.
+        """
         if "model" in self._unknown:
             line = self._unknown["model"]
             raise ValueError(
                 f"{self._source}: model (line {line}) is code that would have to be run; {_CURE}"
             )
+        for name in _DECISIVE & self._unknown.keys():
+            if self.values.names:
+                raise ValueError(
+                    f"{self._source}: {name} (line {self._unknown[name]}) is code that would have to be run; "
+                    "write it as plain values"
+                )
 
 
 def _settled(value: Any) -> Any:

@@ -28,7 +28,7 @@ from seg_node.one_line import one_line
 from seg_node.ros import convert, memory, play_companions
 from seg_node.ros.arguments import split_arguments
 from seg_node.ros.interrupt import Interrupt
-from seg_node.ros.play_arguments import IMAGES_RATE_HZ, check, create_parser
+from seg_node.ros.play_arguments import IMAGES_RATE_HZ, check, check_with_source, create_parser
 from seg_node.sources import Source, open_source
 from seg_node.types import Frame
 
@@ -82,9 +82,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments, ros_arguments = split_arguments(sys.argv[1:] if argv is None else argv)
     options = create_parser().parse_args(arguments)
+    check(options)
     left_out = LeftOut(_tell)
     source = open_source(options.source, options.bag_topic, left_out)
-    check(options, source)
+    check_with_source(options, source)
     if source.passed_over:
         _tell(f"passed over {source.passed_over}")
     companions: tuple[CompanionTopic, ...] = ()

@@ -2,9 +2,12 @@
 
 import argparse
 import glob
+import math
 import sys
 from pathlib import Path
 
+from seg_node.printable import printable
+from seg_node.ros.arguments import check_name
 from seg_node.sources import Source
 
 DESCRIPTION = """Publishes images, a video, a ROS bag or a camera as a camera's image topic, in step with the
@@ -67,10 +70,23 @@ def create_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def check(options: argparse.Namespace, source: Source) -> None:
-    """Raises ValueError for options that cannot work, FileNotFoundError for a camera that is not there."""
+def check(options: argparse.Namespace) -> None:
+    """Raises ValueError for values that nothing can be done with, whatever the source is."""
+    check_name("--topic", options.topic + ("/compressed" if options.compressed else ""))
+    if options.depth_topic is not None:
+        check_name("--depth-topic", options.depth_topic)
+    if not (options.frame_id or "").isprintable():
+        raise ValueError(f"--frame-id '{printable(options.frame_id)}' cannot be the name of a frame")
     if options.rate is not None and not 0 < options.rate <= 1000:
         raise ValueError(f"--rate is {options.rate:g}: must be over 0, up to 1000 images a second")
+    if options.frames is not None and options.frames < 1:
+        raise ValueError(f"--frames is {options.frames}: must be 1 or more images")
+    if not 0 <= options.wait < math.inf:
+        raise ValueError(f"--wait is {options.wait:g}: must be 0 or more seconds")
+
+
+def check_with_source(options: argparse.Namespace, source: Source) -> None:
+    """Raises ValueError for options that the source cannot use, FileNotFoundError for a missing camera."""
     if options.rate is not None and source.kind == "camera":
         raise ValueError(f"--rate: {source.name} is a camera and has its own rate")
     if options.keep_stamps and source.kind != "bag":

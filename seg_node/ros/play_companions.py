@@ -10,6 +10,7 @@ from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from seg_node.bag_companions import Companion, CompanionTopic
+from seg_node.ros.arguments import check_name
 from seg_node.ros.convert import stamp_to_ns
 
 try:
@@ -36,6 +37,7 @@ def create_publishers(
 
     CameraInfo goes to `camera_info` beside the image topic, depth to depth_topic (compressed depth to the
     topic below it that its transport has), both with the images' QoS; tf with its own.
+    Raises ValueError where a name in the bag is none that topics can have here.
     """
     publishers = {}
     for topic in topics:
@@ -47,6 +49,7 @@ def create_publishers(
             is_raw = topic.type == "sensor_msgs/msg/Image"
             below = "" if is_raw else "/" + topic.name.rpartition("/")[2]
             kind = Image if is_raw else CompressedImage
+            check_name(f"{topic.name} of the bag, played as", depth_topic + below)
             publishers[topic.name] = node.create_publisher(kind, depth_topic + below, qos)
         else:
             is_static = topic.role == "tf_static"

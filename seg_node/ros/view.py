@@ -12,7 +12,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
 from seg_node.ros import memory
-from seg_node.ros.arguments import split_arguments
+from seg_node.ros.arguments import check_name, split_arguments
 from seg_node.ros.interrupt import Interrupt
 from seg_node.ros.viewer import PATIENCE_S, Viewer
 
@@ -32,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments, ros_arguments = split_arguments(sys.argv[1:] if argv is None else argv)
     options = _parser().parse_args(arguments)
+    _check(options)
     from seg_node.view import NoViewer, View, check_folder  # here, so that --help needs no Rerun
 
     view = View(options.camera)
@@ -65,6 +66,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             flush=True,
         )
     return 0
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Raises ValueError for names that nothing can have; a viewer would wait for them for ever."""
+    check_name("--node", "/" + options.node.strip("/"), "node")
+    if options.camera:
+        check_name("--camera", options.camera, "camera")
+    if options.image is not None:
+        check_name("--image", options.image)
+    if options.frames is not None and options.frames < 1:
+        raise ValueError(f"--frames is {options.frames}: must be 1 or more results")
 
 
 def _open(view: "View", options: argparse.Namespace) -> None:

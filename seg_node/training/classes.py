@@ -6,7 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
+from seg_node.coco_fields import shown
+from seg_node.plain_data import MAX_YAML_BYTES, parse_yaml, read_text
 
 REST = "*"  # in a class file: every category that no other line names
 UNKNOWN = 255  # in a semantic map: no loss there
@@ -68,14 +69,14 @@ def read_class_map(path: Path) -> ClassMap:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file of classes")
     try:
-        content = yaml.safe_load(path.read_text())
+        content = parse_yaml(read_text(path, MAX_YAML_BYTES), path.name)
         known = {"things", "stuff", "ignore"}
         if not isinstance(content, dict) or not content.get("things") or content.keys() - known:
             raise ValueError("expected the keys things and, if there is any, stuff and ignore")
-        ignored = frozenset(str(name).lower() for name in content.get("ignore") or ())
+        ignored = frozenset(_name(name).lower() for name in _categories(content.get("ignore")))
         classes = ClassMap(_read_part(content["things"]), _read_part(content.get("stuff") or {}), ignored)
         _check(classes)
-    except (yaml.YAMLError, ValueError) as error:
+    except ValueError as error:
         raise ValueError(f"{path}: not a file of classes ({error})") from error
     return classes
 
@@ -97,17 +98,26 @@ def _numbers(classes: Mapping[str, frozenset[str]]) -> dict[str, int]:
 
 def _read_part(part: Any) -> dict[str, frozenset[str]]:
     if isinstance(part, list):
-        part = dict.fromkeys(part, ())
+        part = {_name(name): None for name in part}
     if not isinstance(part, dict):
         raise ValueError("expected classes with the categories that they take")
-    taken = {
-        str(name): [categories] if isinstance(categories, str) else list(categories or ())
-        for name, categories in part.items()
-    }
     return {
-        name: frozenset({name.lower(), *(str(c).lower() for c in categories)})
-        for name, categories in taken.items()
+        _name(name): frozenset({_name(name).lower(), *(_name(c).lower() for c in _categories(taken))})
+        for name, taken in part.items()
     }
+
+
+def _categories(taken: Any) -> list[Any]:
+    """One name, a list of them, or null for none."""
+    if isinstance(taken, dict):
+        raise ValueError("expected a list of categories for each class")
+    return taken if isinstance(taken, list) else [] if taken is None else [taken]
+
+
+def _name(value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):  # YAML reads no and off as false
+        raise ValueError(f"{shown(value)} is not a name; write it in quotes")
+    return str(value)
 
 
 def _check(classes: ClassMap) -> None:

@@ -10,11 +10,12 @@ import torch
 from seg_node.average_precision import check_pycocotools
 from seg_node.coco_fields import one_line
 from seg_node.engine import choose_device
+from seg_node.labels import check_labels
 from seg_node.training.classes import UNKNOWN, ClassMap, own_class_map, read_class_map
 from seg_node.training.dataset import DataSet, Picture, Truth, print_notes, read_pictures, read_truth
 from seg_node.training.examples import Examples
 from seg_node.training.loop import Settings, Training
-from seg_node.training.network import start_model
+from seg_node.training.network import model_labels, start_model
 from seg_node.training.schedule import Schedule
 from seg_node.training.validate import check_measurable, read_validation
 
@@ -110,6 +111,10 @@ def _check_classes(classes: ClassMap) -> None:
             raise ValueError(
                 f"{len(names)} classes of {kind} are too many to learn (at most {most}); use --classes"
             )
+    try:
+        check_labels(model_labels(classes))
+    except ValueError as error:
+        raise ValueError(f"{error}; rename it, or use --classes") from error
 
 
 def _own_classes(truths: Sequence[Truth]) -> ClassMap:

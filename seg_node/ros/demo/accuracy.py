@@ -1,8 +1,8 @@
 """Accuracy of the demo's run, where its source comes with ground truth in COCO's formats."""
 
 import importlib.util
-import json
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,60 +13,84 @@ from numpy.typing import NDArray
 
 from seg_node.average_precision import average_precision
 from seg_node.coco_fields import Id
-from seg_node.ground_truth import PanopticTruth, TrueImage, read_panoptic_truth, read_segment_map
+from seg_node.ground_truth import (
+    InstanceTruth,
+    PanopticTruth,
+    read_instance_truth,
+    read_panoptic_truth,
+    read_segment_map,
+)
+from seg_node.one_line import one_line
 from seg_node.panoptic_quality import PanopticQuality
 from seg_node.ros.demo.recorder import FrameRecord
 from seg_node.ros.demo.report import SentImage
 
 
 @dataclass(frozen=True)
-class TruthFiles:
-    """instances: COCO annotations. panoptic: COCO's panoptic annotations, PNG maps in a folder of that name.
+class Truth:
+    """Ground truth of a stream. The `id` of an image is the number of the frame in the source, from 0."""
 
-    The `id` of an image in both is the number of the frame in the source, from 0.
-    """
-
-    instances: Path
-    panoptic: Path | None
+    instances: InstanceTruth
+    panoptic: PanopticTruth | None
 
 
-def ground_truth_of(source: Path) -> TruthFiles | None:
+def read_truth_of(source: Path) -> Truth | None:
     """`<bag>/truth/annotations.json` and `panoptic.json` of a bag's folder, `<video>.json` of a video.
 
-    None when there is none or pycocotools is not installed.
+    panoptic.json: COCO's panoptic annotations, PNG maps in the folder `panoptic` beside it.
+    None when there is none, pycocotools is not installed, or it cannot be read, which is said.
     """
-    if not importlib.util.find_spec("pycocotools"):
+    is_bag = source.is_dir()
+    instances = source / "truth/annotations.json" if is_bag else source.with_suffix(".json")
+    panoptic = source / "truth/panoptic.json"
+    has_panoptic = is_bag and panoptic.is_file()
+    if not instances.is_file() or not importlib.util.find_spec("pycocotools"):
         return None
-    if source.is_dir():
-        instances, panoptic = (source / "truth" / name for name in ("annotations.json", "panoptic.json"))
-        return (
-            TruthFiles(instances, panoptic if panoptic.is_file() else None) if instances.is_file() else None
+    try:
+        truth = Truth(
+            read_instance_truth(instances, of_stream=True),
+            read_panoptic_truth(panoptic, panoptic.with_suffix("")) if has_panoptic else None,
         )
-    instances = source.with_suffix(".json")
-    return TruthFiles(instances, None) if instances.is_file() else None
+        if any(isinstance(image_id, str) for image_id in truth.instances.images):
+            raise ValueError(f"{instances}: ids of its images must be the numbers of the frames, from 0")
+    except (ValueError, OSError) as error:
+        _say_unmeasured(error)
+        return None
+    for note in (*truth.instances.notes, *(truth.panoptic.notes if truth.panoptic else ())):
+        print(note, file=sys.stderr, flush=True)
+    return truth
 
 
 def accuracy(
-    truth: TruthFiles, frames: Sequence[FrameRecord], sent: Sequence[SentImage]
+    truth: Truth, frames: Sequence[FrameRecord], sent: Sequence[SentImage]
 ) -> dict[str, float] | None:
-    """Mask AP and AP50, and panoptic quality, over the frames both processed and annotated; None for none.
+    """Mask AP and AP50, and panoptic quality, over the frames both processed and annotated.
 
+    None when there are none, or the truth does not fit the frames, which is said.
     Classes are matched by name; those of the ground truth that the model lacks count as missed. Where no
     stuff was heard in any frame, the panoptic quality is of things only, under the name "PQ of things".
     `frames` need their masks and segment maps.
     """
-    content = json.loads(truth.instances.read_text())
-    records = _annotated(frames, sent, {image["id"] for image in content["images"]})
+    records = _annotated(frames, sent, truth.instances.images)
     if not records:
         return None
-    found = _mask_ap(content, records)
-    if truth.panoptic is not None:
-        found |= _panoptic_quality(truth.panoptic, records)
+    try:
+        _check_sizes(truth.instances, records)
+        found = _mask_ap(truth.instances, records)
+        if truth.panoptic is not None:
+            found |= _panoptic_quality(truth.panoptic, records)
+    except ValueError as error:
+        _say_unmeasured(error)
+        return None
     return {**found, "frames": len(records)}
 
 
+def _say_unmeasured(error: Exception) -> None:
+    print(f"accuracy is not measured: {one_line(str(error))}", file=sys.stderr, flush=True)
+
+
 def _annotated(
-    frames: Sequence[FrameRecord], sent: Sequence[SentImage], annotated: set[int]
+    frames: Sequence[FrameRecord], sent: Sequence[SentImage], annotated: Collection[Id]
 ) -> dict[int, FrameRecord]:
     """By number of the frame. A looped stream shows a frame again: its first results count."""
     index_of = {image.stamp_ns: image.index for image in sent}
@@ -78,20 +102,29 @@ def _annotated(
     return records
 
 
-def _mask_ap(content: dict[str, Any], records: Mapping[int, FrameRecord]) -> dict[str, float]:
+def _check_sizes(truth: InstanceTruth, records: Mapping[int, FrameRecord]) -> None:
+    """Raises ValueError when the truth is of pictures of another size than the stream's."""
+    for index, record in records.items():
+        if truth.images[index].size != record.image_size:
+            (height, width), (true_height, true_width) = record.image_size, truth.images[index].size
+            raise ValueError(
+                f"frame {index} is {width}x{height}, but the ground truth says {true_width}x{true_height}"
+            )
+
+
+def _mask_ap(truth: InstanceTruth, records: Mapping[int, FrameRecord]) -> dict[str, float]:
     """COCO mask AP and AP50 over all classes of the ground truth; -1 where it has no objects."""
-    category_of = {category["name"]: category["id"] for category in content["categories"]}
+    category_of = {name: category for category, name in truth.categories.items()}
     results = [
         result for index, record in records.items() for result in _coco_results(index, record, category_of)
     ]
-    images = [TrueImage(index, "", record.image_size) for index, record in records.items()]
-    annotations = [entry for entry in content["annotations"] if entry["image_id"] in records]
-    mean, _ = average_precision("mask", images, annotations, results, category_of.values())
+    images = [truth.images[index] for index in records]
+    mean, _ = average_precision("mask", images, truth.annotations, results, category_of.values())
     found = {"mask AP": mean.ap, "AP50": mean.ap50}
     return {name: -1.0 if value is None else round(value, 3) for name, value in found.items()}
 
 
-def _coco_results(index: int, record: FrameRecord, category_of: dict[str, int]) -> list[dict[str, Any]]:
+def _coco_results(index: int, record: FrameRecord, category_of: Mapping[str, Id]) -> list[dict[str, Any]]:
     return [
         {
             "image_id": index,
@@ -104,16 +137,16 @@ def _coco_results(index: int, record: FrameRecord, category_of: dict[str, int]) 
     ]
 
 
-def _panoptic_quality(path: Path, records: Mapping[int, FrameRecord]) -> dict[str, float]:
+def _panoptic_quality(truth: PanopticTruth, records: Mapping[int, FrameRecord]) -> dict[str, float]:
     """Mean panoptic quality of the classes that occur; empty when no panoptic map was heard."""
-    truth = read_panoptic_truth(path, path.with_suffix(""))
     quality = PanopticQuality(things=truth.things, stuff=truth.categories.keys() - truth.things)
     heard = {index: record for index, record in records.items() if record.segment_map and index in truth.maps}
     if not heard:
         return {}
     for index, record in heard.items():
         predicted_map, predicted = _predicted(record, truth)
-        true_map = read_segment_map(truth.maps[index])
+        listed = [segment.id for segment in truth.segments[index]]
+        true_map = read_segment_map(truth.maps[index], record.image_size, listed)
         quality.add(predicted_map, predicted, true_map, truth.segments[index])
     result = quality.result()
     has_stuff = any(not segment["is_thing"] for record in heard.values() for segment in record.segments)

@@ -15,7 +15,7 @@ from rclpy.signals import SignalHandlerOptions
 from tqdm import tqdm
 
 import seg_node
-from seg_node.ros.demo.accuracy import ground_truth_of
+from seg_node.ros.demo.accuracy import read_truth_of
 from seg_node.ros.demo.output import write_output
 from seg_node.ros.demo.processes import Program
 from seg_node.ros.demo.recorder import Recorder
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     place = _source_place(options)
     source = open_source([place], options.topic)  # what is wrong with it is told before anything starts
-    truth = ground_truth_of(Path(place)) if source.kind in ("video", "bag") else None
+    truth = read_truth_of(Path(place)) if source.kind in ("video", "bag") else None
     options.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="seg_node_demo_") as folder:
         player_log = Path(folder) / "sent.csv"

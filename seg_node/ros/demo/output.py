@@ -5,7 +5,7 @@ from pathlib import Path
 
 import cv2
 
-from seg_node.ros.demo.accuracy import TruthFiles, accuracy
+from seg_node.ros.demo.accuracy import Truth, accuracy
 from seg_node.ros.demo.pictures import Picture, contact_sheet, spread, write_video
 from seg_node.ros.demo.recorder import FrameRecord, Recorder
 from seg_node.ros.demo.report import SentImage, run_facts, summarise, table, write_results
@@ -22,7 +22,7 @@ def write_output(
     arguments: Sequence[str],
     recorder: Recorder,
     sent: Sequence[SentImage],
-    truth: TruthFiles | None,
+    truth: Truth | None,
 ) -> None:
     """Writes all files and prints the table. Raises RuntimeError when no result was heard."""
     frames = [record for _, record in sorted(recorder.frames.items()) if record.age_ms is not None]
