@@ -119,8 +119,8 @@ class Engine:
         frames: of one size; others would be padded to the largest, which changes results a little.
         `stage_ms` of each has prepare and infer, of the whole batch, and assemble, its own.
         Frames that do not fit into the device's memory together go in halves; `stage_ms` is then of a half.
-        Raises OutOfMemory when one frame does not fit, even with graphs and caches freed; DeviceLost when this
-        process can no longer use the device.
+        Raises OutOfMemory when one frame does not fit, even with graphs and caches freed; DeviceLost when
+        this process can no longer use the device.
         """
         with self._turn, watch_device(self._device):
             found: list[Segmentation] = []
