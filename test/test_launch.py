@@ -97,15 +97,6 @@ def test_the_launch_file_declares_the_table() -> None:
     assert [argument.name for argument in declared] == [argument.name for argument in ARGUMENTS]
 
 
-def test_there_is_an_argument_for_every_topic() -> None:
-    names = {argument.name for argument in ARGUMENTS}
-    outputs = (LAUNCH.parent / "seg_node/ros/outputs.py").read_text()
-    published = set(re.findall(r'_create\([\w.]+, "(\w+)"', outputs))
-    published |= set(re.findall(r'{prefix}(\w+)"', outputs))
-    assert {"instances", "objects", "timing"} <= published
-    assert published | {"image", "depth", "camera_info", "debug_image"} <= names
-
-
 def test_the_launched_node_serves_the_remapped_camera(
     weights: dict[str, Any], tmp_path: Path, probe: Probe
 ) -> None:
