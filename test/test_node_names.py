@@ -87,3 +87,12 @@ def test_a_name_that_is_too_long_is_refused_in_one_line(
     (line,) = [line for line in node.log.splitlines() if words in line]
     assert "Traceback" not in node.log
     assert "shorten" in line or remaps == {"__node": "n" * 240}
+
+
+@pytest.mark.usefixtures("tf2")
+def test_tf_can_be_the_namespaces_own(weights: dict[str, Any], tmp_path: Path, probe: Probe) -> None:
+    remaps = {"__ns": "/robot1", "/tf": "tf", "/tf_static": "tf_static"}  # as the launch file and Nav2 do it
+    with running_node(tmp_path, {**weights, "target_frame": "base_link"}, remaps):
+        listeners = probe.node.count_subscribers
+        wait_until(lambda: listeners("/robot1/tf") == listeners("/robot1/tf_static") == 1, 20, "its TF")
+        assert not listeners("/tf") and not listeners("/tf_static")
