@@ -178,7 +178,7 @@ def main() -> None:
     parser.add_argument("--config", type=Path, help="its configuration file")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    os.environ["ROS_DOMAIN_ID"] = str(os.getpid() % 100 + 1)  # alone, whatever else runs on this machine
+    os.environ.setdefault("ROS_DOMAIN_ID", str(os.getpid() % 100 + 1))  # alone, whatever else runs here
     with tempfile.TemporaryDirectory() as folder:
         rows = measure(arguments, Path(folder))
     report = {

@@ -1,6 +1,8 @@
 """Shared fixtures. Tests of the ROS node are skipped by name where rclpy is not installed."""
 
+import importlib.util
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,6 +68,19 @@ def weights(thin_checkpoint: tuple[Path, Path]) -> dict[str, Any]:
         # so that a test's single images are neither lost before the match nor overwritten in the queue
         "qos_overrides": {topic: {"subscription": dict(RELIABLE)} for topic in IMAGE_TOPICS},
     }
+
+
+@pytest.fixture
+def tf2(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """tf2_ros, here and in the processes that the test starts; where it is not installed, the plain one."""
+    if importlib.util.find_spec("tf2_ros") is None:
+        tests = Path(__file__).resolve().parent
+        monkeypatch.syspath_prepend(tests / "plain_tf2")
+        monkeypatch.setenv("PYTHONPATH", f"{tests}:{tests / 'plain_tf2'}:{os.environ['PYTHONPATH']}")
+        yield
+        sys.modules.pop("tf2_ros", None)
+    else:
+        yield
 
 
 @pytest.fixture

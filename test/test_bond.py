@@ -4,17 +4,24 @@ import importlib.util
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 is not in this environment")
 
-from node_harness import Probe, wait_until
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+from node_harness import Probe, image_message, picture, running_node, send_and_wait, wait_until
 from rclpy.duration import Duration
 from rclpy.node import Node
+from sensor_msgs.msg import Image
 
+from seg_node.msg import InstanceMaskArray
 from seg_node.ros.bond import LifecycleBond
+
+FAULTY_NODE = Path(__file__).with_name("faulty_node.py")
 
 needs_messages = pytest.mark.skipif(
     importlib.util.find_spec("bond") is None, reason="bond is not installed; run scripts/setup"
@@ -109,3 +116,36 @@ def test_nothing_is_left_of_a_closed_bond(node: Node) -> None:
     bond.set_alive(True)
     bond.close()
     assert list(node.publishers) == before
+
+
+@needs_messages
+def test_the_node_bonds_while_it_is_active_and_its_model_is_not_stuck(
+    weights: dict[str, Any], tmp_path: Path, probe: Probe
+) -> None:
+    from bond.msg import Status
+
+    def change(number: int) -> bool:
+        request = ChangeState.Request(transition=Transition(id=number))
+        return bool(probe.call(ChangeState, "/seg_node/change_state", request)[0].success)
+
+    fault = tmp_path / "fault"
+    fault.touch()
+    parameters = {**weights, "stall_timeout": 0.5, "bond.enabled": True, "autostart": False}
+    entry = (str(FAULTY_NODE), str(fault))
+    with running_node(tmp_path, parameters, until="autostart is false", entry=entry):
+        assert change(Transition.TRANSITION_CONFIGURE)
+        beats = probe.listen(Status, "/bond")
+        assert change(Transition.TRANSITION_ACTIVATE)
+        wait_until(lambda: bool(beats), 20, "a heartbeat")
+        assert all(beat.active and beat.id == "seg_node" for beat in beats)
+        heard = probe.listen(InstanceMaskArray, "/seg_node/instances")
+        camera = probe.publisher(Image, "/image")
+        send_and_wait(probe, image_message(picture(), 1000), heard, camera)
+        fault.write_text("hang")
+        camera.publish(image_message(picture(), 2000))
+        wait_until(lambda: not beats[-1].active, 20, "the end of the bond")
+        fault.write_text("")
+        wait_until(lambda: beats[-1].active, 20, "another bond")
+        assert change(Transition.TRANSITION_DEACTIVATE)
+        wait_until(lambda: not beats[-1].active, 20, "its end")
+        assert len({beat.instance_id for beat in beats if beat.active}) >= 2

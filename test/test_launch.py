@@ -97,15 +97,6 @@ def test_the_launch_file_declares_the_table() -> None:
     assert [argument.name for argument in declared] == [argument.name for argument in ARGUMENTS]
 
 
-def test_there_is_an_argument_for_every_topic() -> None:
-    names = {argument.name for argument in ARGUMENTS}
-    outputs = (LAUNCH.parent / "seg_node/ros/outputs.py").read_text()
-    published = set(re.findall(r'_create\([\w.]+, "(\w+)"', outputs))
-    published |= set(re.findall(r'{prefix}(\w+)"', outputs))
-    assert {"instances", "objects", "timing"} <= published
-    assert published | {"image", "depth", "camera_info", "debug_image"} <= names
-
-
 def test_the_launched_node_serves_the_remapped_camera(
     weights: dict[str, Any], tmp_path: Path, probe: Probe
 ) -> None:
@@ -213,11 +204,25 @@ def test_set_parameter_of_a_group_counts_and_a_pushed_namespace_too(tmp_path: Pa
         assert values(probe, ["use_sim_time", "device"], "/robot/eyes") == [True, "cpu"]
 
 
-def test_an_xml_file_can_include_it(tmp_path: Path, probe: Probe) -> None:
-    pytest.importorskip("launch_xml", reason="launch_xml is not in this environment")
-    file = tmp_path / "robot.launch.xml"
-    arguments = '<arg name="autostart" value="false"/><arg name="device" value="cpu"/>'
-    file.write_text(f'<launch><include file="{SEG_NODE}">{arguments}</include></launch>')
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        (
+            "xml",
+            '<launch><include file="FILE"><arg name="autostart" value="false"/>'
+            '<arg name="device" value="cpu"/></include></launch>',
+        ),
+        (
+            "yaml",
+            "launch: [{include: {file: FILE, arg: ["
+            "{name: autostart, value: 'false'}, {name: device, value: cpu}]}}]",
+        ),
+    ],
+)
+def test_xml_and_yaml_files_can_include_it(kind: str, text: str, tmp_path: Path, probe: Probe) -> None:
+    pytest.importorskip(f"launch_{kind}", reason=f"launch_{kind} is not in this environment")
+    file = tmp_path / f"robot.launch.{kind}"
+    file.write_text(text.replace("FILE", str(SEG_NODE)))
     with launched(file, tmp_path) as running:
         running.wait_for(WAITS)
         assert values(probe, ["autostart", "device"]) == [False, "cpu"]

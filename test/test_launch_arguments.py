@@ -9,6 +9,8 @@ import pytest
 
 from seg_node.ros.launch_arguments import (
     ARGUMENTS,
+    INPUTS,
+    OUTPUTS,
     SEGMENT_BYTES,
     camera_names,
     image_environment,
@@ -47,6 +49,8 @@ def test_an_argument_that_is_not_given_changes_nothing() -> None:
         ("target_frame", "base_link", "target_frame", "base_link"),
         ("device", "cuda:1", "device", "cuda:1"),
         ("model_weights", "/models/true", "model.weights", "/models/true"),
+        ("model_weights", "''", "model.weights", ""),  # takes back what the parameter file has
+        ("target_frame", '"map"', "target_frame", "map"),
         ("cameras", "front,rear", "cameras", ["front", "rear"]),
         ("cameras", "front", "cameras", ["front"]),
     ],
@@ -65,6 +69,25 @@ def test_every_argument_with_a_parameter_has_one_of_the_nodes() -> None:
     for name, argument in named.items():
         (value,) = parameters({**DEFAULTS, argument.name: "true"}).values()
         assert types.get(name, bool) is (tuple if isinstance(value, list) else type(value)), name
+
+
+def test_there_is_an_argument_for_every_topic() -> None:
+    rclpy = pytest.importorskip("rclpy", reason="ROS 2 is not in this environment")
+    from seg_node.ros.outputs import Outputs
+    from seg_node.types import LabelSet
+
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    node = rclpy.create_node("names", context=context)
+    before = set(node.publishers)
+    outputs = Outputs(node, "~/", LabelSet({1: "cup"}), 0.5, lambda text, error: None)
+    published = {str(publisher.topic_name) for publisher in set(node.publishers) - before}
+    outputs.close()
+    node.destroy_node()
+    rclpy.shutdown(context=context)
+    without_argument = {"/names/debug_image/compressed"}  # follows debug_image
+    assert published - without_argument == {f"/names/{name}" for name in OUTPUTS}
+    assert {*OUTPUTS, *INPUTS} <= DEFAULTS.keys()
 
 
 @pytest.mark.parametrize("text", ["", "yes", "2", "not true"])

@@ -140,8 +140,10 @@ def test_an_exported_engine_serves_its_image_size_and_names_the_cure_for_others(
 
 
 def test_a_misspelt_parameter_is_named_with_its_likeness(weights: dict[str, Any], tmp_path: Path) -> None:
-    with running_node(tmp_path, {**weights, "score_treshold": 0.3}) as process:
+    of_ros = {"start_type_description_service": True, "use_sim_time": False}  # as in a node's own dump
+    with running_node(tmp_path, {**weights, **of_ros, "score_treshold": 0.3}) as process:
         assert "did you mean score_threshold?" in process.log
+        assert process.log.count("is not one of this node's") == 1
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
@@ -204,8 +206,16 @@ def test_a_camera_that_nobody_watches_is_unsubscribed_from_until_somebody_does(
             for subscription in list(probe.node.subscriptions):
                 if subscription.topic_name == f"{NODE}/instances":
                     probe.node.destroy_subscription(subscription)
-        wait_until(lambda: count(reports, "processed") == 2, 20, "the counts")
-        wait_until(lambda: count(reports, "in_work") == 0, 20, "the end of the work")
+            for stamp in range(5):  # on their way when it is unsubscribed from
+                camera.publish(image_message(picture(), 1500 + 10 * turn + stamp))
+        wait_until(lambda: camera.get_subscription_count() == 0, 20, "the rest")
+        wait_until(lambda: count(reports, "processed") >= 2, 20, "the counts")
+
+        def balanced() -> bool:
+            ended = count(reports, "processed") + count(reports, "dropped")
+            return count(reports, "in_work") == 0 and count(reports, "received") == ended
+
+        wait_until(balanced, 20, "the end of the work")
 
 
 def test_a_topic_without_images_is_told_with_those_that_have_some(

@@ -1,6 +1,6 @@
 """Depth through the real node: objects in metres with the image's stamp, and every fault counted."""
 
-import importlib.util
+import os
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +31,6 @@ from visualization_msgs.msg import MarkerArray
 
 from seg_node.msg import InstanceMaskArray, Object3DArray
 
-needs_tf2 = pytest.mark.skipif(
-    importlib.util.find_spec("tf2_ros") is None, reason="tf2_ros is not in this environment"
-)
 DISTANCE_MM = 800
 TOPICS = ("/image", "/depth", "/camera_info")
 
@@ -170,7 +167,7 @@ def test_the_image_that_waits_for_depth_when_the_node_is_deactivated_is_counted(
         assert count(reports, "received") == 2
 
 
-@needs_tf2
+@pytest.mark.usefixtures("tf2")
 def test_objects_follow_their_masks_when_tf_comes_and_never_is_counted(
     with_depth: dict[str, Any], tmp_path: Path, probe: Probe
 ) -> None:
@@ -242,14 +239,10 @@ def test_a_depth_camera_that_stops_does_not_stop_the_masks(
 
 
 def test_a_target_frame_without_tf2_is_refused_with_the_cure(
-    with_depth: dict[str, Any], tmp_path: Path
+    with_depth: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    try:
-        import tf2_ros  # noqa: F401
-    except ImportError:
-        pass
-    else:
-        pytest.skip("tf2_ros is in this environment")
+    (tmp_path / "tf2_ros.py").write_text("raise ImportError('as where it is not installed')\n")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{os.environ['PYTHONPATH']}")
     with (
         pytest.raises(AssertionError, match="tf2_ros"),
         running_node(tmp_path, {**with_depth, "target_frame": "base_link"}),

@@ -41,7 +41,11 @@ def names_of(probe: Probe, what: str) -> set[str]:
 @pytest.mark.parametrize(
     ("extra", "remaps", "shows"),
     [
-        ({}, {}, {"/image", "/depth", "/camera_info", "/clock"}),
+        (
+            {"target_frame": "base", "bond.enabled": True},
+            {},
+            {"/image", "/depth", "/camera_info", "/clock", "/tf", "/tf_static"},
+        ),
         ({"cameras": ["front", "rear"]}, {}, {"/front/image", "/rear/depth", "/front/camera_info"}),
         (
             {"image_transport": "compressed", "depth.transport": "compressedDepth"},
@@ -50,6 +54,7 @@ def names_of(probe: Probe, what: str) -> set[str]:
         ),
     ],
 )
+@pytest.mark.usefixtures("tf2")
 def test_the_policy_allows_all_that_the_node_has(
     with_depth: dict[str, Any],
     tmp_path: Path,
@@ -63,6 +68,7 @@ def test_the_policy_allows_all_that_the_node_has(
         wait_until(lambda: ("seg_node", "/") in known(), 20, "the node")
         wait_until(lambda: shows <= names_of(probe, "subscriber"), 20, "its subscriptions")
         wait_until(lambda: "/seg_node/segment" in names_of(probe, "service"), 20, "its services")
+        assert ("/bond" in names_of(probe, "publisher")) == ("bond.enabled" in extra)
         assert not refused(names_of(probe, "publisher"), patterns("topics", "publish"))
         assert not refused(names_of(probe, "subscriber"), patterns("topics", "subscribe"))
         assert not refused(names_of(probe, "service"), patterns("services", "reply"))

@@ -1,6 +1,6 @@
 """target_frame: what a user hears without tf2_ros, and with it where the camera was at the image's stamp."""
 
-import importlib.util
+import sys
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -22,8 +22,6 @@ from seg_node.ros.space import NotLocated, Space
 from seg_node.ros.target_frame import TargetFrame
 from seg_node.types import Frame
 
-HAS_TF2 = importlib.util.find_spec("tf2_ros") is not None
-needs_tf2 = pytest.mark.skipif(not HAS_TF2, reason="tf2_ros is not installed")
 SECOND = 10**9
 LATCHED = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
@@ -53,8 +51,8 @@ def spin_until(node: Node) -> Callable[[Callable[[], bool], str], None]:
     return spin_until
 
 
-@pytest.mark.skipif(HAS_TF2, reason="tf2_ros is installed")
-def test_without_tf2_ros_the_error_says_what_to_install(node: Node) -> None:
+def test_without_tf2_ros_the_error_says_what_to_install(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tf2_ros", None)
     with pytest.raises(RuntimeError, match=r"target_frame is 'base'.*tf2_ros.*apt install.*''"):
         TargetFrame(node, "base", [""])
 
@@ -80,7 +78,7 @@ def x(target: TargetFrame, second: int, camera: str = "") -> float | None:
     return float(moved.objects[0].centroid[0])
 
 
-@needs_tf2
+@pytest.mark.usefixtures("tf2")
 def test_every_camera_hears_tf_and_one_that_starts_again_takes_nothing_from_the_other(
     node: Node, spin_until: Callable[[Callable[[], bool], str], None]
 ) -> None:
@@ -107,7 +105,7 @@ def test_every_camera_hears_tf_and_one_that_starts_again_takes_nothing_from_the_
     target.close()
 
 
-@needs_tf2
+@pytest.mark.usefixtures("tf2")
 def test_when_the_clock_jumps_back_transforms_are_forgotten(
     node: Node, spin_until: Callable[[Callable[[], bool], str], None]
 ) -> None:
@@ -131,7 +129,7 @@ def test_when_the_clock_jumps_back_transforms_are_forgotten(
     target.close()
 
 
-@needs_tf2
+@pytest.mark.usefixtures("tf2")
 def test_a_closed_one_hears_nothing_and_leaves_nothing_behind(node: Node) -> None:
     services = node.get_service_names_and_types_by_node("listens", "/")
     target = TargetFrame(node, "base", ["a", "b"])

@@ -11,6 +11,8 @@ import pytest
 pytest.importorskip("rclpy", reason="ROS 2 is not in this environment")
 
 from builtin_interfaces.msg import Time
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from node_harness import Probe, image_message, picture, running_node, send_and_wait, wait_until
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rosgraph_msgs.msg import Clock
@@ -110,12 +112,17 @@ def test_markers_are_the_objects(with_depth: dict[str, Any], tmp_path: Path, pro
 
 
 @needs_vision_msgs
+@pytest.mark.parametrize("is_active", [True, False])
 def test_label_info_is_stamped_again_when_a_late_clock_begins(
-    weights: dict[str, Any], tmp_path: Path, probe: Probe
+    is_active: bool, weights: dict[str, Any], tmp_path: Path, probe: Probe
 ) -> None:
     heard: list[Any] = []
     once = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-    with running_node(tmp_path, {**weights, "use_sim_time": True}):
+    parameters = {**weights, "use_sim_time": True, "autostart": is_active}
+    with running_node(tmp_path, parameters, until="waiting"):
+        if not is_active:
+            request = ChangeState.Request(transition=Transition(id=Transition.TRANSITION_CONFIGURE))
+            assert probe.call(ChangeState, "/seg_node/change_state", request)[0].success
         probe.node.create_subscription(vision.LabelInfo, "/seg_node/label_info", heard.append, once)
         wait_until(lambda: bool(heard), 20, "label_info")
         assert heard[-1].header.stamp == Time()

@@ -117,12 +117,14 @@ class Camera:
     def rest_or_wake(self, options: Options) -> None:
         """Unsubscribe from images while nobody has watched an output for `rest_after`; subscribe again after.
 
-        Called several times a second while the node is active.
+        Called several times a second. Only while the node is active is there anything to unsubscribe from.
         """
         outputs = self._outputs
-        if self._open_inputs is None or outputs is None:
+        if outputs is None:
             return
         outputs.stamp_when_time_begins()
+        if self._open_inputs is None:
+            return
         if not options.depth_enabled and not self._warned_of_depth and outputs.space_wanted():
             self._warned_of_depth = True
             text = "objects in metres have a subscriber, but depth is off: set depth.enabled to true"

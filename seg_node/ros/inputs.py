@@ -21,7 +21,7 @@ from seg_node.ros.received_image import AnyImage, Unreadable, read_compressed_im
 from seg_node.ros.receiver import ExternallyPolledGroup, Receiver
 from seg_node.ros.silence import Silence
 from seg_node.ros.stamp_order import StampOrder
-from seg_node.ros.topics import camera_info_topic, input_qos, naming_overrides
+from seg_node.ros.topics import camera_info_topic, input_qos, naming_topic, whole_name
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +123,7 @@ class Inputs:
         steady: Clock,
     ) -> None:
         """Raw, or packed by a transport of image_transport, whose topic has the suffix."""
-        topic = self._node.resolve_topic_name(name)
+        topic = whole_name(self._node, name)
         own, other = (topic + suffix, topic) if packed else (topic, topic + suffix)
         advice = f"{parameter} to {'raw' if packed else suffix[1:]}"
         message_type = CompressedImage if packed else Image
@@ -138,7 +138,7 @@ class Inputs:
         other: tuple[str, str] | None,
         steady: Clock,
     ) -> None:
-        with naming_overrides(topic):
+        with naming_topic(self._node, topic):
             found = self._node.create_subscription(
                 message_type,
                 topic,

@@ -88,7 +88,7 @@ def parameters(values: Mapping[str, str]) -> dict[str, Value]:
         if argument.name in _SWITCHES:
             found[argument.parameter] = switch(argument.name, text)
         else:
-            found[argument.parameter] = camera_names(text) if argument.name == "cameras" else text
+            found[argument.parameter] = camera_names(text) if argument.name == "cameras" else _unquoted(text)
     return found
 
 
@@ -179,6 +179,12 @@ def markdown_table() -> str:
         parameter = f"`{argument.parameter}`" if argument.parameter else ""
         lines.append(f"| `{argument.name}` | {default} | {parameter} | {argument.description} |")
     return "\n".join(lines) + "\n"
+
+
+def _unquoted(text: str) -> str:
+    """As YAML reads it: with '' a launch file gives an empty string, which without quotes is none."""
+    quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
+    return text[1:-1] if quoted else text
 
 
 def _given(values: Mapping[str, str], name: str) -> str:

@@ -14,6 +14,7 @@ from rclpy.exceptions import ParameterException
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
 
+from seg_node.one_line import one_line
 from seg_node.ros import memory
 from seg_node.ros.executor import GuardedExecutor
 from seg_node.ros.stop_signal import STOP_S, StopSignal, exit_later
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except SystemExit as end:  # argparse
         code = end.code if isinstance(end.code, int) else 1
     except Exception as error:  # such as ROS arguments that rcl cannot read
-        _print(f"seg_node: {type(error).__name__}: {error}")
+        _print(one_line(f"seg_node: {type(error).__name__}: {error}", 1000))
         code = 1
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError, OSError, ValueError):  # closed, or a pipe that nobody reads

@@ -6,6 +6,8 @@ from rclpy.clock import Clock
 from rclpy.node import Node
 from rclpy.subscription import Subscription
 
+from seg_node.ros.topics import is_published
+
 SILENCE_S = 10.0
 CHECK_S = 2.0
 
@@ -45,10 +47,10 @@ class Silence:
         topics = [
             name
             for name, kinds in node.get_topic_names_and_types()
-            if f"sensor_msgs/msg/{self._type}" in kinds and name not in own and node.count_publishers(name)
+            if f"sensor_msgs/msg/{self._type}" in kinds and name not in own and is_published(node, name)
         ]
         hint = ""
-        if self._other and node.count_publishers(self._other[0]):
+        if self._other and is_published(node, self._other[0]):
             hint = f"; but {self._other[0]} is published: set {self._other[1]}"
         what = f"more {self._what}" if self._ever else self._what
         node.get_logger().warning(

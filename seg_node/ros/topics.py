@@ -4,13 +4,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from rclpy.exceptions import ParameterException
+from rclpy.exceptions import NameValidationException, ParameterException
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
 from seg_node.printable import printable
+
+LONGEST_TOPIC = 247  # of the middleware's 255 characters it keeps 8 for what it puts before a name
 
 
 def input_qos() -> QoSProfile:
@@ -28,7 +30,7 @@ def output_qos() -> QoSProfile:
 
 
 def create_output(node: Node, message_type: type[Any], topic: str) -> Publisher:
-    with naming_overrides(topic):
+    with naming_topic(node, topic):
         return node.create_publisher(
             message_type,
             topic,
@@ -42,15 +44,16 @@ def create_latched(node: Node, message_type: type[Any], topic: str) -> Publisher
     qos = QoSProfile(
         depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
     )
-    with naming_overrides(topic):
+    with naming_topic(node, topic):
         return node.create_publisher(
             message_type, topic, qos, qos_overriding_options=QoSOverridingOptions.with_default_policies()
         )
 
 
 @contextmanager
-def naming_overrides(topic: str) -> Iterator[None]:
-    """Raise ValueError, which names the topic, for QoS that rclpy or the middleware refuses."""
+def naming_topic(node: Node, topic: str) -> Iterator[None]:
+    """Raise ValueError, which names the topic, for a name or for QoS that the middleware refuses."""
+    whole_name(node, topic)
     try:
         yield
     except (TypeError, RuntimeError, ParameterException) as error:
@@ -58,13 +61,32 @@ def naming_overrides(topic: str) -> Iterator[None]:
         raise ValueError(f"QoS of {topic} is refused ({text}); check its qos_overrides parameters") from error
 
 
+def whole_name(node: Node, topic: str, *, remapped: bool = True) -> str:
+    """The topic's name from / on. Raises ValueError when it is longer than the middleware takes."""
+    try:
+        return str(node.resolve_topic_name(topic, only_expand=not remapped))
+    except RuntimeError:
+        raise ValueError(
+            f"topic {printable(topic)} has a name of more than {LONGEST_TOPIC} characters: shorten the "
+            "namespace, the node's name or what the topic is remapped to"
+        ) from None
+
+
 def has_subscriber(publisher: Publisher) -> bool:
     return bool(publisher.get_subscription_count())
 
 
+def is_published(node: Node, topic: str) -> bool:
+    """False for names that ROS has none of: too long with a transport's suffix, or a plain DDS program's."""
+    try:
+        return bool(node.count_publishers(topic))
+    except (ValueError, NameValidationException, RuntimeError):
+        return False
+
+
 def camera_info_topic(node: Node, prefix: str) -> str:
     """`camera_info` if it is remapped, else the sibling of the image topic, as in image_transport."""
-    own = node.resolve_topic_name(f"{prefix}camera_info")
-    if own != node.resolve_topic_name(f"{prefix}camera_info", only_expand=True):
+    own = whole_name(node, f"{prefix}camera_info")
+    if own != whole_name(node, f"{prefix}camera_info", remapped=False):
         return own
-    return node.resolve_topic_name(f"{prefix}image").rpartition("/")[0] + "/camera_info"
+    return whole_name(node, f"{prefix}image").rpartition("/")[0] + "/camera_info"

@@ -20,7 +20,7 @@ from seg_node.msg import FrameTiming, InstanceMaskArray, Object3DArray
 from seg_node.ros.camera_info import CameraInfoError, to_pinhole
 from seg_node.ros.convert import stamp_to_ns
 from seg_node.ros.read_results import read_cloud, read_instances
-from seg_node.ros.topics import input_qos
+from seg_node.ros.topics import input_qos, is_published
 
 if TYPE_CHECKING:
     from seg_node.view import View
@@ -117,7 +117,8 @@ class Viewer(Node):
 
     def list_nodes(self) -> list[str]:
         """Those that publish instances, fully qualified."""
-        topics = [t for t, kinds in self.get_topic_names_and_types() if INSTANCES_TYPE in kinds]
+        known = self.get_topic_names_and_types()
+        topics = [topic for topic, kinds in known if INSTANCES_TYPE in kinds and is_published(self, topic)]
         ends = [end for topic in topics for end in self.get_publishers_info_by_topic(topic)]
         return sorted({f"{end.node_namespace.rstrip('/')}/{end.node_name}" for end in ends})
 
@@ -127,7 +128,7 @@ class Viewer(Node):
             topic: kinds[0]
             for topic, kinds in self.get_topic_names_and_types()
             if kinds[0] in IMAGE_TYPES
-            and self.count_publishers(topic)
+            and is_published(self, topic)
             and not topic.startswith(f"{self._node_name}/")
         }
 
