@@ -92,7 +92,7 @@ def test_cutting_masks_out_needs_little_more_than_the_pixels(monkeypatch: pytest
     masks = torch.rand(9, 80, 90, generator=torch.Generator().manual_seed(0)) > 0.5
     masks[3] = False
     with Largest() as largest:
-        crops = download_crops.download_crops(masks)
+        crops, _ = download_crops.download_crops(masks)
     assert [crop.area for crop in crops] == masks.sum(dim=(1, 2)).tolist()
     assert largest.bytes <= masks.numel()
 

@@ -148,6 +148,12 @@ def test_a_graph_runs_its_operators_again_in_the_same_memory(gpu: PretendGpu) ->
     assert (gpu.captures, gpu.replays) == (1, 1)
 
 
+def test_only_empty_pinned_memory_holds_nonsense() -> None:
+    assert torch.zeros(3, dtype=torch.bool, pin_memory=True).tolist() == [False] * 3
+    assert torch.ones(2, pin_memory=True).tolist() == [1.0, 1.0]
+    assert torch.empty(2, pin_memory=True).isnan().all()
+
+
 def test_pinned_memory_is_not_allocated_while_a_graph_is_recorded() -> None:
     for allocate in (lambda: torch.empty(3, pin_memory=True), lambda: torch.ones(3).pin_memory()):
         with pytest.raises(Broken, match="pinned memory is allocated"):

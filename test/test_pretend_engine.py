@@ -31,15 +31,15 @@ Load = Callable[[], Any]
 
 # how often the host waits for the GPU in a frame, once its graph is recorded; no family may need more
 WAITS = {
-    "torchvision": 6,
-    "detectron2": 6,
-    "panoptic_fpn": 8,
-    "yolact": 8,
-    "yolact++": 11,
-    "solo": 12,
-    "decoupled": 22,
-    "solov2": 8,
-    "mask2former": 44,
+    "torchvision": 3,
+    "detectron2": 3,
+    "panoptic_fpn": 5,
+    "yolact": 5,
+    "yolact++": 5,
+    "solo": 5,
+    "decoupled": 5,
+    "solov2": 5,
+    "mask2former": 5,
 }
 NAMES = tuple(WAITS)
 GRAPHED = tuple(name for name in NAMES if name != "mask2former")  # the library's networks are not recorded

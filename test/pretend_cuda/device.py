@@ -21,6 +21,7 @@ from pretend_cuda.tensor import PretendTensor, host_of
 from pretend_cuda.waits import reason_to_wait
 
 aten = torch.ops.aten
+_EMPTY = (aten.empty, aten.empty_like, aten.empty_strided, aten.new_empty)
 _NUMBERS = {aten._local_scalar_dense.default, aten.equal.default}  # operators that answer to Python
 
 
@@ -182,4 +183,6 @@ class PretendGpu(TorchDispatchMode):
         if operator is aten._pin_memory.default:
             pinned = self.pinned.allocate(torch.empty_like(args[0]))
             return pinned.copy_(args[0])
-        return self.pinned.allocate(operator(*args, **{**kwargs, "pin_memory": False}))
+        made = operator(*args, **{**kwargs, "pin_memory": False})
+        is_empty = operator.overloadpacket in _EMPTY  # the others fill what they make
+        return self.pinned.allocate(made, spoilt=is_empty)

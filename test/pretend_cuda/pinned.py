@@ -27,10 +27,11 @@ class PinnedMemory:
         self._allocated: dict[int, Tensor] = {}  # by address; held, so that none is given out again
         self._under_way: list[_Copy] = []
 
-    def allocate(self, tensor: Tensor) -> Tensor:
-        """Declare the new tensor pinned; what it holds is what another frame left there."""
+    def allocate(self, tensor: Tensor, spoilt: bool = True) -> Tensor:
+        """Declare the new tensor pinned. spoilt: it holds what another frame left there."""
         self._allocated[storage_of(tensor)] = tensor
-        spoil(tensor)
+        if spoilt:
+            spoil(tensor)
         return tensor
 
     def holds(self, tensor: Tensor) -> bool:

@@ -47,7 +47,7 @@ def hard_nms(masks: Tensor, class_ids: Tensor, iou_threshold: float) -> Tensor:
     """
     suppresses = (overlaps_with_better(masks, class_ids) > iou_threshold).cpu()
     # pinned, so that the host does not wait for the upload
-    kept = torch.empty(len(masks), dtype=torch.bool, pin_memory=masks.is_cuda).fill_(True)
+    kept = torch.ones(len(masks), dtype=torch.bool, pin_memory=masks.is_cuda)
     for suppressed, is_kept in zip(suppresses, kept, strict=True):
         if is_kept:
             kept &= ~suppressed
