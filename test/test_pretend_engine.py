@@ -39,7 +39,7 @@ WAITS = {
     "solo": 5,
     "decoupled": 5,
     "solov2": 5,
-    "mask2former": 5,
+    "mask2former": 7,  # 2 of them within the library's network
 }
 NAMES = tuple(WAITS)
 GRAPHED = tuple(name for name in NAMES if name != "mask2former")  # the library's networks are not recorded
@@ -120,7 +120,7 @@ def test_float32_finds_what_the_cpu_finds_within_its_waits(
     gpu.waits.clear()
     assert_same(engine.segment(third, engine.default_options), expected[name][2])
     if precision != "exact":
-        assert len(gpu.waits) <= WAITS[name], gpu.waits
+        assert len(gpu.waits) <= WAITS[name], "\n".join(map(str, gpu.waits))
     assert len(gpu.tunings) == searches
 
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from seg_node.crop import tight_crop
 from seg_node.models.instances import gather_instances, mask_bounds
 from seg_node.models.transformers.found import FoundObject, FoundSegments, PostProcess, QueryPrediction
+from seg_node.transfer import upload
 from seg_node.types import (
     Frame,
     Instances,
@@ -64,10 +65,10 @@ class TransformersModel:
 
         One for each frame: the post-processing would take the padding of a batch for image.
         """
-        return [
-            self.processor(images=_to_rgb(frame), return_tensors="pt", **self.prompt).to(device)
-            for frame in frames
-        ]
+        inputs = (
+            self.processor(images=_to_rgb(frame), return_tensors="pt", **self.prompt) for frame in frames
+        )
+        return [{name: upload(tensor, device) for name, tensor in tensors.items()} for tensors in inputs]
 
     @torch.inference_mode()
     def __call__(
