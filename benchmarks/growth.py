@@ -13,19 +13,29 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cells import STAGES, encode_all, now_ms, torchvision_crops
-from fixed_model import FixedNetwork, fixed_model
-from options import Options, Size, option_parser, read_options, size_name
-from pictures import pictures
-from plot import plot_growth
-from random_checkpoints import FAMILIES, write_checkpoint
-from rows import Row, conditions, environment, markdown, medians, number_of, percentiles, text_of, write_rows
-from systems import peak_memory_mb, reset_peak_memory
+from common.cells import STAGES, encode_all, now_ms, torchvision_crops
+from common.fixed_model import FixedNetwork, fixed_model
+from common.options import Options, Size, option_parser, read_options, size_name
+from common.pictures import pictures
+from common.plot import plot_growth
+from common.random_checkpoints import FAMILIES, write_checkpoint
+from common.rows import (
+    Row,
+    conditions,
+    environment,
+    markdown,
+    medians,
+    number_of,
+    percentiles,
+    text_of,
+    write_rows,
+)
+from common.systems import peak_memory_mb, reset_peak_memory
 from torchvision.models.detection.roi_heads import paste_masks_in_image
 
-from seg_node.engine import Engine, choose_device
+from seg_node.inference.engine import Engine, choose_device
 from seg_node.models.load import load_model
-from seg_node.prepare import InputSpec
+from seg_node.preprocess.prepare import InputSpec
 from seg_node.types import Frame, SegmentOptions
 
 OBJECTS = (0, 5, 10, 20, 50, 100, 200)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import rclpy
-from node_process import running_node
+from common.node_process import running_node
 from rclpy.node import Node
 
 TRAFFIC = Path(__file__).with_name("traffic.py")

@@ -17,12 +17,12 @@ from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 
-from agreement import agreement
-from cells import STAGES, Cell
-from options import Options, Size, option_parser, read_options, size_name
-from pictures import DEMO, pictures
-from random_checkpoints import FAMILIES, write_checkpoint
-from rows import (
+from common.agreement import agreement
+from common.cells import STAGES, Cell
+from common.options import Options, Size, option_parser, read_options, size_name
+from common.pictures import DEMO, pictures
+from common.random_checkpoints import FAMILIES, write_checkpoint
+from common.rows import (
     Row,
     conditions,
     environment,
@@ -33,9 +33,9 @@ from rows import (
     text_of,
     write_rows,
 )
-from systems import FAMILIES_OF, SYSTEMS
-from threshold import NODE_THRESHOLD, typical_threshold
-from workers import Worker
+from common.systems import FAMILIES_OF, SYSTEMS
+from common.threshold import NODE_THRESHOLD, typical_threshold
+from common.workers import Worker
 
 from seg_node.types import Frame, Instances
 
@@ -198,7 +198,7 @@ def main() -> None:
             raise ValueError(f"{', '.join(options.systems)} can run none of {', '.join(options.families)}")
     except (ValueError, RuntimeError, FileNotFoundError) as error:
         sys.exit(f"model.py: {error}")
-    from plot import plot_stages  # here: every worker imports this file
+    from common.plot import plot_stages  # here: every worker imports this file
 
     plot_stages(rows, STAGES, options.out / "model.png")
     print(conditions(rows), "", markdown(rows, COLUMNS), sep="\n")

@@ -23,18 +23,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from cells import Cell
-from node_process import NodeProcess, running_node
-from options import Options, option_parser, read_options, size_name
-from pictures import pictures
-from playback import STAGES, Play, play
-from plot import plot_soak, plot_stages
-from random_checkpoints import write_checkpoint
-from rows import Row, conditions, environment, markdown, number_of, percentiles, text_of, write_rows
-from systems import SegNodeSystem
-from threshold import NODE_THRESHOLD, typical_threshold
+from common.cells import Cell
+from common.node_process import NodeProcess, running_node
+from common.options import Options, option_parser, read_options, size_name
+from common.pictures import pictures
+from common.playback import STAGES, Play, play
+from common.plot import plot_soak, plot_stages
+from common.random_checkpoints import write_checkpoint
+from common.rows import Row, conditions, environment, markdown, number_of, percentiles, text_of, write_rows
+from common.systems import SegNodeSystem
+from common.threshold import NODE_THRESHOLD, typical_threshold
 
-from seg_node.precision import choose_precision
+from seg_node.inference.precision import choose_precision
 
 CAMERA_HZ = 30.0
 LEAST_HZ = 0.1

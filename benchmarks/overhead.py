@@ -21,13 +21,13 @@ from typing import Any
 import numpy as np
 import rclpy
 import torch
-from chart import draw_chart
-from measure import Cell, Costs, measure
+from common.chart import draw_chart
+from common.measure import Cell, Costs, measure
 from tables import markdown
 
 from seg_node.models.load import EMBEDDED_WEIGHTS, load_model
-from seg_node.prepare import InputSpec
-from seg_node.ros import memory
+from seg_node.preprocess.prepare import InputSpec
+from seg_node.ros.common import memory
 
 SIZES = ((480, 640), (720, 1280), (1080, 1920))
 COUNTS = (0, 20, 100)

@@ -15,12 +15,12 @@ from time import perf_counter
 
 import cv2
 import numpy as np
+from common.positions_scenes import Scene, Thing, draw, read_scenes
 from numpy.typing import NDArray
-from positions_scenes import Scene, Thing, draw, read_scenes
 
-from seg_node.lift import LiftOptions, Object3D, lift_instances
-from seg_node.overlap import mask_areas, mask_ious, shared_areas
+from seg_node.masks.overlap import mask_areas, mask_ious, shared_areas
 from seg_node.predictor import Predictor
+from seg_node.spatial.lift import LiftOptions, Object3D, lift_instances
 from seg_node.types import Instances
 
 DEMO = Path(__file__).resolve().parents[1] / "demo/tabletop"

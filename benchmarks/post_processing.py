@@ -27,7 +27,7 @@ from seg_node.models.transformers.found import QueryPrediction
 from seg_node.models.transformers.library import LibraryPostProcess
 from seg_node.models.transformers.model import TransformersModel
 from seg_node.models.transformers.post_process import choose_post_process
-from seg_node.ros.memory import keep_large_buffers
+from seg_node.ros.common.memory import keep_large_buffers
 from seg_node.types import LabelSet, Segmentation, SegmentOptions
 
 THINGS, STUFF = 80, 53

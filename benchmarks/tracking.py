@@ -16,10 +16,10 @@ from typing import Any
 
 import cv2
 import numpy as np
-from fixed_model import random_boxes, random_masks
-from tracking_scenes import Scene, behind_a_bar, perturbed, predicted, read_truth
+from common.fixed_model import random_boxes, random_masks
+from common.tracking_scenes import Scene, behind_a_bar, perturbed, predicted, read_truth
 
-from seg_node.overlap import mask_areas, mask_ious, shared_areas
+from seg_node.masks.overlap import mask_areas, mask_ious, shared_areas
 from seg_node.track import Tracker, TrackOptions
 from seg_node.types import Instances, MaskCrop
 

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from seg_node.depth_image import DepthImage
-from seg_node.pinhole import Pinhole
+from seg_node.images.depth import DepthImage
+from seg_node.spatial.pinhole import Pinhole
 from seg_node.types import MaskCrop
 
 FRICTION_ANGLE = np.deg2rad(20)  # most between the closing direction and an edge's normal; coefficient 0.36

@@ -23,11 +23,11 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker
 
-from seg_node.depth_image import DepthImage, decode_depth
+from seg_node.images.depth import DepthImage, decode_depth
 from seg_node.masks import decode_crop
 from seg_node.msg import InstanceMask, InstanceMaskArray
-from seg_node.ros.camera_info import to_pinhole
-from seg_node.ros.convert import stamp_to_ns
+from seg_node.ros.messages.camera_info import to_pinhole
+from seg_node.ros.messages.convert import stamp_to_ns
 
 MAX_APART_NS = 10_000_000  # a depth image belongs to the instances if their stamps differ by no more
 TRANSPORTS = {"raw": (Image, ""), "compressedDepth": (CompressedImage, "/compressedDepth")}

@@ -14,7 +14,7 @@ from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
 
-from seg_node.ros.launch_arguments import image_environment, switch
+from seg_node.ros.node.launch_arguments import image_environment, switch
 
 SHARE = FindPackageShare("seg_node")
 

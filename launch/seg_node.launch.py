@@ -11,7 +11,7 @@ from launch_ros.actions import LifecycleNode
 from launch_ros.parameter_descriptions import ParameterFile
 from launch_ros.substitutions import FindPackageShare
 
-from seg_node.ros.launch_arguments import (
+from seg_node.ros.node.launch_arguments import (
     ARGUMENTS,
     image_environment,
     parameters,

@@ -13,13 +13,19 @@ from typing import Any
 
 from seg_node import __version__
 from seg_node.cli_help import EVALUATE_HELP, EXPORT_HELP, FETCH_HELP, SEGMENT_HELP, TRAIN_HELP
-from seg_node.one_line import one_line
+from seg_node.untrusted.one_line import one_line
 
 # Subcommands that need ROS 2 and read their own arguments: the module whose main(arguments) runs them, help.
 ROS_COMMANDS = {
-    "node": ("seg_node.ros.main", "run the ROS 2 node; takes ROS arguments (--ros-args -p name:=value …)"),
-    "play": ("seg_node.ros.play", "publish images, a video, a bag or a camera as a camera's ROS topic"),
-    "view": ("seg_node.ros.view", "show a running node's images and results: window, browser, recording"),
+    "node": (
+        "seg_node.ros.node.__main__",
+        "run the ROS 2 node; takes ROS arguments (--ros-args -p name:=value …)",
+    ),
+    "play": ("seg_node.ros.play.main", "publish images, a video, a bag or a camera as a camera's ROS topic"),
+    "view": (
+        "seg_node.ros.view.main",
+        "show a running node's images and results: window, browser, recording",
+    ),
     "demo": ("seg_node.ros.demo.main", "run node, camera stream and recorder; writes pictures and numbers"),
 }
 
@@ -260,7 +266,7 @@ def _read_size(text: str) -> tuple[int, int]:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from seg_node.export import export
+    from seg_node.export.command import export
 
     return export(
         options.out,
@@ -301,7 +307,7 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _segment(options: argparse.Namespace) -> int:
-    from seg_node.segment import segment
+    from seg_node.commands.segment import segment
 
     return segment(
         options.inputs,
@@ -320,7 +326,7 @@ def _segment(options: argparse.Namespace) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from seg_node.evaluate import evaluate
+    from seg_node.commands.evaluate import evaluate
 
     return evaluate(
         options.images,
@@ -341,7 +347,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _fetch_weights(options: argparse.Namespace) -> int:
-    from seg_node.fetch import LICENCE_NOTE, WEIGHTS, cached_weights, fetch_weights
+    from seg_node.models.files.published import LICENCE_NOTE, WEIGHTS, cached_weights, fetch_weights
 
     if options.name:
         print(f"{options.name}: {fetch_weights(options.name)}\n{LICENCE_NOTE}")

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from seg_node.plain_data import MAX_YAML_BYTES, parse_yaml, read_text
 from seg_node.types import LabelSet
+from seg_node.untrusted.plain_data import MAX_YAML_BYTES, parse_yaml, read_text
 
 logger = logging.getLogger(__name__)
 

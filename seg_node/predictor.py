@@ -9,9 +9,9 @@ from textwrap import shorten
 import numpy as np
 from numpy.typing import NDArray
 
-from seg_node.draw import draw_segmentation
-from seg_node.engine import choose_device
-from seg_node.exported import open_engine
+from seg_node.drawing.draw import draw_segmentation
+from seg_node.export.dense_part import open_engine
+from seg_node.inference.engine import choose_device
 from seg_node.models.load import load_model
 from seg_node.types import Frame, LabelSet, PanopticSegments, Segmentation
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from seg_node.overlap import mask_edges, mask_ious, shared_areas
+from seg_node.masks.overlap import mask_edges, mask_ious, shared_areas
 from seg_node.types import Instances, MaskCrop, Segmentation
 
 # A sighting with less than WHOLE of the pixels that the object had at most within RECENT_S is taken for

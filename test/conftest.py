@@ -37,7 +37,7 @@ def known_model(monkeypatch: pytest.MonkeyPatch) -> "KnownModel":
     """`seg_node evaluate` runs this model instead of a network."""
     from known_model import KnownEngine, KnownModel
 
-    from seg_node import evaluate
+    from seg_node.commands import evaluate
 
     model = KnownModel()
     monkeypatch.setattr(evaluate, "load_model", lambda *_: model)

@@ -55,7 +55,7 @@ def test_too_little_memory_is_said_on_one_line(
     def fail(*_: object, **__: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("seg_node.segment.segment", fail)
+    monkeypatch.setattr("seg_node.commands.segment.segment", fail)
     assert main(["segment", "a.jpg", "--out", "out"]) == 1
     assert re.fullmatch(r"seg_node: not enough memory .*\n", capsys.readouterr().err)
 
@@ -74,9 +74,9 @@ def test_node_without_ros_says_how_to_get_it(
 
 def test_node_hands_on_ros_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
     received: list[list[str]] = []
-    fake = type(sys)("seg_node.ros.main")
+    fake = type(sys)("seg_node.ros.node.__main__")
     monkeypatch.setattr(fake, "main", lambda argv: received.append(argv), raising=False)
-    monkeypatch.setitem(sys.modules, "seg_node.ros.main", fake)
+    monkeypatch.setitem(sys.modules, "seg_node.ros.node.__main__", fake)
     assert main(["node", "--ros-args", "-r", "__node:=front", "-p", "x:=1"]) == 0
     assert received == [["--ros-args", "-r", "__node:=front", "-p", "x:=1"]]
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seg_node.overlap import mask_ious, shared_areas
+from seg_node.masks.overlap import mask_ious, shared_areas
 from seg_node.track import MOST_UNSEEN, Tracker, TrackOptions, with_ids
 from seg_node.types import Instances, MaskCrop, PanopticSegments, Roi, Segment, Segmentation
 

@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from agreement import agreement
+from common.agreement import agreement
 
 from gpu_check.families import Load, thin_family
 from gpu_check.frames import noise_frames
@@ -12,7 +12,7 @@ from gpu_check.recordings import counted_graphs, heard_warnings
 from gpu_check.report import Report
 from gpu_check.setting import HOST, Setting
 from gpu_check.timing import milliseconds
-from seg_node.engine import Engine
+from seg_node.inference.engine import Engine
 from seg_node.types import Segmentation
 
 # random weights put candidates of nearly equal scores in another order when sums are rounded otherwise

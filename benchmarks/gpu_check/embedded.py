@@ -3,14 +3,14 @@
 import random
 from dataclasses import replace
 
-from pictures import pictures
+from common.pictures import pictures
 
 from gpu_check.latency import measure
 from gpu_check.recordings import counted_graphs
 from gpu_check.report import Report
 from gpu_check.setting import Setting
 from gpu_check.timing import milliseconds, percentiles
-from seg_node.engine import Engine
+from seg_node.inference.engine import Engine
 from seg_node.models.load import load_model
 from seg_node.types import Frame
 

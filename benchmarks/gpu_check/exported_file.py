@@ -9,8 +9,8 @@ from torch.backends import cudnn
 from gpu_check.report import Report
 from gpu_check.setting import Setting
 from gpu_check.timing import repeated
-from seg_node.export import export
-from seg_node.exported import load_exported
+from seg_node.export.command import export
+from seg_node.export.dense_part import load_exported
 from seg_node.models.load import load_model
 
 _CAMERA = (480, 640)

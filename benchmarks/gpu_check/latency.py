@@ -5,15 +5,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from cells import encode_all
-from pictures import pictures
-from random_checkpoints import write_checkpoint
+from common.cells import encode_all
+from common.pictures import pictures
+from common.random_checkpoints import write_checkpoint
 
 from gpu_check.recordings import heard_warnings, noted_waits
 from gpu_check.report import Report
 from gpu_check.setting import Setting
 from gpu_check.timing import milliseconds, repeated
-from seg_node.engine import Engine
+from seg_node.inference.engine import Engine
 from seg_node.models.load import load_model
 from seg_node.types import Frame
 

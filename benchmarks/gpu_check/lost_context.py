@@ -11,7 +11,7 @@ import torch
 from gpu_check.frames import noise_frames
 from gpu_check.report import Report
 from gpu_check.setting import Setting
-from seg_node.engine import Engine
+from seg_node.inference.engine import Engine
 from seg_node.models.load import load_model
 
 

@@ -7,7 +7,7 @@ import torch
 from gpu_check.frames import noise_frames
 from gpu_check.report import Report
 from gpu_check.setting import Setting
-from seg_node.engine import Engine
+from seg_node.inference.engine import Engine
 from seg_node.models.load import load_model
 
 _SIZES = ((480, 640), (720, 1280), (640, 480), (480, 640))  # the network's input follows the aspect ratio

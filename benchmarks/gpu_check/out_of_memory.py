@@ -6,7 +6,7 @@ from gpu_check.frames import noise_frames
 from gpu_check.recordings import counted_graphs, heard_warnings
 from gpu_check.report import Report
 from gpu_check.setting import Setting
-from seg_node.engine import Engine, OutOfMemory
+from seg_node.inference.engine import Engine, OutOfMemory
 from seg_node.models.load import load_model
 from seg_node.types import Frame
 

@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from agreement import agreement
+from common.agreement import agreement
+from common.pictures import pictures
 from numpy.typing import NDArray
-from pictures import pictures
 from torch import Tensor, nn
 
 from gpu_check.report import Report
 from gpu_check.setting import HOST, Setting
-from seg_node.engine import Engine
+from seg_node.inference.engine import Engine
 from seg_node.models.load import load_model
 from seg_node.types import Segmentation
 

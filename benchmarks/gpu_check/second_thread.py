@@ -8,7 +8,7 @@ from gpu_check.frames import noise_frames
 from gpu_check.recordings import counted_graphs, heard_warnings
 from gpu_check.report import Report
 from gpu_check.setting import Setting
-from seg_node.engine import Engine
+from seg_node.inference.engine import Engine
 from seg_node.models.load import load_model
 
 _SIZES = ((120, 160), (160, 120), (140, 140), (120, 240))  # each makes another input, so another graph

@@ -8,10 +8,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from rows import hardware, markdown, text_of, versions
+from common.rows import hardware, markdown, text_of, versions
 
 from gpu_check.report import Row
-from seg_node.one_line import one_line
+from seg_node.untrusted.one_line import one_line
 
 _LONGEST = 600  # characters of a cell
 

@@ -8,7 +8,7 @@ from gpu_check.recordings import heard_warnings
 from gpu_check.report import Report
 from gpu_check.setting import Setting
 from gpu_check.timing import repeated
-from seg_node.paste_gpu import PasteRule, paste_on_device
+from seg_node.models.rcnn.paste_batched import PasteRule, paste_on_device
 from seg_node.types import MaskCrop
 
 _CASES = 120

@@ -1,5 +1,5 @@
 // Masks of seg_node messages as plain pixels. Header only, C++17, no dependency; the Python twin is
-// seg_node/masks.py, the encodings are described in msg/InstanceMask.msg.
+// seg_node/masks/encoding.py, the encodings are described in msg/InstanceMask.msg.
 //
 //   #include <seg_node/decode.hpp>
 //   #include <seg_node/msg/instance_mask_array.hpp>

@@ -5,13 +5,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, get_args
 
-from seg_node.fetch import cached_weights
 from seg_node.labels import check_labels, read_labels
-from seg_node.load_error import LoadError, loading
-from seg_node.models.checkpoint import Checkpoint, read_checkpoint
-from seg_node.models.config_file import read_config
+from seg_node.models.files.checkpoint import Checkpoint, read_checkpoint
+from seg_node.models.files.config_file import read_config
+from seg_node.models.files.load_error import LoadError, loading
+from seg_node.models.files.prefixes import without_prefix
+from seg_node.models.files.published import cached_weights
 from seg_node.models.model import SegmentationModel
-from seg_node.models.prefixes import without_prefix
 from seg_node.models.rcnn.detectron2 import is_detectron2, load_detectron2
 from seg_node.models.rcnn.torchvision import is_embedded, is_torchvision_rcnn, load_torchvision
 from seg_node.models.solo.checkpoint import is_solo, load_solo

@@ -6,8 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from seg_node.coco_fields import shown
-from seg_node.plain_data import MAX_YAML_BYTES, parse_yaml, read_text
+from seg_node.evaluation.coco_fields import shown
+from seg_node.untrusted.plain_data import MAX_YAML_BYTES, parse_yaml, read_text
 
 REST = "*"  # in a class file: every category that no other line names
 UNKNOWN = 255  # in a semantic map: no loss there

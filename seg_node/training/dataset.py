@@ -6,17 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seg_node.coco_fields import Id, shown
-from seg_node.coco_masks import outline_of
-from seg_node.ground_truth import (
+from seg_node.evaluation.coco_fields import Id, shown
+from seg_node.evaluation.coco_masks import outline_of
+from seg_node.evaluation.ground_truth import (
     InstanceTruth,
     PanopticTruth,
     read_instance_truth,
     read_panoptic_truth,
 )
-from seg_node.labels import COCO_THING_NAMES
-from seg_node.training.classes import UNKNOWN, ClassMap
-from seg_node.true_pictures import (
+from seg_node.evaluation.true_pictures import (
     TrueImage,
     check_header,
     describe_backslashes,
@@ -24,6 +22,8 @@ from seg_node.true_pictures import (
     find_file,
     has_content,
 )
+from seg_node.labels import COCO_THING_NAMES
+from seg_node.training.classes import UNKNOWN, ClassMap
 
 # Of one picture: its masks take a byte a pixel, and each object is compared with each of 40 000 anchors.
 _MAX_MASK_BYTES, _MAX_OBJECTS = 2**33, 5000

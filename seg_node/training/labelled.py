@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seg_node.evaluation.true_pictures import read_picture, read_segment_map, relabel
 from seg_node.training.classes import UNKNOWN
 from seg_node.training.dataset import Picture
-from seg_node.true_pictures import read_picture, read_segment_map, relabel
 
 
 @dataclass(frozen=True)

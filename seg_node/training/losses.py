@@ -11,9 +11,9 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.roi_heads import RoIHeads, fastrcnn_loss, maskrcnn_loss
 from torchvision.models.detection.rpn import RegionProposalNetwork
 
+from seg_node.inference.precision import has_bfloat16_units
 from seg_node.models.rcnn.network import MaskRCNN
 from seg_node.models.rcnn.rpn import RegionProposals
-from seg_node.precision import has_bfloat16_units
 from seg_node.training.classes import UNKNOWN
 from seg_node.training.examples import Batch, Target
 from seg_node.training.partial import ignore_crowded, ignore_unseen, inside_crowds, possible_classes

@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from seg_node.models.checkpoint import read_checkpoint
-from seg_node.models.efficientnet_lite import OUT_CHANNELS, EfficientNetLite0
+from seg_node.models.files.checkpoint import read_checkpoint
+from seg_node.models.layers.efficientnet_lite import OUT_CHANNELS, EfficientNetLite0
 from seg_node.models.load import load_model
 from seg_node.models.rcnn.model import RCNNModel
 from seg_node.models.rcnn.network import MaskRCNN, build_mask_rcnn
@@ -16,7 +16,7 @@ from seg_node.models.rcnn.semantic_head import SemanticHead
 from seg_node.models.rcnn.settings import RCNNSettings
 from seg_node.models.rcnn.spec import RCNNSpec
 from seg_node.models.rcnn.torchvision_config import TORCHVISION_OPTIONS
-from seg_node.prepare import InputSpec
+from seg_node.preprocess.prepare import InputSpec
 from seg_node.training.classes import ClassMap
 from seg_node.training.imagenet import find_imagenet, is_efficientnet, load_efficientnet
 from seg_node.types import LabelSet

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
-from seg_node.average_precision import check_pycocotools
-from seg_node.coco_fields import one_line
-from seg_node.engine import choose_device
+from seg_node.evaluation.average_precision import check_pycocotools
+from seg_node.evaluation.coco_fields import one_line
+from seg_node.inference.engine import choose_device
 from seg_node.labels import check_labels
 from seg_node.training.classes import UNKNOWN, ClassMap, own_class_map, read_class_map
 from seg_node.training.dataset import DataSet, Picture, Truth, print_notes, read_pictures, read_truth

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from seg_node.coco import map_name, panoptic_png
-from seg_node.coco_fields import Id
-from seg_node.ground_truth import PanopticTruth
+from seg_node.evaluation.coco import map_name, panoptic_png
+from seg_node.evaluation.coco_fields import Id
+from seg_node.evaluation.ground_truth import PanopticTruth
+from seg_node.evaluation.true_pictures import TrueImage, read_segment_map, relabel
 from seg_node.training.classes import UNKNOWN, ClassMap
 from seg_node.training.dataset import DataSet, Truth
-from seg_node.true_pictures import TrueImage, read_segment_map, relabel
 from seg_node.types import LabelSet
 
 

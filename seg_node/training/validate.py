@@ -9,15 +9,15 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from seg_node.coco_fields import Id
-from seg_node.engine import Engine
-from seg_node.ground_truth import listed
+from seg_node.evaluation.coco_fields import Id
+from seg_node.evaluation.ground_truth import listed
+from seg_node.evaluation.scorers import InstanceScorer, PanopticScorer
+from seg_node.evaluation.true_pictures import read_true_image
+from seg_node.inference.engine import Engine
 from seg_node.models.rcnn.model import RCNNModel
-from seg_node.scorers import InstanceScorer, PanopticScorer
 from seg_node.training.classes import UNKNOWN, ClassMap
 from seg_node.training.dataset import Truth, read_truth
 from seg_node.training.translate import translate
-from seg_node.true_pictures import read_true_image
 from seg_node.types import LabelSet, Segmentation
 
 

@@ -69,7 +69,7 @@ class WatchedNode:
         return self.process.poll() is None
 
     def fail(self, fault: str) -> None:
-        """From the next frame on; "" works again. See test/faulty_node.py."""
+        """From the next frame on; "" works again. See test/helpers/faulty_node.py."""
         temporary = self.folder / "fault.new"
         temporary.write_text(fault)
         temporary.rename(self.folder / "fault")

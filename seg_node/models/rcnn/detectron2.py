@@ -12,8 +12,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from seg_node.labels import zero_based_labels
-from seg_node.models.backbones import NormLayer, ResNet, check_resnet, count_numbered, read_resnet_spec
-from seg_node.models.checkpoint import Checkpoint, load_network, outline
+from seg_node.models.files.checkpoint import Checkpoint, load_network, outline
+from seg_node.models.layers.backbones import NormLayer, ResNet, check_resnet, count_numbered, read_resnet_spec
 from seg_node.models.rcnn.detectron2_config import Detectron2Config, read_detectron2_config
 from seg_node.models.rcnn.model import RCNNModel
 from seg_node.models.rcnn.network import MaskRCNN, build_mask_rcnn

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from seg_node.models.config_values import area, count, number, sizes
-from seg_node.models.detectron2_file import (
+from seg_node.models.files.config_values import area, count, number, sizes
+from seg_node.models.files.detectron2 import (
     INPUT_SPEC,
     TRUNK,
     Honoured,
@@ -17,7 +17,7 @@ from seg_node.models.detectron2_file import (
     convert,
     read_keys,
 )
-from seg_node.models.detectron2_keys import (
+from seg_node.models.files.detectron2_keys import (
     PASSED_OVER,
     PUBLISHED,
     PUBLISHED_RESNEXT,
@@ -27,7 +27,7 @@ from seg_node.models.detectron2_keys import (
     TRUNK_SUPPORTED,
 )
 from seg_node.models.rcnn.settings import DETECTRON2_SETTINGS, RCNNSettings
-from seg_node.prepare import InputSpec
+from seg_node.preprocess.prepare import InputSpec
 from seg_node.types import SegmentOptions
 
 _OPTIONS = SegmentOptions(score_threshold=0.05)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import roi_align
 
-from seg_node.kernel_check import kernel_passes
+from seg_node.models.gpu.kernel_check import kernel_passes
 from seg_node.models.rcnn.roi_align import align_rows_of_levels
 
 _MOST_LEVELS = 4  # of the pyramid that the Triton kernel takes

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.ops import clip_boxes_to_image
 
-from seg_node.models.instances import assemble_segmentation, gather_instances
+from seg_node.models.assemble.instances import assemble_segmentation, gather_instances
+from seg_node.models.gpu.transfer import download, upload
 from seg_node.models.rcnn.network import MaskRCNN, RawPrediction
+from seg_node.models.rcnn.paste import paste_masks, paste_sampled_masks
+from seg_node.models.rcnn.paste_batched import paste_on_device
 from seg_node.models.rcnn.semantic_head import classify_pixels
 from seg_node.models.rcnn.settings import RCNNSettings
-from seg_node.paste import paste_masks, paste_sampled_masks
-from seg_node.paste_gpu import paste_on_device
-from seg_node.prepare import InputSpec, ModelInput, prepare_frames
-from seg_node.transfer import download, upload
+from seg_node.preprocess.prepare import InputSpec, ModelInput, prepare_frames
 from seg_node.types import Frame, Instances, LabelSet, MaskCrop, Segmentation, SegmentOptions
 
 

@@ -7,15 +7,15 @@ from functools import partial
 from torch import Tensor, nn
 from torchvision.ops import FrozenBatchNorm2d
 
-from seg_node.models.backbones import FeaturePyramid, ResNet, ResNetSpec
+from seg_node.models.gpu.transfer import download
+from seg_node.models.layers.backbones import FeaturePyramid, ResNet, ResNetSpec
 from seg_node.models.rcnn.fixed import Selection, detect, pack, propose, selection_of, unpack_row
 from seg_node.models.rcnn.roi_heads import BoxHead, MaskHead, probs_of_classes
 from seg_node.models.rcnn.rpn import RegionProposals
 from seg_node.models.rcnn.semantic_head import SemanticHead
 from seg_node.models.rcnn.settings import RCNNSettings
 from seg_node.models.rcnn.spec import RCNNSpec
-from seg_node.prepare import ModelInput
-from seg_node.transfer import download
+from seg_node.preprocess.prepare import ModelInput
 from seg_node.types import SegmentOptions
 
 

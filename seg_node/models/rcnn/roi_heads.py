@@ -13,10 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import batched_nms, clip_boxes_to_image, remove_small_boxes
 
-from seg_node.models.backbones import NormLayer, conv_norm
+from seg_node.models.layers.backbones import NormLayer, conv_norm
 from seg_node.models.rcnn.boxes import decode_boxes, pool_regions
 from seg_node.models.rcnn.settings import RCNNSettings
-from seg_node.prepare import ModelInput
+from seg_node.preprocess.prepare import ModelInput
 from seg_node.types import SegmentOptions
 
 

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import batched_nms, clip_boxes_to_image, remove_small_boxes
 
-from seg_node.models.backbones import conv_norm
+from seg_node.models.layers.backbones import conv_norm
 from seg_node.models.rcnn.boxes import anchors_at, cell_anchors, decode_boxes
 from seg_node.models.rcnn.settings import RCNNSettings
-from seg_node.prepare import ModelInput
+from seg_node.preprocess.prepare import ModelInput
 
 
 class RegionProposals(nn.Module):

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seg_node.models.backbones import NormLayer, conv_norm, count_numbered
-from seg_node.size_cache import size_cache
+from seg_node.models.layers.backbones import NormLayer, conv_norm, count_numbered
+from seg_node.untrusted.size_cache import size_cache
 
 _LARGE = 1 << 26  # logits that are resized at once: 256 MB
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from seg_node.models.backbones import NormLayer, count_numbered
+from seg_node.models.layers.backbones import NormLayer, count_numbered
 
 _BOX_FC = re.compile(r"box_head\.layers\.(\d+)\.weight")
 

@@ -5,7 +5,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from seg_node.kernel_check import kernel_passes
+from seg_node.models.gpu.kernel_check import kernel_passes
 
 
 def suppress(

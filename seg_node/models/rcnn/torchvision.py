@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torchvision.ops import FrozenBatchNorm2d
 
 from seg_node.labels import labels_for
-from seg_node.models.backbones import NormLayer, ResNet, read_resnet_spec
-from seg_node.models.checkpoint import Checkpoint, load_network, outline
-from seg_node.models.efficientnet_lite import OUT_CHANNELS, EfficientNetLite0
+from seg_node.models.files.checkpoint import Checkpoint, load_network, outline
+from seg_node.models.layers.backbones import NormLayer, ResNet, read_resnet_spec
+from seg_node.models.layers.efficientnet_lite import OUT_CHANNELS, EfficientNetLite0
 from seg_node.models.rcnn.model import RCNNModel
 from seg_node.models.rcnn.network import MaskRCNN, build_mask_rcnn, mask_rcnn_r50_fpn
 from seg_node.models.rcnn.semantic_head import build_semantic_head

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from seg_node.models.config_file import did_you_mean
-from seg_node.models.config_values import (
+from seg_node.models.files.config_file import did_you_mean
+from seg_node.models.files.config_values import (
     count,
     number,
     positive_side,
@@ -18,7 +18,7 @@ from seg_node.models.config_values import (
     three_numbers,
 )
 from seg_node.models.rcnn.settings import RCNNSettings
-from seg_node.prepare import InputSpec
+from seg_node.preprocess.prepare import InputSpec
 from seg_node.types import SegmentOptions
 
 TORCHVISION_OPTIONS = SegmentOptions(score_threshold=0.05)

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from seg_node.load_error import some_of
-from seg_node.models.config_values import count, number, positive, section
-from seg_node.models.detectron2_file import read_trunk
+from seg_node.models.files.config_values import count, number, positive, section
+from seg_node.models.files.detectron2 import read_trunk
+from seg_node.models.files.load_error import some_of
 from seg_node.models.solo.settings import LEVELS, PUBLISHED, SoloConfig
 
 logger = logging.getLogger(__name__)

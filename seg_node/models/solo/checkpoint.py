@@ -13,11 +13,17 @@ from typing import Any
 from torch import Tensor, nn
 
 from seg_node.labels import COCO_THING_NAMES, zero_based_labels
-from seg_node.load_error import one_line
-from seg_node.models.backbones import FeaturePyramid, ResNet, check_resnet, count_numbered, read_resnet_spec
-from seg_node.models.checkpoint import Checkpoint, load_network, outline
-from seg_node.models.config_file import parse_python_config
-from seg_node.models.deformable import make_deformable
+from seg_node.models.files.checkpoint import Checkpoint, load_network, outline
+from seg_node.models.files.config_file import parse_python_config
+from seg_node.models.files.load_error import one_line
+from seg_node.models.layers.backbones import (
+    FeaturePyramid,
+    ResNet,
+    check_resnet,
+    count_numbered,
+    read_resnet_spec,
+)
+from seg_node.models.layers.deformable import make_deformable
 from seg_node.models.solo.adelaidet_config import read_adelaidet_config
 from seg_node.models.solo.config import read_names, read_openmmlab_config
 from seg_node.models.solo.heads import DecoupledSOLOHead, SOLOHead

@@ -9,9 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from seg_node.load_error import some_of
-from seg_node.models.config_file import did_you_mean
-from seg_node.models.config_values import (
+from seg_node.models.files.config_file import did_you_mean
+from seg_node.models.files.config_values import (
     count,
     number,
     positive,
@@ -20,6 +19,7 @@ from seg_node.models.config_values import (
     three_divisors,
     three_numbers,
 )
+from seg_node.models.files.load_error import some_of
 from seg_node.models.solo.config_keys import (
     HARMLESS_STEPS,
     PASSED_OVER,
@@ -29,7 +29,7 @@ from seg_node.models.solo.config_keys import (
     TOP_LEVEL_READ,
 )
 from seg_node.models.solo.settings import LEVELS, SoloConfig, SoloSettings
-from seg_node.prepare import InputSpec
+from seg_node.preprocess.prepare import InputSpec
 
 logger = logging.getLogger(__name__)
 

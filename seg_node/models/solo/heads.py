@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seg_node.models.backbones import conv_norm
+from seg_node.models.layers.backbones import conv_norm
 
 GROUP_NORM = partial(nn.GroupNorm, 32)
 

@@ -14,12 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from seg_node.crop import tight_crop
+from seg_node.masks.crop import tight_crop
 from seg_node.models.solo.heads import bilinear, count_levels, split_levels
 from seg_node.models.solo.matrix_nms import hard_nms, matrix_nms
 from seg_node.models.solo.settings import SoloSettings
-from seg_node.size_cache import size_cache
 from seg_node.types import MaskCrop, SegmentOptions
+from seg_node.untrusted.size_cache import size_cache
 
 # candidates whose masks are computed at a time
 _CHUNK = 512

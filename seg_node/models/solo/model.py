@@ -10,9 +10,9 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from seg_node.models.backbones import FeaturePyramid, ResNet
-from seg_node.models.download_crops import download_crops
-from seg_node.models.instances import assemble_segmentation, gather_instances, mask_bounds
+from seg_node.models.assemble.download_crops import download_crops
+from seg_node.models.assemble.instances import assemble_segmentation, gather_instances, mask_bounds
+from seg_node.models.layers.backbones import FeaturePyramid, ResNet
 from seg_node.models.solo.heads import DecoupledSOLOHead, GridOutput, SOLOHead
 from seg_node.models.solo.masks import (
     SoloPrediction,
@@ -23,7 +23,7 @@ from seg_node.models.solo.masks import (
 )
 from seg_node.models.solo.settings import SoloSettings
 from seg_node.models.solo.solov2_head import SOLOv2Head
-from seg_node.prepare import InputSpec, ModelInput, prepare_frames
+from seg_node.preprocess.prepare import InputSpec, ModelInput, prepare_frames
 from seg_node.types import Frame, LabelSet, Segmentation, SegmentOptions
 
 

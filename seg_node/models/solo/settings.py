@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from seg_node.prepare import InputSpec
+from seg_node.preprocess.prepare import InputSpec
 from seg_node.types import SegmentOptions
 
 MaskNms = Literal["gaussian", "linear", "hard"]

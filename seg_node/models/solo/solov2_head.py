@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from seg_node.models.backbones import conv_norm
+from seg_node.models.layers.backbones import conv_norm
 from seg_node.models.solo.heads import (
     GROUP_NORM,
     GridOutput,

@@ -9,8 +9,8 @@ from typing import Any
 
 from safetensors import safe_open
 
-from seg_node.models.config_values import positive_side, three_divisors, three_numbers
-from seg_node.plain_data import read_json
+from seg_node.models.files.config_values import positive_side, three_divisors, three_numbers
+from seg_node.untrusted.plain_data import read_json
 
 _MODEL_TYPES = ("mask2former", "maskformer", "oneformer", "eomt", "eomt_dinov3", "detr")
 _MOST_LAYERS = 200  # of one kind

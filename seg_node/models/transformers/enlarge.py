@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from seg_node.size_cache import size_cache
+from seg_node.untrusted.size_cache import size_cache
 
 
 class Window(NamedTuple):

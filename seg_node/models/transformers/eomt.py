@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from seg_node.crop import tight_crop
+from seg_node.masks.crop import tight_crop
 from seg_node.models.transformers.enlarge import Window, enlarge
 from seg_node.models.transformers.found import (
     FoundObject,

@@ -13,12 +13,12 @@ import numpy as np
 import torch
 
 from seg_node.labels import COCO_STUFF_NAMES, COCO_THING_NAMES
-from seg_node.load_error import loading
+from seg_node.models.files.load_error import loading
 from seg_node.models.transformers.checks import check_folder, check_size, offline
 from seg_node.models.transformers.model import TransformersModel
 from seg_node.models.transformers.post_process import choose_post_process
-from seg_node.plain_data import read_json
 from seg_node.types import Frame, LabelSet, SegmentOptions
+from seg_node.untrusted.plain_data import read_json
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from seg_node.crop import tight_crop
+from seg_node.masks.crop import tight_crop
 from seg_node.models.transformers.found import FoundObject, FoundSegments, QueryPrediction
 from seg_node.types import SegmentOptions
 

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seg_node.crop import tight_crop
+from seg_node.masks.crop import tight_crop
 from seg_node.models.transformers.enlarge import enlarge
 from seg_node.models.transformers.found import (
     FoundObject,

@@ -14,10 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from seg_node.crop import tight_crop
-from seg_node.models.instances import gather_instances, mask_bounds
+from seg_node.masks.crop import tight_crop
+from seg_node.models.assemble.instances import gather_instances, mask_bounds
+from seg_node.models.gpu.transfer import upload
 from seg_node.models.transformers.found import FoundObject, FoundSegments, PostProcess, QueryPrediction
-from seg_node.transfer import upload
 from seg_node.types import (
     Frame,
     Instances,

@@ -14,9 +14,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from seg_node.labels import zero_based_labels
-from seg_node.models.backbones import ResNet, read_resnet_spec
-from seg_node.models.checkpoint import Checkpoint, load_network, outline
-from seg_node.models.deformable import make_deformable
+from seg_node.models.files.checkpoint import Checkpoint, load_network, outline
+from seg_node.models.layers.backbones import ResNet, read_resnet_spec
+from seg_node.models.layers.deformable import make_deformable
 from seg_node.models.yolact.config import (
     PUBLISHED_SIZE,
     PublishedModel,

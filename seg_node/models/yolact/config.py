@@ -5,10 +5,10 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from seg_node.models.config_file import did_you_mean
-from seg_node.models.config_values import count, number, positive, positive_side, sizes
+from seg_node.models.files.config_file import did_you_mean
+from seg_node.models.files.config_values import count, number, positive, positive_side, sizes
 from seg_node.models.yolact.detect import YolactSettings
-from seg_node.prepare import InputSpec
+from seg_node.preprocess.prepare import InputSpec
 from seg_node.types import SegmentOptions
 
 T = TypeVar("T")

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from seg_node.load_error import some_of
+from seg_node.models.files.load_error import some_of
 
 logger = logging.getLogger(__name__)
 

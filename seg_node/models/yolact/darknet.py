@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from seg_node.models.backbones import count_numbered
+from seg_node.models.layers.backbones import count_numbered
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from seg_node.crop import tight_crop
-from seg_node.size_cache import size_cache
+from seg_node.masks.crop import tight_crop
 from seg_node.types import MaskCrop
+from seg_node.untrusted.size_cache import size_cache
 
 # a product of matrices rounds differently from F.interpolate, by some 1e-7
 _TOLERANCE = 1e-6

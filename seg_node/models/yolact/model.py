@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from seg_node.models.download_crops import download_crops
-from seg_node.models.instances import assemble_segmentation, gather_instances
+from seg_node.models.assemble.download_crops import download_crops
+from seg_node.models.assemble.instances import assemble_segmentation, gather_instances
 from seg_node.models.yolact.detect import YolactPrediction, YolactSettings, detect, without_fillers
 from seg_node.models.yolact.masks import (
     crop_windows,
@@ -17,7 +17,7 @@ from seg_node.models.yolact.masks import (
 )
 from seg_node.models.yolact.network import Yolact
 from seg_node.models.yolact.rescore import rescore
-from seg_node.prepare import InputSpec, ModelInput, prepare_frames
+from seg_node.preprocess.prepare import InputSpec, ModelInput, prepare_frames
 from seg_node.types import Frame, Instances, LabelSet, Segmentation, SegmentOptions
 
 

@@ -11,19 +11,19 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from seg_node.average_precision import average_precision
-from seg_node.coco_fields import Id
-from seg_node.ground_truth import (
+from seg_node.evaluation.average_precision import average_precision
+from seg_node.evaluation.coco_fields import Id
+from seg_node.evaluation.ground_truth import (
     InstanceTruth,
     PanopticTruth,
     read_instance_truth,
     read_panoptic_truth,
     read_segment_map,
 )
-from seg_node.one_line import one_line
-from seg_node.panoptic_quality import PanopticQuality
+from seg_node.evaluation.panoptic_quality import PanopticQuality
 from seg_node.ros.demo.recorder import FrameRecord
 from seg_node.ros.demo.report import SentImage
+from seg_node.untrusted.one_line import one_line
 
 
 @dataclass(frozen=True)

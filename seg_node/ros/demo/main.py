@@ -15,13 +15,13 @@ from rclpy.signals import SignalHandlerOptions
 from tqdm import tqdm
 
 import seg_node
+from seg_node.ros.common.signals import Interrupt
 from seg_node.ros.demo.accuracy import read_truth_of
 from seg_node.ros.demo.output import write_output
 from seg_node.ros.demo.processes import Program
 from seg_node.ros.demo.recorder import Recorder
 from seg_node.ros.demo.report import read_player_log
-from seg_node.ros.interrupt import Interrupt
-from seg_node.sources import Source, open_source
+from seg_node.sources.source import Source, open_source
 
 NODE = "seg_node"
 TOPIC = "/camera/image_raw"

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from seg_node.video import AnnotatedVideo
+from seg_node.drawing.video import AnnotatedVideo
 
 COLUMNS = 3
 CELL_WIDTH = 640

@@ -14,10 +14,10 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 
-from seg_node.masks import decode_crop, rle_counts
+from seg_node.masks.encoding import decode_crop, rle_counts
 from seg_node.msg import FrameTiming, InstanceMask, InstanceMaskArray, PanopticSegmentation
-from seg_node.ros.convert import stamp_to_ns
-from seg_node.ros.interrupt import Interrupt
+from seg_node.ros.common.signals import Interrupt
+from seg_node.ros.messages.convert import stamp_to_ns
 
 STAGES = ("wait", "decode", "prepare", "infer", "assemble", "publish")
 # Deep enough for a second of the fastest model while the recorder is busy.

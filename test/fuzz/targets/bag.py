@@ -1,4 +1,4 @@
-"""ROS bag → camera frames and what belongs to them (seg_node.sources, bags, bag_companions)."""
+"""ROS bag → camera frames and what belongs to them (seg_node.sources.source, bags, bag_companions)."""
 
 from itertools import islice
 from pathlib import Path
@@ -6,8 +6,8 @@ from random import Random
 
 from fuzz import recordings
 from fuzz.target import Input, Target
-from seg_node.bag_companions import find_companions, read_with_companions
-from seg_node.sources import open_source
+from seg_node.sources.bags.companions import find_companions, read_with_companions
+from seg_node.sources.source import open_source
 
 _MOST = 20  # frames of one bag
 

@@ -1,4 +1,4 @@
-"""Weights files of every kind → named tensors (seg_node.models.checkpoint)."""
+"""Weights files of every kind → named tensors (seg_node.models.files.checkpoint)."""
 
 from pathlib import Path
 from random import Random
@@ -7,7 +7,7 @@ from torch import Tensor
 
 from fuzz import archives
 from fuzz.target import Input, Target
-from seg_node.models.checkpoint import read_checkpoint
+from seg_node.models.files.checkpoint import read_checkpoint
 
 
 def make(random: Random) -> Input:

@@ -1,4 +1,4 @@
-"""sensor_msgs/CompressedImage → pixels (seg_node.images)."""
+"""sensor_msgs/CompressedImage → pixels (seg_node.images.decode)."""
 
 from pathlib import Path
 from random import Random
@@ -9,7 +9,7 @@ import numpy as np
 
 from fuzz import files
 from fuzz.target import Input, Target
-from seg_node.images import ImageError, decode_message
+from seg_node.images.decode import ImageError, decode_message
 
 _FORMATS = (
     "jpeg", "png", "", "bgr8; jpeg compressed bgr8", "rgb8; png compressed ", "16UC1; png compressed ",

@@ -1,4 +1,4 @@
-"""Configuration files of other projects, YAML and Python, with their bases (seg_node.models.config_file)."""
+"""Configuration files of other projects, YAML and Python, with their bases (seg_node.models.files.config_file)."""
 
 from pathlib import Path
 from random import Random
@@ -7,7 +7,7 @@ from thin_detectron2 import CONFIG
 
 from fuzz import mutate, trees
 from fuzz.target import Input, Target
-from seg_node.models.config_file import read_config
+from seg_node.models.files.config_file import read_config
 
 _PYTHON = """\
 _base_ = ['./base.py']

@@ -1,4 +1,4 @@
-"""Depth as sensor_msgs/Image and as CompressedImage (seg_node.depth_image)."""
+"""Depth as sensor_msgs/Image and as CompressedImage (seg_node.images.depth)."""
 
 import struct
 from pathlib import Path
@@ -11,8 +11,8 @@ import numpy as np
 from fuzz import files, mutate
 from fuzz.target import Input, Target
 from fuzz.targets import image
-from seg_node.depth_image import decode_depth
-from seg_node.images import ImageError
+from seg_node.images.decode import ImageError
+from seg_node.images.depth import decode_depth
 from seg_node.types import Roi
 
 _ENCODINGS = ("32FC1", "16UC1", "mono16", "32FC1", "16UC1", "bgr8", "64FC1", "")

@@ -1,4 +1,4 @@
-"""Files of `seg_node export` → the dense part of a network (seg_node.exported)."""
+"""Files of `seg_node export` → the dense part of a network (seg_node.export.dense_part)."""
 
 import io
 import json
@@ -17,8 +17,8 @@ from onnx import TensorProto, helper
 
 from fuzz import mutate
 from fuzz.target import Input, Target
-from seg_node.export_info import METADATA_KEY, ExportInfo, fingerprint
-from seg_node.exported import load_exported
+from seg_node.export.dense_part import load_exported
+from seg_node.export.info import METADATA_KEY, ExportInfo, fingerprint
 from seg_node.models.load import load_model
 
 assert onnxruntime

@@ -1,4 +1,4 @@
-"""sensor_msgs/Image → pixels (seg_node.images)."""
+"""sensor_msgs/Image → pixels (seg_node.images.decode)."""
 
 from pathlib import Path
 from random import Random
@@ -9,7 +9,7 @@ import numpy as np
 
 from fuzz import mutate
 from fuzz.target import Input, Target
-from seg_node.images import SUPPORTED_ENCODINGS, ImageError, decode_message
+from seg_node.images.decode import SUPPORTED_ENCODINGS, ImageError, decode_message
 
 _FOREIGN = (
     "",

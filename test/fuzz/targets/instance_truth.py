@@ -5,8 +5,8 @@ from random import Random
 
 from fuzz import trees, truth
 from fuzz.target import Input, Target
-from seg_node.ground_truth import read_instance_truth, read_true_image
-from seg_node.scorers import InstanceScorer
+from seg_node.evaluation.ground_truth import read_instance_truth, read_true_image
+from seg_node.evaluation.scorers import InstanceScorer
 
 
 def make(random: Random) -> Input:

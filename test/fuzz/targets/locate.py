@@ -1,4 +1,4 @@
-"""Masks, depth image and CameraInfo → objects in metres (seg_node.ros.space)."""
+"""Masks, depth image and CameraInfo → objects in metres (seg_node.ros.node.locate)."""
 
 import struct
 from array import array
@@ -11,8 +11,8 @@ from sensor_msgs.msg import CameraInfo, Image
 
 from fuzz import mutate
 from fuzz.target import Input, Target
-from seg_node.lift import LiftOptions
-from seg_node.ros.space import NotLocated, locate
+from seg_node.ros.node.locate import NotLocated, locate
+from seg_node.spatial.lift import LiftOptions
 from seg_node.types import Frame, Instances, MaskCrop
 
 _HEIGHT, _WIDTH = 24, 33

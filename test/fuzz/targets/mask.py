@@ -1,4 +1,4 @@
-"""seg_node/InstanceMask → mask, as Python subscribers decode it (seg_node.masks)."""
+"""seg_node/InstanceMask → mask, as Python subscribers decode it (seg_node.masks.encoding)."""
 
 from pathlib import Path
 from random import Random
@@ -9,7 +9,7 @@ import numpy as np
 
 from fuzz import mutate
 from fuzz.target import Input, Target
-from seg_node.masks import decode_crop, decode_mask, encode_mask
+from seg_node.masks.encoding import decode_crop, decode_mask, encode_mask
 from seg_node.types import MaskCrop
 
 _ENCODINGS = ("mono8", "bits", "rle", "rle")

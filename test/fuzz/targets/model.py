@@ -18,7 +18,7 @@ from torch import Tensor
 
 from fuzz import mutate
 from fuzz.target import Input, Target
-from seg_node.models.checkpoint import read_checkpoint
+from seg_node.models.files.checkpoint import read_checkpoint
 from seg_node.models.load import load_model
 
 _THIN = {

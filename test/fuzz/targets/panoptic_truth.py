@@ -5,8 +5,8 @@ from random import Random
 
 from fuzz import files, trees, truth
 from fuzz.target import Input, Target
-from seg_node.ground_truth import read_panoptic_truth, read_true_image
-from seg_node.scorers import PanopticScorer
+from seg_node.evaluation.ground_truth import read_panoptic_truth, read_true_image
+from seg_node.evaluation.scorers import PanopticScorer
 
 
 def make(random: Random) -> Input:

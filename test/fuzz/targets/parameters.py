@@ -1,4 +1,4 @@
-"""The node's parameters, given at the start and set while it runs (seg_node.ros.parameters)."""
+"""The node's parameters, given at the start and set while it runs (seg_node.ros.node.parameters)."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ from rclpy.parameter import Parameter
 
 from fuzz import mutate
 from fuzz.target import Input, Target
-from seg_node.ros.parameters import Options, declare_parameters, options_of
+from seg_node.ros.node.parameters import Options, declare_parameters, options_of
 from seg_node.types import LabelSet, SegmentOptions
 
 _LABELS = LabelSet({1: "cup", 2: "can"}, {3: "table"})

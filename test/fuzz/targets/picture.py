@@ -1,4 +1,4 @@
-"""Picture file → frame, as `seg_node segment` and `train` read it (seg_node.sources.read_image)."""
+"""Picture file → frame, as `seg_node segment` and `train` read it (seg_node.sources.source.read_image)."""
 
 import io
 from functools import lru_cache
@@ -10,7 +10,7 @@ from PIL import Image
 
 from fuzz import files, mutate
 from fuzz.target import Input, Target
-from seg_node.sources import read_image
+from seg_node.sources.source import read_image
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 _KINDS = (

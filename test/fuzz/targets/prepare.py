@@ -1,4 +1,4 @@
-"""Image message of any size → input of a network (seg_node.prepare), in each reference's way of resizing."""
+"""Image message of any size → input of a network (seg_node.preprocess.prepare), in each reference's way of resizing."""
 
 from pathlib import Path
 from random import Random
@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from fuzz.target import Input, Target
-from seg_node.images import ImageError, decode_image
-from seg_node.prepare import InputSpec, prepare_frames
+from seg_node.images.decode import ImageError, decode_image
+from seg_node.preprocess.prepare import InputSpec, prepare_frames
 from seg_node.types import Frame
 
 _LONG = (1, 2, 3, 50, 1000, 10_000, 65_535, 100_000, 1_000_000, 8_000_000, 64_000_000)

@@ -1,4 +1,4 @@
-"""Video file → frames (seg_node.sources); a playlist with a video's name must not lead elsewhere."""
+"""Video file → frames (seg_node.sources.source); a playlist with a video's name must not lead elsewhere."""
 
 import socket
 import tempfile
@@ -12,7 +12,7 @@ import numpy as np
 
 from fuzz import mutate
 from fuzz.target import Input, Target
-from seg_node.sources import open_source
+from seg_node.sources.source import open_source
 
 _SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv")
 _MOST = 30  # frames of one video

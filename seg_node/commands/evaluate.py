@@ -1,0 +1,248 @@
+"""What `seg_node evaluate` does: a model's answers on a set of images compared with their ground truth."""
+
+import dataclasses
+import itertools
+import json
+import statistics
+import sys
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from seg_node import __version__
+from seg_node.commands.evaluation_table import evaluation_table
+from seg_node.commands.result_folder import make_folder
+from seg_node.evaluation.average_precision import check_pycocotools
+from seg_node.evaluation.coco_fields import Id, one_line, shown
+from seg_node.evaluation.ground_truth import (
+    InstanceTruth,
+    PanopticTruth,
+    TrueImage,
+    read_instance_truth,
+    read_panoptic_truth,
+    read_true_image,
+)
+from seg_node.evaluation.scorers import InstanceScorer, PanopticScorer
+from seg_node.evaluation.true_pictures import describe_backslashes, describe_missing, find_file
+from seg_node.export.dense_part import open_engine
+from seg_node.inference.engine import Engine, choose_device
+from seg_node.models.load import load_model
+from seg_node.types import LabelSet, SegmentOptions
+
+SCALE = "every ap, pq, sq and rq is from 0 to 1; null: there is nothing to score"
+# how many of the images that are left out are told one by one; evaluation.json has them all
+SHOWN_LEFT_OUT = 5
+
+
+def evaluate(
+    images: Path,
+    out: Path,
+    *,
+    coco: Path | None = None,
+    panoptic: Path | None = None,
+    panoptic_dir: Path | None = None,
+    family: str = "auto",
+    weights: str | Path | None = None,
+    config: str | Path | None = None,
+    labels: str | Path | None = None,
+    device: str = "auto",
+    precision: str | None = None,
+    engine: str | Path | None = None,
+    score_threshold: float | None = None,
+    limit: int | None = None,
+) -> int:
+    """Writes the folder `out` (see `seg_node evaluate --help`) and prints a table.
+
+    images: folder of the images. coco: ground truth of instances. panoptic, panoptic_dir: ground truth of
+    panoptic maps, JSON and PNG; without panoptic_dir the folder beside the JSON that has its name.
+    limit: only that many images, the first ones, are taken.
+    precision, engine: those of `Predictor`.
+
+    Returns the exit status: 1 when some image had to be left out, else 0.
+    Raises ValueError, FileNotFoundError or RuntimeError for what the user can mend.
+    """
+    instance_truth, panoptic_truth = _read_truths(coco, panoptic, panoptic_dir)
+    for note in _notes(instance_truth, panoptic_truth):
+        print(note, file=sys.stderr)
+    todo = _choose_images(images, instance_truth, panoptic_truth, limit)
+    model = load_model(family, weights, config, labels)
+    options = _options(model.default_options, score_threshold, panoptic_truth is not None)
+    scorers = _scorers(instance_truth, panoptic_truth, model.labels, out)
+    make_folder(out)
+    runner = open_engine(model, choose_device(device), precision, engine)
+    try:
+        stage_ms, left_out = _run(runner, options, images, todo, scorers)
+    finally:  # a run may take hours: what it predicted is kept even when it is stopped or cannot be scored
+        for scorer in scorers:
+            scorer.write(out)
+    given = {"family": family, "weights": weights, "config": config, "labels": labels, "engine": engine}
+    report = {
+        "scale": SCALE,
+        "model": {name: None if value is None else str(value) for name, value in given.items()},
+        "ground_truth": _ground_truth(images, coco, panoptic, panoptic_dir),
+        "ground_truth_notes": _notes(instance_truth, panoptic_truth),
+        **_circumstances(runner, options),
+        "images": len(todo) - len(left_out),
+        "images_left_out": left_out,
+        "median_ms": {stage: statistics.median(times) for stage, times in stage_ms.items()},
+        **_results(scorers),
+    }
+    (out / "evaluation.json").write_text(json.dumps(report, indent=2) + "\n")
+    print(evaluation_table(report, own_threshold=score_threshold is None))
+    print(f"results in {out}/evaluation.json, predictions beside it")
+    return 1 if left_out else 0
+
+
+def _read_truths(
+    coco: Path | None, panoptic: Path | None, panoptic_dir: Path | None
+) -> tuple[InstanceTruth | None, PanopticTruth | None]:
+    if coco is None and panoptic is None:
+        raise ValueError("no ground truth is given; name a file with --coco, --panoptic or both")
+    if panoptic is None and panoptic_dir is not None:
+        raise ValueError("--panoptic-dir needs --panoptic, the JSON file that belongs to its maps")
+    if coco:
+        check_pycocotools()
+    return (
+        read_instance_truth(coco) if coco else None,
+        read_panoptic_truth(panoptic, _map_folder(panoptic, panoptic_dir)) if panoptic else None,
+    )
+
+
+def _scorers(
+    instances: InstanceTruth | None, panoptic: PanopticTruth | None, labels: LabelSet, out: Path
+) -> list[InstanceScorer | PanopticScorer]:
+    scorers: list[InstanceScorer | PanopticScorer] = []
+    if panoptic:  # first, as it alone can refuse an image
+        scorers.append(PanopticScorer(panoptic, labels, out))
+    if instances:
+        scorers.append(InstanceScorer(instances, labels))
+    return scorers
+
+
+def _notes(*truths: InstanceTruth | PanopticTruth | None) -> list[str]:
+    return [note for truth in truths if truth for note in truth.notes]
+
+
+def _map_folder(panoptic: Path, panoptic_dir: Path | None) -> Path:
+    return panoptic_dir or panoptic.with_suffix("")
+
+
+def _ground_truth(
+    images: Path, coco: Path | None, panoptic: Path | None, panoptic_dir: Path | None
+) -> dict[str, str | None]:
+    """What was compared with, by the names of the options."""
+    maps = _map_folder(panoptic, panoptic_dir) if panoptic else None
+    given = {"coco": coco, "panoptic": panoptic, "panoptic_dir": maps, "images": images}
+    return {name: None if path is None else str(path) for name, path in given.items()}
+
+
+def _circumstances(engine: Engine, options: SegmentOptions) -> dict[str, Any]:
+    return {
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "versions": _versions(),
+        "device": engine.device_name,
+        "precision": engine.precision,
+        "score_threshold": options.score_threshold,
+    }
+
+
+def _versions() -> dict[str, str | None]:
+    try:
+        pycocotools = version("pycocotools")
+    except PackageNotFoundError:
+        pycocotools = None
+    return {
+        "seg_node": __version__,
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+        "pycocotools": pycocotools,
+    }
+
+
+def _choose_images(
+    folder: Path, instances: InstanceTruth | None, panoptic: PanopticTruth | None, limit: int | None
+) -> list[TrueImage]:
+    if limit is not None and limit < 1:
+        raise ValueError(f"limit {limit} is out of range; give 1 or more images")
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: no such folder of images")
+    images: dict[Id, TrueImage] = {}
+    for truth in (instances, panoptic):
+        for image in truth.images.values() if truth else ():
+            known = images.setdefault(image.id, image)
+            if known != image:
+                raise ValueError(
+                    f"image id {shown(image.id)} is {one_line(known.file_name)} {known.size} in one ground "
+                    f"truth and {one_line(image.file_name)} {image.size} in the other; they must be of the "
+                    "same images"
+                )
+    if not images:
+        raise ValueError("the ground truth lists no image")
+    todo = list(itertools.islice(images.values(), limit))
+    names = [image.file_name for image in todo]
+    if not any(find_file(folder, name) for name in names):
+        raise ValueError(describe_missing("images", names, len(names), folder))
+    if note := describe_backslashes(names, folder):
+        print(note, file=sys.stderr)
+    return todo
+
+
+def _run(
+    engine: Engine,
+    options: SegmentOptions,
+    folder: Path,
+    images: Sequence[TrueImage],
+    scorers: Sequence[InstanceScorer | PanopticScorer],
+) -> tuple[dict[str, list[float]], dict[str, str]]:
+    """Gives every image to the scorers; returns the stages' times, and why images were left out by name."""
+    stage_ms: dict[str, list[float]] = {}
+    left_out: dict[str, str] = {}
+    for image in tqdm(images, unit="image"):
+        try:
+            segmentation = engine.segment(read_true_image(folder, image), options)
+            for scorer in scorers:
+                scorer.keep(image, segmentation)
+            for scorer in scorers:
+                scorer.score(image, segmentation)
+        except ValueError as error:
+            left_out[image.file_name] = str(error)
+            if len(left_out) <= SHOWN_LEFT_OUT:
+                tqdm.write(f"left out {one_line(image.file_name)}: {error}", file=sys.stderr)
+            continue
+        for stage, milliseconds in segmentation.stage_ms.items():
+            stage_ms.setdefault(stage, []).append(milliseconds)
+    if len(left_out) > SHOWN_LEFT_OUT:
+        print(f"left out {len(left_out) - SHOWN_LEFT_OUT} more images", file=sys.stderr)
+    if len(left_out) == len(images):
+        raise RuntimeError(f"{folder}: none of the {len(images)} images could be scored")
+    return stage_ms, left_out
+
+
+def _results(scorers: Sequence[InstanceScorer | PanopticScorer]) -> dict[str, Any]:
+    """The means, the names of the classes, and the numbers of each class, instances first."""
+    means: dict[str, Any] = {}
+    classes: dict[str, Any] = {}
+    per_class: dict[str, dict[str, Any]] = {}
+    for scorer in reversed(scorers):
+        scores = scorer.scores()
+        means |= scores.means
+        kind = "instances" if isinstance(scorer, InstanceScorer) else "panoptic"
+        names = dataclasses.asdict(scores.classes)
+        classes[kind] = {key: names[key] for key in names if key != "category_of"}
+        for name, numbers in scores.per_class.items():
+            per_class.setdefault(name, {}).update(numbers)
+    return {**means, "classes": classes, "per_class": per_class}
+
+
+def _options(defaults: SegmentOptions, score_threshold: float | None, panoptic: bool) -> SegmentOptions:
+    if score_threshold is not None and not 0 <= score_threshold <= 1:
+        raise ValueError(f"score threshold {score_threshold:g} is out of range; give a number from 0 to 1")
+    threshold = defaults.score_threshold if score_threshold is None else score_threshold
+    # AP counts every candidate, also a second name of the same thing
+    return dataclasses.replace(defaults, score_threshold=threshold, duplicate_iou=1.0, panoptic=panoptic)

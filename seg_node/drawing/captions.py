@@ -1,0 +1,121 @@
+"""Captions on a picture: black on a filled rectangle, inside the image, side by side where there is room."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from seg_node.drawing.palette import Bgr
+
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+_SHORTENED = ".."
+# No image has room for more, and each is tried in turn.
+_LONGEST_NAME = 200
+
+
+@dataclass(frozen=True)
+class Caption:
+    """name may be shortened to fit into the image, ending never is.
+
+    box_xyxy: what the caption belongs to, pixels; it is written above it or near.
+    centred: written in the middle of the box instead.
+    """
+
+    name: str
+    ending: str
+    background: Bgr
+    box_xyxy: tuple[float, float, float, float]
+    centred: bool = False
+
+
+@dataclass(frozen=True)
+class _Placed:
+    text: str
+    background: Bgr
+    x: int
+    y: int
+    width: int
+    height: int
+
+    def overlaps(self, other: "_Placed") -> bool:
+        return (
+            self.x < other.x + other.width
+            and other.x < self.x + self.width
+            and self.y < other.y + other.height
+            and other.y < self.y + self.height
+        )
+
+
+@dataclass(frozen=True)
+class _Style:
+    """Text size for an image; at VGA the letters are about 10 pixels high."""
+
+    scale: float
+    thickness: int
+    padding: int
+
+    @staticmethod
+    def of(image_size: tuple[int, int]) -> "_Style":
+        scale = max(0.38, 0.00058 * math.sqrt(image_size[0] * image_size[1]))
+        return _Style(scale, max(1, round(1.5 * scale)), max(2, round(6 * scale)))
+
+    def measure(self, text: str) -> tuple[int, int, int]:
+        """Width and height of the caption, and where in it the letters stand (pixels from the top)."""
+        (width, height), below = cv2.getTextSize(text, _FONT, self.scale, self.thickness)
+        return width + 2 * self.padding, height + below + self.padding, height + self.padding // 2
+
+
+def write_captions(picture: NDArray[np.uint8], captions: Sequence[Caption]) -> None:
+    """Write on the picture, (H, W, 3) uint8, in place. Earlier captions take the better places."""
+    image_size = picture.shape[0], picture.shape[1]
+    style = _Style.of(image_size)
+    placed: list[_Placed] = []
+    for caption in captions:
+        spots = _spots(caption, image_size, style)
+        if spots:
+            free = (spot for spot in spots if not any(spot.overlaps(other) for other in placed))
+            placed.append(next(free, spots[0]))
+    for spot in reversed(placed):
+        _write(picture, spot, style)
+
+
+def _spots(caption: Caption, image_size: tuple[int, int], style: _Style) -> list[_Placed]:
+    """Places for the caption inside the image, best first; none when the image is too small for any."""
+    text = _fitting_text(caption, image_size[1], style)
+    width, height, _ = style.measure(text)
+    last_x, last_y = image_size[1] - width, image_size[0] - height
+    if last_x < 0 or last_y < 0:
+        return []
+    x_min, y_min, x_max, y_max = (round(edge) for edge in caption.box_xyxy)
+    if caption.centred:
+        x, tops = (x_min + x_max - width) // 2, [(y_min + y_max - height) // 2]
+    else:
+        x, tops = x_min, [y_min - height, y_min, y_max, y_max - height]
+    x = min(max(x, 0), last_x)
+    tops = [y for y in tops if 0 <= y <= last_y] or [min(max(tops[0], 0), last_y)]
+    return [_Placed(text, caption.background, x, y, width, height) for y in tops]
+
+
+def _fitting_text(caption: Caption, image_width: int, style: _Style) -> str:
+    name, ending = _printable(caption.name[:_LONGEST_NAME]), _printable(caption.ending[:_LONGEST_NAME])
+    text = name + ending
+    kept = len(name)
+    while kept > 0 and style.measure(text)[0] > image_width:
+        kept -= 1
+        text = name[:kept] + _SHORTENED + ending
+    return text
+
+
+def _printable(text: str) -> str:
+    """OpenCV crashes on half a surrogate pair, and draws nothing for a line break."""
+    return "".join(char if char.isprintable() else "?" for char in text)
+
+
+def _write(picture: NDArray[np.uint8], spot: _Placed, style: _Style) -> None:
+    area = picture[spot.y : spot.y + spot.height, spot.x : spot.x + spot.width]
+    area[:] = spot.background
+    letters_at = (style.padding, style.measure(spot.text)[2])
+    cv2.putText(area, spot.text, letters_at, _FONT, style.scale, (0, 0, 0), style.thickness, cv2.LINE_AA)

@@ -1,0 +1,229 @@
+"""What `seg_node export` does: the dense part of a network, for one size of image, into a file.
+
+The dense part is all that depends on nothing but the input's shape: backbone, pyramid, dense heads. A .pt2 is
+an AOTInductor package, machine code for one kind of machine. An .onnx is for ONNX Runtime on any machine,
+with TensorRT or CUDA where they are.
+"""
+
+import importlib.util
+import statistics
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from seg_node.export.dense_part import Run, open_package
+from seg_node.export.info import (
+    METADATA_KEY,
+    Dense,
+    ExportInfo,
+    describe_machine,
+    fingerprint,
+    network_of,
+    write_package_info,
+)
+from seg_node.export.onnx import OnnxRunner, has_cuda
+from seg_node.inference.cuda_graph import CudaGraphs
+from seg_node.inference.engine import choose_device
+from seg_node.inference.fused_convolution import fuse_activations
+from seg_node.inference.precision import (
+    PRECISIONS,
+    Precision,
+    apply_precision,
+    choose_precision,
+    full_float32,
+)
+from seg_node.models.load import load_model
+from seg_node.models.model import SegmentationModel
+from seg_node.types import Frame
+
+_SUFFIXES = (".pt2", ".onnx")
+_MIN_TORCH = (2, 6)
+# the first with deformable convolutions (YOLACT++)
+_ONNX_OPSET = 19
+
+
+def export(
+    out: Path,
+    camera_size: tuple[int, int],
+    *,
+    family: str = "auto",
+    weights: str | Path | None = None,
+    config: str | Path | None = None,
+    precision: str = "auto",
+    device: str = "auto",
+) -> int:
+    """Writes the file, notes in it and prints how it compares with PyTorch; returns the exit status, 0.
+
+    out: ends in .pt2 or .onnx. camera_size: (height, width).
+    precision: "auto" is for a .pt2 the fastest that the device computes well in, for an .onnx fp32.
+    device: which a .pt2 is compiled for; an .onnx is for all, and is compared there. "auto": a GPU that
+    PyTorch and, for an .onnx, ONNX Runtime can use, else the CPU.
+    Raises ValueError, FileNotFoundError or RuntimeError for what the user can mend.
+    """
+    target = _check_target(out, device)
+    chosen = _choose(precision, out, target)
+    model = load_model(family, weights, config)
+    network = network_of(model)
+    example = _example_input(model, camera_size)
+    info = ExportInfo(
+        network=type(network).__name__,
+        source=Path(weights).name if weights else "embedded model",
+        weights=fingerprint(network),
+        camera_size=camera_size,
+        input_size=(example.shape[-2], example.shape[-1]),
+        precision=chosen,
+        machine="" if out.suffix == ".onnx" else describe_machine(target),
+    )
+    write = _write_onnx if out.suffix == ".onnx" else _write_package
+    info, error = write(network, example, out, info, target)
+    print(_summary(out, info, target, error))
+    return 0
+
+
+def _check_target(out: Path, device: str) -> torch.device:
+    """The device to compile for or to compare on, when everything is there that the export needs."""
+    if out.suffix not in _SUFFIXES:
+        raise ValueError(f"{out}: the name must end in .pt2 (AOTInductor) or .onnx (ONNX Runtime, TensorRT)")
+    if not out.absolute().parent.is_dir():
+        raise FileNotFoundError(f"{out}: there is no folder {out.parent}")
+    version = tuple(int(part) for part in torch.__version__.split(".")[:2])
+    if version < _MIN_TORCH:
+        raise RuntimeError(f"export needs PyTorch 2.6 or newer; this is {torch.__version__}")
+    target = choose_device(device)
+    if out.suffix == ".pt2":
+        return target
+    if not importlib.util.find_spec("onnxscript"):
+        raise RuntimeError("an .onnx file is written by onnxscript: pip install seg_node[onnx]")
+    if target.type == "cpu" or has_cuda():
+        return target
+    if device == "auto":
+        return torch.device("cpu")
+    raise RuntimeError(
+        f"device {device}: this ONNX Runtime has no CUDA: pip install onnxruntime-gpu; "
+        "or choose cpu, the file is for all devices"
+    )
+
+
+def _choose(precision: str, out: Path, device: torch.device) -> Precision:
+    """Raises ValueError or RuntimeError for a precision that the file cannot be in."""
+    if precision == "exact":
+        raise ValueError("compiled code computes in an order of its own; choose fp32 instead of exact")
+    if out.suffix == ".pt2" or precision not in PRECISIONS:
+        return choose_precision(precision, device)
+    if precision == "bf16":
+        raise ValueError("ONNX Runtime does not compute in bf16; choose fp32, or fp16 for GPUs")
+    return "fp16" if precision == "fp16" else "fp32"
+
+
+def _example_input(model: SegmentationModel[Any, Any], camera_size: tuple[int, int]) -> Tensor:
+    """The network's input for an image of that size, random: float32 (1, 3, H, W)."""
+    noise = np.random.default_rng(0).integers(0, 256, (*camera_size, 3), np.uint8)
+    pixels: Tensor = model.prepare([Frame(noise, "bgr")], torch.device("cpu")).pixels
+    return pixels.float()
+
+
+def _write_package(
+    network: nn.Module, example: Tensor, out: Path, info: ExportInfo, device: torch.device
+) -> tuple[ExportInfo, float]:
+    """Writes the file.
+
+    Returns its description with the times, and the largest relative difference of an output.
+    """
+    from torch._inductor import aoti_compile_and_package
+
+    dense, pixels = _prepare(network, example, info, device)
+    on_cpu = device.type == "cpu"
+    # frozen weights are packed for oneDNN; the number of threads is the program's that loads it
+    configs = {"freezing": True, "cpp.dynamic_threads": True} if on_cpu else {}
+    try:
+        with torch.no_grad():
+            aoti_compile_and_package(
+                torch.export.export(dense, (pixels,)), package_path=str(out), inductor_configs=configs
+            )
+    except Exception as error:
+        if "compiler" not in str(error).lower():
+            raise
+        raise RuntimeError(f"a .pt2 file needs a C++ compiler (apt install g++): {error}") from error
+    timed, difference = _compare(dense, pixels, open_package(out, device), info)
+    write_package_info(out, timed)
+    return timed, difference
+
+
+def _write_onnx(
+    network: nn.Module, example: Tensor, out: Path, info: ExportInfo, device: torch.device
+) -> tuple[ExportInfo, float]:
+    """As `_write_package`. Written on the CPU, where the network is only followed and not run."""
+    dense, pixels = _prepare(network, example, info, torch.device("cpu"))
+    with torch.no_grad():
+        program = torch.onnx.export(
+            dense, (pixels.contiguous(),), dynamo=True, opset_version=_ONNX_OPSET, verbose=False
+        )
+    assert program is not None
+    program.save(str(out), external_data=False)
+    runner = OnnxRunner(out, out.read_bytes(), device, info.precision)
+    timed, difference = _compare(dense.to(device), pixels.to(device), runner, info)
+    program.model.metadata_props[METADATA_KEY] = timed.to_json()
+    program.save(str(out), external_data=False)
+    return timed, difference
+
+
+def _prepare(
+    network: nn.Module, example: Tensor, info: ExportInfo, device: torch.device
+) -> tuple[Dense, Tensor]:
+    """The dense part in the file's precision, and its input, on the device."""
+    network.to(device)
+    apply_precision(network, info.precision)
+    return Dense(network).eval(), example.to(device).contiguous(memory_format=torch.channels_last)
+
+
+def _compare(dense: Dense, pixels: Tensor, exported: Run, info: ExportInfo) -> tuple[ExportInfo, float]:
+    """The description with the times of both, and the largest relative difference of an output.
+
+    PyTorch runs as in the engine: activations fused on a CPU, a recorded graph on a GPU, no TF32.
+    """
+    on_gpu = pixels.device.type == "cuda"
+    if on_gpu or info.precision != "fp16":
+        fuse_activations(dense.network)
+    plain: Run = CudaGraphs(dense) if on_gpu else dense
+    with torch.inference_mode(), full_float32():  # as the engine runs it
+        torch_ms, expected = _time(plain, pixels)
+        exported_ms, found = _time(exported, pixels)
+    error = max(
+        ((a.float() - b.float()).norm() / b.float().norm()).item()
+        for a, b in zip(found, expected, strict=True)
+    )
+    machine = describe_machine(pixels.device)
+    return replace(info, timed_on=machine, exported_ms=exported_ms, torch_ms=torch_ms), error
+
+
+def _time(run: Run, pixels: Tensor) -> tuple[float, tuple[Tensor, ...]]:
+    """Median milliseconds of a few runs after the first, and the outputs."""
+    times = []
+    outputs = run(pixels)
+    for _ in range(5):
+        if pixels.device.type == "cuda":
+            torch.cuda.synchronize(pixels.device)
+        start = time.perf_counter()
+        outputs = run(pixels)
+        if pixels.device.type == "cuda":
+            torch.cuda.synchronize(pixels.device)
+        times.append((time.perf_counter() - start) * 1000)
+    return statistics.median(times), outputs
+
+
+def _summary(out: Path, info: ExportInfo, device: torch.device, error: float) -> str:
+    """A line for people; a second one where the file is no gain."""
+    (height, width), (rows, columns) = info.camera_size, info.input_size
+    line = (
+        f"{out}: {info.source} for images of {width}x{height} (input {columns}x{rows}), {info.precision}: "
+        f"{info.exported_ms:.1f} ms on {device}, PyTorch {info.torch_ms:.1f} ms; "
+        f"outputs differ by {error:.1e} at most"
+    )
+    if not info.is_slower:
+        return line
+    return f"{line}\n{out}: slower than PyTorch here: leave it out, or export again while nothing else runs"

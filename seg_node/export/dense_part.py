@@ -1,0 +1,188 @@
+"""Files of `seg_node export` in the place of the part of a network that they were made from."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seg_node.export.info import (
+    METADATA_KEY,
+    ExportInfo,
+    check_fits,
+    dense_shapes,
+    describe_machine,
+    network_of,
+    read_package_info,
+)
+from seg_node.export.onnx import OnnxRunner
+from seg_node.export.onnx_check import check_onnx, parse_onnx
+from seg_node.inference.engine import Engine
+from seg_node.models.files.load_error import loading
+from seg_node.models.model import SegmentationModel
+
+logger = logging.getLogger(__name__)
+
+Model = SegmentationModel[Any, Any]
+Run = Callable[[Tensor], tuple[Tensor, ...]]
+Open = Callable[[], tuple[Run, str]]  # gives what runs a file, and its name for people
+
+_LARGEST_ONNX = 2**31 - 1  # bytes, of protobuf
+
+
+class Exported:
+    """A network's `dense`, compiled for one size of its input."""
+
+    def __init__(self, path: Path, info: ExportInfo, run: Run) -> None:
+        self._path = path
+        self._info = info
+        self.camera_size = info.camera_size
+        self._run = run
+
+    def __call__(self, pixels: Tensor, panoptic: bool = True) -> tuple[Tensor, ...]:
+        """pixels: float32 (N, 3, H, W). Every output of the network, also the one for panoptic maps.
+
+        Raises ValueError for another size than it was exported for.
+        """
+        if pixels.shape[-2:] != self._info.input_size:
+            raise ValueError(
+                f"{self._path}: exported for camera images of {_size(self._info.camera_size)} (network input "
+                f"{_size(self._info.input_size)}), but this image, resized, makes an input of "
+                f"{_size(pixels.shape[-2:])}; export a file for it: seg_node export --size WIDTHxHEIGHT "
+                "(of the camera)"
+            )
+        images = [self._run(image) for image in pixels.split(1)]
+        return tuple(torch.cat(maps) for maps in zip(*images, strict=True)) if len(images) > 1 else images[0]
+
+
+def open_engine(
+    model: Model, device: torch.device, precision: str | None = None, exported: str | Path | None = None
+) -> Engine:
+    """The model's engine, with an exported file where one is given.
+
+    precision: see `choose_precision`; None: exact, or with a file the file's.
+    Raises LoadError, and nothing else, whatever is wrong with the file, the precision or the device.
+    """
+    with loading(exported):
+        if exported is None:
+            return Engine(model, device, precision or "exact")
+        return Engine(model, device, load_exported(exported, model, device, precision or "auto").precision)
+
+
+def exported_size(model: Model) -> tuple[int, int] | None:
+    """(height, width) of the only camera images that the model still takes; None when it takes all."""
+    dense = getattr(model.network, "dense", None)
+    return dense.camera_size if isinstance(dense, Exported) else None
+
+
+def load_exported(
+    path: str | Path, model: Model, device: torch.device, precision: str = "auto"
+) -> ExportInfo:
+    """Replaces `model.network.dense` by the file's; everything behind it stays.
+
+    model: as it was loaded: before its engine, which changes the weights, is made. The engine's precision
+    must be the one of the answer. An .onnx file is data; a .pt2 is machine code, which runs: load your own.
+
+    precision: "auto" for the file's, else what it must be.
+    Raises LoadError for a file that is missing, of another model, precision or machine, or not what
+    `seg_node export` writes, and when a library is missing.
+    """
+    path = Path(path).expanduser()
+    with loading(path):
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"{path}: no such exported file; make it with seg_node export --out {path} …"
+            )
+        network = network_of(model)
+        try:
+            read = _read_onnx if path.suffix == ".onnx" else _read_package
+            info, open_file = read(path, model, device)
+            if precision not in ("auto", info.precision):
+                raise ValueError(f"exported in {info.precision}, but precision is {precision}")
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}; export a file for this: seg_node export --help") from error
+        run, by = open_file()
+    network.dense = Exported(path, info, run)  # type: ignore[assignment]  # a function, and not a module
+    logger.info(
+        "%s: the network's dense part in %s, by %s, for camera images of %s",
+        path,
+        info.precision,
+        by,
+        _size(info.camera_size),
+    )
+    _log_times(path, info, device)
+    return info
+
+
+def _log_times(path: Path, info: ExportInfo, device: torch.device) -> None:
+    """The user chose the file, so it is used; one that is no gain must not go unnoticed."""
+    if info.timed_on != describe_machine(device):
+        logger.info("%s: not timed on this machine; compare with the same without the file", path)
+    elif info.is_slower:
+        logger.warning(
+            "%s: slower than PyTorch when it was exported (dense part: %.1f ms, PyTorch %.1f ms on this "
+            "processor): leave the engine file out, or export again while nothing else runs",
+            path,
+            info.exported_ms,
+            info.torch_ms,
+        )
+
+
+def _read_onnx(path: Path, model: Model, device: torch.device) -> tuple[ExportInfo, Open]:
+    """What the file says of itself, and what opens it. Raises ValueError for one that is not the model's."""
+    if path.stat().st_size > _LARGEST_ONNX:
+        raise ValueError(f"larger than {_LARGEST_ONNX} bytes")
+    data = path.read_bytes()
+    content = parse_onnx(data)
+    info = ExportInfo.from_json(_read_metadata(content))
+    check_fits(info, model)
+    check_onnx(content, info.input_size, dense_shapes(network_of(model), info.input_size))
+
+    def open_file() -> tuple[Run, str]:
+        runner = OnnxRunner(path, data, device, info.precision)
+        runner.try_out(info.input_size)
+        return runner, f"ONNX Runtime ({runner.provider})"
+
+    return info, open_file
+
+
+def _read_metadata(content: Any) -> str:
+    for entry in content.metadata_props:
+        if entry.key == METADATA_KEY:
+            text: str = entry.value
+            return text
+    raise ValueError("not written by seg_node export")
+
+
+def _read_package(path: Path, model: Model, device: torch.device) -> tuple[ExportInfo, Open]:
+    """As `_read_onnx`; nothing of it is executed yet."""
+    info = read_package_info(path)
+    check_fits(info, model)
+    _check_machine(info, device)
+
+    return info, lambda: (open_package(path, device), "AOTInductor")
+
+
+def open_package(path: Path, device: torch.device) -> Run:
+    """A package of AOTInductor's: machine code, which is run."""
+    from torch._inductor import aoti_load_package
+
+    index = -1 if device.type == "cpu" else device.index or 0
+    package = aoti_load_package(str(path), device_index=index)
+    # compiled for this order in memory; another one would be read wrongly without an error
+    return lambda pixels: tuple(package(pixels.contiguous(memory_format=torch.channels_last)))
+
+
+def _check_machine(info: ExportInfo, device: torch.device) -> None:
+    here = describe_machine(device)
+    if info.machine != here:
+        raise ValueError(f"compiled for {info.machine}, not for {here}")
+    if info.torch != torch.__version__:
+        raise ValueError(f"compiled with PyTorch {info.torch}, but this is {torch.__version__}")
+
+
+def _size(size: tuple[int, ...]) -> str:
+    height, width = size
+    return f"{width}x{height}"

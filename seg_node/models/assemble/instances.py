@@ -1,0 +1,67 @@
+"""What every family does last: a network's objects and their masks become `Instances`."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from seg_node.masks.overlap import mask_areas, mask_ious, shared_areas
+from seg_node.masks.panoptic import fuse_panoptic
+from seg_node.types import Instances, LabelSet, MaskCrop, Segmentation, SegmentOptions
+
+
+def gather_instances(
+    boxes_xyxy: Tensor, scores: Tensor, class_ids: Tensor, masks: Sequence[MaskCrop], min_area: int
+) -> Instances:
+    """The objects, best first, numbered from 1; those with fewer mask pixels than min_area are left out.
+
+    boxes_xyxy: float (N, 4), pixels of the image. scores: float (N,). class_ids: integer (N,). Any device.
+    """
+    kept = [i for i, mask in enumerate(masks) if min_area == 0 or mask.area >= min_area]
+    return Instances(
+        boxes_xyxy=boxes_xyxy.cpu().numpy()[kept],
+        scores=scores.cpu().numpy()[kept],
+        class_ids=class_ids.cpu().numpy()[kept].astype(np.int32),
+        masks=tuple(masks[i] for i in kept),
+        ids=np.arange(1, len(kept) + 1, dtype=np.uint32),
+    )
+
+
+def assemble_segmentation(
+    instances: Instances,
+    semantic: NDArray[np.integer] | None,
+    image_size: tuple[int, int],
+    labels: LabelSet,
+    options: SegmentOptions,
+) -> Segmentation:
+    """The instances, and the panoptic map where it is wanted. semantic: as in `fuse_panoptic`."""
+    if options.duplicate_iou < 1:
+        instances = without_duplicates(instances, options.duplicate_iou)
+    if not options.panoptic:
+        return Segmentation(image_size, instances)
+    panoptic = fuse_panoptic(instances, semantic, image_size, labels, options)
+    return Segmentation(image_size, instances, panoptic)
+
+
+def without_duplicates(instances: Instances, iou: float) -> Instances:
+    """Those whose mask overlaps no better-scored one's by more than `iou`: one thing, one name."""
+    masks = instances.masks
+    areas = mask_areas(masks)
+    overlaps = mask_ious(shared_areas(masks, masks), areas, areas) > iou
+    kept: list[int] = []
+    for i in range(len(masks)):
+        if not overlaps[i, kept].any():
+            kept.append(i)
+    return replace(
+        instances.select(np.array(kept, np.intp)), ids=np.arange(1, len(kept) + 1, dtype=np.uint32)
+    )
+
+
+def mask_bounds(masks: Sequence[MaskCrop]) -> Tensor:
+    """float (N, 4): boxes around the masks, for networks without boxes; zeros where a mask is empty."""
+    rois = [mask.roi for mask in masks]
+    corners = [(r.x_offset, r.y_offset, r.x_offset + r.width, r.y_offset + r.height) for r in rois]
+    return torch.tensor(corners, dtype=torch.float32).view(-1, 4)

@@ -1,0 +1,155 @@
+"""Detectron2's and AdelaiDet's configuration files: their keys, and what all networks with a ResNet share.
+
+What changes an answer is taken over or, where only one way of it is offered, checked; what only training
+needs is passed over. A key that the file leaves out has the default of Detectron2's `config/defaults.py`.
+"""
+
+import ast
+import logging
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from seg_node.models.files.config_file import did_you_mean
+from seg_node.models.files.config_values import count, positive_side, side, three_divisors, three_numbers
+from seg_node.models.files.detectron2_keys import (
+    OTHER_DEFAULTS,
+    PASSED_OVER,
+    PUBLISHED,
+    RCNN_KEYS,
+    TRUNK_SUPPORTED,
+    Supported,
+)
+from seg_node.models.files.load_error import some_of
+from seg_node.preprocess.prepare import InputSpec
+
+logger = logging.getLogger(__name__)
+
+_MOST_HINTS = 20  # to misspelt keys
+_LONGEST_VALUE = 1000  # characters of a value that is written as a text
+
+Keys = Mapping[str, Any]  # MODEL.RPN.NMS_THRESH → its value
+# key → (Detectron2's default, field of a config, field in it if any, conversion)
+Honoured = Mapping[str, tuple[Any, str, str, Callable[[Any], Any]]]
+Config = TypeVar("Config")
+
+INPUT_SPEC = InputSpec(
+    channels="bgr",
+    mean=(103.53, 116.28, 123.675),
+    std=(1.0, 1.0, 1.0),
+    pixel_max=1,
+    resize="pillow",
+    min_size=800,
+    max_size=1333,
+)
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """The input, and what the weights of a ResNet do not tell.
+
+    stride_in_1x1: a stage's stride of 2 is in the first 1x1 convolution of its first block, not in the 3x3.
+    depth, groups: of the ResNet; None where the file does not say.
+    """
+
+    input_spec: InputSpec = INPUT_SPEC
+    stride_in_1x1: bool = True
+    depth: int | None = None
+    groups: int | None = None
+
+
+def _if_said(value: Any) -> int | None:
+    return None if value is None else count(value)
+
+
+def _channels(value: Any) -> str:
+    if value not in ("BGR", "RGB"):
+        raise ValueError("expected BGR or RGB")
+    return str(value).lower()
+
+
+TRUNK: Honoured = {
+    "INPUT.FORMAT": ("BGR", "input_spec", "channels", _channels),
+    "INPUT.MIN_SIZE_TEST": (800, "input_spec", "min_size", side),
+    "INPUT.MAX_SIZE_TEST": (1333, "input_spec", "max_size", positive_side),
+    "MODEL.PIXEL_MEAN": (INPUT_SPEC.mean, "input_spec", "mean", three_numbers),
+    "MODEL.PIXEL_STD": (INPUT_SPEC.std, "input_spec", "std", three_divisors),
+    "MODEL.RESNETS.STRIDE_IN_1X1": (True, "stride_in_1x1", "", bool),
+    "MODEL.RESNETS.DEPTH": (None, "depth", "", _if_said),
+    "MODEL.RESNETS.NUM_GROUPS": (None, "groups", "", _if_said),
+}
+
+
+def read_trunk(content: Mapping[str, Any], source: str) -> Trunk:
+    """Of a network that has the trunk and other heads, whose own keys are the caller's.
+
+    content: empty for the published models' settings. source: names the file in messages.
+    Raises ValueError that names a key whose value is not supported or does not fit.
+    """
+    keys = read_keys(content, source, (*TRUNK, *TRUNK_SUPPORTED), (*PASSED_OVER, *RCNN_KEYS)) or PUBLISHED
+    check(keys, TRUNK_SUPPORTED, source)
+    return apply(Trunk(), keys, TRUNK, source)
+
+
+def read_keys(
+    content: Mapping[str, Any], source: str, known: Collection[str], passed_over: tuple[str, ...]
+) -> dict[str, Any]:
+    """The file's keys; warns of those that are neither known nor begin with what is passed over.
+
+    Raises ValueError when that is so of all."""
+    keys = dict(_flatten(content))
+    unknown = [key for key in keys if key not in known and not key.startswith(passed_over)]
+    if keys and len(unknown) == len(keys):
+        raise ValueError(f"{source}: has no key of Detectron2's: is it another software's?")
+    if unknown:
+        named = [f"{key}{did_you_mean(key, known)}" for key in unknown[:_MOST_HINTS]] + unknown[_MOST_HINTS:]
+        logger.warning("%s: not understood and ignored: %s", source, some_of(named))
+    return keys
+
+
+def _flatten(content: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in content.items():
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", _literal(value)
+
+
+def _literal(value: Any) -> Any:
+    """Detectron2's files have Python's tuples and numbers as texts: "(800,)", "1e-3"."""
+    try:
+        return ast.literal_eval(value) if isinstance(value, str) and len(value) <= _LONGEST_VALUE else value
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return value
+
+
+def check(keys: Keys, supported: Supported, source: str) -> None:
+    """Raises ValueError for a value that is not among those supported."""
+    for key, values in supported.items():
+        default = OTHER_DEFAULTS.get(key, values[0])
+        value = keys.get(key, default)
+        plain = list(value) if isinstance(value, tuple) else value
+        if plain not in values:
+            said = "" if key in keys else " (Detectron2's default; is the file's _BASE_ missing?)"
+            raise ValueError(
+                f"{source}: {key}: {value!r}{said} is not supported; supported: "
+                f"{', '.join(repr(value) for value in values)}"
+            )
+
+
+def apply(config: Config, keys: Keys, honoured: Honoured, source: str) -> Config:
+    """The configuration with what the keys say. Raises ValueError for a value that does not fit."""
+    for key, (default, part, name, conversion) in honoured.items():
+        value = convert(conversion, keys.get(key, default), key, source)
+        if name:
+            value = replace(getattr(config, part), **{name: value})
+        config = replace(config, **{part: value})  # type: ignore[type-var]
+    return config
+
+
+def convert(conversion: Callable[[Any], Any], value: Any, key: str, source: str) -> Any:
+    """Raises ValueError that names the key."""
+    try:
+        return conversion(value)
+    except (TypeError, ValueError, LookupError, ArithmeticError) as error:
+        raise ValueError(f"{source}: {key}: {value!r} does not fit ({error})") from error

@@ -1,0 +1,69 @@
+"""What training frameworks put before the names of a network's tensors, as Lightning does with "model."."""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+
+from torch import Tensor
+
+from seg_node.models.files.checkpoint import Checkpoint
+from seg_node.models.files.load_error import one_line
+
+logger = logging.getLogger(__name__)
+
+_MAX_DEPTH = 4  # modules around the network
+_MAX_MODULES = 50  # beside each other
+
+
+def without_prefix(checkpoint: Checkpoint, is_known: Callable[[Checkpoint], bool]) -> Checkpoint:
+    """The checkpoint as it is, or those of its tensors that are a known network's without a common prefix.
+
+    is_known: whether the names are of one of the families.
+    Raises ValueError when there are several such networks, as of teacher and student.
+    """
+    if is_known(checkpoint):
+        return checkpoint
+    found = dict(_find(checkpoint, "", is_known))
+    if len(found) > 1:
+        first = next(iter(found))
+        raise ValueError(
+            f"{checkpoint.path}: holds several networks, named {', '.join(f'{p}…' for p in found)}; save the "
+            f"one that is meant alone, as in torch.save({{k[{len(first)}:]: v for k, v in STATE_DICT.items() "
+            f"if k.startswith({first!r})}}, NEW)"
+        )
+    if not found:
+        return checkpoint
+    ((prefix, inner),) = found.items()
+    left_out = len(checkpoint.tensors) - len(inner.tensors)
+    logger.info(
+        "%s: the prefix %s of the names is taken off%s",
+        checkpoint.path,
+        one_line(prefix),
+        f", {left_out} tensors without it are left out" if left_out else "",
+    )
+    return inner
+
+
+def _find(
+    checkpoint: Checkpoint, prefix: str, is_known: Callable[[Checkpoint], bool]
+) -> Iterator[tuple[str, Checkpoint]]:
+    """Each prefix below which there is a known network, and that network."""
+    groups = _group(checkpoint.tensors)
+    if prefix.count(".") >= _MAX_DEPTH or len(groups) > _MAX_MODULES:
+        return
+    for module, tensors in groups.items():
+        inner, longer = replace(checkpoint, tensors=tensors), f"{prefix}{module}."
+        if is_known(inner):
+            yield longer, inner
+        else:
+            yield from _find(inner, longer, is_known)
+
+
+def _group(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    """By the first part of their names, which is then left out."""
+    groups: dict[str, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        module, dot, rest = name.partition(".")
+        if dot:
+            groups.setdefault(module, {})[rest] = tensor
+    return groups

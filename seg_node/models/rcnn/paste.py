@@ -1,0 +1,143 @@
+"""Mask probabilities on a small grid over each box → masks at image resolution, only where the box is."""
+
+import math
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from seg_node.masks.crop import tight_crop
+from seg_node.types import MaskCrop
+
+# OpenCV enlarges ten times faster than PyTorch, but not to the last bit: measured, they part by up to 5e-6
+_TOLERANCE = 1e-5
+# PyTorch's formula in numpy: measured 7e-7, and 1.5e-6 if its build rounds products and sums at once
+_FORMULA_TOLERANCE = 1.6e-6
+
+
+def paste_masks(
+    mask_probs: Tensor, boxes_xyxy: Tensor, image_size: tuple[int, int], threshold: float
+) -> list[MaskCrop]:
+    """The pixels of each object, cropped to the smallest rectangle that holds them.
+
+    mask_probs: (N, M, M) float on the CPU. boxes_xyxy: (N, 4) float, pixels of the image,
+    may reach beyond it.
+    threshold: a pixel belongs to the object at or above it.
+    An object without visible pixels gets a crop of (0, 0).
+    Source: torchvision `models/detection/roi_heads.py: paste_masks_in_image`, the same pixels.
+    """
+    grid = mask_probs.shape[-1]
+    padded = np.zeros((len(mask_probs), grid + 2, grid + 2), np.float32)
+    padded[:, 1:-1, 1:-1] = mask_probs.numpy()
+    corners = _enlarge(boxes_xyxy.numpy(), (grid + 2) / grid).astype(np.int64)
+    sizes = (corners[:, 3:] - corners[:, 1:2] + 1) * (corners[:, 2:3] - corners[:, :1] + 1)
+    buffer = np.empty(sizes.max(initial=0), np.float32)  # for all: an own one each would cost as much again
+    return [
+        _paste(probs, box, image_size, threshold, buffer)
+        for probs, box in zip(padded, corners.tolist(), strict=True)
+    ]
+
+
+def _enlarge(boxes: NDArray[np.float32], factor: float) -> NDArray[np.float32]:
+    half_width = (boxes[:, 2] - boxes[:, 0]) * 0.5 * factor
+    half_height = (boxes[:, 3] - boxes[:, 1]) * 0.5 * factor
+    x = (boxes[:, 2] + boxes[:, 0]) * 0.5
+    y = (boxes[:, 3] + boxes[:, 1]) * 0.5
+    return np.stack((x - half_width, y - half_height, x + half_width, y + half_height), axis=1)
+
+
+def _paste(
+    probs: NDArray[np.float32],
+    box: list[int],
+    image_size: tuple[int, int],
+    threshold: float,
+    buffer: NDArray[np.float32],
+) -> MaskCrop:
+    """box: corners in whole pixels, the last column and row included. buffer: at least a value for each."""
+    x_min, y_min, x_max, y_max = box
+    top, bottom = max(y_min, 0), min(y_max + 1, image_size[0])
+    left, right = max(x_min, 0), min(x_max + 1, image_size[1])
+    if top >= bottom or left >= right:
+        return MaskCrop.empty()
+    height, width = y_max - y_min + 1, x_max - x_min + 1
+    whole = buffer[: height * width].reshape(height, width)
+    cv2.resize(probs, (width, height), whole, interpolation=cv2.INTER_LINEAR)
+    visible = whole[top - y_min : bottom - y_min, left - x_min : right - x_min]
+    mask = visible >= threshold - _TOLERANCE
+    crop = tight_crop(mask, left, top)
+    if np.count_nonzero(visible >= threshold + _TOLERANCE) == crop.area:
+        return crop
+    undecided = np.flatnonzero(mask & (visible < threshold + _TOLERANCE))  # ten times as fast as 2D nonzero
+    rows, columns = np.divmod(undecided, mask.shape[1])
+    mask[rows, columns] = _exact(
+        probs, (height, width), rows + (top - y_min), columns + (left - x_min), threshold
+    )
+    return tight_crop(mask, left, top)
+
+
+def _exact(
+    probs: NDArray[np.float32],
+    size: tuple[int, int],
+    rows: NDArray[np.intp],
+    columns: NDArray[np.intp],
+    threshold: float,
+) -> NDArray[np.bool_]:
+    """bool (K,): whether these pixels of PyTorch's enlargement of `probs` to `size` reach the threshold."""
+    above, below, down = _neighbours(rows, probs.shape[0], size[0])
+    left, right, across = _neighbours(columns, probs.shape[1], size[1])
+    upper = (1 - across) * probs[above, left] + across * probs[above, right]
+    lower = (1 - across) * probs[below, left] + across * probs[below, right]
+    values = (1 - down) * upper + down * lower
+    if (np.abs(values - threshold) < _FORMULA_TOLERANCE).any():
+        enlarged = F.interpolate(
+            torch.from_numpy(probs)[None, None], size=size, mode="bilinear", align_corners=False
+        )
+        values = enlarged[0, 0].numpy()[rows, columns]
+    return np.asarray(values >= threshold)
+
+
+def _neighbours(
+    pixels: NDArray[np.intp], grid: int, size: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
+    """The two places of the grid between which each pixel's centre lies, and the second one's weight."""
+    places = (pixels.astype(np.float32) + np.float32(0.5)) * (np.float32(grid) / np.float32(size))
+    places = np.maximum(places - np.float32(0.5), np.float32(0))
+    first = np.minimum(places.astype(np.intp), grid - 1)
+    return first, np.minimum(first + 1, grid - 1), (places - first.astype(np.float32))
+
+
+def paste_sampled_masks(
+    mask_probs: Tensor, boxes_xyxy: Tensor, image_size: tuple[int, int], threshold: float
+) -> list[MaskCrop]:
+    """As `paste_masks`, but each pixel takes the probability at its centre, 0 beyond the grid.
+
+    boxes_xyxy: with sides above 0.
+    Source: Detectron2 `layers/mask_ops.py: paste_masks_in_image`, the same pixels.
+    """
+    return [
+        _paste_sampled(probs, box, image_size, threshold)
+        for probs, box in zip(mask_probs, boxes_xyxy.numpy(), strict=True)
+    ]
+
+
+def _paste_sampled(
+    probs: Tensor, box: NDArray[np.float32], image_size: tuple[int, int], threshold: float
+) -> MaskCrop:
+    left, top = (max(math.floor(edge) - 1, 0) for edge in box[:2])
+    right, bottom = math.ceil(box[2]) + 1, math.ceil(box[3]) + 1
+    x = _grid_places(left, min(right, image_size[1]), box[0], box[2])
+    y = _grid_places(top, min(bottom, image_size[0]), box[1], box[3])
+    if len(x) == 0 or len(y) == 0:
+        return MaskCrop.empty()
+    places = torch.stack((x.expand(len(y), -1), y[:, None].expand(-1, len(x))), dim=2)
+    sampled = F.grid_sample(probs[None, None], places[None], mode="bilinear", align_corners=False)[0, 0]
+    return tight_crop(sampled.numpy() >= threshold, left, top)
+
+
+def _grid_places(start: int, end: int, low: np.float32, high: np.float32) -> Tensor:
+    """Where the centres of the pixels start … end-1 lie between the box's edges, which are at -1 and 1."""
+    centres = np.arange(start, end, dtype=np.float32) + np.float32(0.5)
+    return torch.from_numpy((centres - low) / (high - low) * 2 - 1)

@@ -1,0 +1,40 @@
+"""A command line of ours with ROS arguments in it, and names of ROS in ours."""
+
+from collections.abc import Sequence
+
+from rclpy.exceptions import NameValidationException
+from rclpy.expand_topic_name import expand_topic_name
+from rclpy.validate_full_topic_name import validate_full_topic_name
+
+from seg_node.untrusted.printable import printable
+
+
+def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Our own arguments, and those of ROS: from each --ros-args up to -- or the end.
+
+    rclpy can do it too, but not with a file name that is not UTF-8.
+    """
+    own: list[str] = []
+    ros: list[str] = []
+    chosen = own
+    for argument in arguments:
+        if argument == "--ros-args":
+            chosen = ros
+        chosen.append(argument)
+        if argument == "--" and chosen is ros:
+            chosen = own
+    return own, ros
+
+
+def check_name(option: str, name: str, kind: str = "topic") -> None:
+    """Raises ValueError, naming the option, for a name that no topic can have; nodes' names are as theirs.
+
+    kind: of what it is the name, for the message.
+    """
+    try:
+        validate_full_topic_name(expand_topic_name(name, "seg_node", "/"))
+    except (TypeError, ValueError, NameValidationException) as error:  # TypeError: of text that is not UTF-8
+        raise ValueError(
+            f"{option} '{printable(name)}' cannot be the name of a {kind}: give letters, digits and _, parts "
+            "joined by / and beginning with a letter, at most 247 characters"
+        ) from error

@@ -1,0 +1,92 @@
+"""QoS of the node's inputs and outputs; each can be overridden from a parameter file (qos_overrides)."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rclpy.exceptions import NameValidationException, ParameterException
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+
+from seg_node.untrusted.printable import printable
+
+LONGEST_TOPIC = 247  # of the middleware's 255 characters it keeps 8 for what it puts before a name
+
+
+def input_qos() -> QoSProfile:
+    """Cameras publish best effort, and a best-effort reader matches every writer.
+
+    The receiver empties this queue at once and the newest frame wins in the node's own slot, where replaced
+    ones are counted; with depth 1 a burst would be overwritten in the middleware, uncounted.
+    """
+    return QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
+
+
+def output_qos() -> QoSProfile:
+    """RViz and planners ask for reliable delivery; a reliable writer also serves best-effort readers."""
+    return QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
+
+
+def create_output(node: Node, message_type: type[Any], topic: str) -> Publisher:
+    with naming_topic(node, topic):
+        return node.create_publisher(
+            message_type,
+            topic,
+            output_qos(),  # a profile of its own: overrides change it in place
+            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+        )
+
+
+def create_latched(node: Node, message_type: type[Any], topic: str) -> Publisher:
+    """For what is told once: whoever subscribes later gets the last message too."""
+    qos = QoSProfile(
+        depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
+    )
+    with naming_topic(node, topic):
+        return node.create_publisher(
+            message_type, topic, qos, qos_overriding_options=QoSOverridingOptions.with_default_policies()
+        )
+
+
+@contextmanager
+def naming_topic(node: Node, topic: str) -> Iterator[None]:
+    """Raise ValueError, which names the topic, for a name or for QoS that the middleware refuses."""
+    whole_name(node, topic)
+    try:
+        yield
+    except (TypeError, RuntimeError, ParameterException) as error:
+        text = printable(str(error).partition("\n")[0], 200)
+        raise ValueError(f"QoS of {topic} is refused ({text}); check its qos_overrides parameters") from error
+
+
+def whole_name(node: Node, topic: str, *, remapped: bool = True) -> str:
+    """The topic's name from / on. Raises ValueError when it is longer than the middleware takes."""
+    try:
+        return str(node.resolve_topic_name(topic, only_expand=not remapped))
+    except RuntimeError:
+        raise ValueError(
+            f"topic {printable(topic)} has a name of more than {LONGEST_TOPIC} characters: shorten the "
+            "namespace, the node's name or what the topic is remapped to"
+        ) from None
+
+
+def has_subscriber(publisher: Publisher) -> bool:
+    return bool(publisher.get_subscription_count())
+
+
+def is_published(node: Node, topic: str) -> bool:
+    """False for names that ROS has none of: too long with a transport's suffix, or a plain DDS program's."""
+    try:
+        return bool(node.count_publishers(topic))
+    except (ValueError, NameValidationException, RuntimeError):
+        return False
+
+
+def camera_info_topic(node: Node, prefix: str) -> str:
+    """`camera_info` if it is remapped, else the sibling of the image topic, as in image_transport."""
+    own = whole_name(node, f"{prefix}camera_info")
+    if own != whole_name(node, f"{prefix}camera_info", remapped=False):
+        return own
+    return whole_name(node, f"{prefix}image").rpartition("/")[0] + "/camera_info"

@@ -1,0 +1,232 @@
+"""What one camera sends: colour images, and with depth its depth images and calibration."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from rclpy.clock import Clock
+from rclpy.event_handler import QoSMessageLostInfo, SubscriptionEventCallbacks
+from rclpy.node import Node
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.subscription import Subscription
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from seg_node.ros.common.topics import camera_info_topic, input_qos, naming_topic, whole_name
+from seg_node.ros.messages import convert
+from seg_node.ros.messages.received_image import AnyImage, Unreadable, read_compressed_image, read_image
+from seg_node.ros.node.diagnostics import FrameStatistics
+from seg_node.ros.node.faults import Faults
+from seg_node.ros.node.no_data_warning import Silence
+from seg_node.ros.node.pairing import PairByStamp
+from seg_node.ros.node.parameters import Options
+from seg_node.ros.node.receiver import ExternallyPolledGroup, Receiver
+from seg_node.ros.node.stamp_order import StampOrder
+
+
+@dataclass(frozen=True, eq=False)
+class Arrival:
+    """An image message, the depth image of that moment if any, and when it came (monotonic, seconds).
+
+    Compared by identity: two images may be equal.
+    """
+
+    image: AnyImage
+    depth: AnyImage | None
+    at: float
+
+
+class Inputs:
+    """The subscriptions of one camera. All callbacks but the silence timers' run in its receiver's thread."""
+
+    def __init__(
+        self,
+        node: Node,
+        prefix: str,
+        options: Options,
+        statistics: FrameStatistics,
+        faults: Faults,
+        deliver: Callable[[Arrival], None],
+        steady: Clock,
+        saw: Callable[[int], None],
+    ) -> None:
+        """prefix: of the topics, "" or "front/". `deliver` takes each image that is in order.
+
+        saw: called with the stamp (ns) of each image, also of those that are not.
+        """
+        self._saw = saw
+        self._node, self._statistics, self._faults, self._deliver = node, statistics, faults, deliver
+        self._order = StampOrder()
+        self._read_image = read_compressed_image if options.image_transport == "compressed" else read_image
+        packed = options.depth_transport == "compressedDepth"
+        self._read_depth = read_compressed_image if packed else read_image
+        self._pairs: PairByStamp[Arrival, AnyImage] | None = None
+        if options.depth_enabled:
+            self._pairs = PairByStamp(options.depth_slop)
+        self.camera_info: CameraInfo | None = None  # the newest
+        self._silences: dict[str, Silence] = {}
+        self._subscriptions: dict[str, Subscription] = {}
+        self._group = ExternallyPolledGroup()
+        try:
+            self._subscribe_all(prefix, options, steady)
+        except BaseException:
+            self._destroy()
+            raise
+        # Read once: a subscription that is destroyed has no name any more.
+        self.topic = str(self._subscriptions["image"].topic_name)
+        self.topics = ", ".join(f"{what} {found.topic_name}" for what, found in self._subscriptions.items())
+        self._receiver = Receiver(
+            list(self._subscriptions.values()),
+            node.context,
+            self._on_fault,
+            on_turn=self._end_waiting,
+        )
+
+    @property
+    def alive(self) -> bool:
+        """Whether the receiving thread is."""
+        return self._receiver.alive
+
+    def close(self) -> int:
+        """Unsubscribe; returns how many images waited for their depth: they give no result."""
+        self._receiver.close()
+        self._destroy()
+        return len(self._give_up())
+
+    def _destroy(self) -> None:
+        for silence in self._silences.values():
+            silence.close()
+        for subscription in self._subscriptions.values():
+            self._node.destroy_subscription(subscription)
+
+    def _subscribe_all(self, prefix: str, options: Options, steady: Clock) -> None:
+        packed = options.image_transport == "compressed"
+        self._subscribe_images(
+            f"{prefix}image", "/compressed", packed, "image_transport", self._on_image, steady
+        )
+        if not options.depth_enabled:
+            return
+        packed = options.depth_transport == "compressedDepth"
+        self._subscribe_images(
+            f"{prefix}depth", "/compressedDepth", packed, "depth.transport", self._on_depth, steady
+        )
+        topic = camera_info_topic(self._node, prefix)
+        self._subscribe("camera_info", CameraInfo, topic, self._on_camera_info, None, steady)
+
+    def _subscribe_images(
+        self,
+        name: str,
+        suffix: str,
+        packed: bool,
+        parameter: str,
+        callback: Callable[[Any], None],
+        steady: Clock,
+    ) -> None:
+        """Raw, or packed by a transport of image_transport, whose topic has the suffix."""
+        topic = whole_name(self._node, name)
+        own, other = (topic + suffix, topic) if packed else (topic, topic + suffix)
+        advice = f"{parameter} to {'raw' if packed else suffix[1:]}"
+        message_type = CompressedImage if packed else Image
+        self._subscribe(name.rpartition("/")[2], message_type, own, callback, (other, advice), steady)
+
+    def _subscribe(
+        self,
+        what: str,
+        message_type: type[Any],
+        topic: str,
+        callback: Callable[[Any], None],
+        other: tuple[str, str] | None,
+        steady: Clock,
+    ) -> None:
+        with naming_topic(self._node, topic):
+            found = self._node.create_subscription(
+                message_type,
+                topic,
+                callback,
+                input_qos(),
+                raw=message_type is not CameraInfo,
+                callback_group=self._group,
+                event_callbacks=SubscriptionEventCallbacks(message_lost=self._on_message_lost),
+                qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+            )
+        self._subscriptions[what] = found
+        self._silences[what] = Silence(self._node, found, what, other, steady)
+
+    def _on_image(self, data: bytes) -> None:
+        self._statistics.received()
+        self._silences["image"].heard()
+        try:
+            message = self._read_image(data)
+        except Unreadable as error:
+            self._faults.drop("unreadable", f"{self.topic}: {error}; is the publisher's type another one?")
+            return
+        stamp_ns = convert.stamp_to_ns(message.header.stamp)
+        self._saw(stamp_ns)
+        if not self._in_order(message):
+            return
+        arrival = Arrival(message, None, time.perf_counter())
+        if self._pairs is None:
+            self._deliver(arrival)
+            return
+        self._deliver_all(self._pairs.add_image(arrival, stamp_ns))
+        if not self._depth_publishers():
+            self._deliver_all(self._give_up())
+
+    def _end_waiting(self) -> None:
+        if self._pairs is not None:
+            self._deliver_all(self._pairs.overdue())
+
+    def _give_up(self) -> list[tuple[Arrival, AnyImage | None]]:
+        """The image that waits for its depth, if any, without it."""
+        return [] if self._pairs is None else self._pairs.give_up()
+
+    def _depth_publishers(self) -> int:
+        return int(self._subscriptions["depth"].get_publisher_count())
+
+    def _on_depth(self, data: bytes) -> None:
+        assert self._pairs is not None
+        self._silences["depth"].heard()
+        try:
+            message = self._read_depth(data)
+        except Unreadable as error:
+            self._faults.warn("depth_unreadable", f"{self.topics}: {error}; is the depth's type another one?")
+            return
+        self._deliver_all(self._pairs.add_depth(message, convert.stamp_to_ns(message.header.stamp)))
+
+    def _deliver_all(self, pairs: list[tuple[Arrival, AnyImage | None]]) -> None:
+        for arrival, depth in pairs:
+            self._deliver(Arrival(arrival.image, depth, arrival.at))
+
+    def _on_camera_info(self, message: CameraInfo) -> None:
+        self._silences["camera_info"].heard()
+        self.camera_info = message
+
+    def _in_order(self, message: AnyImage) -> bool:
+        refusal = self._order.refusal(message.header.stamp)
+        if refusal is not None:
+            self._faults.drop(*refusal)
+            return False
+        if convert.stamp_to_ns(message.header.stamp) == 0:
+            self._faults.warn(
+                "zero_stamp",
+                "image stamp is zero: results carry it too; let the camera driver set it",
+            )
+        return True
+
+    def _on_fault(self, subscription: Subscription | None, error: BaseException | None) -> None:
+        what = next((name for name, found in self._subscriptions.items() if found is subscription), "")
+        if error is not None:
+            text = f"{self.topics}: {type(error).__name__}: {error}"
+            self._faults.warn("not_received", text, unforeseen=error)
+            return
+        self._faults.warn(
+            "unreadable", f"a {what} message cannot be read: is the publisher's type another one?"
+        )
+
+    def _on_message_lost(self, info: QoSMessageLostInfo) -> None:
+        self._faults.warn(
+            "lost_in_transport",
+            "images are lost in transport: the camera's process needs config/fastdds_images.xml, and room in "
+            "/dev/shm (docs/troubleshooting.md)",
+            info.total_count_change,
+        )

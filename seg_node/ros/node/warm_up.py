@@ -1,0 +1,74 @@
+"""The model's first run on an image size, which takes seconds on a GPU, before a camera's frame is wanted."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+
+from seg_node.inference.engine import Engine
+from seg_node.masks.region import RegionError, clip_region
+from seg_node.ros.node.camera import Camera
+from seg_node.ros.node.inputs import Arrival
+from seg_node.ros.node.parameters import Options
+
+SIZE = (480, 640)  # until a camera's own is known
+
+
+class WarmUp:
+    """Which cameras' image sizes the model has run on, on a GPU; a CPU is warm after any run."""
+
+    def __init__(self, cameras: Mapping[str, Camera]) -> None:
+        self._cameras = cameras
+        self._done: set[str] = set()
+
+    def begin(self) -> set[tuple[int, int]]:
+        """The sizes that are known already, for `warm_up_model`; call it when another model is loaded."""
+        known = {name: camera.image_size for name, camera in self._cameras.items()}
+        self._done = {name for name, size in known.items() if size is not None}
+        return {size for size in known.values() if size is not None}
+
+    def served(self, names: Iterable[str]) -> None:
+        """Note cameras whose frames the model runs on now: they pay for themselves."""
+        self._done.update(names)
+
+    def run_ahead(self, engine: Engine, unwanted: Mapping[str, Arrival], options: Options) -> str | None:
+        """Let the model run on one image size that is new, while nobody waits for a frame.
+
+        unwanted: frames just dropped, which show their size. Returns the size for people, None without any.
+        Raises what the model raises, once for each camera.
+        """
+        for name in sorted(self._cameras.keys() - self._done):
+            self._done.add(name)  # first: what raises is not tried again
+            size = self._cameras[name].find_size(unwanted.get(name), options)
+            if size is None:
+                self._done.remove(name)
+                continue
+            panoptic = any(camera.panoptic_wanted() for camera in self._cameras.values())
+            if _run(engine, size, options, panoptic):
+                return f"{size[1]}x{size[0]}"
+        return None
+
+
+def warm_up_model(
+    engine: Engine, exported: tuple[int, int] | None, known: Collection[tuple[int, int]], options: Options
+) -> None:
+    """A loaded model's first runs.
+
+    exported: the only image size that the model takes, if so. known: the cameras' sizes, as far as they are.
+    """
+    if not engine.on_gpu:
+        engine.warm_up(exported or SIZE)
+    elif exported is not None:
+        engine.warm_up(exported, options.segment_options(engine.labels, engine.default_options))
+    else:
+        for size in known or [SIZE]:
+            _run(engine, size, options, panoptic=False)
+
+
+def _run(engine: Engine, size: tuple[int, int], options: Options, panoptic: bool) -> bool:
+    """With the node's own options; False when `roi` has nothing of the image, which its frames report."""
+    try:
+        region = clip_region(options.region(), size)
+    except RegionError:
+        return False
+    wanted = options.segment_options(engine.labels, engine.default_options)
+    engine.warm_up((region.height, region.width), replace(wanted, panoptic=panoptic))
+    return True

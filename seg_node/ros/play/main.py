@@ -1,0 +1,294 @@
+"""`seg_node play`: images, a video, a ROS bag or a camera as a camera's image topic, in step with the clock.
+
+Frames are published best effort, as cameras do, and stamped when they are sent; what a bag holds beside its
+images goes with them. The process only publishes: its node does not spin.
+"""
+
+import argparse
+import itertools
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TextIO
+
+import cv2
+import rclpy
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
+from sensor_msgs.msg import CompressedImage, Image
+
+from seg_node.drawing.draw import to_bgr
+from seg_node.ros.common import memory
+from seg_node.ros.common.arguments import split_arguments
+from seg_node.ros.common.signals import Interrupt
+from seg_node.ros.messages import convert
+from seg_node.ros.play import bag_companions as play_companions
+from seg_node.ros.play.arguments import IMAGES_RATE_HZ, check, check_with_source, create_parser
+from seg_node.sources.bags.companions import Companion, CompanionTopic, find_companions, read_with_companions
+from seg_node.sources.left_out import LeftOut
+from seg_node.sources.source import Source, open_source
+from seg_node.types import Frame
+from seg_node.untrusted.one_line import one_line
+
+JPEG_QUALITY = 90
+# A longer hole between two recorded stamps is not waited out: it is a pause or a fault of the recording.
+LONGEST_GAP_S = 10.0
+# Best effort has no acknowledgement: the last images need the process a little longer.
+LINGER_S = 0.5
+# So long it waits for a subscriber without a word.
+QUIET_WAIT_S = 1.0
+# A subscriber that we have found needs a moment more to find us.
+MATCH_S = 0.2
+
+FROM_BGR = {
+    "bgr8": None,
+    "rgb8": cv2.COLOR_BGR2RGB,
+    "bgra8": cv2.COLOR_BGR2BGRA,
+    "rgba8": cv2.COLOR_BGR2RGBA,
+    "mono8": cv2.COLOR_BGR2GRAY,
+}
+
+
+@dataclass(frozen=True)
+class Topics:
+    """Publishers of the images and, by their names in the bag, of what goes with them."""
+
+    image: Publisher
+    companions: dict[str, Publisher]
+
+
+@dataclass(frozen=True)
+class Player:
+    """What is the same for every frame that is sent."""
+
+    node: Node
+    topics: Topics
+    options: argparse.Namespace
+    interrupt: Interrupt
+    left_out: LeftOut
+
+
+Shot = tuple[int, str, Frame, list[Companion]]  # index in the source, name, frame and what goes with it
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Publish the source; returns the exit status, 1 when something of it could not be read.
+
+    ROS arguments (--ros-args …) are taken as well.
+
+    Raises ValueError, FileNotFoundError or RuntimeError for what the user can mend.
+    """
+    arguments, ros_arguments = split_arguments(sys.argv[1:] if argv is None else argv)
+    options = create_parser().parse_args(arguments)
+    check(options)
+    left_out = LeftOut(_tell)
+    source = open_source(options.source, options.bag_topic, left_out)
+    check_with_source(options, source)
+    if source.passed_over:
+        _tell(f"passed over {source.passed_over}")
+    companions: tuple[CompanionTopic, ...] = ()
+    if source.kind == "bag":
+        found = find_companions(options.source[0], options.bag_topic, options.bag_depth_topic)
+        companions = play_companions.playable(found)
+    memory.keep_large_buffers()
+    interrupt = Interrupt()
+    rclpy.init(args=ros_arguments, signal_handler_options=SignalHandlerOptions.NO)
+    node = rclpy.create_node("player", start_parameter_services=False)
+    try:
+        topics = _create_publishers(node, companions, options)
+        _play(Player(node, topics, options, interrupt, left_out), source, companions)
+    except KeyboardInterrupt:
+        pass  # the usual way to end a live camera or --loop
+    finally:
+        node.destroy_node()
+        rclpy.try_shutdown()
+    return 1 if left_out.count else 0
+
+
+def due_time(last_due: float, step_s: float, now: float) -> float:
+    """When to send the next frame. A late one moves all that follow: there are no bursts."""
+    return max(last_due + step_s, now)
+
+
+def step_s(last_ns: int | None, stamp_ns: int, rate_hz: float | None, usual_s: float) -> float:
+    """Seconds between a frame and its predecessor; last_ns is None for the first.
+
+    rate_hz: None takes the distance of the recorded stamps; where they stand still, go back (a new round of
+    --loop) or leave a hole, `usual_s`.
+    """
+    if last_ns is None:
+        return 0.0
+    if rate_hz is not None:
+        return 1.0 / rate_hz
+    recorded_s = (stamp_ns - last_ns) / 1e9
+    return recorded_s if 0 < recorded_s <= LONGEST_GAP_S else usual_s
+
+
+def to_message(frame: Frame, encoding: str | None, compressed: bool) -> Image | CompressedImage:
+    """The frame as a message; encoding None keeps the channel order that the source has."""
+    if compressed:
+        return convert.to_jpeg(to_bgr(frame), JPEG_QUALITY, frame)
+    own = f"{frame.channels}8" if frame.channels != "mono" else "mono8"
+    if encoding is None or encoding == own:
+        return convert.to_image(frame.pixels, own, frame)
+    pixels = to_bgr(frame)
+    code = FROM_BGR[encoding]
+    return convert.to_image(pixels if code is None else cv2.cvtColor(pixels, code), encoding, frame)
+
+
+def _play(player: Player, source: Source, companions: Sequence[CompanionTopic]) -> None:
+    options, topics = player.options, player.topics
+    if options.wait > 0:
+        _wait_for_subscriber(topics.image, options.wait, player.interrupt)
+    beside = ", ".join(publisher.topic_name for publisher in topics.companions.values())
+    with_them = f" with {beside}" if beside else ""
+    print(f"playing {one_line(source.name)} on {topics.image.topic_name}{with_them}", flush=True)
+    began = time.monotonic()
+    with open(options.log or os.devnull, "w", buffering=1, errors="backslashreplace") as log:
+        count = 0
+        try:
+            for _ in _publish_each(player, source, companions, log):
+                count += 1
+        finally:  # after Ctrl-C too
+            print(f"published {count} images in {time.monotonic() - began:.1f} s", flush=True)
+    time.sleep(LINGER_S)
+
+
+def _publish_each(
+    player: Player, source: Source, companions: Sequence[CompanionTopic], log: TextIO
+) -> Iterator[None]:
+    """Send every frame, and what goes with it, when it is due; comes back after each."""
+    options, node = player.options, player.node
+    rate_hz = options.rate or (IMAGES_RATE_HZ if source.kind == "images" else None)
+    usual_s = 1.0 / (rate_hz or source.fps or 30.0)
+    default_id = None if source.kind == "bag" else "camera_optical_frame"
+    due, last_ns = 0.0, None
+    rounds = _rounds(source, companions, options, player.left_out)
+    for index, name, frame, own in itertools.islice(rounds, options.frames):
+        player.interrupt.check()
+        # All slow work is done before the wait: what follows it is stamping and sending.
+        is_restamped = source.kind != "camera" and not options.keep_stamps
+        shown = replace(frame, stamp_ns=0) if is_restamped else frame
+        image = _image_message(player, name, shown, options.frame_id or default_id)
+        if image is None:
+            continue
+        others = list(_companion_messages(player, name, own))
+        # A camera's frames are sent as they come, and have the stamps of their arrival.
+        if source.kind != "camera":
+            due = due_time(due, step_s(last_ns, frame.stamp_ns, rate_hz, usual_s), time.monotonic())
+            _sleep_until(due, player.interrupt)
+        if is_restamped:
+            image.header.stamp = node.get_clock().now().to_msg()
+            now_ns = convert.stamp_to_ns(image.header.stamp)
+            others = [each for each in others if _is_restamped(player, name, *each, frame.stamp_ns, now_ns)]
+        for publisher, message in others:  # before the image, which then finds them there
+            publisher.publish(message)
+        player.topics.image.publish(image)
+        last_ns = frame.stamp_ns
+        print(index, convert.stamp_to_ns(image.header.stamp), one_line(name), sep=",", file=log)
+        yield
+
+
+def _image_message(
+    player: Player, name: str, frame: Frame, frame_id: str | None
+) -> Image | CompressedImage | None:
+    """None, which is told, for what ROS's type or JPEG cannot hold: a bag's stamp, a picture's size."""
+    try:
+        play_companions.check_stamp(frame.stamp_ns)
+        image = to_message(frame, player.options.encoding, player.options.compressed)
+        if frame_id is not None:
+            image.header.frame_id = frame_id
+    except Exception as error:
+        player.left_out(name, error)
+        return None
+    return image
+
+
+def _companion_messages(
+    player: Player, name: str, companions: Sequence[Companion]
+) -> Iterator[tuple[Publisher, Any]]:
+    """Those that can be read; of the others is told."""
+    for companion in companions:
+        publisher = player.topics.companions[companion.topic.name]
+        try:
+            yield publisher, play_companions.to_message(companion, publisher, player.options.frame_id)
+        except Exception as error:
+            player.left_out(f"{companion.topic.name} near {name}", error)
+
+
+def _is_restamped(
+    player: Player, name: str, publisher: Publisher, message: Any, image_ns: int, now_ns: int
+) -> bool:
+    """False, which is told, for a stamp so far from the image's that ROS's type cannot hold the new one."""
+    try:
+        play_companions.restamp(message, image_ns, now_ns)
+    except ValueError as error:
+        player.left_out(f"{publisher.topic_name} near {name}", error)
+        return False
+    return True
+
+
+def _sleep_until(due: float, interrupt: Interrupt) -> None:
+    while (left := due - time.monotonic()) > 0:
+        time.sleep(min(left, 0.1))
+        interrupt.check()
+
+
+def _rounds(
+    source: Source, companions: Sequence[CompanionTopic], options: argparse.Namespace, left_out: LeftOut
+) -> Iterator[Shot]:
+    """Index in the source, name, frame and what goes with it; with --loop again and again."""
+    while True:
+        if companions:
+            bag = options.source[0]
+            shots = read_with_companions(bag, options.bag_topic, companions, left_out)
+        else:
+            shots = ((name, frame, []) for name, frame in source.frames)
+        index = -1
+        for index, (name, frame, own) in enumerate(shots):
+            yield index, name, frame, own
+        if not options.loop or index < 0:  # nothing of it can be read: another round would be the same
+            return
+        source = open_source(options.source, options.bag_topic, left_out)
+
+
+def _create_publishers(
+    node: Node, companions: Sequence[CompanionTopic], options: argparse.Namespace
+) -> Topics:
+    reliability = ReliabilityPolicy.RELIABLE if options.reliable else ReliabilityPolicy.BEST_EFFORT
+    qos = QoSProfile(depth=5, reliability=reliability)
+    kind, below = (CompressedImage, "/compressed") if options.compressed else (Image, "")
+    depth_topic = options.depth_topic or play_companions.beside(options.topic, "depth/image_raw")
+    return Topics(
+        node.create_publisher(kind, options.topic + below, qos),
+        play_companions.create_publishers(node, companions, options.topic, depth_topic, qos),
+    )
+
+
+def _wait_for_subscriber(publisher: Publisher, timeout_s: float, interrupt: Interrupt) -> None:
+    began, told = time.monotonic(), False
+    while publisher.get_subscription_count() == 0:
+        interrupt.check()
+        waited_s = time.monotonic() - began
+        if waited_s > QUIET_WAIT_S and not told:
+            told = True
+            print(f"waiting for a subscriber of {publisher.topic_name} (up to {timeout_s:g} s)", flush=True)
+        if waited_s > timeout_s:
+            raise RuntimeError(
+                f"nobody subscribed to {publisher.topic_name} in {timeout_s:g} s; is the node active, and "
+                "this its image topic? (--wait 0 does not wait)"
+            )
+        time.sleep(0.02)
+    time.sleep(MATCH_S)
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,132 @@
+"""`seg_node view`: a running node's images and results in a Rerun viewer, a browser or a recording."""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.signals import SignalHandlerOptions
+
+from seg_node.ros.common import memory
+from seg_node.ros.common.arguments import check_name, split_arguments
+from seg_node.ros.common.signals import Interrupt
+from seg_node.ros.view.viewer_node import PATIENCE_S, Viewer
+
+if TYPE_CHECKING:
+    from seg_node.drawing.rerun_view import View
+
+DESCRIPTION = """Shows a running node's images with masks and boxes, its objects in space and the time of each
+stage in a Rerun viewer: in a window, in a browser (--serve) or later, from a recording (--save). The node
+works for it as for any other subscriber. Ctrl-C ends it."""
+HEADLESS = "without a window: --serve (open its address in a browser) or --save FILE.rrd"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Show until interrupted; 2 when no window can be opened. ROS arguments (--ros-args …) are taken as well.
+
+    Raises ValueError, FileNotFoundError or RuntimeError for what the user can mend.
+    """
+    arguments, ros_arguments = split_arguments(sys.argv[1:] if argv is None else argv)
+    options = _parser().parse_args(arguments)
+    _check(options)
+    from seg_node.drawing.rerun_view import (  # here, so that --help needs no Rerun
+        NoViewer,
+        View,
+        check_folder,
+    )
+
+    view = View(options.camera)
+    try:
+        if options.save:
+            check_folder(options.save)
+        else:
+            _open(view, options)
+    except NoViewer as error:
+        print(f"seg_node view: {error}\n{HEADLESS}", file=sys.stderr)
+        return 2
+    memory.keep_large_buffers()
+    interrupt = Interrupt()
+    rclpy.init(args=ros_arguments, signal_handler_options=SignalHandlerOptions.NO)
+    viewer = Viewer(view, "/" + options.node.strip("/"), options.camera, options.image)
+    try:
+        _wait_for_node(viewer, options, interrupt)
+        if options.save:
+            view.save(options.save)
+            print(f"recording to {options.save} until Ctrl-C", flush=True)
+        _show(viewer, options, interrupt)
+    except KeyboardInterrupt:
+        pass  # the usual end
+    finally:
+        viewer.destroy_node()
+        rclpy.try_shutdown()
+        view.close()
+        print(
+            f"shown: {viewer.shown} results; without their image: {viewer.without_image}; "
+            f"messages left out: {viewer.left_out.count}",
+            flush=True,
+        )
+    return 0
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Raises ValueError for names that nothing can have; a viewer would wait for them for ever."""
+    check_name("--node", "/" + options.node.strip("/"), "node")
+    if options.camera:
+        check_name("--camera", options.camera, "camera")
+    if options.image is not None:
+        check_name("--image", options.image)
+    if options.frames is not None and options.frames < 1:
+        raise ValueError(f"--frames is {options.frames}: must be 1 or more results")
+
+
+def _open(view: "View", options: argparse.Namespace) -> None:
+    if options.serve:
+        address = view.serve(options.web_port, options.grpc_port)
+        print(f"open {address}", flush=True)
+    else:
+        view.open_window()
+
+
+def _wait_for_node(viewer: Viewer, options: argparse.Namespace, interrupt: Interrupt) -> None:
+    """Until the viewer has subscribed. A misspelt name shows in the list of the nodes that are there."""
+    node, began, said = "/" + options.node.strip("/"), time.monotonic(), ""
+    while (topic := viewer.find_node()) is None:
+        interrupt.check()
+        text = f"waiting for {node} to be active"
+        if time.monotonic() - began > PATIENCE_S:
+            text += f"; nodes that publish instances: {', '.join(viewer.list_nodes()) or 'none'}"
+        if text != said:
+            print(said := text, flush=True)
+        time.sleep(0.5)
+    print(f"showing {node}, images from {topic}", flush=True)
+
+
+def _show(viewer: Viewer, options: argparse.Namespace, interrupt: Interrupt) -> None:
+    executor = SingleThreadedExecutor()
+    executor.add_node(viewer)
+    while options.frames is None or viewer.shown < options.frames:
+        interrupt.check()
+        executor.spin_once(timeout_sec=0.1)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="seg_node view", description=DESCRIPTION)
+    add = parser.add_argument
+    add("--node", default="/seg_node", metavar="NAME", help="the running node (default: %(default)s)")
+    add("--camera", default="", metavar="NAME", help="which of the node's cameras, where it has several")
+    add("--image", metavar="TOPIC", help="its image topic (default: the one that the node subscribes to)")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--save", type=Path, metavar="FILE", help="no window: write a recording (.rrd)")
+    where.add_argument("--serve", action="store_true", help="no window: serve the viewer to browsers")
+    add("--web-port", type=int, default=9090, metavar="N", help="of --serve (default: %(default)s)")
+    add("--grpc-port", type=int, default=9876, metavar="N", help="of --serve, data (default: %(default)s)")
+    add("--frames", type=int, metavar="N", help="stop after N results")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

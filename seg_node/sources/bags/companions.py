@@ -1,0 +1,178 @@
+"""What a bag holds beside a camera's images: their calibration, depth in the same frame, and tf.
+
+Messages stay serialised (CDR), for a player to send on; only their stamps are looked at.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from posixpath import commonpath
+from typing import Any, Literal
+
+from seg_node.images.buffer import stamp_to_ns
+from seg_node.images.decode import decode_message
+from seg_node.sources.bags.frames import (
+    DEPTH,
+    IMAGE_TYPES,
+    MOST_COMPARED,
+    Bag,
+    BagTopic,
+    describe_bag,
+    image_rank,
+    open_bag,
+    tell,
+)
+from seg_node.sources.bags.storage import Recorded, unpacked
+from seg_node.sources.left_out import OnError
+from seg_node.types import Frame
+from seg_node.untrusted.one_line import one_line
+
+Role = Literal["camera_info", "depth", "tf", "tf_static"]
+TF_TYPE = "tf2_msgs/msg/TFMessage"
+# Images read ahead, so that a message recorded up to so many images late still comes with its own.
+AHEAD = 2
+
+
+@dataclass(frozen=True)
+class CompanionTopic:
+    """A topic of the bag and what it is to the images; type: such as "sensor_msgs/msg/CameraInfo"."""
+
+    name: str
+    type: str
+    role: Role
+
+
+@dataclass(frozen=True)
+class Companion:
+    """One message of such a topic. stamp_ns: of its header (time of recording where that is 0)."""
+
+    topic: CompanionTopic
+    stamp_ns: int
+    cdr: bytes
+
+
+def find_companions(
+    path: str | Path, topic: str | None = None, depth_topic: str | None = None
+) -> tuple[CompanionTopic, ...]:
+    """What belongs to the image topic that `describe_bag` chooses; none of it in a bag of ROS 1.
+
+    The calibration is `camera_info` beside the image topic. Depth is the topic given, or else one of depth
+    images with the frame_id of the colour images (of several: named most alike, raw before compressed).
+
+    Raises as `describe_bag` does, and ValueError when there are no images on depth_topic.
+    """
+    image_topic = describe_bag(path, topic).topic
+    with open_bag(path) as bag:
+        types = {topic.name: topic.type for topic in bag.contents().topics if topic.count}
+        if depth_topic and types.get(depth_topic) not in IMAGE_TYPES:
+            images = ", ".join(name for name, kind in types.items() if kind in IMAGE_TYPES)
+            where = f"no depth images on topic {depth_topic}; images are on: {one_line(images)}"
+            raise ValueError(f"{path}: {where}")
+        if not bag.is_ros2:
+            return ()
+        calibration = image_topic.removesuffix("/compressed").rpartition("/")[0] + "/camera_info"
+        roles: dict[str, Role] = {"/tf": "tf", "/tf_static": "tf_static", calibration: "camera_info"}
+        wanted = {"tf": TF_TYPE, "tf_static": TF_TYPE, "camera_info": "sensor_msgs/msg/CameraInfo"}
+        roles = {name: role for name, role in roles.items() if types.get(name) == wanted[role]}
+        depth = depth_topic or _depth_topic(bag, types, image_topic)
+        if depth:
+            roles[depth] = "depth"
+        return tuple(CompanionTopic(name, types[name], role) for name, role in roles.items())
+
+
+def read_with_companions(
+    path: str | Path, topic: str | None, companions: Sequence[CompanionTopic], on_error: OnError | None = None
+) -> Iterator[tuple[str, Frame, list[Companion]]]:
+    """As `seg_node.sources.bags.frames.read_bag`, and with every image the messages whose stamps are nearest to its own.
+
+    on_error: told of every message that cannot be read; without it ValueError is raised.
+    """
+    images: deque[tuple[str, Frame, int]] = deque()
+    waiting: list[Companion] = []
+    for item in _read(path, describe_bag(path, topic), companions, on_error):
+        if isinstance(item, Companion):
+            waiting.append(item)
+            continue
+        images.append(item)
+        if len(images) > AHEAD:
+            name, frame, own, waiting = _next_image(images, waiting)
+            yield name, frame, own
+    while images:
+        name, frame, own, waiting = _next_image(images, waiting)
+        yield name, frame, own
+
+
+def _next_image(
+    images: deque[tuple[str, Frame, int]], waiting: list[Companion]
+) -> tuple[str, Frame, list[Companion], list[Companion]]:
+    """The oldest image with its companions, and those that still wait."""
+    name, frame, stamp_ns = images.popleft()
+    if not images or images[0][2] <= stamp_ns:  # the last one, or the stamps jump back
+        return name, frame, waiting, []
+    middle_ns = (stamp_ns + images[0][2]) // 2
+    own = [companion for companion in waiting if companion.stamp_ns <= middle_ns]
+    return name, frame, own, [companion for companion in waiting if companion.stamp_ns > middle_ns]
+
+
+def _read(
+    path: str | Path, image: BagTopic, companions: Sequence[CompanionTopic], on_error: OnError | None
+) -> Iterator[tuple[str, Frame, int] | Companion]:
+    """Images (name, frame, stamp in ns) and companions as they were recorded."""
+    topics = {companion.name: companion for companion in companions}
+    index = -1
+    with open_bag(path) as bag:
+        damage = lambda error: tell(str(path), image.name, error, on_error)  # noqa: E731
+        for message in bag.messages({image.topic, *topics}, damage):
+            is_image = message.topic == image.topic
+            index += is_image
+            name = f"{image.name}_{index:06d}"
+            item: tuple[str, Frame, int] | Companion
+            try:
+                if is_image:
+                    item = _image(bag, message, name)
+                else:
+                    item = _companion(bag, message, topics[message.topic])
+            except Exception as error:  # bytes of a damaged bag break rosbags' decoder in many ways
+                name = name if is_image else f"{message.topic} near {name}"
+                tell(f"{path}: {name}", name, error, on_error)
+                continue
+            yield item
+
+
+def _image(bag: Bag, message: Recorded, name: str) -> tuple[str, Frame, int]:
+    image = bag.deserialize(message)
+    return name, decode_message(image), _stamp_ns(image) or message.time_ns
+
+
+def _companion(bag: Bag, message: Recorded, topic: CompanionTopic) -> Companion:
+    stamp_ns = _stamp_ns(bag.deserialize(message)) or message.time_ns
+    return Companion(topic, stamp_ns, bytes(unpacked(message)))
+
+
+def _stamp_ns(message: Any) -> int:
+    """Of the header, or of a TFMessage's first transform; 0 where there is none."""
+    if hasattr(message, "header"):
+        stamp = message.header.stamp
+    elif message.transforms:
+        stamp = message.transforms[0].header.stamp
+    else:
+        return 0
+    return stamp_to_ns(stamp)
+
+
+def _depth_topic(bag: Bag, types: dict[str, str], image_topic: str) -> str | None:
+    image = bag.first_message(image_topic)
+    if image is None:
+        return None
+    found = []
+    others = [name for name, kind in types.items() if kind in IMAGE_TYPES and name != image_topic]
+    for name in others[:MOST_COMPARED]:
+        message = bag.first_message(name)
+        if message and image_rank(message) == DEPTH and message.header.frame_id == image.header.frame_id:
+            found.append(name)
+    return max(
+        found,
+        key=lambda name: (len(commonpath([name, image_topic])), types[name] == IMAGE_TYPES[0]),
+        default=None,
+    )

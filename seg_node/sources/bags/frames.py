@@ -1,0 +1,213 @@
+"""Camera frames from ROS bags (sqlite3, mcap and ROS 1), read without ROS.
+
+Messages are deserialised by the package rosbags, with ROS's own definitions: those in a bag are not used.
+"""
+
+import functools
+import itertools
+import re
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from seg_node.images.decode import decode_message
+from seg_node.sources.bags.files import bag_name, find_files, is_bag, open_file
+from seg_node.sources.bags.ros1 import Ros1Bag
+from seg_node.sources.bags.storage import Contents, OnFault, Recorded, Storage, StoredTopic, unpacked
+from seg_node.sources.left_out import OnError
+from seg_node.types import Frame
+from seg_node.untrusted.memory_limit import limited_memory
+from seg_node.untrusted.one_line import one_line, reason
+
+__all__ = ["Bag", "BagTopic", "describe_bag", "is_bag", "open_bag", "read_bag"]
+
+IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
+TRIED_MESSAGES = 1000
+MOST_COMPARED = 100  # topics, of which the first message is looked at
+COLOUR, GREY, DEPTH, UNREADABLE = range(4)
+
+
+@dataclass(frozen=True)
+class BagTopic:
+    """The image topic read from a bag: its number of messages and their mean rate (1/s). name: of the bag."""
+
+    name: str
+    topic: str
+    count: int
+    fps: float
+
+
+class Bag:
+    """An opened bag. is_ros2: whether its messages are CDR."""
+
+    def __init__(self, path: Path, storages: list[Storage]) -> None:
+        self._path = path
+        self._storages = storages
+        self.is_ros2 = not any(isinstance(storage, Ros1Bag) for storage in storages)
+        self._types = _typestore(self.is_ros2)
+
+    def contents(self) -> Contents:
+        """Of all files together, topics sorted and one a name. May take as long as reading all messages.
+
+        Raises ValueError when the bag is too damaged.
+        """
+        with _boundary(self._path):
+            found = [storage.contents() for storage in self._storages]
+        topics: dict[str, StoredTopic] = {}
+        for topic in sorted((topic for each in found for topic in each.topics), key=lambda topic: topic.name):
+            before = topics.get(topic.name)
+            count = topic.count + (before.count if before else 0)
+            topics[topic.name] = replace(topic, count=count)
+        filled = [each for each in found if any(topic.count for topic in each.topics)]
+        return Contents(
+            list(topics.values()),
+            min((each.start_ns for each in filled), default=0),
+            max((each.end_ns for each in filled), default=0),
+            "; ".join(each.fault for each in found if each.fault),
+        )
+
+    def messages(self, topics: Collection[str], on_fault: OnFault) -> Iterator[Recorded]:
+        """Of those topics, in the order of recording; on_fault is told of what is damaged and left out."""
+        for storage in self._storages:
+            messages = storage.messages(topics, on_fault)
+            while (message := _next(messages, on_fault)) is not None:
+                yield message
+
+    def deserialize(self, message: Recorded) -> Any:
+        """The message as an object with ROS's fields. Raises errors of many kinds for damaged bytes."""
+        read = self._types.deserialize_cdr if self.is_ros2 else self._types.deserialize_ros1
+        with limited_memory():
+            return read(unpacked(message), message.type)
+
+    def first_message(self, topic: str) -> Any | None:
+        """The first one that can be read, of TRIED_MESSAGES; None if none can."""
+        messages = self.messages([topic], lambda _: None)
+        for message in itertools.islice(messages, TRIED_MESSAGES):
+            try:
+                return self.deserialize(message)
+            except Exception:  # damaged; whoever reads the topic tells of it
+                continue
+        return None
+
+
+@contextmanager
+def open_bag(path: str | Path) -> Iterator[Bag]:
+    """Raises FileNotFoundError, ValueError for a broken bag, RuntimeError without the package rosbags."""
+    try:
+        import rosbags.typesys  # noqa: F401
+    except ImportError:
+        raise RuntimeError(f"{path}: reading bags needs the package rosbags: pip install rosbags") from None
+    with ExitStack() as stack:
+        with _boundary(Path(path)), limited_memory():
+            bag = Bag(Path(path), [open_file(file, stack) for file in find_files(Path(path))])
+        yield bag
+
+
+def describe_bag(path: str | Path, topic: str | None = None) -> BagTopic:
+    """Which topic `read_bag` reads, and how much.
+
+    Without a topic: the only one with images; of several the only colour one. A compressed twin of a raw
+    topic does not count.
+
+    Raises FileNotFoundError, ValueError when the bag is broken or the topic unclear (the error lists them),
+    RuntimeError without the package rosbags.
+    """
+    with open_bag(path) as bag:
+        contents = bag.contents()
+        images = (each for each in contents.topics if each.type in IMAGE_TYPES)
+        counts = {each.name: each.count for each in images if each.count}
+        chosen = topic or _only_topic(bag, counts)
+        if chosen is None or chosen not in counts:
+            listed = one_line(", ".join(f"{name} ({count} images)" for name, count in counts.items()))
+            if not counts:
+                names = one_line(", ".join(each.name for each in contents.topics))
+                fault = contents.fault and f"; {contents.fault}"
+                raise ValueError(f"{path}: no images on any topic ({names}){fault}")
+            if topic:
+                raise ValueError(f"{path}: no images on topic {topic}; it has: {listed}")
+            raise ValueError(f"{path}: several image topics, choose one with --topic: {listed}")
+        periods, seconds = counts[chosen] - 1, (contents.end_ns - contents.start_ns) / 1e9
+        fps = periods / seconds if periods and seconds > 1e-3 else 30.0
+        return BagTopic(bag_name(Path(path)), chosen, counts[chosen], fps)
+
+
+def read_bag(
+    path: str | Path, topic: str | None = None, on_error: OnError | None = None
+) -> Iterator[tuple[str, Frame]]:
+    """Every image of one topic, with the stamp and frame_id of its header; see `describe_bag`.
+
+    on_error: told the name and error of each message that cannot be decoded, which is then left out, and of
+    damage to the bag; without it the error, a ValueError, is raised.
+    """
+    topic = topic or describe_bag(path).topic
+    name = bag_name(Path(path))
+    with open_bag(path) as bag:
+        messages = bag.messages([topic], lambda error: tell(str(path), name, error, on_error))
+        for index, message in enumerate(messages):
+            frame_name = f"{name}_{index:06d}"
+            try:
+                frame = decode_message(bag.deserialize(message))
+            except Exception as error:  # bytes of a damaged bag break rosbags' decoder in many ways
+                where = f"{path}: message {index} of {topic}"
+                tell(where, frame_name, error, on_error)
+                continue
+            yield frame_name, frame
+
+
+def tell(where: str, name: str, error: Exception, on_error: OnError | None) -> None:
+    """Give name and error to on_error; without it raise ValueError that begins with `where`."""
+    if on_error is None:
+        raise ValueError(f"{where}: {reason(error)}") from error
+    on_error(name, error)
+
+
+def image_rank(message: Any | None) -> int:
+    """TRIED_MESSAGES = 1000
+    COLOUR, GREY, DEPTH by the encoding of an Image or the format of a CompressedImage; or UNREADABLE."""
+    if message is None:
+        return UNREADABLE
+    encoding = message.encoding if hasattr(message, "encoding") else message.format
+    if re.search("mono16|16UC1|32FC1|compressedDepth", encoding):
+        return DEPTH
+    return GREY if re.search("mono8|8UC1", encoding) else COLOUR
+
+
+def _only_topic(bag: Bag, counts: dict[str, int]) -> str | None:
+    """The one topic that stands out: colour before grey before depth, raw before compressed."""
+    ranks: dict[int, list[str]] = {}
+    raw = [topic for topic in counts if topic.rpartition("/")[0] not in counts]
+    if len(raw) > MOST_COMPARED:
+        return None
+    for topic in raw:
+        ranks.setdefault(image_rank(bag.first_message(topic)), []).append(topic)
+    best = ranks[min(ranks)] if ranks else []
+    return best[0] if len(best) == 1 else None
+
+
+@functools.cache  # which makes its functions as they are needed, in 10 ms each
+def _typestore(is_ros2: bool) -> Any:
+    """ROS's own definitions of messages."""
+    from rosbags.typesys import Stores, get_typestore
+
+    return get_typestore(Stores.ROS2_JAZZY if is_ros2 else Stores.ROS1_NOETIC)
+
+
+@contextmanager
+def _boundary(path: Path) -> Iterator[None]:
+    """Damaged bytes raise errors of every kind in what reads them; outside there is one."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except Exception as error:
+        raise ValueError(f"{path}: not a readable bag ({reason(error)})") from error
+
+
+def _next(messages: Iterator[Recorded], on_fault: OnFault) -> Recorded | None:
+    try:
+        return next(messages, None)
+    except Exception as error:  # damage that the reader of the file did not foresee
+        on_fault(ValueError(f"the rest is not read ({reason(error)})"))
+        return None

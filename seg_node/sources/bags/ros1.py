@@ -1,0 +1,52 @@
+"""ROS 1 bags, read by rosbags."""
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from seg_node.sources.bags.storage import Contents, OnFault, Recorded, StoredTopic
+from seg_node.untrusted.memory_limit import limited_memory
+from seg_node.untrusted.one_line import reason
+
+ROS1_MAGIC = b"#ROSBAG V2.0\n"
+CHUNK_BYTES = 400_000_000
+
+
+class Ros1Bag:
+    """A `seg_node.sources.bags.storage.Storage`; types have the names that they have in ROS 2."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises ValueError when it cannot be read."""
+        from rosbags.rosbag1 import Reader
+
+        self._path = path
+        try:
+            self._reader = Reader(path)
+            self._reader.open()
+        except Exception as error:  # damaged bytes break rosbags' reader in many ways
+            raise ValueError(f"{reason(error)}; repair it by: rosbag reindex {path.name}") from error
+
+    def contents(self) -> Contents:
+        connections = self._reader.connections
+        topics = [StoredTopic(each.topic, each.msgtype, each.msgcount) for each in connections]
+        if not any(topic.count for topic in topics):
+            return Contents(topics, 0, 0)
+        return Contents(topics, self._reader.start_time, self._reader.end_time)
+
+    def close(self) -> None:
+        self._reader.close()
+
+    def messages(self, topics: Collection[str], on_fault: OnFault) -> Iterator[Recorded]:
+        connections = [each for each in self._reader.connections if each.topic in topics]
+        if not connections:  # which rosbags takes for all
+            return
+        try:
+            messages = self._reader.messages(connections)
+            while True:
+                with limited_memory(CHUNK_BYTES):  # rosbags decompresses whole chunks, however large
+                    found = next(messages, None)
+                if found is None:
+                    return
+                connection, time_ns, data = found
+                yield Recorded(connection.topic, connection.msgtype, time_ns, data)
+        except Exception as error:  # damaged bytes break rosbags' reader in many ways
+            on_fault(ValueError(f"{self._path.name} is damaged, its rest is not read ({reason(error)})"))

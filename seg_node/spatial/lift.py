@@ -1,0 +1,160 @@
+"""Instances into space: masks and an aligned depth image give centroids, oriented boxes and points. No ROS.
+
+All points are in the camera's optical frame: x right, y down, z forward, metres.
+
+A camera sees the front of things, so the box encloses the visible surface, not the thing. Where three or two
+faces of a box-shaped thing are seen it is the thing's own box: they show its three lengths. Of a single face
+the box has the outline, and a thickness near 0 (the noise of the depth). Of round things seen from the side
+the far half is missing. What other things hide is missing as well.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seg_node.images.depth import DepthImage
+from seg_node.spatial.oriented_box import fit_orientations
+from seg_node.spatial.pinhole import Pinhole
+from seg_node.spatial.visible_surface import Surface, visible_surface
+from seg_node.types import Instances
+
+FIT_POINTS = 256
+SIZE_POINTS = 2048
+OUTSIDE = 0.005  # of the points lie outside of each face: the noise's tail
+# The axes' signs: not across any direction that edges of upright things, seen from above, often have.
+TOWARDS = np.array([2.0, 3.0, 1.0])
+
+
+class DepthSizeError(ValueError):
+    """Depth that is not of the image's size. `reason` is the token counted in /diagnostics."""
+
+    reason = "depth_size"
+
+
+@dataclass(frozen=True)
+class LiftOptions:
+    """How depth is read off a mask.
+
+    erosion_px: taken off the mask's rim for centroid and points, where depth of others bleeds in; fewer where
+    less than min_points would be left. The box needs the rim: it takes what is on the object's surface, and
+    leaves out what lies behind it within twice so many pixels of the mask's edge.
+    min_points: with fewer valid depth pixels the object is not located.
+    max_points: a larger object is thinned to about so many pixels, evenly.
+    keep_points: whether Object3D.points and pixels are filled.
+    """
+
+    erosion_px: int = 2
+    min_points: int = 20
+    max_points: int = 10_000
+    keep_points: bool = False
+
+
+@dataclass(frozen=True)
+class Object3D:
+    """One instance in space.
+
+    centroid: mean of the visible surface's points. centre: of the oriented box. All (3,) float64.
+    axes: (3, 3) rotation matrix; its columns are the box's x, y and z axis, x along the longest side, z along
+    the shortest; x and y point right, down and away rather than left, up and near (along TOWARDS), z follows.
+    So a box does not flip from frame to frame, but sides of about one length may change places.
+    size: (3,) lengths along the axes, metres.
+    num_points: depth pixels used; 0 when the object is not located: then centroid and centre are NaN, axes
+    the identity and size 0. valid_ratio: valid depth pixels of all pixels of the mask, 0 to 1.
+    points: float32 (N, 3) and pixels: int32 (N, 2), column and row, of the eroded mask, if they were asked
+    for.
+    """
+
+    id: int
+    class_id: int
+    score: float
+    centroid: NDArray[np.float64]
+    centre: NDArray[np.float64]
+    axes: NDArray[np.float64]
+    size: NDArray[np.float64]
+    num_points: int
+    valid_ratio: float
+    points: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 3), np.float32))
+    pixels: NDArray[np.int32] = field(default_factory=lambda: np.zeros((0, 2), np.int32))
+
+
+def lift_instances(
+    instances: Instances, depth: DepthImage, pinhole: Pinhole, options: LiftOptions
+) -> tuple[Object3D, ...]:
+    """One Object3D for each instance, in their order; those without enough depth have num_points 0.
+
+    depth: aligned to the image of the masks, of the same size. pinhole: of both.
+    Raises DepthSizeError when the sizes differ.
+    """
+    if depth.image_size != pinhole.image_size:
+        (rows, columns), (height, width) = depth.image_size, pinhole.image_size
+        raise DepthSizeError(
+            f"depth image is {columns}x{rows}, but the colour image is {width}x{height}: "
+            "use depth that is registered (aligned) to the colour camera"
+        )
+    limits = options.erosion_px, options.min_points, options.max_points
+    surfaces = [visible_surface(mask, depth, pinhole, *limits) for mask in instances.masks]
+    found = [index for index, surface in enumerate(surfaces) if surface.inner.any()]
+    objects = [_not_located(instances, index, surface.valid_ratio) for index, surface in enumerate(surfaces)]
+    if found:
+        frames = fit_orientations(np.stack([_thinned(surfaces[index].points, FIT_POINTS) for index in found]))
+        for index, frame in zip(found, frames, strict=True):
+            objects[index] = _located(instances, index, surfaces[index], frame, options.keep_points)
+    return tuple(objects)
+
+
+def _thinned(points: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+    """Exactly so many of the points, evenly; each several times where there are fewer."""
+    return points[np.arange(count) * len(points) // count]
+
+
+def _located(
+    instances: Instances, index: int, surface: Surface, frame: NDArray[np.float32], keep_points: bool
+) -> Object3D:
+    points = surface.points
+    along = frame.T @ points[:: max(1, len(points) // SIZE_POINTS)].T  # (3, N)
+    first = int(OUTSIDE * along.shape[1])
+    last = along.shape[1] - 1 - first
+    low, high = np.partition(along, (first, last), axis=1)[:, [first, last]].T.astype(np.float64)
+    axes, low, high = _ordered(frame.astype(np.float64), low, high)
+    num_points = int(np.count_nonzero(surface.inner))
+    kept = surface.inner if keep_points else slice(0)
+    return Object3D(
+        int(instances.ids[index]),
+        int(instances.class_ids[index]),
+        float(instances.scores[index]),
+        centroid=(surface.inner.astype(np.float32) @ points / num_points).astype(np.float64),
+        centre=axes @ (low + high) / 2,
+        axes=axes,
+        size=high - low,
+        num_points=num_points,
+        valid_ratio=surface.valid_ratio,
+        points=points[kept],
+        pixels=surface.pixels[kept],
+    )
+
+
+def _ordered(
+    frame: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Axes and the faces' places along them, in the order and with the signs that Object3D tells."""
+    order = np.argsort(low - high, kind="stable")
+    axes, low, high = frame[:, order], low[order], high[order]
+    signs = np.where(TOWARDS @ axes < 0, -1.0, 1.0)
+    signs[2] = signs[0] * signs[1] * np.sign(np.linalg.det(axes))  # so that they turn right
+    return axes * signs, np.where(signs < 0, -high, low), np.where(signs < 0, -low, high)
+
+
+def _not_located(instances: Instances, index: int, valid_ratio: float) -> Object3D:
+    nowhere = np.full(3, np.nan)
+    return Object3D(
+        int(instances.ids[index]),
+        int(instances.class_ids[index]),
+        float(instances.scores[index]),
+        centroid=nowhere,
+        centre=nowhere,
+        axes=np.eye(3),
+        size=np.zeros(3),
+        num_points=0,
+        valid_ratio=valid_ratio,
+    )

@@ -1,0 +1,171 @@
+"""seg_node.sources.bags.frames on bags written here with rosbags, sqlite3 and mcap."""
+
+import builtins
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("rosbags", reason="rosbags is not installed")
+from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.typesys import Stores, get_typestore
+
+from seg_node.sources.source import open_source, read_bag
+
+STORE = get_typestore(Stores.ROS2_JAZZY)
+Image = STORE.types["sensor_msgs/msg/Image"]
+CompressedImage = STORE.types["sensor_msgs/msg/CompressedImage"]
+Header = STORE.types["std_msgs/msg/Header"]
+Time = STORE.types["builtin_interfaces/msg/Time"]
+PIXELS = np.random.default_rng(0).integers(0, 256, (4, 6, 3), np.uint8)
+
+
+def header(index: int) -> Any:
+    return Header(Time(100 + index, 250), "optical_frame")
+
+
+def image(index: int, pixels: np.ndarray = PIXELS, encoding: str = "bgr8") -> Any:
+    data = pixels.view(np.uint8).reshape(-1)
+    return Image(header(index), *pixels.shape[:2], encoding, 0, data.size // pixels.shape[0], data)
+
+
+def compressed(index: int, format: str = "bgr8; png compressed bgr8") -> Any:
+    return CompressedImage(header(index), format, cv2.imencode(".png", PIXELS)[1])
+
+
+def depth(index: int) -> Any:
+    return image(index, np.full((4, 6), 1000, np.uint16), "16UC1")
+
+
+def write_bag(path: Path, topics: dict[str, list[Any]], storage: StoragePlugin = StoragePlugin.MCAP) -> Path:
+    """Every topic's messages, one each 100 ms."""
+    with Writer(path, version=9, storage_plugin=storage) as writer:
+        for topic, messages in topics.items():
+            message_type = messages[0].__msgtype__ if messages else Image.__msgtype__
+            connection = writer.add_connection(topic, message_type, typestore=STORE)
+            for index, message in enumerate(messages):
+                writer.write(connection, index * 10**8, STORE.serialize_cdr(message, message_type))
+    return path
+
+
+@pytest.mark.parametrize("storage", StoragePlugin)
+def test_both_storages_give_pixels_stamps_and_frames(tmp_path: Path, storage: StoragePlugin) -> None:
+    other = {
+        "/imu": [header(0)],
+        "/camera/image_raw": [image(0), image(1, PIXELS[::-1].copy(), "rgb8"), image(2)],
+    }
+    path = write_bag(tmp_path / "run_1.5", other, storage)
+    source = open_source([path])
+    assert (source.kind, source.name, source.count, source.fps) == ("bag", "run_1.5", 3, pytest.approx(10))
+    frames = list(source.frames)
+    assert [name for name, _ in frames] == ["run_1.5_000000", "run_1.5_000001", "run_1.5_000002"]
+    assert [frame.stamp_ns for _, frame in frames] == [(100 + index) * 10**9 + 250 for index in range(3)]
+    assert [frame.channels for _, frame in frames] == ["bgr", "rgb", "bgr"]
+    assert {frame.frame_id for _, frame in frames} == {"optical_frame"}
+    np.testing.assert_array_equal(frames[0][1].pixels, PIXELS)
+    np.testing.assert_array_equal(frames[1][1].pixels, PIXELS[::-1])
+
+
+def test_a_single_bag_file_is_read_without_its_metadata(tmp_path: Path) -> None:
+    for storage in StoragePlugin:
+        bag = write_bag(tmp_path / storage.name, {"/image": [image(0)]}, storage)
+        (bag / "metadata.yaml").unlink()
+        (file,) = bag.iterdir()
+        for path in (file, bag):
+            ((_, frame),) = read_bag(path)
+            np.testing.assert_array_equal(frame.pixels, PIXELS)
+
+
+def test_compressed_images_are_decoded(tmp_path: Path) -> None:
+    bag = write_bag(tmp_path / "bag", {"/image/compressed": [compressed(3)]})
+    ((_, frame),) = read_bag(bag)
+    assert (frame.channels, frame.stamp_ns) == ("bgr", 103 * 10**9 + 250)
+    np.testing.assert_array_equal(frame.pixels, PIXELS)
+
+
+MONO = image(0, PIXELS[..., 0].copy(), "mono8")
+
+
+@pytest.mark.parametrize(
+    ("topics", "chosen"),
+    [
+        ({"/colour": [image(0)], "/depth": [depth(0)], "/infra1": [MONO], "/empty": []}, "/colour"),
+        ({"/depth": [depth(0)], "/infra1": [MONO]}, "/infra1"),
+        ({"/depth": [depth(0)]}, "/depth"),
+        ({"/front": [image(0)], "/front/compressed": [compressed(0)]}, "/front"),
+        (
+            {
+                "/d/compressedDepth": [compressed(0, "16UC1; compressedDepth png")],
+                "/front/compressed": [compressed(0)],
+            },
+            "/front/compressed",
+        ),
+    ],
+)
+def test_the_topic_that_stands_out_is_chosen(
+    tmp_path: Path, topics: dict[str, list[Any]], chosen: str
+) -> None:
+    bag = write_bag(tmp_path / "bag", topics)
+    assert len(list(read_bag(bag))) == 1
+    (expected,) = read_bag(bag, chosen)
+    (found,) = read_bag(bag)
+    np.testing.assert_array_equal(found[1].pixels, expected[1].pixels)
+    assert found[1].channels == expected[1].channels
+
+
+def test_unclear_topics_are_listed(tmp_path: Path) -> None:
+    bag = write_bag(
+        tmp_path / "bag", {"/front": [image(0), image(1)], "/rear": [image(0)], "/depth": [depth(0)]}
+    )
+    with pytest.raises(
+        ValueError, match=r"several .* --topic: /depth \(1 images\), /front \(2 images\), /rear"
+    ) as error:
+        open_source([bag])
+    assert str(bag) in str(error.value)
+    assert open_source([bag], topic="/rear").count == 1
+    with pytest.raises(ValueError, match=r"no images on topic /left; it has: .*front"):
+        open_source([bag], topic="/left")
+    with pytest.raises(ValueError, match="no images on any topic"):
+        open_source([write_bag(tmp_path / "imu", {"/imu": [header(0)]})])
+
+
+def test_bad_messages_are_told_and_the_others_read(tmp_path: Path) -> None:
+    cut = image(1)
+    cut.data = cut.data[:-5]
+    bag = write_bag(tmp_path / "bag", {"/image": [image(0), cut, image(2, encoding="yuv420"), image(3)]})
+    told: dict[str, str] = {}
+    names = [name for name, _ in read_bag(bag, on_error=lambda name, error: told.update({name: str(error)}))]
+    assert names == ["bag_000000", "bag_000003"]
+    assert list(told) == ["bag_000001", "bag_000002"] and "yuv420" in told["bag_000002"]
+    with pytest.raises(ValueError, match="bag: message 1 of /image: "):
+        list(read_bag(bag))
+
+
+def test_broken_bags_are_refused_by_name(tmp_path: Path) -> None:
+    for name in ("broken.mcap", "broken.db3"):
+        (tmp_path / name).write_bytes(b"nothing of a bag" * 20)
+        with pytest.raises(ValueError, match=rf"{name}: not a readable bag"):
+            open_source([tmp_path / name])
+    (tmp_path / "two").mkdir()
+    for name in ("two/a.mcap", "two/b.mcap"):
+        (tmp_path / name).touch()
+    with pytest.raises(ValueError, match=r"two: not a readable bag \(it holds 2 bag files"):
+        open_source([tmp_path / "two"])
+
+
+def test_without_rosbags_the_error_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bag = write_bag(tmp_path / "bag", {"/image": [image(0)]})
+    real_import = builtins.__import__
+
+    def without_rosbags(name: str, *arguments: Any) -> Any:
+        if name.startswith("rosbags"):
+            raise ImportError(name)
+        return real_import(name, *arguments)
+
+    monkeypatch.setattr(builtins, "__import__", without_rosbags)
+    with pytest.raises(RuntimeError, match="pip install rosbags"):
+        open_source([bag])

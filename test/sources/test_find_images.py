@@ -1,0 +1,66 @@
+"""seg_node.sources.find_images: which files of a folder are pictures, what is said of the others, and names."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from seg_node.sources.find_images import find_images, image_names
+from seg_node.sources.source import open_source
+
+
+def touch(folder: Path, *names: str) -> Path:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    return folder
+
+
+def test_pictures_of_any_known_ending_are_found_and_the_others_counted(tmp_path: Path) -> None:
+    pictures = ["a.JPG", "b.jfif", "c.heic", "d.CR2", "e.gif", "f.jp2", "g.tga", "h.pnm"]
+    touch(tmp_path, *pictures, "notes.txt", "more.TXT", "clip.mp4", "README", ".DS_Store", "below/i.png")
+    found, passed_over = find_images([tmp_path])
+    assert [path.name for path in found] == pictures
+    assert passed_over.startswith("4 files: .txt (2), ")
+    assert all(word in passed_over for word in (".mp4 (1)", "no ending (1)"))
+    assert open_source([tmp_path]).passed_over == passed_over
+
+
+def test_a_picture_that_cannot_be_read_is_told_by_name(tmp_path: Path) -> None:
+    touch(tmp_path, "c.heic")
+    told: list[tuple[str, str]] = []
+    assert not list(
+        open_source([tmp_path], on_error=lambda name, error: told.append((name, str(error)))).frames
+    )
+    ((name, text),) = told
+    assert name == "c.heic" and "convert it to PNG or JPEG" in text
+
+
+def test_without_a_picture_the_error_says_what_there_is(tmp_path: Path) -> None:
+    touch(tmp_path, "clip.mp4", *(f"{index}.x{index}" for index in range(9)))
+    with pytest.raises(
+        FileNotFoundError, match=r"no image there \(10 files: .* …\); read are .*\.png"
+    ) as error:
+        find_images([tmp_path])
+    assert str(tmp_path) in str(error.value)
+
+
+def test_links_and_pipes_of_a_folder_are_not_passed_over(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "broken.png").symlink_to("nowhere.png")
+    touch(tmp_path, "whole.png", "folder.png/inside.png")
+    assert [path.name for path in find_images([tmp_path])[0]] == ["broken.png", "pipe.png", "whole.png"]
+
+
+def test_a_file_named_twice_is_taken_once(tmp_path: Path) -> None:
+    touch(tmp_path, "a.png", "b.png", "below/c.png")
+    arguments = [tmp_path / "a.png", tmp_path, tmp_path / "below/../a.png"]
+    assert [path.name for path in find_images(arguments)[0]] == ["a.png", "b.png"]
+
+
+def test_equal_names_are_told_apart_without_leading_out_of_a_folder(tmp_path: Path) -> None:
+    touch(tmp_path, "a/x.png", "b/x.png", "c/y.png")
+    paths = [tmp_path / "a/../b/x.png", tmp_path / "a/x.png", tmp_path / "c/../c/./y.png"]
+    assert image_names(paths) == ("b/x.png", "a/x.png", "c/y.png")
+    (tmp_path / "link").symlink_to(tmp_path / "c", target_is_directory=True)
+    assert image_names([tmp_path / "link/../a/x.png", tmp_path / "b/x.png"]) == ("a/x.png", "b/x.png")
