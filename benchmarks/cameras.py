@@ -130,7 +130,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> list[Row]:
     }
     file = folder / "parameters.yaml"
     file.write_text(yaml.safe_dump({"/**": {"ros__parameters": parameters}}))
-    command = [sys.executable, "-m", "seg_node.ros.node.__main__", "--ros-args", "--params-file", str(file)]
+    command = [sys.executable, "-m", "seg_node.ros.node", "--ros-args", "--params-file", str(file)]
     running = subprocess.Popen(command)
     rclpy.init()
     node = rclpy.create_node("cameras")

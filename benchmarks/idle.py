@@ -20,7 +20,7 @@ import rclpy
 from common.node_process import running_node
 from rclpy.node import Node
 
-TRAFFIC = Path(__file__).with_name("traffic.py")
+TRAFFIC = Path(__file__).with_name("common") / "traffic.py"
 WAIT_S = 60.0
 CASES: tuple[tuple[str, dict[str, Any], bool, bool], ...] = (
     # title, parameters, whether there is a camera, whether the node rests

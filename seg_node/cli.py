@@ -19,12 +19,12 @@ from seg_node.untrusted.one_line import one_line
 ROS_COMMANDS = {
     "node": (
         "seg_node.ros.node.__main__",
-        "run the ROS 2 node; takes ROS arguments (--ros-args -p name:=value …)",
+        "run the ROS 2 node; takes ROS arguments (--ros-args -p NAME:=VALUE)",
     ),
     "play": ("seg_node.ros.play.main", "publish images, a video, a bag or a camera as a camera's ROS topic"),
     "view": (
         "seg_node.ros.view.main",
-        "show a running node's images and results: window, browser, recording",
+        "show a running node's images and results in a window or a browser",
     ),
     "demo": ("seg_node.ros.demo.main", "run node, camera stream and recorder; writes pictures and numbers"),
 }

@@ -74,9 +74,9 @@ def weights(thin_checkpoint: tuple[Path, Path]) -> dict[str, Any]:
 def tf2(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """tf2_ros, here and in the processes that the test starts; where it is not installed, the plain one."""
     if importlib.util.find_spec("tf2_ros") is None:
-        tests = Path(__file__).resolve().parent
-        monkeypatch.syspath_prepend(tests / "plain_tf2")
-        monkeypatch.setenv("PYTHONPATH", f"{tests}:{tests / 'plain_tf2'}:{os.environ['PYTHONPATH']}")
+        helpers = Path(__file__).resolve().parent / "helpers"
+        monkeypatch.syspath_prepend(helpers / "plain_tf2")
+        monkeypatch.setenv("PYTHONPATH", f"{helpers}:{helpers / 'plain_tf2'}:{os.environ['PYTHONPATH']}")
         yield
         sys.modules.pop("tf2_ros", None)
     else:

@@ -47,7 +47,7 @@ def running_node(parameters: dict[str, Any], folder: Path) -> Iterator[NodeProce
     """A node that waits for images. Raises RuntimeError with its log's end when it does not start."""
     file, log_file = folder / "parameters.yaml", folder / "node.log"
     file.write_text(yaml.safe_dump({"/**": {"ros__parameters": parameters}}))
-    command = [sys.executable, "-m", "seg_node.ros.node.__main__", "--ros-args", "--params-file", str(file)]
+    command = [sys.executable, "-m", "seg_node.ros.node", "--ros-args", "--params-file", str(file)]
     with log_file.open("w") as log:
         running = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
     try:

@@ -1,8 +1,8 @@
 """The neighbours of the measured node, each a process of its own: a camera or a playback, and a subscriber.
 
-python benchmarks/common/traffic.py camera HEIGHT WIDTH RATE_HZ     noise on `image` until it is terminated
-python benchmarks/common/traffic.py playback FILE RATE_HZ SECONDS   pictures, then prints their stamps as JSON
-python benchmarks/common/traffic.py subscriber [TOPIC …]            when terminated, prints what it got as JSON
+traffic.py camera HEIGHT WIDTH RATE_HZ     noise on `image` until it is terminated
+traffic.py playback FILE RATE_HZ SECONDS   pictures, then prints their stamps as JSON
+traffic.py subscriber [TOPIC …]            when terminated, prints what it got as JSON
 """
 
 import array

@@ -30,7 +30,7 @@ def test_overhead_measures_every_step_of_a_frame(tmp_path: Path) -> None:
 @pytest.mark.parametrize("count", [0, 1, 20, 100])
 def test_fixed_objects_cover_as_much_as_real_ones(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(BENCHMARKS)
-    from fixed_model import random_boxes, random_masks
+    from common.fixed_model import random_boxes, random_masks
 
     boxes, masks = random_boxes(count).numpy(), random_masks(count).numpy()
     sides = boxes[:, 2:] - boxes[:, :2]
@@ -48,8 +48,8 @@ DEMO = BENCHMARKS.parent / "demo/tabletop"
 def test_every_object_of_the_rendered_stream_keeps_one_id(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("pycocotools", reason="pycocotools is not installed")
     monkeypatch.syspath_prepend(BENCHMARKS)
+    from common.tracking_scenes import perturbed, read_truth
     from tracking import track
-    from tracking_scenes import perturbed, read_truth
 
     from seg_node.track import TrackOptions
 
@@ -68,8 +68,8 @@ def test_every_object_of_the_rendered_stream_keeps_one_id(monkeypatch: pytest.Mo
 def test_ids_are_scored_as_motmetrics_does(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("motmetrics", reason="motmetrics is not installed")
     monkeypatch.syspath_prepend(BENCHMARKS)
+    from common.tracking_scenes import perturbed, read_truth
     from tracking import score
-    from tracking_scenes import perturbed, read_truth
 
     stamps_ns, truth = read_truth(DEMO)
     scene = perturbed(stamps_ns[:10], truth[:10], dropped=0.0, wrong_class=0.0, seed=1)

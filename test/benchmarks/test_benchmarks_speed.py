@@ -95,7 +95,7 @@ def test_growth_has_a_row_for_every_place_of_every_axis(tmp_path: Path) -> None:
 def test_options_that_do_not_fit_are_refused(
     options: list[str], words: list[str], benchmarks: None, tmp_path: Path
 ) -> None:
-    from options import option_parser, read_options
+    from common.options import option_parser, read_options
 
     parser = option_parser("", "thin", "480p", "1", "seg_node")
     arguments = parser.parse_args(["--out", str(tmp_path), *options])
@@ -105,7 +105,7 @@ def test_options_that_do_not_fit_are_refused(
 
 
 def test_lists_are_separated_by_commas_or_spaces(benchmarks: None, tmp_path: Path) -> None:
-    from options import option_parser, read_options
+    from common.options import option_parser, read_options
 
     parser = option_parser("", "thin", "480p", "1", "seg_node")
     given = ["--sizes", "480p,1920x1080", "32x24", "--batches", "1", "4,8", "--precisions", "exact"]
@@ -130,7 +130,7 @@ def test_a_system_that_is_not_installed_has_no_rows(tmp_path: Path) -> None:
 
 
 def test_agreement_counts_partners_of_the_same_class(benchmarks: None) -> None:
-    from agreement import agreement
+    from common.agreement import agreement
 
     square = MaskCrop(10, 10, np.ones((20, 20), np.bool_))
     shifted = MaskCrop(11, 10, np.ones((20, 20), np.bool_))  # IoU 19 / 21 = 0.905
@@ -153,7 +153,7 @@ def test_agreement_counts_partners_of_the_same_class(benchmarks: None) -> None:
 def test_a_typical_threshold_lies_in_the_widest_gap_among_the_fifteenth_to_twenty_fifth(
     benchmarks: None,
 ) -> None:
-    from threshold import typical_threshold
+    from common.threshold import typical_threshold
 
     scores = np.linspace(0.9, 0.5, 40)
     scores[18:] -= 0.2  # behind the eighteenth

@@ -1,4 +1,4 @@
-"""include/seg_node/decode.hpp against seg_node/masks/encoding.py: each decodes the bytes that the other encoded."""
+"""decode.hpp against seg_node/masks/encoding.py: each decodes the bytes that the other encoded."""
 
 import random
 import shutil

@@ -15,8 +15,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def test_boxes_of_the_demo_are_where_the_renderer_put_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    from common.positions_scenes import read_scenes
     from positions import axes_error, compare, size_error
-    from positions_scenes import read_scenes
 
     (scene,) = read_scenes(ROOT / "demo/tabletop", 1)
     objects = lift_instances(scene.instances, scene.depth, scene.pinhole, LiftOptions())

@@ -13,7 +13,7 @@ from pycocotools import mask as coco_mask
 
 from seg_node.evaluation.ground_truth import read_segment_map
 
-TRAINING = Path(__file__).resolve().parents[2] / "training"
+TRAINING = Path(__file__).resolve().parents[2] / "embedded_model"
 # Geoms: table, wall, two of a cup (body 3), one of a book (body 4), clutter (body 5, which no class names).
 LABELS = ["table", "wall", "cup", "cup", "book", "other"]
 BODIES: NDArray[np.int32] = np.array([0, 0, 3, 3, 4, 0], np.int32)

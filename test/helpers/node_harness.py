@@ -40,7 +40,7 @@ class NodeProcess:
         folder: Path,
         parameters: dict[str, Any],
         remaps: dict[str, str],
-        entry: Sequence[str] = ("-m", "seg_node.ros.node.__main__"),
+        entry: Sequence[str] = ("-m", "seg_node.ros.node"),
     ) -> None:
         """entry: what Python runs, before the ROS arguments."""
         self._log_path = folder / "node.log"
@@ -80,7 +80,7 @@ def running_node(
     parameters: dict[str, Any] | None = None,
     remaps: dict[str, str] | None = None,
     until: str = "active, waiting for images",
-    entry: Sequence[str] = ("-m", "seg_node.ros.node.__main__"),
+    entry: Sequence[str] = ("-m", "seg_node.ros.node"),
 ) -> Iterator[NodeProcess]:
     """A node that has logged `until`; stopped by Ctrl-C at the end."""
     node = NodeProcess(folder, parameters or {}, remaps or {}, entry)

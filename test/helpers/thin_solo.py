@@ -2,13 +2,18 @@
 
 import math
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 import yaml
 from torch import Tensor
 
+from seg_node.models.files.checkpoint import Checkpoint
+from seg_node.models.solo.checkpoint import load_solo
+from seg_node.models.solo.model import SoloModel
+
 Kind = Literal["solo", "decoupled", "decoupled_light", "solov2"]
+KINDS = get_args(Kind)
 
 GRIDS = (12, 10, 8, 6, 4)
 CLASSES = 80
@@ -119,3 +124,7 @@ def write_thin_checkpoint(folder: Path, kind: Kind = "solov2", seed: int = 1) ->
     torch.save({"state_dict": thin_tensors(kind, seed), "meta": {"CLASSES": None}}, folder / "thin_solo.pth")
     (folder / "thin_solo.yaml").write_text(yaml.safe_dump(thin_config()))
     return folder / "thin_solo.pth", folder / "thin_solo.yaml"
+
+
+def thin(kind: Kind = "solov2", seed: int = 1) -> SoloModel:
+    return load_solo(Checkpoint(Path("solo.pth"), thin_tensors(kind, seed)), thin_config(), "solo.py")

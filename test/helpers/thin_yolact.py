@@ -1,10 +1,16 @@
 """Small YOLACT checkpoints under the reference's names, with random but lively weights."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
 from torch import Tensor
+
+from seg_node.models.files.checkpoint import Checkpoint
+from seg_node.models.yolact.checkpoint import load_yolact
+from seg_node.models.yolact.model import YolactModel
 
 SCALES, SIZE = [[6], [12], [24], [48], [96]], 138
 WIDTHS, FPN = (16, 32, 48, 64), 16
@@ -110,3 +116,15 @@ def write_thin_checkpoint(folder: Path, num_classes: int = 81, seed: int = 1) ->
     config = {"max_size": SIZE, "backbone": {"pred_scales": SCALES}}
     (folder / "yolact_thin.yaml").write_text(yaml.safe_dump(config))
     return folder / "yolact_thin_1_100.pth", folder / "yolact_thin.yaml"
+
+
+def load(
+    tensors: Mapping[str, Tensor], config: Mapping[str, Any] = {}, name: str = "yolact.pth"
+) -> YolactModel:
+    return load_yolact(Checkpoint(Path(name), tensors), config, "yolact.yaml")
+
+
+def thin(num_classes: int = 81, **config: Any) -> YolactModel:
+    weights = Weights(1)
+    add_heads(weights, resnet(weights), num_classes)
+    return load(weights, {"max_size": SIZE, **config})

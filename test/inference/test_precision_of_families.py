@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 from parity import CPU, full, iou
-from test_solo import KINDS as SOLO_KINDS
-from test_solo import thin as thin_solo
-from test_torchvision_parity import photograph
-from test_yolact import load as load_yolact
-from test_yolact import thin as thin_yolact
+from photograph import photograph
+from thin_solo import KINDS as SOLO_KINDS
 from thin_solo import Kind
+from thin_solo import thin as thin_solo
 from thin_yolact import SIZE, Weights, add_heads, darknet, make_plus, resnet
+from thin_yolact import load as load_yolact
+from thin_yolact import thin as thin_yolact
 from torch import nn
 
 from seg_node.inference.engine import Engine

@@ -13,9 +13,9 @@ import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 is not in this environment")
 
+from depth_wall import HEIGHT, WIDTH, wall
 from node_harness import Probe, image_message, picture, running_node
 from sensor_msgs.msg import CameraInfo, Image
-from test_vision_topics import HEIGHT, WIDTH, wall
 
 DOC = Path(__file__).resolve().parents[2] / "docs/consumers.md"
 PROGRAMS = {

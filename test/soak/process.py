@@ -22,6 +22,8 @@ MEMORY_MB = 3000
 # glibc's arenas and the stacks of threads reserve addresses, not memory
 _UNUSED_ADDRESSES_MB = 3000
 
+_TEST = Path(__file__).resolve().parents[1]
+
 
 class WatchedNode:
     """soak.watched_node in a process group of its own, with little memory beyond what it has when active."""
@@ -106,7 +108,7 @@ def start_module(
     module: str, *arguments: str, environment: Mapping[str, str] | None = None, **options: Any
 ) -> "subprocess.Popen[Any]":
     """python -m MODULE in a process group of its own, which `kill_group` ends; options: of Popen."""
-    paths = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    paths = [str(_TEST), str(_TEST / "helpers"), os.environ.get("PYTHONPATH", "")]
     own = {"PYTHONPATH": ":".join(paths), "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.Popen(
         [sys.executable, "-m", module, *arguments],

@@ -1,4 +1,4 @@
-"""The node of test/helpers/faulty_node.py, watched from inside: python -m soak.watched_node FOLDER --ros-args …
+"""The node of faulty_node.py, watched from inside: python -m soak.watched_node FOLDER --ros-args …
 
 FOLDER/fault names the fault of the model in force, empty for none. The process writes what it did and must
 not do to FOLDER/forbidden, a line each, and its memory in use to FOLDER/memory, as JSON, each second.
@@ -16,7 +16,7 @@ from typing import Any
 
 from fuzz.limits import is_forbidden
 
-FAULTY_NODE = Path(__file__).parents[1] / "faulty_node.py"
+FAULTY_NODE = Path(__file__).parents[1] / "helpers/faulty_node.py"
 MEMORY_PERIOD_S = 1.0
 
 

@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("rosbags", reason="rosbags is not installed")
 from rosbags.rosbag2 import Writer
-from test_bags import PIXELS, STORE, Header, Image, Time, compressed, depth, image, write_bag
+from written_bags import PIXELS, STORE, Header, Image, Time, compressed, depth, image, write_bag
 
 from seg_node.sources.bags.companions import find_companions, read_with_companions
 

@@ -14,7 +14,7 @@ pytest.importorskip("rosbags", reason="rosbags is not installed")
 from rosbags.rosbag1 import Writer as Ros1Writer
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
-from test_bags import PIXELS, STORE, Image, depth, image, write_bag
+from written_bags import PIXELS, STORE, Image, depth, image, write_bag
 
 from seg_node.sources.bags.companions import find_companions, read_with_companions
 from seg_node.sources.bags.frames import describe_bag, read_bag

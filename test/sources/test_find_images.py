@@ -1,4 +1,4 @@
-"""seg_node.sources.find_images: which files of a folder are pictures, what is said of the others, and names."""
+"""Which files of a folder are pictures, what is said of the others, and names."""
 
 import os
 from pathlib import Path

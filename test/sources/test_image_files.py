@@ -1,4 +1,4 @@
-"""seg_node.sources.image_files: which image files are read, what becomes of their values, and what is refused."""
+"""Which image files are read, what becomes of their values, and what is refused."""
 
 import mmap
 import os

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from seg_node.sources import source as sources
+from seg_node.sources import source as source_module
 from seg_node.sources.source import open_source, read_camera, read_image, read_images, read_video
 
 RANDOM = np.random.default_rng(0)
@@ -179,7 +179,7 @@ def test_a_camera_that_stops_is_an_error_not_a_wait(
     monkeypatch: pytest.MonkeyPatch, blocks: bool, message: str
 ) -> None:
     camera = FakeCamera(3, blocks)
-    monkeypatch.setattr(sources.cv2, "VideoCapture", lambda device: camera)
+    monkeypatch.setattr(source_module.cv2, "VideoCapture", lambda device: camera)
     received = []
     with pytest.raises(RuntimeError, match=f"camera /dev/video0: {message}"):
         for _, frame in read_camera("/dev/video0", timeout_s=0.2):
@@ -193,7 +193,7 @@ def test_a_camera_that_stops_is_an_error_not_a_wait(
 
 def test_a_closed_camera_is_released(monkeypatch: pytest.MonkeyPatch) -> None:
     camera = FakeCamera(10**9, blocks=False)
-    monkeypatch.setattr(sources.cv2, "VideoCapture", lambda device: camera)
+    monkeypatch.setattr(source_module.cv2, "VideoCapture", lambda device: camera)
     source = open_source(["0"])
     assert (source.kind, source.count) == ("camera", None)
     frames = source.frames

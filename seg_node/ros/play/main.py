@@ -26,7 +26,7 @@ from seg_node.ros.common import memory
 from seg_node.ros.common.arguments import split_arguments
 from seg_node.ros.common.signals import Interrupt
 from seg_node.ros.messages import convert
-from seg_node.ros.play import bag_companions as play_companions
+from seg_node.ros.play import bag_companions
 from seg_node.ros.play.arguments import IMAGES_RATE_HZ, check, check_with_source, create_parser
 from seg_node.sources.bags.companions import Companion, CompanionTopic, find_companions, read_with_companions
 from seg_node.sources.left_out import LeftOut
@@ -93,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     companions: tuple[CompanionTopic, ...] = ()
     if source.kind == "bag":
         found = find_companions(options.source[0], options.bag_topic, options.bag_depth_topic)
-        companions = play_companions.playable(found)
+        companions = bag_companions.playable(found)
     memory.keep_large_buffers()
     interrupt = Interrupt()
     rclpy.init(args=ros_arguments, signal_handler_options=SignalHandlerOptions.NO)
@@ -198,7 +198,7 @@ def _image_message(
 ) -> Image | CompressedImage | None:
     """None, which is told, for what ROS's type or JPEG cannot hold: a bag's stamp, a picture's size."""
     try:
-        play_companions.check_stamp(frame.stamp_ns)
+        bag_companions.check_stamp(frame.stamp_ns)
         image = to_message(frame, player.options.encoding, player.options.compressed)
         if frame_id is not None:
             image.header.frame_id = frame_id
@@ -215,7 +215,7 @@ def _companion_messages(
     for companion in companions:
         publisher = player.topics.companions[companion.topic.name]
         try:
-            yield publisher, play_companions.to_message(companion, publisher, player.options.frame_id)
+            yield publisher, bag_companions.to_message(companion, publisher, player.options.frame_id)
         except Exception as error:
             player.left_out(f"{companion.topic.name} near {name}", error)
 
@@ -225,7 +225,7 @@ def _is_restamped(
 ) -> bool:
     """False, which is told, for a stamp so far from the image's that ROS's type cannot hold the new one."""
     try:
-        play_companions.restamp(message, image_ns, now_ns)
+        bag_companions.restamp(message, image_ns, now_ns)
     except ValueError as error:
         player.left_out(f"{publisher.topic_name} near {name}", error)
         return False
@@ -262,10 +262,10 @@ def _create_publishers(
     reliability = ReliabilityPolicy.RELIABLE if options.reliable else ReliabilityPolicy.BEST_EFFORT
     qos = QoSProfile(depth=5, reliability=reliability)
     kind, below = (CompressedImage, "/compressed") if options.compressed else (Image, "")
-    depth_topic = options.depth_topic or play_companions.beside(options.topic, "depth/image_raw")
+    depth_topic = options.depth_topic or bag_companions.beside(options.topic, "depth/image_raw")
     return Topics(
         node.create_publisher(kind, options.topic + below, qos),
-        play_companions.create_publishers(node, companions, options.topic, depth_topic, qos),
+        bag_companions.create_publishers(node, companions, options.topic, depth_topic, qos),
     )
 
 

@@ -84,7 +84,7 @@ def find_companions(
 def read_with_companions(
     path: str | Path, topic: str | None, companions: Sequence[CompanionTopic], on_error: OnError | None = None
 ) -> Iterator[tuple[str, Frame, list[Companion]]]:
-    """As `seg_node.sources.bags.frames.read_bag`, and with every image the messages whose stamps are nearest to its own.
+    """Read a bag as `read_bag` does, and with every image the messages whose stamps are nearest to its own.
 
     on_error: told of every message that cannot be read; without it ValueError is raised.
     """

@@ -47,7 +47,7 @@ class Fields:
 
 
 class McapFile:
-    """A `seg_node.sources.bags.storage.Storage`; what it says of itself is taken from its summary, if it has one."""
+    """A `Storage`; what it says of itself is taken from its summary, if it has one."""
 
     def __init__(self, path: Path) -> None:
         """Raises ValueError, OSError, or other errors when it cannot be read at all."""

@@ -1,4 +1,4 @@
-"""Configuration files of other projects, YAML and Python, with their bases (seg_node.models.files.config_file)."""
+"""Configuration files of other projects, YAML and Python, with their bases."""
 
 from pathlib import Path
 from random import Random

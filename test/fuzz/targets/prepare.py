@@ -1,4 +1,4 @@
-"""Image message of any size → input of a network (seg_node.preprocess.prepare), in each reference's way of resizing."""
+"""Image message of any size → input of a network, in each reference's way of resizing."""
 
 from pathlib import Path
 from random import Random

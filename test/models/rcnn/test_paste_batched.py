@@ -117,18 +117,17 @@ def test_no_boxes_and_boxes_without_pixels_give_none(rule: PasteRule) -> None:
 
 KERNEL_AGAINST_FUNCTION = """
 import sys, torch
-sys.path.insert(0, "test")
+sys.path.insert(0, "test/models/rcnn")
 import torch.nn.functional as F
-from test_paste_gpu import BOXES, SIZE, random_probs
-from seg_node.models.rcnn import paste_batched as paste_gpu
-from seg_node.models.rcnn import paste_kernel
+from test_paste_batched import BOXES, SIZE, random_probs
+from seg_node.models.rcnn import paste_batched, paste_kernel
 low = torch.rand(12, 2) * torch.tensor([110.0, 70.0]) - 10
 boxes = torch.cat((torch.tensor(BOXES), torch.cat((low, low + torch.rand(12, 2) * 60), dim=1)))
 padded = F.pad(random_probs(len(boxes), 0), (1, 1, 1, 1))
 for rule in ("resize", "sample"):
-    origins, rects = paste_gpu.place_boxes(boxes, 28, SIZE, rule)
+    origins, rects = paste_batched.place_boxes(boxes, 28, SIZE, rule)
     total, largest = int(rects[-1, 4]), int((rects[:, 2] * rects[:, 3]).max())
-    expected = paste_gpu.paste_pixels(padded, origins, rects, total, 0.5, rule == "sample")
+    expected = paste_batched.paste_pixels(padded, origins, rects, total, 0.5, rule == "sample")
     pixels = paste_kernel.paste_pixels(padded, origins, rects, total, largest, 0.5, rule == "sample")
     assert expected.any() and not expected.all()
     assert torch.equal(pixels, expected), (rule, int((pixels != expected).sum()), total)

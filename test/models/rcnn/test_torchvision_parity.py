@@ -13,6 +13,7 @@ import pytest
 import torch
 import yaml
 from numpy.typing import NDArray
+from photograph import photograph
 from safetensors.torch import save_file
 from thin_torchvision import light_maskrcnn, make_lively
 from torch import Tensor, nn
@@ -48,18 +49,6 @@ def v1(**options: Any) -> nn.Module:
 
 def v2(**options: Any) -> nn.Module:
     return maskrcnn_resnet50_fpn_v2(weights=None, weights_backbone=None, **options)
-
-
-def photograph(height: int, width: int) -> Frame:
-    """A random scene with edges, colours and a gradient."""
-    random = np.random.default_rng(height * width)
-    image = random.integers(0, 256, (6, 8, 3), np.uint8)
-    image = cv2.resize(image, (width, height), interpolation=cv2.INTER_CUBIC)
-    for _ in range(5):
-        corner = random.integers(0, (width, height)).tolist()
-        colour = random.integers(0, 256, 3).tolist()
-        cv2.circle(image, corner, max(2, min(height, width) // 5), colour, -1)
-    return Frame(image, "bgr")
 
 
 def load_ours(theirs: nn.Module, folder: Path, **config: Any) -> Engine:

@@ -3,7 +3,6 @@
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -21,9 +20,9 @@ from parity import (
     read_outputs,
     segment_fixture,
 )
+from photograph import photograph
 from plain_solo import STRIDES, plain_solo
-from test_torchvision_parity import photograph
-from thin_solo import GRIDS, Kind, thin_config, thin_tensors, write_thin_checkpoint
+from thin_solo import GRIDS, KINDS, Kind, thin, thin_config, thin_tensors, write_thin_checkpoint
 
 from seg_node.inference.engine import Engine
 from seg_node.models.files.checkpoint import Checkpoint, read_checkpoint
@@ -34,7 +33,6 @@ from seg_node.models.solo.model import SoloModel
 from seg_node.types import Instances, SegmentOptions
 
 FAMILIES = ("solo", "decoupled_solo", "solov2", "adet_solov2")
-KINDS = get_args(Kind)
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
@@ -99,10 +97,6 @@ def test_as_many_cells_are_candidates(fixture_model: tuple[str, SoloModel]) -> N
             output = model.network.head(model.network.fpn(model.network.backbone(batch.pixels)))
         found = find_candidates([level[0] for level in output.category_probs], STRIDES, 0.1, None)
         assert len(found.scores) == expected
-
-
-def thin(kind: Kind = "solov2", seed: int = 1) -> SoloModel:
-    return load_solo(Checkpoint(Path("solo.pth"), thin_tensors(kind, seed)), thin_config(), "solo.py")
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from parity import CPU
-from test_torchvision_parity import photograph
+from photograph import photograph
 from thin_solo import WIDTH, Kind, thin_config, thin_tensors
 from torch import Tensor, nn
 

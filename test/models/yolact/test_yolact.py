@@ -24,8 +24,8 @@ from parity import (
     read_outputs,
     segment_fixture,
 )
-from test_torchvision_parity import photograph
-from thin_yolact import FPN, SIZE, Weights, add_heads, darknet, resnet, write_thin_checkpoint
+from photograph import photograph
+from thin_yolact import FPN, SIZE, Weights, add_heads, darknet, load, resnet, thin, write_thin_checkpoint
 from torch import Tensor
 
 from seg_node.inference.engine import Engine
@@ -35,18 +35,6 @@ from seg_node.models.yolact.model import YolactModel
 from seg_node.types import LabelSet
 
 COCO_SCALES = {400: (17, 34, 69, 139, 279), 550: (24, 48, 96, 192, 384), 700: (30, 61, 122, 244, 488)}
-
-
-def load(
-    tensors: Mapping[str, Tensor], config: Mapping[str, Any] = {}, name: str = "yolact.pth"
-) -> YolactModel:
-    return load_yolact(Checkpoint(Path(name), tensors), config, "yolact.yaml")
-
-
-def thin(num_classes: int = 81, **config: Any) -> YolactModel:
-    weights = Weights(1)
-    add_heads(weights, resnet(weights), num_classes)
-    return load(weights, {"max_size": SIZE, **config})
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 from parity import CPU
-from test_torchvision_parity import photograph
-from test_yolact import load
-from thin_yolact import SIZE, Weights, add_heads, make_plus, resnet
+from photograph import photograph
+from thin_yolact import SIZE, Weights, add_heads, load, make_plus, resnet
 from torch import Tensor
 
 from seg_node.inference.engine import Engine

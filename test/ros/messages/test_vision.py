@@ -110,7 +110,7 @@ def test_label_info_names_every_value_that_class_map_can_have() -> None:
 def test_seg_node_runs_without_vision_msgs() -> None:
     code = (
         "import sys; sys.modules['vision_msgs'] = None\n"  # as if it were not installed
-        "from seg_node.ros import vision; print(vision.installed())"
+        "from seg_node.ros.messages import vision; print(vision.installed())"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout == "False\n"

@@ -1,6 +1,5 @@
 """The standard topics of the real node over DDS: vision_msgs where it is installed, markers always."""
 
-import array
 import os
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import pytest
 pytest.importorskip("rclpy", reason="ROS 2 is not in this environment")
 
 from builtin_interfaces.msg import Time
+from depth_wall import HEIGHT, WIDTH, wall
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from node_harness import Probe, image_message, picture, running_node, send_and_wait, wait_until
@@ -22,24 +22,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 from seg_node.msg import InstanceMaskArray, Object3DArray
 from seg_node.ros.messages import vision
 
-HEIGHT, WIDTH = 120, 160
-
 needs_vision_msgs = pytest.mark.skipif(not vision.installed(), reason="vision_msgs is not installed")
-
-
-def wall(image: Image) -> tuple[Image, CameraInfo]:
-    """Depth of a wall at 1 m and the camera that sees it, with the image's header."""
-    metres = np.ones((HEIGHT, WIDTH), np.float32)
-    depth = Image(
-        header=image.header,
-        height=HEIGHT,
-        width=WIDTH,
-        encoding="32FC1",
-        step=4 * WIDTH,
-        data=array.array("B", metres.tobytes()),
-    )
-    k = [150.0, 0.0, 80.0, 0.0, 150.0, 60.0, 0.0, 0.0, 1.0]
-    return depth, CameraInfo(header=image.header, height=HEIGHT, width=WIDTH, k=k)
 
 
 def test_the_node_says_once_that_vision_msgs_is_missing(

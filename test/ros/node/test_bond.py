@@ -21,7 +21,7 @@ from sensor_msgs.msg import Image
 from seg_node.msg import InstanceMaskArray
 from seg_node.ros.node.bond import LifecycleBond
 
-FAULTY_NODE = Path(__file__).with_name("faulty_node.py")
+FAULTY_NODE = Path(__file__).resolve().parents[2] / "helpers/faulty_node.py"
 
 needs_messages = pytest.mark.skipif(
     importlib.util.find_spec("bond") is None, reason="bond is not installed; run scripts/setup"

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from seg_node.ros.messages.objects import to_cloud
-from seg_node.ros.node import locate as space
 from seg_node.ros.node.locate import NotLocated, Space, locate
 from seg_node.spatial.lift import LiftOptions
 from seg_node.types import Frame, Instances, MaskCrop
@@ -96,7 +95,7 @@ def test_an_unforeseen_fault_is_passed_on_for_its_traceback(
     def broken(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(space, "lift_instances", broken)
+    monkeypatch.setattr("seg_node.ros.node.locate.lift_instances", broken)
     with pytest.raises(NotLocated, match=type(error).__name__) as caught:
         find(depth(), INFO)
     assert caught.value.reason == "locate_failed"

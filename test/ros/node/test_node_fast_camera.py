@@ -16,6 +16,8 @@ from node_harness import FRAME_ID, NODE, Probe, count, diagnostics, picture, run
 
 from seg_node.msg import FrameTiming, InstanceMaskArray
 
+HELPERS = Path(__file__).resolve().parents[2] / "helpers"
+
 
 def test_a_fast_camera_and_a_slow_model_stay_fresh_and_answer(
     weights: dict[str, Any], tmp_path: Path, probe: Probe
@@ -28,7 +30,7 @@ def test_a_fast_camera_and_a_slow_model_stay_fresh_and_answer(
         heard = probe.listen(InstanceMaskArray, f"{NODE}/instances")
         timings = probe.listen(FrameTiming, f"{NODE}/timing")
         reports = probe.listen(DiagnosticArray, "/diagnostics")
-        script = Path(__file__).with_name("camera_process.py")
+        script = HELPERS / "camera_process.py"
         command = [sys.executable, script, "/fast/image", tmp_path / "picture.npy", "60", "600", FRAME_ID]
         camera = subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, text=True)
         wait_until(lambda: len(heard) >= 1, 30, "the first output")
@@ -58,7 +60,7 @@ def test_images_lost_between_camera_and_node_are_counted_and_the_cure_is_named(
     np.save(tmp_path / "picture.npy", picture(720, 1280))
     with running_node(tmp_path, weights, {"image": "/fast/image"}) as node:
         reports = probe.listen(DiagnosticArray, "/diagnostics")
-        script = Path(__file__).with_name("camera_process.py")
+        script = HELPERS / "camera_process.py"
         command = [sys.executable, script, "/fast/image", tmp_path / "picture.npy", "30", "90", FRAME_ID]
         stock = {name: value for name, value in os.environ.items() if "DEFAULT_PROFILES_FILE" not in name}
         subprocess.run([str(part) for part in command], env=stock, stdout=subprocess.DEVNULL, check=True)

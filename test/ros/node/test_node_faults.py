@@ -39,7 +39,7 @@ from sensor_msgs.msg import Image
 from seg_node.msg import InstanceMaskArray
 from seg_node.srv import Segment
 
-FAULTY_NODE = str(Path(__file__).with_name("faulty_node.py"))
+FAULTY_NODE = str(Path(__file__).resolve().parents[2] / "helpers/faulty_node.py")
 ERROR, WARN, OK = DiagnosticStatus.ERROR, DiagnosticStatus.WARN, DiagnosticStatus.OK
 
 
@@ -172,7 +172,7 @@ def test_a_wrong_qos_override_names_its_topic_and_ends_the_start(
 
 @pytest.mark.parametrize("arguments", [["-r", "garbage"], ["--params-file", "/nowhere.yaml"], ["-p", ":="]])
 def test_ros_arguments_that_cannot_be_read_are_refused_in_one_line(arguments: list[str]) -> None:
-    command = [sys.executable, "-m", "seg_node.ros.node.__main__", "--ros-args", *arguments]
+    command = [sys.executable, "-m", "seg_node.ros.node", "--ros-args", *arguments]
     run = subprocess.run(command, capture_output=True, text=True, timeout=START_TIMEOUT_S)
     assert run.returncode == 1
     assert "Traceback" not in run.stderr and run.stderr.startswith("seg_node: ")

@@ -31,7 +31,7 @@ from test_node_objects import TOPICS, calibration, depth_message, wall
 from seg_node.msg import InstanceMaskArray, Object3DArray
 from seg_node.srv import Segment
 
-GPU_LIKE_NODE = str(Path(__file__).with_name("gpu_like_node.py"))
+GPU_LIKE_NODE = str(Path(__file__).resolve().parents[2] / "helpers/gpu_like_node.py")
 SIZE = "120 160"  # of node_harness's picture
 
 
