@@ -1,1 +1,4 @@
-"""`seg_node train`: Mask R-CNN and Panoptic FPN from data in COCO's formats. Nothing else imports this."""
+"""`seg_node train`: fine-tunes the embedded model's network on COCO data sets.
+
+Data for the embedded model itself is made in embedded_model/ at the project's root.
+"""

@@ -16,7 +16,7 @@ import thin_solo
 import thin_torchvision
 import thin_yolact
 import torch
-from test_precision_of_families import yolact_plus
+from thin_models import yolact_plus
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 

@@ -10,9 +10,13 @@ import transformers
 from torch import nn
 
 from seg_node.labels import COCO_STUFF_NAMES, COCO_THING_NAMES
+from seg_node.types import LabelSet
 
 COCO_PANOPTIC = (*COCO_THING_NAMES, *COCO_STUFF_NAMES)  # in the order of published checkpoints
 QUERIES = 12
+NAMES = ("car", "person", "dog", "stuff road", "stuff sky", "cup")
+LABELS = LabelSet({0: "car", 1: "person", 2: "dog", 5: "cup"}, {3: "stuff road", 4: "stuff sky"})
+RGB = np.random.default_rng(0).integers(0, 256, (48, 80, 3), dtype=np.uint8)
 KINDS = ("mask2former", "maskformer", "oneformer", "eomt", "detr")
 _SIZE = {"shortest_edge": 64, "longest_edge": 128}
 

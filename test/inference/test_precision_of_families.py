@@ -1,73 +1,26 @@
 """YOLACT, SOLO and transformers in fast precisions, beside their exact answers."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from parity import CPU, full, iou
+from parity import CPU, full
 from photograph import photograph
-from thin_solo import KINDS as SOLO_KINDS
-from thin_solo import Kind
-from thin_solo import thin as thin_solo
-from thin_yolact import SIZE, Weights, add_heads, darknet, make_plus, resnet
-from thin_yolact import load as load_yolact
-from thin_yolact import thin as thin_yolact
+from thin_models import MODELS, Model, partners
+from thin_yolact import SIZE
 from torch import nn
 
 from seg_node.inference.engine import Engine
 from seg_node.inference.precision import Precision, apply_precision
-from seg_node.models.solo.model import SoloModel
-from seg_node.models.yolact.model import YolactModel
 from seg_node.types import Frame, Instances
-
-Model = YolactModel | SoloModel
-
-
-def yolact_plus() -> YolactModel:
-    weights = Weights(3)
-    add_heads(weights, resnet(weights), priors=9)
-    make_plus(weights)
-    return load_yolact(weights, {"max_size": SIZE})
-
-
-def yolact_on_darknet() -> YolactModel:
-    weights = Weights(2)
-    add_heads(weights, darknet(weights))
-    return load_yolact(weights, {"max_size": 102})
-
-
-def solo(kind: Kind) -> Callable[[], SoloModel]:
-    return lambda: thin_solo(kind)
-
-
-MODELS: dict[str, Callable[[], Model]] = {
-    "yolact": thin_yolact,
-    "yolact_plus": yolact_plus,
-    "yolact_darknet": yolact_on_darknet,
-    **{kind: solo(kind) for kind in SOLO_KINDS},
-}
 
 
 def find(model: Model, precision: Precision, frame: Frame) -> Instances:
     apply_precision(model.network, precision)
     options = replace(model.default_options, max_instances=20)
     return Engine(model, CPU).segment(frame, options).instances
-
-
-def partners(ours: Instances, expected: Instances, image_size: tuple[int, int]) -> list[tuple[float, float]]:
-    """Of each object expected, the IoU with the one of ours most like it, and how the scores part."""
-    pairs = []
-    for class_id, mask, score in zip(expected.class_ids, expected.masks, expected.scores, strict=True):
-        whole = full(mask, image_size)
-        rivals = [
-            (iou(full(ours.masks[i], image_size), whole), abs(float(ours.scores[i] - score)))
-            for i in np.flatnonzero(ours.class_ids == class_id)
-        ]
-        pairs.append(max(rivals, key=lambda rival: rival[0] - rival[1], default=(0.0, 1.0)))
-    return pairs
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -108,8 +61,7 @@ def test_what_leaves_the_dense_part_in_half_precision_is_float32_where_it_is_mea
 
 def test_transformers_with_layers_in_half_precision_answer_much_the_same(tmp_path: Path) -> None:
     pytest.importorskip("transformers")
-    from test_transformers import LABELS, NAMES, RGB
-    from thin_transformers import KINDS, write_transformers_folder
+    from thin_transformers import KINDS, LABELS, NAMES, RGB, write_transformers_folder
 
     from seg_node.models.transformers.folder import load_transformers
 

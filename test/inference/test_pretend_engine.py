@@ -17,7 +17,7 @@ import thin_transformers
 import thin_yolact
 import torch
 from pretend_cuda import PretendGpu, pretend_cuda
-from test_precision_of_families import partners, yolact_plus
+from thin_models import partners, yolact_plus
 
 from seg_node.inference import cuda_graph
 from seg_node.inference.engine import Engine, OutOfMemory

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 from parity import CPU
-from test_precision_of_families import MODELS, Model
-from test_torchvision_parity import photograph
+from photograph import photograph
+from thin_models import MODELS, Model
 
 from seg_node.inference import cuda_graph
 from seg_node.inference.engine import Engine

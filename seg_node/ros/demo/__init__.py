@@ -1,5 +1,4 @@
-"""`seg_node demo`: the real node, a camera process and a recorder; leaves pictures, numbers and a table.
+"""`seg_node demo`: node, camera stream and recorder in one command, with figures at the end.
 
-main.py runs it, processes.py starts and stops the others, recorder.py listens, report.py counts and writes,
-pictures.py makes video and contact sheet, accuracy.py compares with ground truth.
+It uses the node as any other process would.
 """

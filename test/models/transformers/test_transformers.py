@@ -12,17 +12,14 @@ from numpy.typing import NDArray
 
 transformers = pytest.importorskip("transformers")
 
-from thin_transformers import KINDS, write_transformers_folder  # noqa: E402
+from thin_transformers import KINDS, LABELS, NAMES, RGB, write_transformers_folder  # noqa: E402
 
 from seg_node.inference.engine import Engine  # noqa: E402
 from seg_node.models.transformers.folder import load_transformers  # noqa: E402
 from seg_node.models.transformers.model import QueryPrediction, TransformersModel  # noqa: E402
-from seg_node.types import Frame, LabelSet, Roi, Segmentation, SegmentOptions  # noqa: E402
+from seg_node.types import Frame, Roi, Segmentation, SegmentOptions  # noqa: E402
 
-NAMES = ("car", "person", "dog", "stuff road", "stuff sky", "cup")
-LABELS = LabelSet({0: "car", 1: "person", 2: "dog", 5: "cup"}, {3: "stuff road", 4: "stuff sky"})
 CPU = torch.device("cpu")
-RGB = np.random.default_rng(0).integers(0, 256, (48, 80, 3), dtype=np.uint8)
 
 
 @pytest.fixture(scope="session")

@@ -9,10 +9,10 @@ pytest.importorskip("rclpy", reason="ROS 2 is not in this environment")
 
 import torch
 from diagnostic_msgs.msg import DiagnosticArray
+from faulty_node_control import change_state, faulty_node, level
 from lifecycle_msgs.msg import Transition
 from node_harness import NODE, START_TIMEOUT_S, NodeProcess, Probe, count, image_message, picture, wait_until
 from sensor_msgs.msg import Image
-from test_node_faults import change_state, faulty_node, level
 
 from seg_node.srv import Segment
 

@@ -4,8 +4,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +12,17 @@ import pytest
 pytest.importorskip("rclpy", reason="ROS 2 is not in this environment")
 
 from builtin_interfaces.msg import Time
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from diagnostic_msgs.msg import DiagnosticArray
+from faulty_node_control import (
+    ERROR,
+    WARN,
+    assert_balanced,
+    change_state,
+    faulty_node,
+    level,
+)
 from lifecycle_msgs.msg import State, Transition
-from lifecycle_msgs.srv import ChangeState, GetState
+from lifecycle_msgs.srv import GetState
 from node_harness import (
     NODE,
     START_TIMEOUT_S,
@@ -39,57 +45,13 @@ from sensor_msgs.msg import Image
 from seg_node.msg import InstanceMaskArray
 from seg_node.srv import Segment
 
-FAULTY_NODE = str(Path(__file__).resolve().parents[2] / "helpers/faulty_node.py")
-ERROR, WARN, OK = DiagnosticStatus.ERROR, DiagnosticStatus.WARN, DiagnosticStatus.OK
-
-
-class Switch:
-    """The fault of a faulty node."""
-
-    def __init__(self, file: Path) -> None:
-        self.file = file
-        self.set("")
-
-    def set(self, word: str) -> None:
-        draft = self.file.with_suffix(".new")
-        draft.write_text(word)
-        draft.replace(self.file)
-
-
-@contextmanager
-def faulty_node(
-    folder: Path, parameters: dict[str, Any], word: str = "", until: str = "active, waiting for images"
-) -> Iterator[tuple[NodeProcess, Switch]]:
-    switch = Switch(folder / "fault")
-    switch.set(word)
-    with running_node(folder, parameters, until=until, entry=(FAULTY_NODE, str(switch.file))) as node:
-        yield node, switch
-
-
-def change_state(probe: Probe, number: int, label: str = "") -> bool:
-    request = ChangeState.Request(transition=Transition(id=number, label=label))
-    return bool(probe.call(ChangeState, f"{NODE}/change_state", request)[0].success)
-
 
 def state(probe: Probe) -> int:
     return int(probe.call(GetState, f"{NODE}/get_state", GetState.Request())[0].current_state.id)
 
 
-def level(reports: list[DiagnosticArray], index: int = 0) -> tuple[bytes, str]:
-    """Of the newest report; nothing before the first one."""
-    if not reports:
-        return b"", ""
-    status = reports[-1].status[index]
-    return status.level, status.message
-
-
 def node_counts(reports: list[DiagnosticArray]) -> dict[str, str]:
     return {pair.key: pair.value for pair in reports[-1].status[-1].values}
-
-
-def assert_balanced(reports: list[DiagnosticArray]) -> None:
-    wait_until(lambda: count(reports, "in_work") == 0, 20, "the end of the work")
-    assert count(reports, "received") == count(reports, "processed") + count(reports, "dropped")
 
 
 # --- transitions, parameters and the clock ---

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 pytest.importorskip("rclpy", reason="ROS 2 is not in this environment")
 
+from depth_camera import DISTANCE_MM, TOPICS, calibration, depth_message, wall
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import TransformStamped
 from lifecycle_msgs.msg import Transition
@@ -30,25 +31,6 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from visualization_msgs.msg import MarkerArray
 
 from seg_node.msg import InstanceMaskArray, Object3DArray
-
-DISTANCE_MM = 800
-TOPICS = ("/image", "/depth", "/camera_info")
-
-
-def depth_message(millimetres: NDArray[np.uint16], stamp: int) -> Image:
-    return image_message(millimetres, stamp, "16UC1")
-
-
-def wall(height: int = 120, width: int = 160) -> NDArray[np.uint16]:
-    """What a camera sees that looks straight at a wall."""
-    return np.full((height, width), DISTANCE_MM, np.uint16)
-
-
-def calibration(stamp: int, focal: float = 200.0) -> CameraInfo:
-    info = CameraInfo(header=image_message(picture(), stamp).header, height=120, width=160)
-    info.k = [focal, 0.0, 79.5, 0.0, focal, 59.5, 0.0, 0.0, 1.0]
-    info.p = [focal, 0.0, 79.5, 0.0, 0.0, focal, 59.5, 0.0, 0.0, 0.0, 1.0, 0.0]
-    return info
 
 
 def test_objects_lie_on_the_wall_that_the_depth_image_shows(

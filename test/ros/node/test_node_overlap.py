@@ -10,7 +10,9 @@ import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 is not in this environment")
 
+from depth_camera import TOPICS, calibration, depth_message, wall
 from diagnostic_msgs.msg import DiagnosticArray
+from faulty_node_control import ERROR, Switch, assert_balanced, change_state, faulty_node, level
 from lifecycle_msgs.msg import Transition
 from node_harness import (
     NODE,
@@ -25,8 +27,6 @@ from node_harness import (
     wait_until,
 )
 from sensor_msgs.msg import CameraInfo, Image
-from test_node_faults import ERROR, Switch, assert_balanced, change_state, faulty_node, level
-from test_node_objects import TOPICS, calibration, depth_message, wall
 
 from seg_node.msg import InstanceMaskArray, Object3DArray
 from seg_node.srv import Segment
