@@ -13,8 +13,7 @@ from triton.backends import nvidia  # noqa: E402
 from triton.backends.compiler import GPUTarget  # noqa: E402
 from triton.compiler import ASTSource  # noqa: E402
 
-from seg_node import paste_kernel  # noqa: E402
-from seg_node.models.rcnn import overlap_kernel, roi_align_kernel  # noqa: E402
+from seg_node.models.rcnn import overlap_kernel, paste_kernel, roi_align_kernel  # noqa: E402
 
 CUOBJDUMP = Path(nvidia.__file__).parent / "bin/cuobjdump"
 PASTE = {"padded": "*fp32", "origins": "*fp32", "rects": "*i64", "pixels": "*u8", "threshold": "fp32"}
