@@ -18,7 +18,7 @@ from sensor_msgs.msg import Image
 from seg_node.masks import decode_crop
 from seg_node.srv import Segment
 
-WAIT_S = 10.0  # for discovery; the node answers each request within 10 s of its own accord
+WAIT_S = 10.0  # for discovery
 
 
 def read_picture(path: str) -> Image:
