@@ -9,11 +9,14 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from seg_node import __version__
 from seg_node.cli_help import EVALUATE_HELP, EXPORT_HELP, FETCH_HELP, SEGMENT_HELP, TRAIN_HELP
 from seg_node.untrusted.one_line import one_line
+
+if TYPE_CHECKING:
+    from seg_node.export.open_model import ModelSource
 
 # Subcommands that need ROS 2 and read their own arguments: the module whose main(arguments) runs them, help.
 ROS_COMMANDS = {
@@ -265,18 +268,19 @@ def _read_size(text: str) -> tuple[int, int]:
     return int(match[2]), int(match[1])
 
 
+def _model_source(options: argparse.Namespace) -> "ModelSource":
+    """The options of `_add_model` and `_add_model_options`."""
+    from seg_node.export.open_model import ModelSource
+
+    names = ("weights", "config", "labels", "device", "precision", "engine")
+    given = {name: getattr(options, name) for name in names if hasattr(options, name)}
+    return ModelSource(options.model, **given)
+
+
 def _export(options: argparse.Namespace) -> int:
     from seg_node.export.command import export
 
-    return export(
-        options.out,
-        options.size,
-        family=options.model,
-        weights=options.weights,
-        config=options.config,
-        precision=options.precision,
-        device=options.device,
-    )
+    return export(options.out, options.size, _model_source(options))
 
 
 def _train(options: argparse.Namespace) -> int:
@@ -312,13 +316,7 @@ def _segment(options: argparse.Namespace) -> int:
     return segment(
         options.inputs,
         options.out,
-        family=options.model,
-        weights=options.weights,
-        config=options.config,
-        labels=options.labels,
-        device=options.device,
-        precision=options.precision,
-        engine=options.engine,
+        _model_source(options),
         score_threshold=options.score_threshold,
         classes=[name.strip() for name in options.classes.split(",")] if options.classes else None,
         topic=options.topic,
@@ -331,16 +329,10 @@ def _evaluate(options: argparse.Namespace) -> int:
     return evaluate(
         options.images,
         options.out,
+        _model_source(options),
         coco=options.coco,
         panoptic=options.panoptic,
         panoptic_dir=options.panoptic_dir,
-        family=options.model,
-        weights=options.weights,
-        config=options.config,
-        labels=options.labels,
-        device=options.device,
-        precision=options.precision,
-        engine=options.engine,
         score_threshold=options.score_threshold,
         limit=options.limit,
     )

@@ -10,9 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seg_node.drawing.draw import draw_segmentation
-from seg_node.export.dense_part import open_engine
-from seg_node.inference.engine import choose_device
-from seg_node.models.load import load_model
+from seg_node.export.open_model import ModelSource, open_model
 from seg_node.types import Frame, LabelSet, PanopticSegments, Segmentation
 
 
@@ -102,19 +100,13 @@ class Predictor:
         engine: a file of `seg_node export` for images of one size; see `load_exported`, also for errors.
         classes: names of those to keep. Raises ValueError for an unknown name.
         """
-        model = load_model(family, weights, config, labels)
-        options = model.default_options
-        if score_threshold is not None and not 0 <= score_threshold <= 1:
-            raise ValueError(
-                f"score_threshold {score_threshold:g} is out of range; give a number from 0 to 1"
-            )
-        if score_threshold is not None:
-            options = replace(options, score_threshold=score_threshold)
+        source = ModelSource(family, weights, config, labels, device, precision, engine)
+        self._engine = open_model(source)
+        self.labels = self._engine.labels
+        options = self._engine.default_options.with_score_threshold(score_threshold)
         if classes is not None:
-            options = replace(options, classes=model.labels.ids(classes))
+            options = replace(options, classes=self.labels.ids(classes))
         self.options = replace(options, panoptic=True)
-        self.labels = model.labels
-        self._engine = open_engine(model, choose_device(device), precision, engine)
 
     @property
     def precision(self) -> str:

@@ -30,9 +30,8 @@ from seg_node.evaluation.ground_truth import (
 )
 from seg_node.evaluation.scorers import InstanceScorer, PanopticScorer
 from seg_node.evaluation.true_pictures import describe_backslashes, describe_missing, find_file
-from seg_node.export.dense_part import open_engine
-from seg_node.inference.engine import Engine, choose_device
-from seg_node.models.load import load_model
+from seg_node.export.open_model import ModelSource, open_model
+from seg_node.inference.engine import Engine
 from seg_node.types import LabelSet, SegmentOptions
 
 SCALE = "every ap, pq, sq and rq is from 0 to 1; null: there is nothing to score"
@@ -43,17 +42,11 @@ SHOWN_LEFT_OUT = 5
 def evaluate(
     images: Path,
     out: Path,
+    model: ModelSource,
     *,
     coco: Path | None = None,
     panoptic: Path | None = None,
     panoptic_dir: Path | None = None,
-    family: str = "auto",
-    weights: str | Path | None = None,
-    config: str | Path | None = None,
-    labels: str | Path | None = None,
-    device: str = "auto",
-    precision: str | None = None,
-    engine: str | Path | None = None,
     score_threshold: float | None = None,
     limit: int | None = None,
 ) -> int:
@@ -62,7 +55,6 @@ def evaluate(
     images: folder of the images. coco: ground truth of instances. panoptic, panoptic_dir: ground truth of
     panoptic maps, JSON and PNG; without panoptic_dir the folder beside the JSON that has its name.
     limit: only that many images, the first ones, are taken.
-    precision, engine: those of `Predictor`.
 
     Returns the exit status: 1 when some image had to be left out, else 0.
     Raises ValueError, FileNotFoundError or RuntimeError for what the user can mend.
@@ -71,23 +63,22 @@ def evaluate(
     for note in _notes(instance_truth, panoptic_truth):
         print(note, file=sys.stderr)
     todo = _choose_images(images, instance_truth, panoptic_truth, limit)
-    model = load_model(family, weights, config, labels)
-    options = _options(model.default_options, score_threshold, panoptic_truth is not None)
-    scorers = _scorers(instance_truth, panoptic_truth, model.labels, out)
+    engine = open_model(model)
+    options = _options(engine.default_options, score_threshold, panoptic_truth is not None)
+    scorers = _scorers(instance_truth, panoptic_truth, engine.labels, out)
     make_folder(out)
-    runner = open_engine(model, choose_device(device), precision, engine)
     try:
-        stage_ms, left_out = _run(runner, options, images, todo, scorers)
+        stage_ms, left_out = _run(engine, options, images, todo, scorers)
     finally:  # a run may take hours: what it predicted is kept even when it is stopped or cannot be scored
         for scorer in scorers:
             scorer.write(out)
-    given = {"family": family, "weights": weights, "config": config, "labels": labels, "engine": engine}
+    given = {name: getattr(model, name) for name in ("family", "weights", "config", "labels", "engine")}
     report = {
         "scale": SCALE,
         "model": {name: None if value is None else str(value) for name, value in given.items()},
         "ground_truth": _ground_truth(images, coco, panoptic, panoptic_dir),
         "ground_truth_notes": _notes(instance_truth, panoptic_truth),
-        **_circumstances(runner, options),
+        **_circumstances(engine, options),
         "images": len(todo) - len(left_out),
         "images_left_out": left_out,
         "median_ms": {stage: statistics.median(times) for stage, times in stage_ms.items()},
@@ -241,8 +232,6 @@ def _results(scorers: Sequence[InstanceScorer | PanopticScorer]) -> dict[str, An
 
 
 def _options(defaults: SegmentOptions, score_threshold: float | None, panoptic: bool) -> SegmentOptions:
-    if score_threshold is not None and not 0 <= score_threshold <= 1:
-        raise ValueError(f"score threshold {score_threshold:g} is out of range; give a number from 0 to 1")
-    threshold = defaults.score_threshold if score_threshold is None else score_threshold
+    options = defaults.with_score_threshold(score_threshold)
     # AP counts every candidate, also a second name of the same thing
-    return dataclasses.replace(defaults, score_threshold=threshold, duplicate_iou=1.0, panoptic=panoptic)
+    return dataclasses.replace(options, duplicate_iou=1.0, panoptic=panoptic)

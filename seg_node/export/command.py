@@ -27,6 +27,7 @@ from seg_node.export.info import (
     write_package_info,
 )
 from seg_node.export.onnx import OnnxRunner, has_cuda
+from seg_node.export.open_model import ModelSource
 from seg_node.inference.cuda_graph import CudaGraphs
 from seg_node.inference.engine import choose_device
 from seg_node.inference.fused_convolution import fuse_activations
@@ -50,29 +51,25 @@ _ONNX_OPSET = 19
 def export(
     out: Path,
     camera_size: tuple[int, int],
-    *,
-    family: str = "auto",
-    weights: str | Path | None = None,
-    config: str | Path | None = None,
-    precision: str = "auto",
-    device: str = "auto",
+    source: ModelSource,
 ) -> int:
     """Writes the file, notes in it and prints how it compares with PyTorch; returns the exit status, 0.
 
     out: ends in .pt2 or .onnx. camera_size: (height, width).
-    precision: "auto" is for a .pt2 the fastest that the device computes well in, for an .onnx fp32.
-    device: which a .pt2 is compiled for; an .onnx is for all, and is compared there. "auto": a GPU that
-    PyTorch and, for an .onnx, ONNX Runtime can use, else the CPU.
+    source: the model; its labels and engine are not used.
+    source.precision: "auto" or None is for a .pt2 the fastest that the device computes well in, for an .onnx
+    fp32. source.device: which a .pt2 is compiled for; an .onnx runs on all, and is compared there. "auto": a
+    GPU that PyTorch and, for an .onnx, ONNX Runtime can use, else the CPU.
     Raises ValueError, FileNotFoundError or RuntimeError for what the user can mend.
     """
-    target = _check_target(out, device)
-    chosen = _choose(precision, out, target)
-    model = load_model(family, weights, config)
+    target = _check_target(out, source.device)
+    chosen = _choose(source.precision or "auto", out, target)
+    model = load_model(source.family, source.weights, source.config)
     network = network_of(model)
     example = _example_input(model, camera_size)
     info = ExportInfo(
         network=type(network).__name__,
-        source=Path(weights).name if weights else "embedded model",
+        source=Path(source.weights).name if source.weights else "embedded model",
         weights=fingerprint(network),
         camera_size=camera_size,
         input_size=(example.shape[-2], example.shape[-1]),

@@ -71,9 +71,9 @@ def open_engine(
         return Engine(model, device, load_exported(exported, model, device, precision or "auto").precision)
 
 
-def exported_size(model: Model) -> tuple[int, int] | None:
-    """(height, width) of the only camera images that the model still takes; None when it takes all."""
-    dense = getattr(model.network, "dense", None)
+def exported_size(engine: Engine) -> tuple[int, int] | None:
+    """(height, width) of the only camera images that the engine takes; None when it takes all."""
+    dense = getattr(engine.network, "dense", None)
     return dense.camera_size if isinstance(dense, Exported) else None
 
 

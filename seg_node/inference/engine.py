@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from seg_node.inference.cuda_graph import drop_cuda_graphs, use_cuda_graphs
 from seg_node.inference.device_errors import watch_device
@@ -78,6 +79,11 @@ class Engine:
     @property
     def default_options(self) -> SegmentOptions:
         return self._model.default_options
+
+    @property
+    def network(self) -> nn.Module:
+        """The model's network, as converted for the device and the precision."""
+        return self._model.network
 
     @property
     def on_gpu(self) -> bool:

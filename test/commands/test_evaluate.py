@@ -279,7 +279,7 @@ def test_wrong_arguments_are_explained(
     assert "name a file with --coco" in refused(tmp_path, capsys, *coco[2:])
     assert "needs --panoptic" in refused(tmp_path, capsys, *coco, "--panoptic-dir", str(tmp_path))
     assert "limit 0" in refused(tmp_path, capsys, *coco, "--limit", "0")
-    assert "score threshold 2" in refused(tmp_path, capsys, *coco, "--score-threshold", "2")
+    assert "score_threshold 2" in refused(tmp_path, capsys, *coco, "--score-threshold", "2")
     told = refused(tmp_path, capsys, "--panoptic", coco[1], *coco[2:])
     assert f"{coco[1]}: is a ground truth of instances" in told and "it belongs to --coco" in told
     told = refused(tmp_path, capsys, "--coco", panoptic[1], *coco[2:])

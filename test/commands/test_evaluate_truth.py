@@ -135,7 +135,7 @@ def test_predictions_before_an_interruption_are_written(
                 raise KeyboardInterrupt
             return super().segment(frame, options)
 
-    monkeypatch.setattr(evaluate_module, "open_engine", Interrupted)
+    monkeypatch.setattr(evaluate_module, "open_model", lambda _: Interrupted(known_model))
     write_images(tmp_path / "images", 3)
     panoptic = write_panoptic(tmp_path, 3)
     coco = write_coco(tmp_path / "coco.json", [annotation(0, 7, PERSON_BOX)], 3)
@@ -286,7 +286,7 @@ def test_names_that_begin_with_the_folder_are_refused_before_the_model_is_loaded
     monkeypatch: pytest.MonkeyPatch,
     name: str,
 ) -> None:
-    monkeypatch.setattr(evaluate_module, "load_model", lambda *_: pytest.fail("the model was loaded"))
+    monkeypatch.setattr(evaluate_module, "open_model", lambda _: pytest.fail("the model was loaded"))
     write_images(tmp_path / "images", 1)
     arguments = write_coco(tmp_path / "truth.json", [], 1)
     change(tmp_path / "truth.json", file_name=name)

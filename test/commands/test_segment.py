@@ -71,8 +71,9 @@ class KnownEngine:
 
     device_name, precision = "cpu", "exact"
 
-    def __init__(self, model: "KnownModel", *settings: object) -> None:
+    def __init__(self, model: "KnownModel") -> None:
         self._model = model
+        self.labels, self.default_options = model.labels, model.default_options
 
     def segment(self, frame: Frame, options: SegmentOptions) -> Segmentation:
         self._model.asked.append(options)
@@ -111,8 +112,8 @@ class KnownModel:
 @pytest.fixture
 def known_model(monkeypatch: pytest.MonkeyPatch) -> KnownModel:
     model = KnownModel(LABELS)
-    monkeypatch.setattr(segment_module, "load_model", lambda family, weights, config, labels: model)
-    monkeypatch.setattr(segment_module, "open_engine", KnownEngine)
+    monkeypatch.setattr("seg_node.export.open_model.load_model", lambda *_: model)
+    monkeypatch.setattr("seg_node.export.open_model.open_engine", lambda *_: KnownEngine(model))
     return model
 
 
@@ -205,7 +206,7 @@ def test_thresholds_and_classes_reach_the_model(known_model: KnownModel, tmp_pat
     ("arguments", "message"),
     [
         (["--classes", "unicorn"], "unknown class unicorn; this model knows: grass, person, cup"),
-        (["--score-threshold", "1.5"], "score threshold 1.5 is out of range"),
+        (["--score-threshold", "1.5"], "score_threshold 1.5 is out of range"),
         (["--device", "tpu"], "'tpu'"),
     ],
 )
@@ -337,7 +338,7 @@ def test_an_interrupted_run_writes_what_it_has(
                 raise error
             return super().segment(frame, options)
 
-    monkeypatch.setattr(segment_module, "open_engine", Stops)
+    monkeypatch.setattr(segment_module, "open_model", lambda _: Stops(known_model))
     for name in ("a.png", "b.png", "c.png"):
         picture().save(tmp_path / name)
     assert main(["segment", str(tmp_path), "--out", str(tmp_path / "out")]) == status
