@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import platform
-import re
 import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ from torch import Tensor, nn
 
 from seg_node import __version__
 from seg_node.inference.precision import Precision
+from seg_node.inference.processor import cpu_flags, cpu_name
 from seg_node.models.model import SegmentationModel
 
 METADATA_KEY = "seg_node"
@@ -121,12 +120,8 @@ def describe_machine(device: torch.device) -> str:
     """The processor that compiled code runs on: its name and, of a CPU, a digest of its instruction sets."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    cpu = Path("/proc/cpuinfo")
-    text = cpu.read_text() if cpu.exists() else platform.processor()
-    name = re.search(r"^model name\s*: (.+)$", text, re.MULTILINE)
-    flags = re.search(r"^(?:flags|Features)\s*: (.+)$", text, re.MULTILINE)
-    digest = hashlib.sha256((flags[1] if flags else "").encode()).hexdigest()[:8]
-    return f"{name[1] if name else platform.machine()} ({digest})"
+    digest = hashlib.sha256(cpu_flags().encode()).hexdigest()[:8]
+    return f"{cpu_name()} ({digest})"
 
 
 def check_fits(info: ExportInfo, model: SegmentationModel[Any, Any]) -> None:

@@ -10,15 +10,15 @@ fp16    the same in float16; for GPUs.
 import contextlib
 import threading
 from collections.abc import Iterator
-from functools import cache
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torchvision.ops import FrozenBatchNorm2d
+
+from seg_node.inference.processor import cpu_flags
 
 Precision = Literal["exact", "fp32", "bf16", "fp16"]
 PRECISIONS = ("auto", *get_args(Precision))
@@ -49,11 +49,9 @@ def _fastest(device: torch.device) -> Precision:
     return "bf16" if has_bfloat16_units() else "fp32"
 
 
-@cache
 def has_bfloat16_units() -> bool:
-    """Whether this CPU multiplies matrices in bfloat16 faster than in float32 (Intel's AMX)."""
-    cpu = Path("/proc/cpuinfo")
-    return cpu.exists() and "amx_bf16" in cpu.read_text()
+    """Return whether this CPU multiplies matrices in bfloat16 faster than in float32 (Intel's AMX)."""
+    return "amx_bf16" in cpu_flags().split()
 
 
 class _FullFloat32:

@@ -5,12 +5,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seg_node.training.classes import UNKNOWN
-from seg_node.training.labelled import Labelled
+from seg_node.training.sample import Sample
 
 SCALES = 0.6, 1.9  # of the size that the model is used with
 
 
-def augment(picture: Labelled, short_side: int, long_side: int, rng: np.random.Generator) -> Labelled:
+def augment(picture: Sample, short_side: int, long_side: int, rng: np.random.Generator) -> Sample:
     """Another view of the picture: at most short_side x long_side pixels, upright or lying as it was."""
     picture = zoom(picture, short_side, long_side, float(np.exp(rng.uniform(*np.log(SCALES)))), rng)
     if rng.random() < 0.5:
@@ -18,14 +18,12 @@ def augment(picture: Labelled, short_side: int, long_side: int, rng: np.random.G
     return with_image(picture, damage(shift_colours(picture.image, rng), rng))
 
 
-def fit(picture: Labelled, short_side: int, long_side: int) -> Labelled:
+def fit(picture: Sample, short_side: int, long_side: int) -> Sample:
     """The picture unchanged, at the size that the model is used with."""
     return zoom(picture, short_side, long_side, 1.0, np.random.default_rng(0))
 
 
-def zoom(
-    picture: Labelled, short_side: int, long_side: int, factor: float, rng: np.random.Generator
-) -> Labelled:
+def zoom(picture: Sample, short_side: int, long_side: int, factor: float, rng: np.random.Generator) -> Sample:
     """Scaled to `factor` times the size that fits; where that is too large, a window at a random place."""
     height, width = picture.image.shape[:2]
     factor *= min(short_side / min(height, width), long_side / max(height, width))
@@ -42,30 +40,30 @@ def zoom(
         return np.array([scale(m, cv2.INTER_NEAREST) for m in masks], np.uint8).reshape(-1, rows, columns)
 
     smooth = cv2.INTER_AREA if factor < 1 and rng.random() < 0.5 else cv2.INTER_LINEAR
-    return Labelled(
+    return Sample(
         scale(picture.image, smooth),
         picture.labels,
         scale_all(picture.masks),
         scale_all(picture.crowds),
-        picture.complete,
+        picture.exhaustive,
         scale(picture.semantic, cv2.INTER_NEAREST),
     )
 
 
-def mirror(picture: Labelled) -> Labelled:
+def mirror(picture: Sample) -> Sample:
     """Left and right changed."""
-    return Labelled(
+    return Sample(
         picture.image[:, ::-1],
         picture.labels,
         picture.masks[..., ::-1],
         picture.crowds[..., ::-1],
-        picture.complete,
+        picture.exhaustive,
         picture.semantic[:, ::-1],
     )
 
 
-def with_image(picture: Labelled, image: NDArray[np.uint8]) -> Labelled:
-    return Labelled(image, picture.labels, picture.masks, picture.crowds, picture.complete, picture.semantic)
+def with_image(picture: Sample, image: NDArray[np.uint8]) -> Sample:
+    return Sample(image, picture.labels, picture.masks, picture.crowds, picture.exhaustive, picture.semantic)
 
 
 def shift_colours(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -90,7 +88,7 @@ def damage(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uin
     return image
 
 
-def drop_small(picture: Labelled, min_side: int) -> Labelled:
+def drop_small(picture: Sample, min_side: int) -> Sample:
     """Without objects that have become too small to teach; their pixels are no longer known."""
     sides = [cv2.boundingRect(np.ascontiguousarray(mask))[2:] for mask in picture.masks]
     kept = np.array([min(side) >= min_side for side in sides], bool)
@@ -99,6 +97,6 @@ def drop_small(picture: Labelled, min_side: int) -> Labelled:
     # what was too small to keep is a region that teaches nothing, as a crowd is
     seen = ~kept & np.array([max(side) > 0 for side in sides], bool)
     crowds = np.concatenate([picture.crowds, picture.masks[seen]])
-    return Labelled(
-        picture.image, picture.labels[kept], picture.masks[kept], crowds, picture.complete, semantic
+    return Sample(
+        picture.image, picture.labels[kept], picture.masks[kept], crowds, picture.exhaustive, semantic
     )

@@ -49,11 +49,11 @@ class ClassMap:
     def _stuff_numbers(self) -> dict[str, int]:
         return _numbers(self.stuff)
 
-    def complete_things(self, exhaustive: Iterable[str], categories: Iterable[str]) -> tuple[bool, ...]:
+    def exhaustive_things(self, exhaustive: Iterable[str], categories: Iterable[str]) -> tuple[bool, ...]:
         """Of the background and each thing: whether a picture's annotators drew all there are.
 
         exhaustive: the categories drawn completely. categories: all of the data set; a class that takes none
-        of them was not looked for, one that takes several is complete when all of them are.
+        of them was not looked for, one that takes several is exhaustive when all of them are.
         """
         drawn, listed = ({name.lower() for name in names} for names in (exhaustive, categories))
         return True, *(bool(taken & listed) and (taken & listed) <= drawn for taken in self.things.values())

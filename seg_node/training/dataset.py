@@ -60,7 +60,7 @@ class Picture:
     size: (height, width). labels: class of each object, 1, 2, …; segmentations: its mask as in the file.
     crowds: masks of regions that teach nothing: many objects in one, an object without a mask, or an ignored
     category.
-    complete: see `ClassMap.complete_things`.
+    exhaustive: see `ClassMap.exhaustive_things`.
     panoptic_map: its PNG; semantic_of: value in a semantic map of each segment there.
     """
 
@@ -69,7 +69,7 @@ class Picture:
     labels: tuple[int, ...]
     segmentations: tuple[Any, ...]
     crowds: tuple[Any, ...]
-    complete: tuple[bool, ...]
+    exhaustive: tuple[bool, ...]
     panoptic_map: Path | None
     semantic_of: Mapping[int, int]
 
@@ -136,8 +136,8 @@ def read_pictures(truth: Truth, classes: ClassMap) -> list[Picture]:
             crowds[image_id].append(outline_of(annotation["bbox"]) if mask is None else mask)
         elif label:
             objects[image_id].append((label, mask))
-    complete = {
-        said: classes.complete_things(said, names.values()) for said in set(truth.exhaustive.values())
+    exhaustive = {
+        said: classes.exhaustive_things(said, names.values()) for said in set(truth.exhaustive.values())
     }
     pictures = []
     for image in truth.instances.images.values():
@@ -151,7 +151,7 @@ def read_pictures(truth: Truth, classes: ClassMap) -> list[Picture]:
                 labels,
                 segmentations,
                 tuple(crowds[image.id]),
-                complete[truth.exhaustive[image.id]],
+                exhaustive[truth.exhaustive[image.id]],
                 panoptic_map,
                 semantic_of,
             )

@@ -14,8 +14,8 @@ from seg_node.training.augment import augment, drop_small
 from seg_node.training.classes import UNKNOWN
 from seg_node.training.dataset import Picture
 from seg_node.training.interruption import ignore_interruption
-from seg_node.training.labelled import Labelled, open_picture
 from seg_node.training.paste_instances import paste_objects
+from seg_node.training.sample import Sample, open_picture
 
 MIN_SIDE = 4  # pixels of the scaled picture; smaller objects are not taught
 PASTE_CHANCE = 0.5
@@ -27,14 +27,14 @@ class Target:
     """What is true of one picture, in pixels of the network's input.
 
     boxes: float (N, 4), xyxy. labels: int64 (N,). masks: uint8 (N, H, W), of the unpadded picture.
-    crowds: float (M, 4), boxes of regions that teach nothing. complete: bool (1 + things,).
+    crowds: float (M, 4), boxes of regions that teach nothing. exhaustive: bool (1 + things,).
     """
 
     boxes: Tensor
     labels: Tensor
     masks: Tensor
     crowds: Tensor
-    complete: Tensor
+    exhaustive: Tensor
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Batch:
         return Batch(self.pixels.to(device), self.sizes, targets, self.semantic.to(device))
 
 
-class Examples(Dataset[Labelled]):
+class Examples(Dataset[Sample]):
     """Number → example, the same one each time: pictures are drawn and changed by the number and the seed.
 
     sets: the pictures of each data set. weights: how often each set is drawn.
@@ -74,14 +74,14 @@ class Examples(Dataset[Labelled]):
         self._sets, self._sides, self._seed = sets, (short_side, long_side), seed
         self._chances = np.array(weights) / sum(weights)
 
-    def __getitem__(self, number: int) -> Labelled:
+    def __getitem__(self, number: int) -> Sample:
         rng = np.random.default_rng((self._seed, number))
         picture = augment(self._draw(rng), *self._sides, rng)
         if rng.random() < PASTE_CHANCE:
             picture = paste_objects(picture, self._draw(rng), int(rng.integers(1, MAX_PASTED + 1)), rng)
         return drop_small(picture, MIN_SIDE)
 
-    def _draw(self, rng: np.random.Generator) -> Labelled:
+    def _draw(self, rng: np.random.Generator) -> Sample:
         pictures = self._sets[rng.choice(len(self._sets), p=self._chances)]
         return open_picture(pictures[int(rng.integers(len(pictures)))])
 
@@ -105,7 +105,7 @@ class Collate:
     def __init__(self, spec: InputSpec) -> None:
         self._spec = spec
 
-    def __call__(self, examples: Sequence[Labelled]) -> Batch:
+    def __call__(self, examples: Sequence[Sample]) -> Batch:
         sizes = tuple(example.image.shape[:2] for example in examples)
         multiple = self._spec.multiple
         height, width = (-(-max(side) // multiple) * multiple for side in zip(*sizes, strict=True))
@@ -119,13 +119,13 @@ class Collate:
         return Batch(pixels, sizes, tuple(map(_target, examples)), semantic)
 
 
-def _target(example: Labelled) -> Target:
+def _target(example: Sample) -> Target:
     return Target(
         _boxes(example.masks),
         torch.from_numpy(example.labels),
         torch.from_numpy(np.ascontiguousarray(example.masks)),
         _boxes(example.crowds),
-        torch.from_numpy(example.complete),
+        torch.from_numpy(example.exhaustive),
     )
 
 
@@ -160,13 +160,13 @@ def _raise_errors(found: Iterator[Batch | ValueError]) -> Iterator[Batch]:
         yield batch
 
 
-class _ErrorsAsValues(Dataset[Labelled | ValueError]):
+class _ErrorsAsValues(Dataset[Sample | ValueError]):
     """As values, because torch puts a worker's whole traceback into the text of an exception."""
 
     def __init__(self, examples: Examples) -> None:
         self._examples = examples
 
-    def __getitem__(self, number: int) -> Labelled | ValueError:
+    def __getitem__(self, number: int) -> Sample | ValueError:
         try:
             return self._examples[number]
         except ValueError as error:
@@ -179,9 +179,9 @@ class _Collate:
     def __init__(self, spec: InputSpec) -> None:
         self._collate = Collate(spec)
 
-    def __call__(self, examples: Sequence[Labelled | ValueError]) -> Batch | ValueError:
+    def __call__(self, examples: Sequence[Sample | ValueError]) -> Batch | ValueError:
         error = next((example for example in examples if isinstance(example, ValueError)), None)
-        return error or self._collate([example for example in examples if isinstance(example, Labelled)])
+        return error or self._collate([example for example in examples if isinstance(example, Sample)])
 
 
 def _start_worker(worker: int) -> None:

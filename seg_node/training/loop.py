@@ -13,13 +13,13 @@ from tqdm import tqdm
 
 from seg_node.models.rcnn.model import RCNNModel
 from seg_node.training.checkpoint import State, restore_state, save_state
+from seg_node.training.csv_log import LOSSES_FILE, VALIDATION_FILE, append_row, forget_after
 from seg_node.training.examples import Batch, Examples, batches
 from seg_node.training.export import export_model
 from seg_node.training.interruption import interruption
 from seg_node.training.losses import Losses
 from seg_node.training.network import freeze_first_layers
 from seg_node.training.plot import plot_training
-from seg_node.training.records import LOSSES_FILE, VALIDATION_FILE, append_row, forget_after
 from seg_node.training.schedule import Schedule, learning_rate
 from seg_node.training.validate import Validation, validate
 

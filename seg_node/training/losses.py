@@ -80,13 +80,13 @@ class Losses:
         boxes, matched, labels, deltas = self._regions.select_training_samples(
             outside, [vars(target) for target in targets]
         )
-        complete = torch.cat(
-            [target.complete.expand(len(own), -1) for own, target in zip(labels, targets, strict=True)]
+        exhaustive = torch.cat(
+            [target.exhaustive.expand(len(own), -1) for own, target in zip(labels, targets, strict=True)]
         )
         logits, moves = (x.float() for x in self._network.box_head.head(features, boxes))
         if len(logits) == 0:  # pictures with nothing but crowds
             return dict.fromkeys(LOSSES[:3], logits.sum() + moves.sum())
-        logits = possible_classes(logits, torch.cat(labels), complete)
+        logits = possible_classes(logits, torch.cat(labels), exhaustive)
         class_loss, box_loss = fastrcnn_loss(logits, moves, labels, deltas)
 
         objects = [torch.where(own > 0)[0] for own in labels]
@@ -131,8 +131,8 @@ class _Proposals(RegionProposalNetwork):
     ) -> tuple[list[Tensor], list[Tensor]]:
         labels, matched = super().assign_targets_to_anchors(anchors, targets)
         for i, (own, target) in enumerate(zip(anchors, targets, strict=True)):
-            complete = bool(target["complete"].all())
-            labels[i] = ignore_unseen(labels[i], own, target["boxes"], complete)
+            exhaustive = bool(target["exhaustive"].all())
+            labels[i] = ignore_unseen(labels[i], own, target["boxes"], exhaustive)
             labels[i] = ignore_crowded(labels[i], own, target["crowds"])
         return labels, matched
 

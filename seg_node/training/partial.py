@@ -9,25 +9,25 @@ CROWDED = 0.5  # part of a box inside a crowd region from which on it teaches no
 IGNORED = -1.0  # torchvision's label of an anchor that is not sampled
 
 
-def possible_classes(logits: Tensor, labels: Tensor, complete: Tensor) -> Tensor:
+def possible_classes(logits: Tensor, labels: Tensor, exhaustive: Tensor) -> Tensor:
     """Class logits without those classes that a region without a label may be of.
 
-    logits: (R, classes). labels: int64 (R,), 0 background. complete: bool (R, classes), of the region's
+    logits: (R, classes). labels: int64 (R,), 0 background. exhaustive: bool (R, classes), of the region's
     picture. A labelled object is of its class and of no other; a region without a label is of none of the
-    complete classes: whether it is of another one is not known, and it takes no part in the softmax.
+    exhaustive classes: whether it is of another one is not known, and it takes no part in the softmax.
     """
-    ruled_in = complete | (labels > 0)[:, None]
+    ruled_in = exhaustive | (labels > 0)[:, None]
     ruled_in = torch.cat([torch.ones_like(ruled_in[:, :1]), ruled_in[:, 1:]], dim=1)
     return logits.masked_fill(~ruled_in, -torch.inf)
 
 
-def ignore_unseen(anchor_labels: Tensor, anchors: Tensor, boxes: Tensor, complete: bool) -> Tensor:
+def ignore_unseen(anchor_labels: Tensor, anchors: Tensor, boxes: Tensor, exhaustive: bool) -> Tensor:
     """Anchor labels in which no background is taught where annotators may have left an object out.
 
     anchor_labels: float (A,): 1 object, 0 background, -1 ignored. anchors: (A, 4). boxes: (N, 4), labelled.
-    In a picture that is not complete only background that overlaps a labelled object a little counts.
+    In a picture that is not exhaustive only background that overlaps a labelled object a little counts.
     """
-    if complete:
+    if exhaustive:
         return anchor_labels
     near = box_iou(anchors, boxes).amax(1) >= NEAR if len(boxes) else torch.zeros_like(anchor_labels).bool()
     return torch.where((anchor_labels == 0) & ~near, IGNORED, anchor_labels)

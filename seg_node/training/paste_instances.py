@@ -7,14 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seg_node.training.classes import THING, UNKNOWN
-from seg_node.training.labelled import Labelled
+from seg_node.training.sample import Sample
 
 MIN_CUT_SIDE = 24  # pixels; smaller ones have no shape left
 VISIBLE = 0.3  # of an object must be left when another covers it, else it is too hidden to teach
 EDGE = 1.0  # pixels over which a cut-out fades into the picture
 
 
-def paste_objects(onto: Labelled, giver: Labelled, count: int, rng: np.random.Generator) -> Labelled:
+def paste_objects(onto: Sample, giver: Sample, count: int, rng: np.random.Generator) -> Sample:
     """`onto` with up to `count` of the giver's whole objects, each at another size and place."""
     whole = [i for i, mask in enumerate(giver.masks) if _is_whole(mask)]
     for i in rng.permutation(whole)[:count]:
@@ -30,8 +30,8 @@ def _is_whole(mask: NDArray[np.uint8]) -> bool:
 
 
 def _paste(
-    onto: Labelled, image: NDArray[np.uint8], mask: NDArray[np.uint8], label: int, rng: np.random.Generator
-) -> Labelled:
+    onto: Sample, image: NDArray[np.uint8], mask: NDArray[np.uint8], label: int, rng: np.random.Generator
+) -> Sample:
     x, y, width, height = cv2.boundingRect(mask)
     cut = slice(y, y + height), slice(x, x + width)
     rows, columns = onto.image.shape[:2]
@@ -59,7 +59,7 @@ def _paste(
     return _add_on_top(below, new, label)
 
 
-def _add_on_top(onto: Labelled, mask: NDArray[np.uint8], label: int) -> Labelled:
+def _add_on_top(onto: Sample, mask: NDArray[np.uint8], label: int) -> Sample:
     """The object in front of the others, which lose the pixels that it covers."""
     before = onto.masks.sum((1, 2), dtype=np.int64)
     masks = onto.masks & ~mask & 1

@@ -4,7 +4,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from seg_node.training.records import LOSSES_FILE, VALIDATION_FILE, read_rows
+from seg_node.training.csv_log import LOSSES_FILE, VALIDATION_FILE, read_rows
 
 
 def plot_training(folder: Path) -> None:

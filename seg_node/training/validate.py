@@ -17,16 +17,16 @@ from seg_node.inference.engine import Engine
 from seg_node.models.rcnn.model import RCNNModel
 from seg_node.training.classes import UNKNOWN, ClassMap
 from seg_node.training.dataset import Truth, read_truth
-from seg_node.training.translate import translate
+from seg_node.training.relabel import relabel_truth
 from seg_node.types import LabelSet, Segmentation
 
 
 @dataclass(frozen=True)
 class Validation:
-    """A validation set in the model's classes. complete: by image id, see `ClassMap.complete_things`."""
+    """A validation set in the model's classes. exhaustive: by image id, see `ClassMap.exhaustive_things`."""
 
     truth: Truth
-    complete: Mapping[Id, tuple[bool, ...]]
+    exhaustive: Mapping[Id, tuple[bool, ...]]
 
 
 def check_measurable(truth: Truth, classes: ClassMap) -> None:
@@ -51,13 +51,13 @@ def check_measurable(truth: Truth, classes: ClassMap) -> None:
 
 
 def read_validation(truth: Truth, classes: ClassMap, labels: LabelSet, stem: Path) -> Validation:
-    """stem: where the ground truth is written in the model's classes, see `translate`.
+    """stem: where the ground truth is written in the model's classes, see `relabel_truth`.
 
     Raises ValueError as `read_truth` and when a panoptic map cannot be read.
     """
     names = truth.instances.categories.values()
-    complete = {i: classes.complete_things(own, names) for i, own in truth.exhaustive.items()}
-    return Validation(read_truth(translate(truth, classes, labels, stem)), complete)
+    exhaustive = {i: classes.exhaustive_things(own, names) for i, own in truth.exhaustive.items()}
+    return Validation(read_truth(relabel_truth(truth, classes, labels, stem)), exhaustive)
 
 
 def validate(
@@ -82,7 +82,7 @@ def _validate_one(engine: Engine, validation: Validation, folder: Path) -> dict[
     images = truth.instances.images.values()
     for image in tqdm(images, desc="validation", unit="image", leave=False, disable=None):
         segmentation = engine.segment(read_true_image(truth.source.images, image), options)
-        segmentation = only_complete(segmentation, validation.complete[image.id])
+        segmentation = only_exhaustive(segmentation, validation.exhaustive[image.id])
         for scorer in scorers:
             scorer.add(image, segmentation)
     means: dict[str, float | None] = {}
@@ -94,8 +94,8 @@ def _validate_one(engine: Engine, validation: Validation, folder: Path) -> dict[
     return means
 
 
-def only_complete(segmentation: Segmentation, complete: Sequence[bool]) -> Segmentation:
+def only_exhaustive(segmentation: Segmentation, exhaustive: Sequence[bool]) -> Segmentation:
     """Without instances of classes that the picture's annotators left out: nobody knows if they are right."""
     found = segmentation.instances
-    kept = np.flatnonzero(np.array(complete)[found.class_ids])
+    kept = np.flatnonzero(np.array(exhaustive)[found.class_ids])
     return replace(segmentation, instances=found.select(kept))

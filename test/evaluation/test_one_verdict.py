@@ -22,7 +22,7 @@ from seg_node.evaluation.ground_truth import (
 from seg_node.evaluation.panoptic_quality import PanopticQuality
 from seg_node.training.classes import own_class_map
 from seg_node.training.dataset import DataSet, read_pictures, read_truth
-from seg_node.training.labelled import open_picture
+from seg_node.training.sample import open_picture
 
 pytest.importorskip("pycocotools")
 Json = dict[str, Any]

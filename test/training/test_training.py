@@ -19,13 +19,13 @@ from seg_node.evaluation.ground_truth import read_segment_map
 from seg_node.inference.engine import Engine
 from seg_node.models.load import load_model
 from seg_node.training.classes import own_class_map
+from seg_node.training.csv_log import read_rows
 from seg_node.training.dataset import DataSet, read_pictures, read_truth
 from seg_node.training.examples import Collate, Examples
 from seg_node.training.export import export_model, round_weights
 from seg_node.training.loop import Training
 from seg_node.training.losses import Losses
 from seg_node.training.network import model_labels, replace_last_layers, start_model
-from seg_node.training.records import read_rows
 from seg_node.training.validate import check_measurable
 from seg_node.types import Frame
 

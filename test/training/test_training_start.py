@@ -10,12 +10,12 @@ from thin_torchvision import write_thin_checkpoint
 from seg_node.models.layers.efficientnet_lite import EfficientNetLite0
 from seg_node.models.load import load_model
 from seg_node.training.classes import own_class_map
+from seg_node.training.csv_log import append_row, forget_after, read_rows
 from seg_node.training.dataset import DataSet, read_pictures, read_truth
 from seg_node.training.examples import Collate, Examples
 from seg_node.training.export import export_model
 from seg_node.training.losses import LOSSES, Losses
 from seg_node.training.network import freeze_first_layers, start_model
-from seg_node.training.records import append_row, forget_after, read_rows
 from seg_node.training.schedule import Schedule, learning_rate
 
 CLASSES = own_class_map(THINGS.values(), STUFF.values())

@@ -13,34 +13,34 @@ from seg_node.training.dataset import Picture
 
 
 @dataclass(frozen=True)
-class Labelled:
+class Sample:
     """A picture's pixels and truth, at one size.
 
     image: uint8 (H, W, 3), RGB. labels: int64 (N,). masks: uint8 (N, H, W), 0 and 1. crowds: (M, H, W).
-    complete: bool (1 + things,). semantic: uint8 (H, W), see `ClassMap`.
+    exhaustive: bool (1 + things,). semantic: uint8 (H, W), see `ClassMap`.
     """
 
     image: NDArray[np.uint8]
     labels: NDArray[np.int64]
     masks: NDArray[np.uint8]
     crowds: NDArray[np.uint8]
-    complete: NDArray[np.bool_]
+    exhaustive: NDArray[np.bool_]
     semantic: NDArray[np.uint8]
 
 
-def open_picture(picture: Picture) -> Labelled:
+def open_picture(picture: Picture) -> Sample:
     """Raises ValueError when the image or its map is missing, damaged or of another size than stated."""
     frame = read_picture(picture.path, picture.size)
     semantic = np.full(picture.size, UNKNOWN, np.uint8)
     if picture.panoptic_map:
         segment_map = read_segment_map(picture.panoptic_map, picture.size, picture.semantic_of.keys())
         semantic = relabel(segment_map, picture.semantic_of, UNKNOWN).astype(np.uint8)
-    return Labelled(
+    return Sample(
         frame.pixels,
         np.array(picture.labels, np.int64),
         decode_masks(picture.segmentations, picture.size),
         decode_masks(picture.crowds, picture.size),
-        np.array(picture.complete),
+        np.array(picture.exhaustive),
         semantic,
     )
 

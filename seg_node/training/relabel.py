@@ -18,7 +18,7 @@ from seg_node.training.dataset import DataSet, Truth
 from seg_node.types import LabelSet
 
 
-def translate(truth: Truth, classes: ClassMap, labels: LabelSet, stem: Path) -> DataSet:
+def relabel_truth(truth: Truth, classes: ClassMap, labels: LabelSet, stem: Path) -> DataSet:
     """Writes stem.json and, when there are maps and the model has stuff, stem_panoptic.json with its PNGs.
 
     Category ids are the model's class ids. Objects and regions of none of its classes are left out; regions
@@ -40,12 +40,12 @@ def translate(truth: Truth, classes: ClassMap, labels: LabelSet, stem: Path) -> 
     maps = panoptic.with_suffix("")
     maps.mkdir(exist_ok=True)
     images = {i: image for i, image in truth.panoptic.images.items() if i in truth.instances.images}
-    entries = [_translate_map(truth.panoptic, image, classes, labels, maps) for image in images.values()]
+    entries = [_relabel_map(truth.panoptic, image, classes, labels, maps) for image in images.values()]
     _write(panoptic, images, entries, _categories({**labels.things, **labels.stuff}, labels))
     return replace(written, panoptic=panoptic, panoptic_dir=maps)
 
 
-def _translate_map(
+def _relabel_map(
     truth: PanopticTruth, image: TrueImage, classes: ClassMap, labels: LabelSet, folder: Path
 ) -> dict[str, Any]:
     """Writes one PNG, whose segments are numbered 1, 2, …; returns its entry of the JSON file."""
