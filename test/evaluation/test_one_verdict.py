@@ -208,7 +208,7 @@ def test_evaluate_and_train_agree_on_a_file(
     ("encoding", "expected"),
     [
         ("utf-8", "read; $"),
-        ("utf-8-sig", "read; .*a byte order mark is passed over"),
+        ("utf-8-sig", "read; .*a byte order mark is skipped"),
         ("utf-16", "read; $"),
         ("latin-1", "refused: .*not a JSON file: it is not a text in UTF-8; save it as that"),
     ],
@@ -243,7 +243,7 @@ def test_evaluate_and_train_agree_on_an_encoding(
             lambda c: [s.update(iscrowd=1) for a in c["annotations"] for s in a["segments_info"]],
             "read; .*segments are crowds",
         ),
-        (without("categories", "isthing"), r"read; .*without isthing are taken for stuff \(category 1\)"),
+        (without("categories", "isthing"), r"read; .*without isthing are read as stuff \(category 1\)"),
         (first("categories", isthing="yes"), "refused: .*isthing 'yes'"),
         (first("annotations", image_id="1"), "refused: .*listed as 1; ids as text and as numbers"),
         (first("annotations", image_id=77), "refused: .*image 77 has an annotation, but is not among"),
