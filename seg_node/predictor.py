@@ -16,9 +16,9 @@ from seg_node.types import Frame, LabelSet, PanopticSegments, Segmentation
 
 @dataclass(frozen=True, repr=False)
 class Prediction:
-    """What a model found in one image, N objects, best first.
+    """The result of segmenting one image: N objects, best first.
 
-    segmentation: all of it, masks only inside their boxes. image: what was given, BGR.
+    segmentation: the full result, with masks cropped to their boxes. image: the input, BGR.
     """
 
     segmentation: Segmentation
@@ -32,17 +32,17 @@ class Prediction:
 
     @property
     def scores(self) -> NDArray[np.float32]:
-        """(N,), falling."""
+        """(N,), descending."""
         return self.segmentation.instances.scores
 
     @property
     def classes(self) -> NDArray[np.int32]:
-        """(N,) class ids, as the checkpoint counts them."""
+        """(N,) class ids, in the checkpoint's numbering."""
         return self.segmentation.instances.class_ids
 
     @property
     def names(self) -> list[str]:
-        """The classes' names."""
+        """The objects' class names."""
         return [self.labels.name(class_id) for class_id in self.classes.tolist()]
 
     @cached_property
@@ -57,12 +57,12 @@ class Prediction:
 
     @property
     def panoptic(self) -> PanopticSegments:
-        """One segment id per pixel and what the segments are; only things where a model knows no stuff."""
+        """Segment ids of the pixels, and the segments; only things where the model has no stuff classes."""
         assert self.segmentation.panoptic is not None
         return self.segmentation.panoptic
 
     def draw(self, min_score: float = 0.5) -> NDArray[np.uint8]:
-        """The image (BGR) with masks, boxes, names and scores of the objects scored over min_score."""
+        """Draw masks, boxes, names and scores of objects scored over min_score; return the image, BGR."""
         shown = self.segmentation.instances.scored_over(min_score)
         return draw_segmentation(self.image, replace(self.segmentation, instances=shown), self.labels)
 
@@ -93,9 +93,9 @@ class Predictor:
         score_threshold: float | None = None,
         classes: Iterable[str] | None = None,
     ) -> None:
-        """Loads the model; the first four are those of `load_model`, which says what it raises.
+        """Load the model. config, weights, family, labels: see `load_model`, also for errors.
 
-        device: see `choose_device`. score_threshold: instances scored at or below it are left out.
+        device: see `choose_device`. score_threshold: instances scored at or below it are dropped.
         precision: see `choose_precision`; None: exact, or that of `engine`.
         engine: a file of `seg_node export` for images of one size; see `load_exported`, also for errors.
         classes: names of those to keep. Raises ValueError for an unknown name.
@@ -110,7 +110,7 @@ class Predictor:
 
     @property
     def precision(self) -> str:
-        """What was taken: exact, fp32, bf16 or fp16."""
+        """The precision in use: exact, fp32, bf16 or fp16."""
         return self._engine.precision
 
     def __repr__(self) -> str:
@@ -118,7 +118,7 @@ class Predictor:
         return f"Predictor({kinds}, on {self._engine.device_name}, {self._engine.precision})"
 
     def __call__(self, image: NDArray[np.uint8]) -> Prediction:
-        """Segments an image, uint8 (H, W, 3), BGR as cv2.imread gives. Raises ValueError for another form."""
+        """Segment an image, uint8 (H, W, 3), BGR as from cv2.imread. Raises ValueError for others."""
         form = (image.dtype, image.shape) if isinstance(image, np.ndarray) else type(image).__name__
         if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.shape[2:] != (3,):
             raise ValueError(f"expected a BGR image, uint8 of shape (H, W, 3), but got {form}")

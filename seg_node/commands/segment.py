@@ -1,4 +1,4 @@
-"""What `seg_node segment` does: frames through a model into a folder of COCO files and annotated pictures."""
+"""`seg_node segment`: run a model on frames and write COCO files and annotated pictures."""
 
 import dataclasses
 import sys
@@ -14,7 +14,7 @@ from seg_node.sources.left_out import LeftOut
 from seg_node.sources.source import open_source
 from seg_node.types import SegmentOptions
 
-# Below it reference models report many objects at once, which hide each other in a picture.
+# below it reference models report many overlapping objects, which hide each other in a picture
 READABLE_SCORE = 0.5
 # the exit status that shells expect after Ctrl-C: 128 + SIGINT
 INTERRUPTED = 130
@@ -29,15 +29,15 @@ def segment(
     classes: Iterable[str] | None = None,
     topic: str | None = None,
 ) -> int:
-    """Segments the inputs, writes the folder `out` (see `seg_node segment --help`) and prints a table.
+    """Segment the inputs, write the folder `out` (see `seg_node segment --help`) and print a table.
 
     Returns the exit status: 130 after Ctrl-C, 1 when some input could not be read, else 0.
-    Raises ValueError, FileNotFoundError or RuntimeError for what the user can mend.
+    Raises ValueError, FileNotFoundError or RuntimeError for errors that the user can fix.
     """
     left_out = LeftOut(lambda line: tqdm.write(line, file=sys.stderr))
     source = open_source(inputs, topic, left_out)
     if source.kind == "camera":
-        raise ValueError(f"{inputs[0]}: a camera has no end to segment up to; record a video or use the node")
+        raise ValueError(f"{inputs[0]}: a camera's stream never ends; record a video or use the node")
     if source.passed_over:
         print(f"passed over {source.passed_over}", file=sys.stderr)
     make_folder(out)
@@ -53,7 +53,7 @@ def segment(
             results.add(name, frame, engine.segment(frame, options))
     except KeyboardInterrupt:
         stopped = True
-    finally:  # what there is, is written after any error
+    finally:  # write partial results after any error
         results.finish()
     of_how_many = f" of {source.count}" if source.count else ""
     device_name = f"{engine.device_name}, {engine.precision}"
@@ -64,7 +64,7 @@ def segment(
 
 
 def _options(engine: Engine, score_threshold: float | None, classes: Iterable[str] | None) -> SegmentOptions:
-    """The model's own options with what the user set; a panoptic map only if the model knows stuff."""
+    """Return the model's options with the user's; a panoptic map only if the model has stuff classes."""
     options = engine.default_options.with_score_threshold(score_threshold)
     return dataclasses.replace(
         options,

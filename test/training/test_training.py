@@ -326,4 +326,4 @@ def test_a_part_of_no_data_set_is_refused(tmp_path, capsys):
 
 def test_data_without_its_images_are_refused(tmp_path, capsys):
     assert main(["train", "--data", "y", "--init", "embedded", "--out", "z", "--steps", "1"]) == 1
-    assert "y: its folder of images is not given" in capsys.readouterr().err
+    assert "y: has no folder of images; add --images DIR" in capsys.readouterr().err
