@@ -52,8 +52,8 @@ camera image. The node's parameter engine and --engine of other commands then ru
   FILE.onnx  for ONNX Runtime on any machine, with TensorRT or CUDA where available; in fp32, or in fp16
              for GPUs. Needs the packages of seg_node[onnx].
 
-Both are for one model and one image size (or others that are resized to the same network input), which is
-checked on loading. The comparison with PyTorch on the device is printed and noted in the file. More in
+Each file fits one model and one image size (or others that are resized to the same network input); anything
+else is refused. The comparison with PyTorch on the device is printed and noted in the file. More in
 docs/export.md."""
 
 TRAIN_HELP = """\
@@ -62,7 +62,7 @@ formats. --data starts a data set; --images, --panoptic, --panoptic-dir and --we
 It may be repeated: the data sets are mixed. The same holds for --val.
 
 An image record may have "exhaustive_categories": [names], the categories whose every object is drawn
-(default: all of the file's). Objects of other categories are then not trained as background.
+(default: all of the file's). Whatever else is in the picture is then not trained as background.
 
 --classes names a YAML file with the classes to learn and the categories that each of them includes ("*": all
 others):

@@ -175,9 +175,8 @@ class ResultFolder:
         stem = name if self._is_stream else str(PurePath(name).with_suffix(""))
         names = itertools.chain([stem], (name + ".png" * more for more in itertools.count()))
         options = (shortened(f"{option}.png") for option in names)
-        file_name = next(
-            option for option in options if option not in self._panoptic
-        )  # a.jpg and a.png share a stem
+        # a.jpg and a.png share a stem
+        file_name = next(option for option in options if option not in self._panoptic)
         self._panoptic[file_name] = panoptic_annotation(segmentation.panoptic, file_name, image_id)
         self._panoptic_images.append({"id": image_id, "file_name": name, "width": width, "height": height})
         colours = panoptic_png(segmentation.panoptic.segment_map)

@@ -17,17 +17,17 @@ from seg_node.training.interruption import ignore_interruption
 from seg_node.training.paste_instances import paste_objects
 from seg_node.training.sample import Sample, open_picture
 
-MIN_SIDE = 4  # pixels of the scaled picture; smaller objects are not taught
+MIN_SIDE = 4  # pixels of the scaled picture; smaller objects are dropped
 PASTE_CHANCE = 0.5
 MAX_PASTED = 4
 
 
 @dataclass(frozen=True)
 class Target:
-    """What is true of one picture, in pixels of the network's input.
+    """Ground truth of one picture, in pixels of the network's input.
 
     boxes: float (N, 4), xyxy. labels: int64 (N,). masks: uint8 (N, H, W), of the unpadded picture.
-    crowds: float (M, 4), boxes of regions that teach nothing. exhaustive: bool (1 + things,).
+    crowds: float (M, 4), boxes of ignored regions. exhaustive: bool (1 + things,).
     """
 
     boxes: Tensor
@@ -39,7 +39,9 @@ class Target:
 
 @dataclass(frozen=True)
 class Batch:
-    """pixels: float (N, 3, H, W), normalised, padded with zeros. sizes: (height, width) without padding.
+    """A batch of training examples.
+
+    pixels: float (N, 3, H, W), normalised, padded with zeros. sizes: (height, width) without padding.
 
     semantic: int64 (N, H, W), UNKNOWN in the padding.
     """
@@ -58,7 +60,7 @@ class Batch:
 
 
 class Examples(Dataset[Sample]):
-    """Number → example, the same one each time: pictures are drawn and changed by the number and the seed.
+    """Training examples by number: number and seed determine the picture and its augmentation.
 
     sets: the pictures of each data set. weights: how often each set is drawn.
     """
@@ -87,7 +89,7 @@ class Examples(Dataset[Sample]):
 
 
 class _From(Sampler[int]):
-    """first, first + 1, … without end."""
+    """Yield first, first + 1, … without end."""
 
     def __init__(self, first: int) -> None:
         self._first = first
@@ -100,7 +102,7 @@ class _From(Sampler[int]):
 
 
 class Collate:
-    """Examples → batch, for networks of this input."""
+    """Collate examples into a batch for networks with this input."""
 
     def __init__(self, spec: InputSpec) -> None:
         self._spec = spec
@@ -137,7 +139,7 @@ def _boxes(masks: np.ndarray) -> Tensor:
 def batches(
     examples: Examples, spec: InputSpec, batch: int, first_step: int, workers: int
 ) -> Iterator[Batch]:
-    """The batches of step first_step, first_step + 1, … of a training, read by `workers` processes.
+    """Yield the batches of step first_step, first_step + 1, …, read by `workers` processes.
 
     Raises ValueError naming a picture that cannot be read.
     """
@@ -150,7 +152,7 @@ def batches(
         worker_init_fn=_start_worker if workers else None,
         pin_memory=torch.cuda.is_available(),
     )
-    return _raise_errors(iter(loader))  # its processes start here, before signals are handled
+    return _raise_errors(iter(loader))  # starts the worker processes, before signal handlers are set
 
 
 def _raise_errors(found: Iterator[Batch | ValueError]) -> Iterator[Batch]:
@@ -161,7 +163,7 @@ def _raise_errors(found: Iterator[Batch | ValueError]) -> Iterator[Batch]:
 
 
 class _ErrorsAsValues(Dataset[Sample | ValueError]):
-    """As values, because torch puts a worker's whole traceback into the text of an exception."""
+    """Return errors as values: torch would put a worker's whole traceback into the exception's text."""
 
     def __init__(self, examples: Examples) -> None:
         self._examples = examples
@@ -174,7 +176,7 @@ class _ErrorsAsValues(Dataset[Sample | ValueError]):
 
 
 class _Collate:
-    """As `Collate`; the first error, where there is one, in place of a batch."""
+    """`Collate`, which returns the first error, if any, in place of a batch."""
 
     def __init__(self, spec: InputSpec) -> None:
         self._collate = Collate(spec)

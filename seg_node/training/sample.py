@@ -1,4 +1,4 @@
-"""A picture's pixels with what is known of them, opened from its files."""
+"""Open a picture's files as pixels and their ground truth."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from seg_node.training.dataset import Picture
 
 @dataclass(frozen=True)
 class Sample:
-    """A picture's pixels and truth, at one size.
+    """Pixels and ground truth of a picture, at one size.
 
     image: uint8 (H, W, 3), RGB. labels: int64 (N,). masks: uint8 (N, H, W), 0 and 1. crowds: (M, H, W).
     exhaustive: bool (1 + things,). semantic: uint8 (H, W), see `ClassMap`.
@@ -29,7 +29,7 @@ class Sample:
 
 
 def open_picture(picture: Picture) -> Sample:
-    """Raises ValueError when the image or its map is missing, damaged or of another size than stated."""
+    """Open a picture. Raises ValueError when it or its map is missing, damaged or not of the stated size."""
     frame = read_picture(picture.path, picture.size)
     semantic = np.full(picture.size, UNKNOWN, np.uint8)
     if picture.panoptic_map:
@@ -46,7 +46,7 @@ def open_picture(picture: Picture) -> Sample:
 
 
 def decode_masks(segmentations: Iterable[Any], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """(N, height, width), 0 and 1, of polygons, or run lengths as numbers or compressed text."""
+    """Decode polygons, or run lengths as numbers or compressed text, to (N, height, width), 0 and 1."""
     from pycocotools import mask as coco_mask
 
     found = list(segmentations)

@@ -1,4 +1,4 @@
-"""Accuracy of the model in training, by the code of `seg_node evaluate`."""
+"""Measure the accuracy of the model in training, with the code of `seg_node evaluate`."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -30,9 +30,9 @@ class Validation:
 
 
 def check_measurable(truth: Truth, classes: ClassMap) -> None:
-    """Says which categories of a validation set are not measured, as none of the classes takes them.
+    """Report categories of a validation set that belong to no class and are not measured.
 
-    Raises ValueError when that holds for all of them.
+    Raises ValueError when no category belongs to a class.
     """
     names = dict.fromkeys(truth.instances.categories.values())
     if truth.panoptic is not None:
@@ -51,9 +51,9 @@ def check_measurable(truth: Truth, classes: ClassMap) -> None:
 
 
 def read_validation(truth: Truth, classes: ClassMap, labels: LabelSet, stem: Path) -> Validation:
-    """stem: where the ground truth is written in the model's classes, see `relabel_truth`.
+    """Write the ground truth in the model's classes at `stem`, see `relabel_truth`, and read it.
 
-    Raises ValueError as `read_truth` and when a panoptic map cannot be read.
+    Raises ValueError, see `read_truth`, also when a panoptic map cannot be read.
     """
     names = truth.instances.categories.values()
     exhaustive = {i: classes.exhaustive_things(own, names) for i, own in truth.exhaustive.items()}
@@ -63,9 +63,9 @@ def read_validation(truth: Truth, classes: ClassMap, labels: LabelSet, stem: Pat
 def validate(
     model: RCNNModel, sets: Sequence[Validation], device: torch.device, folder: Path
 ) -> dict[str, float | None]:
-    """mask_ap, mask_ap50, box_ap and, with panoptic maps, pq: means over the classes, then over the sets.
+    """Return mask_ap, mask_ap50, box_ap and, with panoptic maps, pq: means over classes, then over sets.
 
-    folder: for what the scorers write.
+    folder: for the scorers' files.
     """
     engine = Engine(model, device)
     found = [_validate_one(engine, validation, folder) for validation in sets]
@@ -95,7 +95,7 @@ def _validate_one(engine: Engine, validation: Validation, folder: Path) -> dict[
 
 
 def only_exhaustive(segmentation: Segmentation, exhaustive: Sequence[bool]) -> Segmentation:
-    """Without instances of classes that the picture's annotators left out: nobody knows if they are right."""
+    """Drop instances of classes that are not exhaustive in the picture: they cannot be scored."""
     found = segmentation.instances
     kept = np.flatnonzero(np.array(exhaustive)[found.class_ids])
     return replace(segmentation, instances=found.select(kept))

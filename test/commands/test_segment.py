@@ -225,7 +225,7 @@ def test_wrong_options_end_before_any_frame(
 
 def test_a_live_camera_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["segment", "/dev/video0", "--out", str(tmp_path)]) == 1
-    assert "/dev/video0: a camera has no end" in capsys.readouterr().err
+    assert "/dev/video0: a camera's stream never ends" in capsys.readouterr().err
 
 
 def test_unreadable_images_are_named_and_the_others_done(

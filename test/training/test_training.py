@@ -123,7 +123,7 @@ def test_a_training_that_met_a_damaged_picture_goes_on_where_it_was(tmp_path, mo
     (shapes.images / "1.png").write_bytes(whole)
     monkeypatch.setattr(Training, "_step", step)
     assert main(arguments(shapes, tmp_path / "out", *more)) == 0
-    assert "goes on from step 2" in capsys.readouterr().out
+    assert "resuming from step 2" in capsys.readouterr().out
 
 
 def test_other_classes_in_the_same_folder_are_refused(tmp_path, capsys):
