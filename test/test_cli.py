@@ -1,4 +1,4 @@
-"""The seg_node command: help, version, errors. What its subcommands do is tested beside their modules."""
+"""The seg_node command: help, version, options and errors; its subcommands have tests of their own."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""`seg_node evaluate` end to end: a thin torchvision Mask R-CNN, and a model whose answers are known."""
+"""`seg_node evaluate` end to end: a thin torchvision Mask R-CNN, and a model with known results."""
 
 import contextlib
 import io
@@ -185,7 +185,7 @@ def test_images_that_do_not_fit_are_left_out_by_name(
     assert "left out 3.png" in output.err and "left out 4: 1.png, 2.png" in output.out
 
 
-def test_many_images_left_out_are_told_in_few_lines(
+def test_many_skipped_images_are_reported_in_few_lines(
     tmp_path: Path, known_model: KnownModel, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_images(tmp_path / "images", 1)

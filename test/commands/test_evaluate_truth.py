@@ -1,4 +1,4 @@
-"""`seg_node evaluate` with ground truth as tools and attackers write it: right numbers, and nothing lost."""
+"""`seg_node evaluate` with unusual and hostile ground truth: numbers are right, and nothing is lost."""
 
 import json
 from pathlib import Path
@@ -28,7 +28,7 @@ from seg_node.types import Frame, Segmentation, SegmentOptions
 
 
 def change(path: Path, **changed: Any) -> None:
-    """Changes keys of the first image, wherever its id stands too."""
+    """Change keys of the first image, and its id wherever it is used."""
     content = json.loads(path.read_text())
     old = content["images"][0]["id"]
     content["images"][0] |= changed
@@ -39,7 +39,7 @@ def change(path: Path, **changed: Any) -> None:
 
 
 def recolour(path: Path, how: str) -> None:
-    """Writes a map of colours anew with one channel."""
+    """Rewrite a map of colours with one channel."""
     ids = read_segment_map(path)
     if how == "grey 16":
         Image.fromarray(ids.astype(np.uint16)).save(path)

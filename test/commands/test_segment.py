@@ -1,4 +1,4 @@
-"""`seg_node segment` end to end: a thin torchvision Mask R-CNN, and a model whose answers are known."""
+"""`seg_node segment` end to end: a thin torchvision Mask R-CNN, and a model with known results."""
 
 import errno
 import json
@@ -50,7 +50,7 @@ def picture(grey: int = 100, size: tuple[int, int] = SIZE) -> Image.Image:
 
 
 def found_in(frame: Frame) -> Instances:
-    """A person of score 0.9 and a cup of 0.3 in the upper left; nothing in a black picture."""
+    """Find a person (0.9) and a cup (0.3) in the upper left, and nothing in a black picture."""
     if frame.pixels.max() < 30:
         return Instances.empty()
     masks = (
@@ -67,7 +67,7 @@ def found_in(frame: Frame) -> Instances:
 
 
 class KnownEngine:
-    """In place of the engine: `found_in`, thresholds applied; grass below row 30 in the panoptic map."""
+    """An engine that finds `found_in` above the thresholds, and grass below row 30 in the panoptic map."""
 
     device_name, precision = "cpu", "exact"
 
@@ -314,7 +314,7 @@ def test_inputs_among_the_old_results_are_not_removed(
 
 
 @pytest.mark.parametrize("out", ["file", "file/deeper"])
-def test_a_file_in_place_of_the_folder_is_told(
+def test_a_file_in_place_of_the_folder_is_refused(
     out: str, known_model: KnownModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     picture().save(tmp_path / "a.png")
@@ -397,7 +397,7 @@ def test_pictures_of_another_size_fit_into_the_video(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def thin_mask_rcnn() -> MaskRCNN:
-    """torchvision's own Mask R-CNN with random weights, few channels and small inputs."""
+    """Build torchvision's own Mask R-CNN with random weights, few channels and small inputs."""
     torch.manual_seed(1)
     body = ResNet(Bottleneck, [1, 1, 1, 1], width_per_group=4, norm_layer=FrozenBatchNorm2d)
     stages = {f"layer{index}": str(index - 1) for index in range(1, 5)}

@@ -1,4 +1,4 @@
-"""One verdict on a COCO file: what `seg_node evaluate` takes `seg_node train` takes, with the same notes."""
+"""`seg_node evaluate` and `seg_node train` accept the same COCO files, with the same notes."""
 
 import json
 import math
@@ -64,7 +64,7 @@ def group(content: Json) -> None:
 
 
 def evaluated(shapes: Shapes, data: Path) -> tuple[str, ...]:
-    """All that evaluation does with a file, but for the model: the notes."""
+    """Read a file as evaluation does, without the model; return the notes."""
     truth = read_instance_truth(data)
     for image in truth.images.values():
         read_true_image(shapes.images, image)
@@ -75,7 +75,7 @@ def evaluated(shapes: Shapes, data: Path) -> tuple[str, ...]:
 
 
 def learnt(shapes: Shapes, data: Path, panoptic: Path | None = None) -> tuple[str, ...]:
-    """All that training does with a file, but for the network: the notes."""
+    """Read a file as training does, without the network; return the notes."""
     truth = read_truth(DataSet(data, shapes.images, panoptic, shapes.panoptic_dir if panoptic else None))
     for picture in read_pictures(
         truth, own_class_map(truth.instances.categories.values(), ["wall", "floor"])
@@ -97,7 +97,7 @@ def evaluated_maps(shapes: Shapes, panoptic: Path) -> tuple[str, ...]:
 
 
 def verdict(read: Callable[..., tuple[str, ...]], *arguments: Any) -> str:
-    """What is said of the file, or how it is refused; anything else than these errors is a failure."""
+    """Return the notes on the file or its refusal; any other error fails the test."""
     try:
         return "read; " + "; ".join(read(*arguments))
     except (ValueError, FileNotFoundError) as error:

@@ -1,4 +1,4 @@
-"""Exported files: the same results as the network they were made from, and refusal of all else."""
+"""Exported files: they give their network's results, and all other files are refused."""
 
 import json
 import shutil
@@ -35,7 +35,7 @@ TOLERANCE = {"fp32": 1e-5, "bf16": 5e-2, "fp16": 1e-2}
 
 
 def require(suffix: str) -> None:
-    """What the export to that kind of file needs."""
+    """Skip the test where packages for that kind of file are missing."""
     if suffix == ".onnx":
         pytest.importorskip("onnxruntime")
         pytest.importorskip("onnxscript")
@@ -45,7 +45,7 @@ def require(suffix: str) -> None:
 
 @pytest.fixture(scope="module")
 def exported(thin_checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Exports the thin Mask R-CNN, each kind of file once."""
+    """Export the thin Mask R-CNN, each kind of file once."""
     weights, config = thin_checkpoint
     folder = tmp_path_factory.mktemp("exported")
 
@@ -71,9 +71,9 @@ def run_dense(model: Any, pixels: torch.Tensor) -> Any:
 
 
 def agreement(found: Prediction, expected: Prediction) -> float:
-    """Which part of the expected objects was found, with nearly that score, box and mask.
+    """Return the share of expected objects found with nearly the same score, box and mask.
 
-    Rounding can put the candidates of a random network in another order, so that not all are.
+    Rounding can reorder the candidates of a random network, so that not all are found.
     """
     same = found.classes[None] == expected.classes[:, None]
     same &= np.abs(found.scores[None] - expected.scores[:, None]) < 1e-3
@@ -143,7 +143,7 @@ def test_segment_takes_the_file(
 
 
 def write_plus(folder: Path) -> tuple[Path, None]:
-    """A thin YOLACT++: deformable convolutions."""
+    """Build a thin YOLACT++, which has deformable convolutions."""
     weights = Weights(1)
     add_heads(weights, resnet(weights), priors=9)
     make_plus(weights)
@@ -236,7 +236,7 @@ def test_the_description_has_the_times_of_file_and_pytorch(exported: Any) -> Non
 
 
 def test_pytorch_is_timed_in_the_engines_numbers() -> None:
-    """With TF32, PyTorch would win against a file that computes in float32."""
+    """PyTorch with TF32 would be faster than a file that computes in float32."""
     seen = []
 
     def run(pixels: torch.Tensor) -> tuple[torch.Tensor]:

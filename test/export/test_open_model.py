@@ -1,4 +1,4 @@
-"""A model and the engine that runs it, from one description."""
+"""Opening a model's engine from one description."""
 
 from pathlib import Path
 

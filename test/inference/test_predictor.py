@@ -1,4 +1,4 @@
-"""The three lines that a script needs: build, call, read."""
+"""`Predictor`: the three lines that a script needs."""
 
 import subprocess
 import sys

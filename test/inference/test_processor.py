@@ -1,4 +1,4 @@
-"""What /proc/cpuinfo says of the processor."""
+"""The processor's name and instruction sets, from /proc/cpuinfo."""
 
 import platform
 from pathlib import Path

@@ -66,15 +66,6 @@ def test_sixty_steps_teach_shapes(tmp_path):
     assert (panoptic.segment_map[true_map == 2] == ids[4]).mean() > 0.8
 
 
-@pytest.fixture
-def one_thread():
-    """With more the order of sums, and so their last bit, is by chance."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def test_an_interrupted_training_goes_on_as_if_it_had_not_stopped(tmp_path, monkeypatch, one_thread):
     shapes = write_shapes(tmp_path / "a", 4)
     monkeypatch.setattr("seg_node.training.loop.LOG_STEPS", 1)
@@ -237,7 +228,7 @@ def test_a_truncated_picture_ends_the_training_in_one_line_with_its_name(tmp_pat
 
 
 @pytest.mark.parametrize("change", ["folder", "prefix", "none"])
-def test_pictures_that_are_not_there_are_told_in_one_line(tmp_path, capsys, monkeypatch, change):
+def test_missing_pictures_are_reported_in_one_line(tmp_path, capsys, monkeypatch, change):
     monkeypatch.setattr("seg_node.training.train.start_model", lambda *_: pytest.fail("a model was loaded"))
     shapes = write_shapes(tmp_path / "a", 5)
     content = json.loads(shapes.data.read_text())
@@ -283,7 +274,7 @@ def test_classes_of_a_validation_set_that_are_not_measured_are_said(tmp_path, ca
     check_measurable(read_truth(DataSet(other.data, other.images, other.panoptic)), CLASSES)
 
 
-def test_notes_about_a_data_set_are_told_once(tmp_path, capsys):
+def test_notes_about_a_data_set_are_printed_once(tmp_path, capsys):
     shapes = write_shapes(tmp_path / "a", 1)
     content = json.loads(shapes.data.read_text())
     content["annotations"] = [{**a, "iscrowd": None} for a in content["annotations"]]

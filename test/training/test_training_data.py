@@ -1,4 +1,4 @@
-"""Data sets read for training, pictures changed at random, and ground truth in the model's classes."""
+"""Reading data sets for training, augmentation, and ground truth in the model's classes."""
 
 import json
 from dataclasses import replace
@@ -185,7 +185,7 @@ def test_a_picture_that_does_not_fit_its_record_is_named(tmp_path, damage, probl
         ("text", r"1\.png: cannot be read as an image"),
     ],
 )
-def test_pictures_are_looked_at_before_the_training(tmp_path, damage, problem):
+def test_pictures_are_checked_before_the_training(tmp_path, damage, problem):
     shapes = write_shapes(tmp_path / "a", 2)
     write_damaged(shapes.images / "1.png", damage)
     with pytest.raises(ValueError, match=problem):

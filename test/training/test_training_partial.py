@@ -1,4 +1,4 @@
-"""Rules for pictures that are not labelled completely, by closed form."""
+"""Rules for pictures that are not exhaustive, by closed form."""
 
 import math
 

