@@ -1,4 +1,4 @@
-"""A model as a function of an image, for scripts and notebooks: no ROS, no files."""
+"""A model as a function of an image, for scripts and notebooks. No ROS."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -16,9 +16,9 @@ from seg_node.types import Frame, LabelSet, PanopticSegments, Segmentation
 
 @dataclass(frozen=True, repr=False)
 class Prediction:
-    """The result of segmenting one image: N objects, best first.
+    """N objects found in one image, best first.
 
-    segmentation: the full result, with masks cropped to their boxes. image: the input, BGR.
+    segmentation: the full result, with cropped masks. image: the input, BGR.
     """
 
     segmentation: Segmentation
@@ -42,12 +42,12 @@ class Prediction:
 
     @property
     def names(self) -> list[str]:
-        """The objects' class names."""
+        """N class names."""
         return [self.labels.name(class_id) for class_id in self.classes.tolist()]
 
     @cached_property
     def masks(self) -> NDArray[np.bool_]:
-        """(N, H, W), as large as the image; `segmentation.instances.masks` has them cropped."""
+        """(N, H, W) masks of the whole image; `segmentation.instances.masks` has them cropped."""
         instances = self.segmentation.instances
         masks = np.zeros((len(instances), *self.segmentation.image_size), np.bool_)
         for mask, crop in zip(masks, instances.masks, strict=True):
@@ -57,12 +57,12 @@ class Prediction:
 
     @property
     def panoptic(self) -> PanopticSegments:
-        """Segment ids of the pixels, and the segments; only things where the model has no stuff classes."""
+        """The panoptic map and its segments; only things if the model knows no stuff."""
         assert self.segmentation.panoptic is not None
         return self.segmentation.panoptic
 
     def draw(self, min_score: float = 0.5) -> NDArray[np.uint8]:
-        """Draw masks, boxes, names and scores of objects scored over min_score; return the image, BGR."""
+        """Draw masks, boxes, names and scores of the objects above min_score on a copy of the image (BGR)."""
         shown = self.segmentation.instances.scored_over(min_score)
         return draw_segmentation(self.image, replace(self.segmentation, instances=shown), self.labels)
 
@@ -73,7 +73,7 @@ class Prediction:
 
 
 class Predictor:
-    """A loaded model, with the thresholds of the software that it was trained with.
+    """A loaded model with the thresholds of the software it was trained with.
 
     predictor = Predictor("mask_rcnn_R_50_FPN_3x.yaml", "model_final.pkl")
     found = predictor(cv2.imread("table.jpg"))
@@ -93,12 +93,14 @@ class Predictor:
         score_threshold: float | None = None,
         classes: Iterable[str] | None = None,
     ) -> None:
-        """Load the model. config, weights, family, labels: see `load_model`, also for errors.
+        """Load the model. config, weights, family and labels are those of `load_model`, errors included.
 
-        device: see `choose_device`. score_threshold: instances scored at or below it are dropped.
+        device: see `choose_device`. score_threshold: instances with a score at or below it are dropped.
         precision: see `choose_precision`; None: exact, or that of `engine`.
-        engine: a file of `seg_node export` for images of one size; see `load_exported`, also for errors.
-        classes: names of those to keep. Raises ValueError for an unknown name.
+        engine: a file from `seg_node export` for images of one size; see `load_exported`, also for errors.
+        classes: names of the classes to keep.
+
+        Raises ValueError for an unknown class and a score_threshold out of range.
         """
         source = ModelSource(family, weights, config, labels, device, precision, engine)
         self._engine = open_model(source)
@@ -118,7 +120,7 @@ class Predictor:
         return f"Predictor({kinds}, on {self._engine.device_name}, {self._engine.precision})"
 
     def __call__(self, image: NDArray[np.uint8]) -> Prediction:
-        """Segment an image, uint8 (H, W, 3), BGR as from cv2.imread. Raises ValueError for others."""
+        """Segment an image: uint8 (H, W, 3), BGR as from cv2.imread. Raises ValueError for anything else."""
         form = (image.dtype, image.shape) if isinstance(image, np.ndarray) else type(image).__name__
         if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.shape[2:] != (3,):
             raise ValueError(f"expected a BGR image, uint8 of shape (H, W, 3), but got {form}")
