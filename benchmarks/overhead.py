@@ -23,6 +23,7 @@ import rclpy
 import torch
 from common.chart import draw_chart
 from common.measure import Cell, Costs, measure
+from common.rows import hardware
 from tables import markdown
 
 from seg_node.models.load import EMBEDDED_WEIGHTS, load_model
@@ -59,11 +60,10 @@ def summary(cell: Cell, costs: Costs) -> dict[str, Any]:
 
 def conditions(specs: dict[str, InputSpec], frames: int, warm_up: int) -> dict[str, Any]:
     """What one needs to know to compare the figures with others."""
-    cpus = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     packages = ("torch", "torchvision", "numpy", "opencv-python")
     return {
         "date": date.today().isoformat(),
-        "cpu": f"{len(cpus)} x {cpus[0].partition(':')[2].strip()}",
+        "cpu": hardware("cpu"),
         "niceness": os.nice(0),
         "torch_threads": torch.get_num_threads(),
         "ros": f"{os.environ['ROS_DISTRO']}, {rclpy.get_rmw_implementation_identifier()}",

@@ -9,11 +9,14 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from seg_node import __version__
 from seg_node.cli_help import EVALUATE_HELP, EXPORT_HELP, FETCH_HELP, SEGMENT_HELP, TRAIN_HELP
 from seg_node.untrusted.one_line import one_line
+
+if TYPE_CHECKING:
+    from seg_node.export.open_model import ModelSource
 
 # Subcommands that need ROS 2 and read their own arguments: the module whose main(arguments) runs them, help.
 ROS_COMMANDS = {
@@ -33,15 +36,13 @@ LONGEST_LINE = 2000
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one subcommand; returns the exit status: 0, 1 for a failure, 2 for wrong usage (by argparse)."""
+    """Run one subcommand; return the exit status: 0, 1 for a failure, 2 for wrong usage (by argparse)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    # Before torch is loaded: its OpenMP threads would spin while they wait for each other, and on cores that
-    # other programs use as well this makes inference ten times slower (docs/troubleshooting.md).
+    # Set before torch is loaded: its OpenMP threads would spin while they wait for each other, which makes
+    # inference ten times slower on cores that other programs use as well (docs/troubleshooting.md).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(
-            stream, io.TextIOWrapper
-        ):  # file names need not be in the terminal's encoding, or UTF-8
+        if isinstance(stream, io.TextIOWrapper):  # file names may not fit the terminal's encoding, or UTF-8
             stream.reconfigure(errors="backslashreplace")
     try:
         if arguments and arguments[0] in ROS_COMMANDS:
@@ -62,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _shown(error: Exception) -> str:
-    """Its lines, without the control characters that names and contents of files bring in."""
+    """Return the error's lines without the control characters that file names and contents may have."""
     return "\n".join(one_line(line, LONGEST_LINE) for line in str(error).split("\n"))
 
 
@@ -84,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     choice = fetch.add_mutually_exclusive_group(required=True)
     choice.add_argument("name", nargs="?", metavar="NAME", help="see --list")
-    choice.add_argument("--list", action="store_true", help="show the names, and which are here already")
+    choice.add_argument("--list", action="store_true", help="list the names, and which are downloaded")
     fetch.set_defaults(run=_fetch_weights)
     for name, (_, text) in ROS_COMMANDS.items():
         commands.add_parser(name, help=text)
@@ -106,7 +107,7 @@ def _add_segment(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     _add_model_options(segment)
     segment.add_argument("--classes", metavar="NAMES", help='keep only these, as in "person,dining table"')
-    segment.add_argument("--topic", help="image topic of the bag (default: its only colour one)")
+    segment.add_argument("--topic", help="image topic of the bag (default: its only colour topic)")
     segment.set_defaults(run=_segment)
 
 
@@ -114,28 +115,28 @@ def _add_model(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
     add("--model", default="auto", metavar="FAMILY", help="model family (default: auto)")
     add("--weights", metavar="FILE", help="checkpoint file, or a name known to fetch-weights")
-    add("--config", metavar="FILE", help="the checkpoint's own config, where its family has one")
+    add("--config", metavar="FILE", help="the checkpoint's own configuration file, where its family has one")
     add("--device", default="auto", help="cpu, cuda, cuda:N or auto (default: auto)")
 
 
 def _add_model_options(command: argparse.ArgumentParser) -> None:
-    """Of the commands that run a model and write a folder."""
+    """Add the options of commands that run a model and write a folder."""
     add = command.add_argument
     _add_model(command)
-    add("--labels", metavar="FILE", help="YAML with the classes' names: things, stuff")
+    add("--labels", metavar="FILE", help="YAML file with the class names: things, stuff")
     add("--out", required=True, type=Path, metavar="DIR", help="folder for the results")
     add(
         "--score-threshold",
         type=float,
         metavar="X",
-        help="leave out instances scored at or below X, 0 to 1 (default: that of the model's reference)",
+        help="drop instances scored at or below X, from 0 to 1 (default: that of the model's reference)",
     )
     add(
         "--precision",
         metavar="P",
         help="exact, fp32, bf16, fp16 or auto, the fastest (default: exact, or that of --engine)",
     )
-    add("--engine", metavar="FILE", help="what seg_node export wrote for this model and image size")
+    add("--engine", metavar="FILE", help="file of seg_node export for this model and image size")
 
 
 def _add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -153,15 +154,15 @@ def _add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
         "--panoptic-dir",
         type=Path,
         metavar="DIR",
-        help="the PNG maps of --panoptic (default: the folder beside it with its name)",
+        help="the PNG maps of --panoptic (default: the folder beside it of the same name)",
     )
     _add_model_options(evaluate)
-    add("--limit", type=int, metavar="N", help="take only the first N images of the ground truth")
+    add("--limit", type=int, metavar="N", help="evaluate only the first N images of the ground truth")
     evaluate.set_defaults(run=_evaluate)
 
 
 class _DataSetPart(argparse.Action):
-    """Collects options that belong together: the part "data" begins a data set, the others follow."""
+    """Collect options that belong together: the part "data" starts a data set, the others add to it."""
 
     def __init__(self, option_strings: Sequence[str], dest: str, part: str, group: str, **rest: Any) -> None:
         super().__init__(option_strings, dest=group, default=[], **rest)
@@ -191,7 +192,7 @@ def _add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = train.add_argument
-    for group, prefix, text in (("data", "--", "to learn from"), ("val", "--val-", "to measure with")):
+    for group, prefix, text in (("data", "--", "for training"), ("val", "--val-", "for validation")):
         first = f"--{group}"
         for name, part, metavar, about in (
             (first, "data", "FILE", f"annotations {text}, COCO's JSON"),
@@ -207,26 +208,31 @@ def _add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         group="data",
         type=float,
         metavar="W",
-        help="how often its pictures are taken, beside those of the others (default: their number)",
+        help="share of its pictures beside those of other data sets (default: their number)",
     )
     add(
         "--init",
         required=True,
         metavar="MODEL",
-        help="what to begin with: embedded, imagenet, or a weights file of torchvision's kind",
+        help="start from: embedded, imagenet, or a weights file in torchvision's format",
     )
     add("--out", required=True, type=Path, metavar="DIR", help="folder for the results")
-    add("--classes", type=Path, metavar="FILE", help="YAML with the classes to learn")
+    add("--classes", type=Path, metavar="FILE", help="YAML file with the classes to learn")
     length = train.add_mutually_exclusive_group(required=True)
-    length.add_argument("--steps", type=int, metavar="N", help="how many updates")
-    length.add_argument("--minutes", type=float, metavar="M", help="how long")
-    add("--batch", type=int, default=4, metavar="N", help="pictures of an update (default: 4)")
-    add("--lr", type=float, default=3e-4, metavar="X", help="highest learning rate (default: 3e-4)")
-    add("--short-side", type=int, metavar="PX", help="of the network's input (default: as in --init)")
-    add("--long-side", type=int, metavar="PX", help="at most, of the network's input (default: as in --init)")
-    add("--validations", type=int, default=10, metavar="N", help="how often to measure (default: 10)")
+    length.add_argument("--steps", type=int, metavar="N", help="number of updates")
+    length.add_argument("--minutes", type=float, metavar="M", help="duration")
+    add("--batch", type=int, default=4, metavar="N", help="pictures per update (default: 4)")
+    add("--lr", type=float, default=3e-4, metavar="X", help="peak learning rate (default: 3e-4)")
+    add("--short-side", type=int, metavar="PX", help="shorter side of the input (default: that of --init)")
+    add(
+        "--long-side",
+        type=int,
+        metavar="PX",
+        help="limit of its longer side (default: that of --init)",
+    )
+    add("--validations", type=int, default=10, metavar="N", help="number of validations (default: 10)")
     add("--device", default="auto", help="cpu, cuda, cuda:N or auto (default: auto)")
-    add("--seed", type=int, default=1, metavar="N", help="of all that is random (default: 1)")
+    add("--seed", type=int, default=1, metavar="N", help="seed of all random numbers (default: 1)")
     add("--workers", type=int, default=2, metavar="N", help="processes that read pictures (default: 2)")
     train.set_defaults(run=_train)
 
@@ -239,13 +245,13 @@ def _add_export(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = export.add_argument
-    add("--out", required=True, type=Path, metavar="FILE", help="ends in .pt2 or .onnx")
+    add("--out", required=True, type=Path, metavar="FILE", help="file to write, .pt2 or .onnx")
     add(
         "--size",
         required=True,
         type=_read_size,
         metavar="WIDTHxHEIGHT",
-        help="of the camera's images, as in 640x480",
+        help="size of the camera's images, such as 640x480",
     )
     _add_model(export)
     add(
@@ -258,35 +264,36 @@ def _add_export(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 
 
 def _read_size(text: str) -> tuple[int, int]:
-    """ "640x480" → (480, 640)."""
+    """Parse "640x480" as (480, 640)."""
     match = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text)
     if not match:
         raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT in pixels, such as 640x480")
     return int(match[2]), int(match[1])
 
 
+def _model_source(options: argparse.Namespace) -> "ModelSource":
+    """Collect the options of `_add_model` and `_add_model_options`."""
+    from seg_node.export.open_model import ModelSource
+
+    names = ("weights", "config", "labels", "device", "precision", "engine")
+    given = {name: getattr(options, name) for name in names if hasattr(options, name)}
+    return ModelSource(options.model, **given)
+
+
 def _export(options: argparse.Namespace) -> int:
     from seg_node.export.command import export
 
-    return export(
-        options.out,
-        options.size,
-        family=options.model,
-        weights=options.weights,
-        config=options.config,
-        precision=options.precision,
-        device=options.device,
-    )
+    return export(options.out, options.size, _model_source(options))
 
 
 def _train(options: argparse.Namespace) -> int:
     from seg_node.training.dataset import DataSet
     from seg_node.training.train import train
 
-    for group in (options.data, options.val):
+    for option, group in (("--images", options.data), ("--val-images", options.val)):
         for source in group:
             if "images" not in source:
-                raise ValueError(f"{source['data']}: its folder of images is not given; name it behind it")
+                raise ValueError(f"{source['data']}: has no folder of images; add {option} DIR after it")
     return train(
         [DataSet(**source) for source in options.data],
         options.out,
@@ -312,13 +319,7 @@ def _segment(options: argparse.Namespace) -> int:
     return segment(
         options.inputs,
         options.out,
-        family=options.model,
-        weights=options.weights,
-        config=options.config,
-        labels=options.labels,
-        device=options.device,
-        precision=options.precision,
-        engine=options.engine,
+        _model_source(options),
         score_threshold=options.score_threshold,
         classes=[name.strip() for name in options.classes.split(",")] if options.classes else None,
         topic=options.topic,
@@ -331,16 +332,10 @@ def _evaluate(options: argparse.Namespace) -> int:
     return evaluate(
         options.images,
         options.out,
+        _model_source(options),
         coco=options.coco,
         panoptic=options.panoptic,
         panoptic_dir=options.panoptic_dir,
-        family=options.model,
-        weights=options.weights,
-        config=options.config,
-        labels=options.labels,
-        device=options.device,
-        precision=options.precision,
-        engine=options.engine,
         score_threshold=options.score_threshold,
         limit=options.limit,
     )
@@ -356,7 +351,7 @@ def _fetch_weights(options: argparse.Namespace) -> int:
         try:
             place = str(cached_weights(name))
         except FileNotFoundError:
-            place = f"not here; {url}"
+            place = f"not downloaded; {url}"
         except ValueError as error:
             place = str(error)
         print(f"{name}: {place}")

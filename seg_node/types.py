@@ -4,7 +4,7 @@ Coordinates are pixels of the source image, x right, y down. Sizes are (height, 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
@@ -206,3 +206,13 @@ class SegmentOptions:
     panoptic_score_threshold: float = 0.5
     panoptic_overlap_threshold: float = 0.5
     panoptic_stuff_min_area: int = 4096
+
+    def with_score_threshold(self, score_threshold: float | None) -> "SegmentOptions":
+        """The options with another score threshold; None keeps it. Raises ValueError unless it is 0 to 1."""
+        if score_threshold is None:
+            return self
+        if not 0 <= score_threshold <= 1:
+            raise ValueError(
+                f"score_threshold {score_threshold:g} is out of range; give a number from 0 to 1"
+            )
+        return replace(self, score_threshold=score_threshold)

@@ -37,11 +37,9 @@ def known_model(monkeypatch: pytest.MonkeyPatch) -> "KnownModel":
     """`seg_node evaluate` runs this model instead of a network."""
     from known_model import KnownEngine, KnownModel
 
-    from seg_node.commands import evaluate
-
     model = KnownModel()
-    monkeypatch.setattr(evaluate, "load_model", lambda *_: model)
-    monkeypatch.setattr(evaluate, "open_engine", KnownEngine)
+    monkeypatch.setattr("seg_node.export.open_model.load_model", lambda *_: model)
+    monkeypatch.setattr("seg_node.export.open_model.open_engine", lambda *_: KnownEngine(model))
     return model
 
 

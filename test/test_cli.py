@@ -1,4 +1,4 @@
-"""The seg_node command: help, version, errors. What its subcommands do is tested beside their modules."""
+"""The seg_node command: help, version, options and errors; its subcommands have tests of their own."""
 
 import os
 import re
@@ -6,11 +6,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from seg_node import __version__
 from seg_node.cli import main
+from seg_node.export.open_model import ModelSource
 
 
 def run_cli(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -58,6 +60,29 @@ def test_too_little_memory_is_said_on_one_line(
     monkeypatch.setattr("seg_node.commands.segment.segment", fail)
     assert main(["segment", "a.jpg", "--out", "out"]) == 1
     assert re.fullmatch(r"seg_node: not enough memory .*\n", capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(
+    ("command", "source"),
+    [
+        (
+            "segment a.jpg --out out --model solo --weights w.pth --config c.py --labels l.yaml "
+            "--device cpu --precision bf16 --engine e.pt2",
+            ModelSource("solo", "w.pth", "c.py", "l.yaml", "cpu", "bf16", "e.pt2"),
+        ),
+        ("evaluate --images i --out out --weights w.pth", ModelSource(weights="w.pth")),
+        ("export --size 640x480 --out o.onnx --device cpu", ModelSource(device="cpu", precision="auto")),
+    ],
+)
+def test_the_options_of_the_model_reach_the_command(
+    command: str, source: ModelSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[tuple[Any, ...]] = []
+    name = command.split()[0]
+    module = f"seg_node.{'export.command' if name == 'export' else f'commands.{name}'}"
+    monkeypatch.setattr(f"{module}.{name}", lambda *arguments, **_: given.append(arguments))
+    main(command.split())
+    assert given[0][2] == source
 
 
 def test_node_without_ros_says_how_to_get_it(

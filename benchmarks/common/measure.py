@@ -77,7 +77,7 @@ def measure(cell: Cell, spec: InputSpec, frames: int, warm_up: int, rate_hz: flo
     rclpy.init()
     MeasuredInputs.received_ms.clear()
     with (
-        patch("seg_node.ros.node.node.load_model", return_value=model),
+        patch("seg_node.export.open_model.load_model", return_value=model),
         patch("seg_node.ros.node.camera.Inputs", MeasuredInputs),
     ):
         # exact: prepare is then what torchvision does too

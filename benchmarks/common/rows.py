@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from seg_node import __version__
+from seg_node.inference.processor import cpu_name
 
 Row = dict[str, Any]
 Column = tuple[str, Callable[[Row], str]]  # title, text of a row
@@ -35,9 +36,7 @@ def hardware(device: str) -> str:
     """The processor's name, for cuda that of the GPU."""
     if device.startswith("cuda"):
         return torch.cuda.get_device_name(torch.device(device))
-    cpus = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
-    name = cpus[0].partition(":")[2].strip() if cpus else platform.machine()
-    return f"{os.cpu_count()} x {name}"
+    return f"{os.cpu_count()} x {cpu_name()}"
 
 
 def versions() -> dict[str, str]:

@@ -11,6 +11,7 @@ from gpu_check.setting import Setting
 from gpu_check.timing import repeated
 from seg_node.export.command import export
 from seg_node.export.dense_part import load_exported
+from seg_node.export.open_model import ModelSource
 from seg_node.models.load import load_model
 
 _CAMERA = (480, 640)
@@ -20,7 +21,7 @@ _LARGEST_ERROR = {"fp32": 1e-4, "fp16": 1e-2, "bf16": 6e-2}
 
 def check_file(report: Report, setting: Setting, path: Path, precision: str, check: str) -> None:
     """Exports the embedded model to the path, loads it, and compares its outputs with `exact`."""
-    export(path, _CAMERA, precision=precision, device=str(setting.device))
+    export(path, _CAMERA, ModelSource(precision=precision, device=str(setting.device)))
     plain, exported = load_model(), load_model()
     plain.network.to(setting.device)
     info = load_exported(path, exported, setting.device, precision)

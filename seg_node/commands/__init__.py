@@ -1,4 +1,4 @@
-"""What the subcommands of `seg_node` do that need no ROS: segment and evaluate.
+"""The subcommands of `seg_node` that need no ROS: segment and evaluate.
 
 Arguments are parsed in cli.py.
 """

@@ -1,4 +1,4 @@
-"""What `seg_node evaluate` does: a model's answers on a set of images compared with their ground truth."""
+"""`seg_node evaluate`: compare a model's results on a set of images with their ground truth."""
 
 import dataclasses
 import itertools
@@ -30,64 +30,55 @@ from seg_node.evaluation.ground_truth import (
 )
 from seg_node.evaluation.scorers import InstanceScorer, PanopticScorer
 from seg_node.evaluation.true_pictures import describe_backslashes, describe_missing, find_file
-from seg_node.export.dense_part import open_engine
-from seg_node.inference.engine import Engine, choose_device
-from seg_node.models.load import load_model
+from seg_node.export.open_model import ModelSource, open_model
+from seg_node.inference.engine import Engine
 from seg_node.types import LabelSet, SegmentOptions
 
 SCALE = "every ap, pq, sq and rq is from 0 to 1; null: there is nothing to score"
-# how many of the images that are left out are told one by one; evaluation.json has them all
+# skipped images that are reported one by one; evaluation.json lists all
 SHOWN_LEFT_OUT = 5
 
 
 def evaluate(
     images: Path,
     out: Path,
+    model: ModelSource,
     *,
     coco: Path | None = None,
     panoptic: Path | None = None,
     panoptic_dir: Path | None = None,
-    family: str = "auto",
-    weights: str | Path | None = None,
-    config: str | Path | None = None,
-    labels: str | Path | None = None,
-    device: str = "auto",
-    precision: str | None = None,
-    engine: str | Path | None = None,
     score_threshold: float | None = None,
     limit: int | None = None,
 ) -> int:
-    """Writes the folder `out` (see `seg_node evaluate --help`) and prints a table.
+    """Write the folder `out` (see `seg_node evaluate --help`) and print a table.
 
     images: folder of the images. coco: ground truth of instances. panoptic, panoptic_dir: ground truth of
     panoptic maps, JSON and PNG; without panoptic_dir the folder beside the JSON that has its name.
-    limit: only that many images, the first ones, are taken.
-    precision, engine: those of `Predictor`.
+    limit: evaluate only the first `limit` images.
 
-    Returns the exit status: 1 when some image had to be left out, else 0.
-    Raises ValueError, FileNotFoundError or RuntimeError for what the user can mend.
+    Returns the exit status: 1 when an image was skipped, else 0.
+    Raises ValueError, FileNotFoundError or RuntimeError for errors that the user can fix.
     """
     instance_truth, panoptic_truth = _read_truths(coco, panoptic, panoptic_dir)
     for note in _notes(instance_truth, panoptic_truth):
         print(note, file=sys.stderr)
     todo = _choose_images(images, instance_truth, panoptic_truth, limit)
-    model = load_model(family, weights, config, labels)
-    options = _options(model.default_options, score_threshold, panoptic_truth is not None)
-    scorers = _scorers(instance_truth, panoptic_truth, model.labels, out)
+    engine = open_model(model)
+    options = _options(engine.default_options, score_threshold, panoptic_truth is not None)
+    scorers = _scorers(instance_truth, panoptic_truth, engine.labels, out)
     make_folder(out)
-    runner = open_engine(model, choose_device(device), precision, engine)
     try:
-        stage_ms, left_out = _run(runner, options, images, todo, scorers)
-    finally:  # a run may take hours: what it predicted is kept even when it is stopped or cannot be scored
+        stage_ms, left_out = _run(engine, options, images, todo, scorers)
+    finally:  # a run may take hours: keep its predictions even when it is stopped or scoring fails
         for scorer in scorers:
             scorer.write(out)
-    given = {"family": family, "weights": weights, "config": config, "labels": labels, "engine": engine}
+    given = {name: getattr(model, name) for name in ("family", "weights", "config", "labels", "engine")}
     report = {
         "scale": SCALE,
         "model": {name: None if value is None else str(value) for name, value in given.items()},
         "ground_truth": _ground_truth(images, coco, panoptic, panoptic_dir),
         "ground_truth_notes": _notes(instance_truth, panoptic_truth),
-        **_circumstances(runner, options),
+        **_circumstances(engine, options),
         "images": len(todo) - len(left_out),
         "images_left_out": left_out,
         "median_ms": {stage: statistics.median(times) for stage, times in stage_ms.items()},
@@ -118,7 +109,7 @@ def _scorers(
     instances: InstanceTruth | None, panoptic: PanopticTruth | None, labels: LabelSet, out: Path
 ) -> list[InstanceScorer | PanopticScorer]:
     scorers: list[InstanceScorer | PanopticScorer] = []
-    if panoptic:  # first, as it alone can refuse an image
+    if panoptic:  # first, because only it can refuse an image
         scorers.append(PanopticScorer(panoptic, labels, out))
     if instances:
         scorers.append(InstanceScorer(instances, labels))
@@ -136,7 +127,7 @@ def _map_folder(panoptic: Path, panoptic_dir: Path | None) -> Path:
 def _ground_truth(
     images: Path, coco: Path | None, panoptic: Path | None, panoptic_dir: Path | None
 ) -> dict[str, str | None]:
-    """What was compared with, by the names of the options."""
+    """Return the ground truth's paths by the names of their options."""
     maps = _map_folder(panoptic, panoptic_dir) if panoptic else None
     given = {"coco": coco, "panoptic": panoptic, "panoptic_dir": maps, "images": images}
     return {name: None if path is None else str(path) for name, path in given.items()}
@@ -200,7 +191,7 @@ def _run(
     images: Sequence[TrueImage],
     scorers: Sequence[InstanceScorer | PanopticScorer],
 ) -> tuple[dict[str, list[float]], dict[str, str]]:
-    """Gives every image to the scorers; returns the stages' times, and why images were left out by name."""
+    """Segment and score each image; return the stages' times, and why images were skipped, by name."""
     stage_ms: dict[str, list[float]] = {}
     left_out: dict[str, str] = {}
     for image in tqdm(images, unit="image"):
@@ -225,7 +216,7 @@ def _run(
 
 
 def _results(scorers: Sequence[InstanceScorer | PanopticScorer]) -> dict[str, Any]:
-    """The means, the names of the classes, and the numbers of each class, instances first."""
+    """Return the means, the class names, and the numbers of each class, instances first."""
     means: dict[str, Any] = {}
     classes: dict[str, Any] = {}
     per_class: dict[str, dict[str, Any]] = {}
@@ -241,8 +232,6 @@ def _results(scorers: Sequence[InstanceScorer | PanopticScorer]) -> dict[str, An
 
 
 def _options(defaults: SegmentOptions, score_threshold: float | None, panoptic: bool) -> SegmentOptions:
-    if score_threshold is not None and not 0 <= score_threshold <= 1:
-        raise ValueError(f"score threshold {score_threshold:g} is out of range; give a number from 0 to 1")
-    threshold = defaults.score_threshold if score_threshold is None else score_threshold
-    # AP counts every candidate, also a second name of the same thing
-    return dataclasses.replace(defaults, score_threshold=threshold, duplicate_iou=1.0, panoptic=panoptic)
+    options = defaults.with_score_threshold(score_threshold)
+    # AP counts every candidate, also a second class for the same object
+    return dataclasses.replace(options, duplicate_iou=1.0, panoptic=panoptic)

@@ -19,7 +19,7 @@ _COLUMNS = {
 
 
 def evaluation_table(report: Mapping[str, Any], own_threshold: bool) -> str:
-    """report: the content of evaluation.json. own_threshold: the score threshold is that of the model."""
+    """Format a report: the content of evaluation.json. own_threshold: the model's own threshold was used."""
     left_out = report["images_left_out"]
     missed = f"  (left out {_listed(list(left_out))})" if left_out else ""
     medians = "  ".join(f"{stage} {ms:.1f}" for stage, ms in report["median_ms"].items())
@@ -50,7 +50,7 @@ def evaluation_table(report: Mapping[str, Any], own_threshold: bool) -> str:
 
 
 def _class_table(per_class: Mapping[str, Mapping[str, Any]]) -> str:
-    """One line for each class that has something to score."""
+    """Format one line for each class that has something to score."""
     columns = {
         title: key for title, key in _COLUMNS.items() if any(key in entry for entry in per_class.values())
     }

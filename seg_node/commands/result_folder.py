@@ -33,14 +33,14 @@ from seg_node.untrusted.output_files import make_folders, shortened, write_file
 LONGEST_CLASS_NAME = 60  # in the table
 _FILES = ("instances.json", "panoptic.json")
 _FOLDERS = ("annotated", "panoptic")
-# how an instances.json of ours begins; evaluate's has no annotated/ beside it
-# those of which OpenCV writes colour pictures as they are; the others become PNG
+# formats that OpenCV writes in colour; pictures in others become PNG
 _WRITTEN_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm"})
+# the beginning of an instances.json of this command; evaluate's has no annotated/ beside it
 _OURS = re.compile(rb'\[(\]|\{"image_id": \d+, "file_name": ")')
 
 
 def make_folder(folder: Path) -> None:
-    """Raises ValueError where a file is in its place."""
+    """Create the folder. Raises ValueError where a file has its name."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
@@ -77,7 +77,7 @@ def _has_results(folder: Path) -> bool:
 
 
 class ResultFolder:
-    """Collects the results of one source and writes them: pictures at once, the JSON files at the end."""
+    """Write the results of one source: pictures at once, the JSON files at the end."""
 
     def __init__(self, folder: Path, source: Source, labels: LabelSet, draw_above: float) -> None:
         """draw_above: instances with greater scores are drawn."""
@@ -124,7 +124,7 @@ class ResultFolder:
             self._write_picture(name, picture)
 
     def finish(self) -> None:
-        """Write what is written once, and close the video."""
+        """Close the video and write the JSON files."""
         try:
             self._video.close()
         finally:
@@ -138,7 +138,7 @@ class ResultFolder:
                 self._write_json("panoptic.json", panoptic)
 
     def table(self, left_out: LeftOut, device_name: str, stopped: str = "") -> str:
-        """What was done, for the terminal. stopped: what to say of a run that was interrupted."""
+        """Summarise the run for the terminal. stopped: a note about its interruption."""
         missed = f"  ({left_out.count} could not be read: {left_out.names})" if left_out.count else ""
         counts = Counter(result["category_name"] for result in self._results)
         medians = (f"{stage} {statistics.median(times):.1f}" for stage, times in self._stage_ms.items())
@@ -175,7 +175,8 @@ class ResultFolder:
         stem = name if self._is_stream else str(PurePath(name).with_suffix(""))
         names = itertools.chain([stem], (name + ".png" * more for more in itertools.count()))
         options = (shortened(f"{option}.png") for option in names)
-        file_name = next(option for option in options if option not in self._panoptic)  # of a.jpg and a.png
+        # a.jpg and a.png share a stem
+        file_name = next(option for option in options if option not in self._panoptic)
         self._panoptic[file_name] = panoptic_annotation(segmentation.panoptic, file_name, image_id)
         self._panoptic_images.append({"id": image_id, "file_name": name, "width": width, "height": height})
         colours = panoptic_png(segmentation.panoptic.segment_map)
@@ -202,7 +203,7 @@ class ResultFolder:
 
 
 def _encode(suffix: str, picture: NDArray[np.uint8]) -> bytes | None:
-    """The picture, BGR, as a file of that ending; None where the format cannot have its size."""
+    """Encode the picture, BGR, for that suffix; None where the format does not allow its size."""
     try:
         done, encoded = cv2.imencode(suffix, picture)
     except cv2.error:

@@ -1,4 +1,4 @@
-"""COCO average precision and panoptic quality against ground truth that was checked first.
+"""COCO average precision and panoptic quality against ground truth, which is checked first.
 
 Running a model over the images belongs to commands/.
 """

@@ -1,4 +1,4 @@
-"""COCO's average precision of instances, computed by its own library, pycocotools."""
+"""COCO's average precision of instances, computed by COCO's own library, pycocotools."""
 
 import contextlib
 import io
@@ -16,7 +16,7 @@ from seg_node.evaluation.ground_truth import TrueImage
 
 @dataclass(frozen=True)
 class Precision:
-    """From 0 to 1; None where the ground truth has no object.
+    """Average precision from 0 to 1; None where the ground truth has no object.
 
     ap: mean over the IoU thresholds 0.50, 0.55 … 0.95. ap50: at 0.50.
     """
@@ -26,7 +26,7 @@ class Precision:
 
 
 def check_pycocotools() -> None:
-    """Raises RuntimeError when the library is missing."""
+    """Raise RuntimeError when pycocotools is missing."""
     if find_spec("pycocotools") is None:
         raise RuntimeError("average precision needs pycocotools: pip install pycocotools")
 
@@ -38,14 +38,14 @@ def average_precision(
     results: Sequence[Mapping[str, Any]],
     categories: Collection[Id],
 ) -> tuple[Precision, dict[Id, Precision]]:
-    """The mean over the categories that have objects, and that of each category.
+    """Return the mean over the categories that have objects, and the precision of each category.
 
     kind: whether masks or boxes are compared.
     images, categories: those to score; annotations and results of others are left out.
-    annotations: as in `InstanceTruth`; one without a mask is ignored when masks are compared.
+    annotations: as in `InstanceTruth`; those without a mask are ignored when masks are compared.
     results: COCO results, see `seg_node.evaluation.coco.instance_results`.
 
-    Of each category the 100 best of an image count. Source: pycocotools COCOeval.
+    The 100 best results of each category and image count. Source: pycocotools COCOeval.
     """
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
@@ -77,7 +77,7 @@ def average_precision(
 
 
 def _numbered(ids: Iterable[Id]) -> dict[Id, int]:
-    """0, 1, …, in the order of the ids; COCOeval takes text that is a number for one."""
+    """Number the ids 0, 1, … in order: COCOeval confuses text with digits and numbers."""
     return {i: number for number, i in enumerate(in_order(ids))}
 
 
@@ -87,7 +87,7 @@ def _entries(
     number_of_image: Mapping[Id, int],
     number_of_category: Mapping[Id, int],
 ) -> list[dict[str, Any]]:
-    """Copies, as COCOeval writes into them; numbered anew, as it takes the id 0 for no match."""
+    """Copy the entries, into which COCOeval writes, and renumber them: it reads id 0 as no match."""
     kept = (e for e in entries if e["image_id"] in number_of_image and e["category_id"] in number_of_category)
     return [
         {
@@ -96,7 +96,7 @@ def _entries(
             "category_id": number_of_category[entry["category_id"]],
             "iscrowd": entry.get("iscrowd", 0),
             "score": entry.get("score"),
-            "area": 0,  # only asked whether it is in range, and all are
+            "area": 0,  # COCOeval compares it with the only range, which has no bounds
             **(_mask(entry) if kind == "mask" else {"bbox": entry["bbox"]}),
         }
         for number, entry in enumerate(kept, start=1)
@@ -104,14 +104,14 @@ def _entries(
 
 
 def _mask(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """An object with a box alone is no miss, and excuses what is found in its box, as a crowd does."""
+    """Treat an object with only a box as a crowd: it is no miss, and excuses predictions inside it."""
     if entry["segmentation"] is None:
         return {"segmentation": outline_of(entry["bbox"]), "iscrowd": 1}
     return {"segmentation": entry["segmentation"]}
 
 
 def _precision(precision: np.ndarray) -> Precision:
-    """precision: first axis IoU thresholds from 0.50; -1 for categories without objects."""
+    """Average. precision: first axis IoU thresholds from 0.50; -1 for classes without objects."""
 
     def mean(values: np.ndarray) -> float | None:
         return float(values[values > -1].mean()) if (values > -1).any() else None

@@ -16,16 +16,16 @@ from seg_node.evaluation.coco_fields import Id
 from seg_node.masks.encoding import rle_counts
 from seg_node.types import Instances, LabelSet, PanopticSegments
 
-# 000000000139.jpg, and COCO_val2014_000000000139.jpg of the older releases.
+# 000000000139.jpg, and COCO_val2014_000000000139.jpg in the older releases.
 _NUMBERED = re.compile(r"(?:COCO_\w+_)?(\d+)")
-# an id that can be part of a file name, and of no other folder's
+# an id that can be part of a file name without leading to another folder
 _PLAIN = re.compile(r"[\w-][\w.-]{0,99}", re.ASCII)
 
 
 def image_ids(names: Sequence[str]) -> list[int]:
-    """COCO's image_id of each file: the number its name is made of, if any; 1, 2, 3 … for the others.
+    """Return COCO's image_id of each file: the number in its name, if any; 1, 2, 3 … for the others.
 
-    No id is given twice: of two names with one number, the first keeps it.
+    Ids are unique: of two names with the same number, the first keeps it.
     """
     numbers: dict[int, int] = {}
     for position, name in enumerate(names):
@@ -42,7 +42,7 @@ def image_ids(names: Sequence[str]) -> list[int]:
 def instance_results(
     instances: Instances, image_size: tuple[int, int], file_name: str, image_id: Id
 ) -> list[Any]:
-    """One COCO result an instance, best first.
+    """Return one COCO result per instance, best first.
 
     bbox: [x, y, width, height], float pixels. segmentation: compressed run lengths at image_size, (height,
     width). category_id: the checkpoint's own class id, as in the messages.
@@ -73,7 +73,7 @@ def instance_results(
 
 
 def panoptic_annotation(panoptic: PanopticSegments, file_name: str, image_id: Id) -> dict[str, Any]:
-    """COCO's panoptic annotation of one image, its boxes as [x, y, width, height].
+    """Return COCO's panoptic annotation of one image, with boxes as [x, y, width, height].
 
     file_name: of the PNG map, see `panoptic_png`.
     """
@@ -95,9 +95,9 @@ def panoptic_annotation(panoptic: PanopticSegments, file_name: str, image_id: Id
 
 
 def map_name(image_id: Id) -> str:
-    """File name of an image's panoptic map: 12 digits, as COCO's own, or the text of its id.
+    """Return the file name of an image's panoptic map: 12 digits, as in COCO, or the text of its id.
 
-    Of text that could lead out of the folder it is the hash.
+    A text that could lead out of the folder is replaced by its hash.
     """
     text = f"{image_id:012}" if isinstance(image_id, int) else image_id
     if not _PLAIN.fullmatch(text):
@@ -106,15 +106,15 @@ def map_name(image_id: Id) -> str:
 
 
 def panoptic_png(segment_map: NDArray[np.integer]) -> NDArray[np.uint8]:
-    """(H, W) segment ids as (H, W, 3) colours red, green, blue with id = R + 256 G + 65536 B."""
+    """Encode (H, W) segment ids as (H, W, 3) colours red, green, blue: id = R + 256 G + 65536 B."""
     colours = np.empty((*segment_map.shape, 3), np.uint8)
-    for channel in range(3):  # one after the other: together they would take a GB of a 64 megapixel map
+    for channel in range(3):  # one by one: together they would take a GB for a map of 64 megapixels
         colours[..., channel] = segment_map >> 8 * channel & 255
     return colours
 
 
 def categories(labels: LabelSet) -> list[dict[str, Any]]:
-    """COCO's panoptic list of categories, things first."""
+    """Return COCO's panoptic list of categories, things first."""
     return [
         {"id": class_id, "name": name, "isthing": isthing}
         for isthing, names in ((1, labels.things), (0, labels.stuff))

@@ -1,4 +1,4 @@
-"""Annotations of instances in a COCO file, checked and brought into one form."""
+"""Check the instance annotations of a COCO file and bring them into one form."""
 
 from collections.abc import Collection, Mapping
 from functools import partial
@@ -27,9 +27,9 @@ def read_annotations(
     path: Path,
     notes: Notes,
 ) -> tuple[dict[str, Any], ...]:
-    """Each as {id, image_id, category_id, bbox, segmentation, iscrowd}.
+    """Read annotations, each as {id, image_id, category_id, bbox, segmentation, iscrowd}.
 
-    bbox: [x, y, width, height]. segmentation: polygons, run lengths, or None for an object with a box alone.
+    bbox: [x, y, width, height]. segmentation: polygons, run lengths, or None for an object with only a box.
     iscrowd: 0 or 1.
 
     Raises ValueError naming the file, the annotation, and what is wrong with it.
@@ -69,7 +69,7 @@ def note_crowds(
     notes: Notes,
     kind: str = "annotations",
 ) -> None:
-    """Says when there are categories of which all annotations are crowds. kind: what they are called."""
+    """Note categories whose annotations are all crowds. kind: what annotations are called in the note."""
     crowds = [annotation["category_id"] for annotation in annotations if annotation["iscrowd"]]
     objects = {annotation["category_id"] for annotation in annotations if not annotation["iscrowd"]}
     without_objects = set(crowds) - objects
@@ -97,7 +97,7 @@ def _label_with_image(entry: Mapping[str, Any], index: int) -> str:
 
 
 def _form(entry: Mapping[str, Any], size: tuple[int, int]) -> tuple[dict[str, Any], list[str]]:
-    """What does not depend on other lists of the file, and notes about it."""
+    """Check what does not depend on other lists of the file; return the annotation and notes about it."""
     segmentation, has_scraps = read_segmentation(value_of(entry, "segmentation"), size)
     box = read_box(entry.get("bbox"), size)
     if segmentation is None and box is None:

@@ -1,6 +1,6 @@
-"""Single values of a COCO file, checked: a file may have anything in any place.
+"""Check single values of a COCO file, which may hold anything in any place.
 
-Errors begin with a verb ("has height '240'; …"), for a caller that knows which entry they are about.
+Errors begin with a verb ("has height '240'; …"); the caller puts the name of the entry before it.
 """
 
 import math
@@ -15,37 +15,37 @@ Id = int | str
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 60
 _NUMBER = re.compile("-?[0-9]{1,100}")
-_MAX_PATH = 4096  # characters, as Linux takes
+_MAX_PATH = 4096  # characters; the limit of Linux
 
 
 def shown(value: Any) -> str:
-    """A value for an error: short, on one line, without raw control characters."""
+    """Format a value for an error: short, on one line, without raw control characters."""
     return "null" if value is None else _SHORT.repr(value)
 
 
 def one_line(text: str, limit: int = 200) -> str:
-    """Text of a file for the terminal: control characters and lone surrogates escaped, cut at the limit."""
+    """Format text for the terminal: escape control characters and lone surrogates, cut at the limit."""
     start = text[:limit]
     safe = start if start.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in start)
     return safe + ("…" if len(text) > limit else "")
 
 
 def value_of(entry: Mapping[str, Any], key: str) -> Any:
-    """Raises ValueError when the entry does not have it."""
+    """Return the entry's value. Raises ValueError when it has none."""
     if key not in entry:
         raise ValueError(f"has no {key!r}")
     return entry[key]
 
 
 def whole_number(value: Any) -> int | None:
-    """The number, also of one written as 240.0; None for anything else, True and "240" included."""
+    """Return the number, also one written as 240.0; None for anything else, such as True and "240"."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def read_id(entry: Mapping[str, Any], key: str) -> Id:
-    """A whole number or text. Raises ValueError."""
+    """Read a whole number or text. Raises ValueError."""
     value = value_of(entry, key)
     number = whole_number(value)
     if number is None and not isinstance(value, str):
@@ -54,7 +54,7 @@ def read_id(entry: Mapping[str, Any], key: str) -> Id:
 
 
 def read_count(entry: Mapping[str, Any], key: str) -> int:
-    """A whole number from 1. Raises ValueError."""
+    """Read a whole number from 1. Raises ValueError."""
     value = value_of(entry, key)
     number = whole_number(value)
     if number is None or number < 1:
@@ -63,7 +63,7 @@ def read_count(entry: Mapping[str, Any], key: str) -> int:
 
 
 def read_flag(entry: Mapping[str, Any], key: str) -> bool:
-    """0, 1, false or true; null and a missing key are false. Raises ValueError."""
+    """Read 0, 1, false or true; null and a missing key are false. Raises ValueError."""
     value = entry.get(key)
     if value is None:
         return False
@@ -73,7 +73,7 @@ def read_flag(entry: Mapping[str, Any], key: str) -> bool:
 
 
 def read_name(entry: Mapping[str, Any], key: str) -> str:
-    """Text without the blanks and line breaks around it, or a number as its text. Raises ValueError."""
+    """Read text, stripped of blanks and line breaks, or a number as text. Raises ValueError."""
     value = value_of(entry, key)
     if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
         number = whole_number(value)
@@ -84,7 +84,7 @@ def read_name(entry: Mapping[str, Any], key: str) -> str:
 
 
 def read_file_name(entry: Mapping[str, Any], key: str) -> str:
-    """Text that can name a file. Raises ValueError."""
+    """Read text that can name a file. Raises ValueError."""
     value = value_of(entry, key)
     if not isinstance(value, str) or not value or len(value) > _MAX_PATH or "\0" in value:
         raise ValueError(f"has {key} {shown(value)}; it must be the path of a file")
@@ -96,7 +96,7 @@ def read_file_name(entry: Mapping[str, Any], key: str) -> str:
 
 
 def is_listed(kind: str, value: Id, listed: Collection[Id]) -> bool:
-    """Raises ValueError when the id is listed, but as text in place of a number, or the other way round."""
+    """Return whether the id is listed. Raises ValueError when only its twin is: "7" for 7, or 7 for "7"."""
     if value in listed:
         return True
     twin: Id | None = str(value) if isinstance(value, int) else None
@@ -111,14 +111,14 @@ def is_listed(kind: str, value: Id, listed: Collection[Id]) -> bool:
 
 
 def in_order(ids: Iterable[Id]) -> list[Id]:
-    """Numbers by size, text by its letters; for ids of one type."""
+    """Sort ids of one type: numbers by value, text alphabetically."""
     ordered: list[Any] = list(ids)
     ordered.sort()
     return ordered
 
 
 def check_one_type(ids: Iterable[Id], what: str) -> None:
-    """Raises ValueError when some of the ids are numbers and some text."""
+    """Raise ValueError when some of the ids are numbers and others text."""
     first_of = {type(i): i for i in ids}
     if len(first_of) > 1:
         found = " and ".join(shown(i) for i in first_of.values())

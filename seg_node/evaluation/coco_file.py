@@ -1,4 +1,4 @@
-"""A COCO file's lists of images and categories, checked, and what was read otherwise than it stands there.
+"""Read and check a COCO file's lists of images and categories, with notes on deviations from the format.
 
 Source of the format: https://cocodataset.org/#format-data.
 """
@@ -25,18 +25,18 @@ from seg_node.evaluation.true_pictures import TrueImage
 
 Entries = Sequence[Mapping[str, Any]]
 _LISTS = ("images", "annotations", "categories")
-_MAX_PIXELS = 2**31  # of a picture: pycocotools counts them in C's int
+_MAX_PIXELS = 2**31  # per picture: pycocotools counts them in a C int
 
 
 class Notes:
-    """What a file has in another form than COCO's and was read all the same: one line a kind."""
+    """Deviations from COCO's format that were accepted, one line for each kind."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._found: dict[str, tuple[str, int]] = {}  # the first entry, and how many
+        self._found: dict[str, tuple[str, int]] = {}  # the first entry, and the number of entries
 
     def add(self, text: str, where: str) -> None:
-        """where: the entry that it is about."""
+        """Count a deviation. where: the entry that has it."""
         first, count = self._found.get(text, (where, 0))
         self._found[text] = first, count + 1
 
@@ -48,21 +48,21 @@ class Notes:
 
 
 def read_coco(path: Path, notes: Notes) -> dict[str, Any]:
-    """The file's content, with lists of entries under images, annotations and categories.
+    """Read the file's content, with lists of entries under images, annotations and categories.
 
-    Raises FileNotFoundError; ValueError when it is no JSON, a list is missing or has something else in it.
+    Raises FileNotFoundError; ValueError when it is no JSON, or a list is missing or holds anything else.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file of ground truth")
     try:
         data = path.read_bytes()
-        content = json.loads(data)  # of bytes it finds the encoding, and passes over a byte order mark
+        content = json.loads(data)  # it detects the encoding of bytes and skips a byte order mark
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not a JSON file: it is not a text in UTF-8; save it as that") from error
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not a JSON file ({error})") from error
     if data.startswith(codecs.BOM_UTF8):
-        notes.add("a byte order mark is passed over", "at its beginning")
+        notes.add("a byte order mark is skipped", "at its beginning")
     for key in _LISTS:
         if not isinstance(content, dict) or not isinstance(content.get(key), list):
             raise ValueError(f"{path}: not a ground truth in COCO's format: it has no list {key!r}")
@@ -74,9 +74,9 @@ def read_coco(path: Path, notes: Notes) -> dict[str, Any]:
 
 @contextmanager
 def errors_about(path: Path, label: Callable[[], str]) -> Iterator[None]:
-    """Puts the file and the label of an entry before the errors of its values.
+    """Prefix the errors of an entry's values with the file and the entry's label.
 
-    label: a function, as of a million entries few need one.
+    label: a function, because few of a million entries need one.
     """
     try:
         yield
@@ -85,14 +85,14 @@ def errors_about(path: Path, label: Callable[[], str]) -> Iterator[None]:
 
 
 def label_of(kind: str, entry: Mapping[str, Any], index: int) -> str:
-    """Such as "image 7"; by its place where it has no id."""
+    """Name an entry, such as "image 7", or by its position where it has no id."""
     return f"{kind} {shown(entry['id'])}" if "id" in entry else f"{kind} at place {index} of its list"
 
 
 def read_images(
     entries: Entries, path: Path, notes: Notes, *, of_stream: bool = False
 ) -> dict[Id, TrueImage]:
-    """By id. of_stream: a file name may be missing, and is empty then.
+    """Return the images by id. of_stream: file names may be missing, and are empty then.
 
     Raises ValueError naming the file, the entry, and what is wrong with it.
     """
@@ -115,7 +115,7 @@ def read_images(
 
 
 def read_categories(entries: Entries, path: Path, notes: Notes) -> dict[Id, str]:
-    """Names by id. Raises ValueError naming the file, the entry, and what is wrong with it."""
+    """Return the names by id. Raises ValueError naming the file, the entry, and what is wrong with it."""
     names: dict[Id, str] = {}
     for index, entry in enumerate(entries):
         label = partial(label_of, "category", entry, index)
@@ -138,9 +138,9 @@ def read_categories(entries: Entries, path: Path, notes: Notes) -> dict[Id, str]
 def without_groups(
     names: Mapping[Id, str], entries: Entries, used: Collection[Id], notes: Notes
 ) -> dict[Id, str]:
-    """The names without those of groups, which are no classes: exports of Roboflow begin with one.
+    """Drop groups of categories, which are no classes: exports of Roboflow begin with one.
 
-    used: ids that annotations have; those are no groups.
+    used: ids of categories with annotations, which are no groups.
     """
     kept: dict[Id, str] = {}
     groups = _groups(names, entries) - set(used)
@@ -156,10 +156,10 @@ def without_groups(
 
 
 def _groups(names: Mapping[Id, str], entries: Entries) -> set[Id]:
-    """Categories that others name as their own supercategory, and Roboflow's: 0, alone below "none"."""
+    """Find categories that others name as their supercategory, and Roboflow's: 0, alone below "none"."""
     above = {i: entry.get("supercategory") for i, entry in zip(names, entries, strict=True)}
     named = {name for name in above.values() if isinstance(name, str)}
-    # COCO's own category "person" is of the supercategory "person"
+    # COCO's category "person" has the supercategory "person"
     groups = {i for i, name in names.items() if name in named and above[i] != name}
     alone = [i for i, name in above.items() if name in ("none", None)]
     if len(names) > 1 and alone == [0] and above[0] == "none":
@@ -168,7 +168,7 @@ def _groups(names: Mapping[Id, str], entries: Entries) -> set[Id]:
 
 
 def check_names(names: Mapping[Id, str], path: Path) -> None:
-    """Raises ValueError when two categories have one name; upper and lower case are alike."""
+    """Raise ValueError when two categories have the same name, ignoring case."""
     seen: set[str] = set()
     for name in names.values():
         if name.lower() in seen:
@@ -182,7 +182,7 @@ def _note_twice(images: Mapping[Id, TrueImage], notes: Notes) -> None:
         earlier = first.setdefault(image.file_name, image.id)
         if earlier != image.id and image.file_name:
             notes.add(
-                "one picture under two ids is taken for two, each with its own objects",
+                "one picture under two ids counts as two, each with its own objects",
                 f"{one_line(image.file_name, 80)} is image {shown(earlier)} and {shown(image.id)}",
             )
 

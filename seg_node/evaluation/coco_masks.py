@@ -1,7 +1,7 @@
-"""Masks and boxes of COCO annotations, checked: pycocotools, written in C, does not look before it computes.
+"""Check masks and boxes of COCO annotations, because pycocotools, written in C, does not.
 
-Unchecked, a coordinate that is NaN or huge ends the process, run lengths that do not fill the picture run for
-ever, and those of another size compare as nothing. Sizes are (height, width).
+Unchecked, a coordinate that is NaN or huge crashes the process, run lengths that do not fill the picture
+never end, and those of another size match nothing. Sizes are (height, width).
 """
 
 import math
@@ -15,26 +15,26 @@ from seg_node.masks.encoding import rle_runs
 
 Segmentation = list[list[float]] | dict[str, Any]
 
-# How far a polygon or box may reach beyond its picture: tools that cut pictures do not all cut the polygons.
+# Pixels that polygons and boxes may reach beyond their picture: some tools crop pictures, but not polygons.
 _OUTSIDE = 10_000.0
-# pycocotools takes 16 bytes for each fifth of a pixel of an outline. A true outline passes each pixel's four
-# sides at most; the rest is for what lies outside.
+# pycocotools needs 16 bytes per fifth of a pixel of outline. A real outline passes the four sides of each
+# pixel at most; the rest is for parts outside of the picture.
 _SIDES, _LONGER = 4, 50_000
-# Of all outlines of one picture: 10 million pixels take 0.2 s to draw.
+# For all outlines of a picture: 10 million pixels take 0.2 s to draw.
 _LONGER_TOGETHER = 10_000_000
-# Of one picture, the densest known have 8000; 20 000 take COCO's evaluation 10 s.
+# Per picture: the densest known has 8000; with 20 000, COCO's evaluation takes 10 s.
 _MOST_OBJECTS = 20_000
 _AGAIN = "export the masks again"
 _DRAW = "draw a polygon of at least three points, or remove the annotation"
 
 
 def read_segmentation(value: Any, size: tuple[int, int]) -> tuple[Segmentation | None, bool]:
-    """Polygons [[x1, y1, x2, y2, x3, y3, …], …] or run lengths {"size", "counts"} of a picture of this size.
+    """Read polygons [[x1, y1, x2, y2, x3, y3, …], …] or run lengths {"size", "counts"} for this picture size.
 
-    Returns None when there is no mask: null, or polygons without area alone. And whether such polygons (of
-    fewer than three points) were left out beside others.
+    Returns the mask, None for null or for polygons of fewer than three points only; and whether such
+    polygons were dropped beside others.
 
-    Raises ValueError that begins with a verb.
+    Raises ValueError, whose text begins with a verb.
     """
     if isinstance(value, Mapping):
         return _read_run_lengths(value, size), False
@@ -56,7 +56,7 @@ def read_segmentation(value: Any, size: tuple[int, int]) -> tuple[Segmentation |
 
 
 def check_together(segmentations: Collection[Segmentation | None], size: tuple[int, int]) -> None:
-    """Raises ValueError that begins with a verb, for one picture's masks that take minutes to score."""
+    """Raise ValueError for masks of one picture that would take minutes to score."""
     if len(segmentations) > _MOST_OBJECTS:
         raise ValueError(
             f"has {len(segmentations)} annotations, more than {_MOST_OBJECTS}; cut it into parts"
@@ -67,7 +67,7 @@ def check_together(segmentations: Collection[Segmentation | None], size: tuple[i
 
 
 def read_box(value: Any, size: tuple[int, int]) -> list[float] | None:
-    """[x, y, width, height]; None where there is none: null or an empty list. Raises ValueError."""
+    """Read [x, y, width, height]; None for null and an empty list. Raises ValueError."""
     if value is None or value == []:
         return None
     wanted = "it must be [x, y, width, height] in pixels"
@@ -80,7 +80,7 @@ def read_box(value: Any, size: tuple[int, int]) -> list[float] | None:
 
 
 def box_of(segmentation: Segmentation, size: tuple[int, int]) -> list[float]:
-    """[x, y, width, height] around a mask."""
+    """Return [x, y, width, height] around a mask."""
     if isinstance(segmentation, list):
         xs, ys = ([v for polygon in segmentation for v in polygon[axis::2]] for axis in (0, 1))
         return [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
@@ -92,7 +92,7 @@ def box_of(segmentation: Segmentation, size: tuple[int, int]) -> list[float]:
 
 
 def outline_of(box: Sequence[float]) -> list[list[float]]:
-    """The polygon of a box [x, y, width, height]."""
+    """Return the polygon of a box [x, y, width, height]."""
     x, y, width, height = box
     return [[x, y, x + width, y, x + width, y + height, x, y + height]]
 
@@ -105,7 +105,7 @@ def _check_polygon(polygon: Any, size: tuple[int, int]) -> None:
     if not polygon:
         return
     low, high = -_OUTSIDE, max(size) + _OUTSIDE
-    # NaN that min and max pass over is in the sum
+    # min and max may miss a NaN, the sum does not
     if not (low <= min(polygon) <= max(polygon) <= high and math.isfinite(sum(polygon))):
         wrong = next(v for v in polygon if not low <= v <= high)
         raise ValueError(
@@ -115,10 +115,10 @@ def _check_polygon(polygon: Any, size: tuple[int, int]) -> None:
 
 
 def _check_length(polygons: list[list[float]], size: tuple[int, int], longer: float) -> None:
-    """Of the closed outlines, in steps from pixel to pixel, diagonals too."""
+    """Check the length of the closed outlines in pixels, where a diagonal step counts as one."""
     longest = _SIDES * size[0] * size[1] + longer
     if sum(len(polygon) * (max(polygon) - min(polygon)) for polygon in polygons if polygon) <= longest:
-        return  # nearly all; cheaper than the length itself
+        return  # a cheaper bound, which nearly all files meet
     length = 0.0
     for polygon in polygons:
         points = np.array(polygon, np.float64).reshape(-1, 2)
@@ -148,7 +148,7 @@ def _read_counts(counts: list[Any] | str, size: tuple[int, int]) -> list[int]:
     if isinstance(counts, str):
         try:
             runs = rle_runs(counts.encode("ascii")).tolist()
-        except ValueError:  # also of text that is not ASCII
+        except ValueError:  # also for text that is not ASCII
             raise ValueError(
                 f"has run lengths {shown(counts)}, which are not COCO's compressed text; {_AGAIN}"
             ) from None

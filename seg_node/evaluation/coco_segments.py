@@ -1,4 +1,4 @@
-"""Lists of segments of COCO's panoptic annotations, checked."""
+"""Check the lists of segments in COCO's panoptic annotations."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -10,14 +10,14 @@ from seg_node.evaluation.coco_fields import Id, is_listed, read_flag, read_id, s
 from seg_node.evaluation.coco_file import errors_about, label_of
 from seg_node.evaluation.panoptic_quality import TrueSegment
 
-_MAX_ID = 2**24 - 1  # of three bytes of colour
+_MAX_ID = 2**24 - 1  # three bytes of colour
 _DIGITS = re.compile("[0-9]{1,8}")  # some tools write these ids as text
 
 
 def read_segments(
     infos: Any, image_id: Id, categories: Collection[Id], path: Path
 ) -> tuple[TrueSegment, ...]:
-    """Segments of categories that are not listed included: they are known not to be the others'.
+    """Read the segments, also those of unlisted categories, which no listed category owns.
 
     Raises ValueError naming the file, the segment, and what is wrong with it.
     """

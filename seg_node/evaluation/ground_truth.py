@@ -1,6 +1,6 @@
-"""Ground truth of an image set in COCO's formats, and which of its categories a model knows.
+"""Read ground truth in COCO's formats, and match its categories with a model's classes.
 
-One reader for `seg_node evaluate` and `seg_node train`: a file that it takes cannot stop them later on.
+One reader for `seg_node evaluate` and `seg_node train`: a file that it accepts cannot stop them later.
 
 Source of the formats: https://cocodataset.org/#format-data (object detection, panoptic segmentation).
 """
@@ -69,9 +69,9 @@ class InstanceTruth:
 
     images: by id. categories: names by id.
     annotations: see `read_annotations`.
-    exhaustive: by image id the names of the categories of which every object is drawn, "all" of the file's,
+    exhaustive: by image id the names of the categories whose every object is drawn, "all" for the file's,
     or "coco80".
-    notes: a line for each kind of thing that was read otherwise than it stands in the file.
+    notes: a line for each kind of deviation from the format, see `Notes`.
     """
 
     images: Mapping[Id, TrueImage]
@@ -87,7 +87,7 @@ class PanopticTruth:
 
     images: by id, those that have a map. categories: names by id. things: ids of those that are things.
     maps: PNG of each image by image id, see `read_segment_map`. segments: those of each map.
-    listed_categories: the categories as in the file. notes: as of `InstanceTruth`.
+    listed_categories: the categories as in the file. notes: as in `InstanceTruth`.
     """
 
     images: Mapping[Id, TrueImage]
@@ -101,7 +101,7 @@ class PanopticTruth:
 
 @dataclass(frozen=True)
 class MatchedClasses:
-    """Classes of a model and categories of a ground truth that have the same name.
+    """Classes of a model and categories of a ground truth, matched by name.
 
     category_of: category id by the model's class id.
     scored, not_known_to_model: names in the ground truth. not_in_ground_truth: names in the model.
@@ -114,9 +114,11 @@ class MatchedClasses:
 
 
 def read_instance_truth(path: Path, *, of_stream: bool = False) -> InstanceTruth:
-    """of_stream: its images are frames of a stream, known by their ids; they need no file names.
+    """Read objects with masks.
 
-    Raises FileNotFoundError; ValueError naming the file, the entry, what is wrong with it and the cure."""
+    of_stream: its images are frames of a stream, known by their ids; they need no file names.
+    Raises FileNotFoundError; ValueError naming the file, the entry, what is wrong with it and the cure.
+    """
     notes = Notes(path)
     content = read_coco(path, notes)
     if any("segments_info" in annotation for annotation in content["annotations"]):
@@ -138,7 +140,7 @@ def read_instance_truth(path: Path, *, of_stream: bool = False) -> InstanceTruth
 
 
 def read_panoptic_truth(path: Path, folder: Path) -> PanopticTruth:
-    """folder: of the PNG maps.
+    """Read panoptic maps and the lists of their segments. folder: that of the PNG maps.
 
     Raises FileNotFoundError; ValueError naming the file, the entry, what is wrong with it and the cure.
     """
@@ -155,7 +157,7 @@ def read_panoptic_truth(path: Path, folder: Path) -> PanopticTruth:
     names = read_categories(content["categories"], path, notes)
     check_names(names, path)
     maps, segments = _maps(content["annotations"], images, names, path, folder)
-    _look_at_maps(maps, folder, notes)
+    _check_maps(maps, folder, notes)
     every = [
         {"category_id": s.category_id, "iscrowd": s.is_crowd} for each in segments.values() for s in each
     ]
@@ -172,7 +174,7 @@ def read_panoptic_truth(path: Path, folder: Path) -> PanopticTruth:
 
 
 def match_classes(classes: Mapping[int, str], categories: Mapping[Id, str]) -> MatchedClasses:
-    """Matches a model's classes with a ground truth's categories: same name, but for upper and lower case.
+    """Match a model's classes with a ground truth's categories by name, ignoring case.
 
     Raises ValueError when they have no name in common.
     """
@@ -201,7 +203,7 @@ def match_classes(classes: Mapping[int, str], categories: Mapping[Id, str]) -> M
 def _maps(
     entries: Entries, images: Mapping[Id, TrueImage], names: Mapping[Id, str], path: Path, folder: Path
 ) -> tuple[dict[Id, Path], dict[Id, tuple[TrueSegment, ...]]]:
-    """The PNG of each image, and its segments."""
+    """Return the PNG and the segments of each image."""
     maps: dict[Id, Path] = {}
     segments: dict[Id, tuple[TrueSegment, ...]] = {}
     for index, entry in enumerate(entries):
@@ -226,8 +228,8 @@ def _map_label(entry: Mapping[str, Any], index: int) -> str:
     return f"annotation at place {index} of its list"
 
 
-def _look_at_maps(maps: Mapping[Id, Path], folder: Path, notes: Notes) -> None:
-    """Raises ValueError when none of the maps is there."""
+def _check_maps(maps: Mapping[Id, Path], folder: Path, notes: Notes) -> None:
+    """Note maps with one channel. Raises ValueError when no map exists."""
     there = {image_id: file for image_id, file in maps.items() if has_content(file)}
     if maps and not there:
         names = [file.name for file in maps.values()]
@@ -245,7 +247,7 @@ def _things(entries: Entries, path: Path, notes: Notes) -> frozenset[Id]:
             if read_flag(entry, "isthing"):
                 things.add(read_id(entry, "id"))
         if entry.get("isthing") is None:
-            notes.add("categories without isthing are taken for stuff", label())
+            notes.add("categories without isthing are read as stuff", label())
     return frozenset(things)
 
 
@@ -262,6 +264,6 @@ def _exhaustive(entry: Mapping[str, Any], path: Path) -> str | tuple[str, ...]:
 
 
 def listed(names: Iterable[str]) -> str:
-    """The first names, for an error."""
+    """Join the first five names, for an error."""
     first, *rest = [one_line(name, 60) for name in list(names)[:6]] or ["none"]
     return ", ".join([first, *rest[:4]]) + (", …" if len(rest) > 4 else "")

@@ -1,8 +1,8 @@
-"""Panoptic quality: how well predicted panoptic maps agree with the ground truth, over a set of images.
+"""Panoptic quality of predicted panoptic maps against the ground truth, over a set of images.
 
 Definition: Kirillov et al., Panoptic Segmentation, CVPR 2019, section 4. Details as in its reference,
-panopticapi evaluation.py: pq_compute_single_core and PQStat.pq_average, whose numbers these are where the
-areas that the ground truth states are those of its maps.
+panopticapi evaluation.py: pq_compute_single_core and PQStat.pq_average; the numbers are the same where the
+areas stated in the ground truth are those of its maps.
 """
 
 from collections import Counter
@@ -22,9 +22,9 @@ _NO_CATEGORY = -1
 class TrueSegment:
     """One segment of the ground truth.
 
-    id: its value in the map, not 0. area: in pixels, as the ground truth states it, None where it does not;
-    the quality counts the map's own.
-    is_crowd: a group that is not divided into objects; it is never a miss and excuses predictions inside it.
+    id: its value in the map, not 0. area: in pixels as stated in the ground truth, or None; the quality uses
+    the map's own.
+    is_crowd: a group that is not divided into objects; it is never a miss, and excuses predictions inside.
     """
 
     id: int
@@ -35,7 +35,7 @@ class TrueSegment:
 
 @dataclass(frozen=True)
 class CategoryQuality:
-    """Matches of one category. All qualities are from 0 to 1, and 0 where the category does not occur."""
+    """Matches of one category. Qualities are from 0 to 1, and 0 where the category does not occur."""
 
     true_positives: int = 0
     false_positives: int = 0
@@ -73,7 +73,7 @@ class MeanQuality:
 
 @dataclass(frozen=True)
 class PanopticResult:
-    """What `PanopticQuality` found so far; `categories` has all, those that do not occur included."""
+    """Qualities so far; `categories` has all, also those that do not occur."""
 
     all: MeanQuality
     things: MeanQuality
@@ -82,12 +82,12 @@ class PanopticResult:
 
 
 class PanopticQuality:
-    """Compares panoptic maps with the ground truth image by image and keeps the sums over all of them."""
+    """Compare panoptic maps with the ground truth, image by image, and sum up."""
 
     def __init__(self, things: Iterable[Id], stuff: Iterable[Id]) -> None:
-        """things, stuff: ids of the categories to score.
+        """Score these categories.
 
-        Segments of other categories may be in the ground truth: they are neither hit nor missed, and a
+        Segments of other categories may be in the ground truth: they are neither hits nor misses, and a
         prediction on top of them is as wrong as elsewhere.
         """
         self._things, self._stuff = list(things), list(stuff)
@@ -102,13 +102,13 @@ class PanopticQuality:
         true_map: NDArray[np.integer],
         true_segments: Sequence[TrueSegment],
     ) -> None:
-        """Adds one image.
+        """Add one image.
 
         predicted_map, true_map: (H, W) integers, segment ids, 0 void.
         predicted: category id of each predicted segment by segment id.
 
-        Raises ValueError, and leaves the sums as they are, when the maps differ in size, a segment is in a
-        map and not in its list or the other way round, or a predicted category is not one to score.
+        Raises ValueError, without a change to the sums, when the maps differ in size, a segment is in a map
+        but not in its list or vice versa, or a predicted category is not scored.
         """
         if predicted_map.shape != true_map.shape:
             raise ValueError(
@@ -128,7 +128,7 @@ class PanopticQuality:
         self._count(overlaps, list(predicted.values()), true_segments)
 
     def result(self) -> PanopticResult:
-        """Qualities of all images added so far."""
+        """Return the qualities over all images added so far."""
         categories = {
             category: CategoryQuality(hits, wrong, missed, iou_sum)
             for category, (hits, wrong, missed), iou_sum in zip(
@@ -145,7 +145,7 @@ class PanopticQuality:
     def _count(
         self, overlaps: NDArray[np.int64], categories: list[Id], true_segments: Sequence[TrueSegment]
     ) -> None:
-        """overlaps: (1 + true, 1 + predicted) common pixels; row and column 0 are void."""
+        """Match segments. overlaps: (1 + true, 1 + predicted) pixels in common; row and column 0 are void."""
         predicted_rows = np.array([self._row[category] for category in categories], np.int64)
         true_rows = np.array([self._row.get(s.category_id, _NO_CATEGORY) for s in true_segments], np.int64)
         crowd = np.array([segment.is_crowd for segment in true_segments], bool)
@@ -157,7 +157,7 @@ class PanopticQuality:
         same = (true_rows[:, None] == predicted_rows) & ~crowd[:, None]
         matched = same & (ious > 0.5)
 
-        crowd_of = {true_rows[index]: index for index in np.flatnonzero(crowd)}  # of several the last
+        crowd_of = {true_rows[index]: index for index in np.flatnonzero(crowd)}  # the last, of several
         in_crowd = [
             common[crowd_of[row], index] if row in crowd_of else 0 for index, row in enumerate(predicted_rows)
         ]
@@ -172,7 +172,7 @@ class PanopticQuality:
 
 
 def _positions(id_map: NDArray[np.integer], ids: Sequence[int], side: str) -> NDArray[np.int64]:
-    """(H, W): 0 where the map is void, i + 1 where it has the i-th of the ids."""
+    """Return (H, W): 0 where the map is void, i + 1 where it has the i-th of the ids."""
     if len({VOID, *ids}) <= len(ids):
         twice = sorted(i for i, count in Counter([VOID, *ids]).items() if count > 1)
         raise ValueError(f"{side}: segment ids {_listed(twice)} are listed twice, or 0, which is void")

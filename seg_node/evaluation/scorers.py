@@ -1,7 +1,6 @@
-"""Segmentations of a set of images against ground truth: one scorer of instances, one of panoptic maps.
+"""Score segmentations against ground truth, image by image: one scorer for instances, one for panoptic maps.
 
-Both take image by image. What was predicted is kept, in the ground truth's category ids, and written whether
-it can be scored or not.
+Predictions are kept in the ground truth's category ids, and written whether or not they can be scored.
 """
 
 import dataclasses
@@ -32,7 +31,7 @@ from seg_node.types import LabelSet, PanopticSegments, Segmentation
 
 @dataclass(frozen=True)
 class Scores:
-    """Numbers from 0 to 1, None where there is no object, under the names of evaluation.json.
+    """Scores from 0 to 1, None where there is no object, under the names of evaluation.json.
 
     means: over the scored classes. per_class: by the name of the class in the ground truth.
     """
@@ -53,17 +52,17 @@ class InstanceScorer:
         self._results: list[dict[str, Any]] = []
 
     def add(self, image: TrueImage, segmentation: Segmentation) -> None:
-        """Keeps and scores one image; one that is not in this ground truth is ignored."""
+        """Keep and score one image; an image that is not in this ground truth is ignored."""
         self.keep(image, segmentation)
         self.score(image, segmentation)
 
     def score(self, image: TrueImage, segmentation: Segmentation) -> None:
-        """Counts the image, whose prediction is kept already, among those to score."""
+        """Include the image, whose prediction has been kept, in the score."""
         if image.id in self._truth.images:
             self._images[image.id] = image
 
     def keep(self, image: TrueImage, segmentation: Segmentation) -> None:
-        """Keeps what was predicted, for `write`."""
+        """Keep the prediction for `write`."""
         if image.id not in self._truth.images:
             return
         self._kept.add(image.id)
@@ -73,7 +72,7 @@ class InstanceScorer:
                 self._results.append({**result, "category_id": category_of[result["category_id"]]})
 
     def scores(self) -> Scores:
-        """mask_ap, mask_ap50, box_ap and box_ap50; for each class its objects (without crowds) too."""
+        """Return mask_ap, mask_ap50, box_ap, box_ap50; for each class also its objects (without crowds)."""
         categories = in_order(set(self._classes.category_of.values()))
         annotations = [a for a in self._truth.annotations if a["image_id"] in self._images]
         objects = Counter(a["category_id"] for a in annotations if not a.get("iscrowd"))
@@ -92,7 +91,7 @@ class InstanceScorer:
         return Scores(self._classes, means, per_class)
 
     def write(self, folder: Path) -> None:
-        """Writes instances.json: COCO results; nothing when no image was kept."""
+        """Write instances.json, COCO results; nothing when no image was kept."""
         if self._kept:
             (folder / "instances.json").write_text(json.dumps(self._results) + "\n")
 
@@ -101,7 +100,7 @@ class PanopticScorer:
     """PQ, SQ and RQ of panoptic maps."""
 
     def __init__(self, truth: PanopticTruth, labels: LabelSet, folder: Path) -> None:
-        """folder: the PNG maps are written there as the images come."""
+        """Write the PNG maps into the folder as the images come."""
         self._truth = truth
         self._classes = match_classes({**labels.stuff, **labels.things}, truth.categories)
         scored = in_order(set(self._classes.category_of.values()))
@@ -113,15 +112,15 @@ class PanopticScorer:
         self._annotations: dict[Id, dict[str, Any]] = {}
 
     def add(self, image: TrueImage, segmentation: Segmentation) -> None:
-        """Keeps and scores one image; one that is not in this ground truth is ignored.
+        """Keep and score one image; an image that is not in this ground truth is ignored.
 
-        Raises ValueError as `score`.
+        Raises ValueError, see `score`.
         """
         self.keep(image, segmentation)
         self.score(image, segmentation)
 
     def keep(self, image: TrueImage, segmentation: Segmentation) -> None:
-        """Keeps what was predicted: the map at once, as a PNG, the rest for `write`."""
+        """Write the predicted map as a PNG, and keep the rest for `write`."""
         if image.id not in self._truth.images:
             return
         predicted = self._in_categories(segmentation)
@@ -131,9 +130,9 @@ class PanopticScorer:
         Image.fromarray(panoptic_png(predicted.segment_map)).save(self._maps / file_name)
 
     def score(self, image: TrueImage, segmentation: Segmentation) -> None:
-        """Compares the image with its true map.
+        """Compare the image with its true map.
 
-        Raises ValueError when that is missing, or does not fit the list of its segments.
+        Raises ValueError when the map is missing or does not match its list of segments.
         """
         if image.id not in self._truth.images:
             return
@@ -147,7 +146,7 @@ class PanopticScorer:
         return _in_categories(segmentation.panoptic, self._classes.category_of)
 
     def scores(self) -> Scores:
-        """pq, sq and rq: as means each for all, things and stuff; of a class with the counts behind them."""
+        """Return pq, sq and rq: means for all, things and stuff; for each class with its counts."""
         result = self._quality.result()
         groups = {"all": result.all, "things": result.things, "stuff": result.stuff}
         means = {
@@ -165,7 +164,7 @@ class PanopticScorer:
         return Scores(self._classes, means, per_class)
 
     def write(self, folder: Path) -> None:
-        """Writes panoptic.json: COCO's panoptic format; nothing when no image was kept."""
+        """Write panoptic.json, in COCO's panoptic format; nothing when no image was kept."""
         if not self._annotations:
             return
         content = {
@@ -185,7 +184,7 @@ class PanopticScorer:
 
 
 def _in_categories(panoptic: PanopticSegments, category_of: Mapping[int, Any]) -> PanopticSegments:
-    """With category ids in place of class ids; segments of classes that have none become void."""
+    """Replace class ids by category ids; segments of classes without a category become void."""
     kept = tuple(
         dataclasses.replace(segment, class_id=category_of[segment.class_id])
         for segment in panoptic.segments

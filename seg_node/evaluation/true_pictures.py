@@ -1,4 +1,4 @@
-"""Pictures and panoptic maps that a ground truth names: found in their folder, read, and checked with it."""
+"""Find, read and check the pictures and panoptic maps that a ground truth names."""
 
 import os
 import stat
@@ -20,7 +20,7 @@ _EXAMPLES = 3  # names in an error
 
 @dataclass(frozen=True)
 class TrueImage:
-    """One image of the set; size is (height, width) of the upright image."""
+    """One image of the set. size: (height, width) of the upright image."""
 
     id: Id
     file_name: str
@@ -28,9 +28,9 @@ class TrueImage:
 
 
 def find_file(folder: Path, name: str) -> Path | None:
-    """The file of that name, also of one written with the backslashes of Windows.
+    """Find the file of that name, which may be written with the backslashes of Windows.
 
-    None when there is none, or something else than a file with content: a device could block its reader.
+    None when there is none, or anything but a file with content: a device could block its reader.
     """
     for written in dict.fromkeys((name, name.replace("\\", "/"))):
         if has_content(folder / written):
@@ -39,7 +39,7 @@ def find_file(folder: Path, name: str) -> Path | None:
 
 
 def describe_backslashes(names: Iterable[str], folder: Path) -> str | None:
-    """One line when files are found only because backslashes in their names are read as slashes."""
+    """Return a line when files are found only because backslashes in their names are read as slashes."""
     found = [name for name in names if "\\" in name and not has_content(folder / name)]
     if not found:
         return None
@@ -48,7 +48,7 @@ def describe_backslashes(names: Iterable[str], folder: Path) -> str | None:
 
 
 def describe_missing(kind: str, names: Sequence[str], total: int, folder: Path) -> str:
-    """One line about files of a ground truth that are not in their folder, and how to mend it.
+    """Describe in one line which files of a ground truth are not in their folder, and how to fix it.
 
     kind: what they are, such as "images". total: how many the ground truth has.
     """
@@ -68,7 +68,7 @@ def describe_missing(kind: str, names: Sequence[str], total: int, folder: Path) 
 
 
 def read_picture(path: Path, size: tuple[int, int]) -> Frame:
-    """Raises ValueError when the file is missing, cannot be decoded, or is not (height, width) upright."""
+    """Read a picture. Raises ValueError when it is missing, damaged, or not (height, width) upright."""
     if not has_content(path):
         raise ValueError(f"{one_line(str(path))}: no such image (or it is empty)")
     frame = read_image(path)
@@ -81,10 +81,10 @@ def read_picture(path: Path, size: tuple[int, int]) -> Frame:
 
 
 def check_header(path: Path, size: tuple[int, int]) -> None:
-    """Looks at the beginning of a picture only, so that a whole data set can be looked at before it is used.
+    """Check a picture by its header only, which is fast enough for a whole data set before its use.
 
-    Raises ValueError when it is no picture, or neither (height, width) nor that lying on its side: what EXIF
-    says of its orientation can stand at its end.
+    Raises ValueError when it is no picture, or is neither (height, width) nor that turned by 90 degrees: its
+    EXIF orientation may be at the end of the file.
     """
     try:
         with Image.open(path, formats=PICTURE_FORMATS) as file:
@@ -96,17 +96,17 @@ def check_header(path: Path, size: tuple[int, int]) -> None:
 
 
 def read_true_image(folder: Path, image: TrueImage) -> Frame:
-    """Raises ValueError as `read_picture`."""
+    """Read an image of the ground truth. Raises ValueError, see `read_picture`."""
     return read_picture(find_file(folder, image.file_name) or folder / image.file_name, image.size)
 
 
 def read_segment_map(
     path: Path, size: tuple[int, int] | None = None, ids: Collection[int] | None = None
 ) -> NDArray[np.int32]:
-    """(H, W) segment ids of a panoptic PNG: R + 256 G + 65536 B, 0 void.
+    """Read the (H, W) segment ids of a panoptic PNG: R + 256 G + 65536 B, 0 void.
 
-    size: (height, width) that it must have. ids: of the segments that must be in it; a map with one channel
-    (grey or palette) whose values these are is read as those, for tools that write such maps.
+    size: (height, width) that it must have. ids: segments that it must have; a map with one channel (grey or
+    palette) is read by its values if they are these ids, since some tools write such maps.
 
     Raises ValueError when it is missing, damaged, of another size, or has other segments.
     """
@@ -125,7 +125,7 @@ def read_segment_map(
 
 
 def has_one_channel(path: Path) -> bool:
-    """Whether a panoptic map is grey or has a palette, by its header; False where it cannot be read."""
+    """Return whether a panoptic map is grey or has a palette, by its header; False if it cannot be read."""
     try:
         with Image.open(path, formats=PICTURE_FORMATS) as file:
             return len(file.getbands()) < 3
@@ -134,7 +134,7 @@ def has_one_channel(path: Path) -> bool:
 
 
 def relabel(segment_map: NDArray[np.int32], value_of: Mapping[int, int], other: int) -> NDArray[np.int32]:
-    """(H, W) with the value of each segment id in its place, `other` for ids without one."""
+    """Replace each segment id of (H, W) by its value, ids without a value by `other`."""
     if not value_of:
         return np.full_like(segment_map, other)
     ids = np.array(sorted(value_of), np.int32)
@@ -176,7 +176,7 @@ def _are_listed(segment_map: NDArray[np.integer], ids: Collection[int]) -> bool:
 
 
 def has_content(path: Path) -> bool:
-    """Whether it is a file, no device or pipe, and not empty."""
+    """Return whether the path is a file, no device or pipe, and not empty."""
     try:
         status = os.stat(path)
     except (OSError, ValueError):  # too long, or with a NUL

@@ -1,4 +1,4 @@
-"""`seg_node export`: the dense part of a network as a file for one image size, and that file in its place.
+"""`seg_node export`: compile a network's dense part for one image size, and run the file in its place.
 
-Loading and running a model without such a file needs nothing from here.
+`open_model` opens every model, with or without such a file.
 """

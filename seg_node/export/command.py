@@ -1,8 +1,8 @@
-"""What `seg_node export` does: the dense part of a network, for one size of image, into a file.
+"""`seg_node export`: compile the dense part of a network for one image size into a file.
 
-The dense part is all that depends on nothing but the input's shape: backbone, pyramid, dense heads. A .pt2 is
+The dense part is everything that depends only on the input's shape: backbone, pyramid, dense heads. A .pt2 is
 an AOTInductor package, machine code for one kind of machine. An .onnx is for ONNX Runtime on any machine,
-with TensorRT or CUDA where they are.
+with TensorRT or CUDA where they are installed.
 """
 
 import importlib.util
@@ -27,6 +27,7 @@ from seg_node.export.info import (
     write_package_info,
 )
 from seg_node.export.onnx import OnnxRunner, has_cuda
+from seg_node.export.open_model import ModelSource
 from seg_node.inference.cuda_graph import CudaGraphs
 from seg_node.inference.engine import choose_device
 from seg_node.inference.fused_convolution import fuse_activations
@@ -43,36 +44,32 @@ from seg_node.types import Frame
 
 _SUFFIXES = (".pt2", ".onnx")
 _MIN_TORCH = (2, 6)
-# the first with deformable convolutions (YOLACT++)
+# the first opset with deformable convolutions (YOLACT++)
 _ONNX_OPSET = 19
 
 
 def export(
     out: Path,
     camera_size: tuple[int, int],
-    *,
-    family: str = "auto",
-    weights: str | Path | None = None,
-    config: str | Path | None = None,
-    precision: str = "auto",
-    device: str = "auto",
+    source: ModelSource,
 ) -> int:
-    """Writes the file, notes in it and prints how it compares with PyTorch; returns the exit status, 0.
+    """Write the file, compare it with PyTorch, note and print the figures; return the exit status, 0.
 
     out: ends in .pt2 or .onnx. camera_size: (height, width).
-    precision: "auto" is for a .pt2 the fastest that the device computes well in, for an .onnx fp32.
-    device: which a .pt2 is compiled for; an .onnx is for all, and is compared there. "auto": a GPU that
-    PyTorch and, for an .onnx, ONNX Runtime can use, else the CPU.
-    Raises ValueError, FileNotFoundError or RuntimeError for what the user can mend.
+    source: the model; its labels and engine are not used.
+    source.precision: "auto" or None is for a .pt2 the fastest that the device computes well in, for an .onnx
+    fp32. source.device: which a .pt2 is compiled for; an .onnx runs on all, and is compared there. "auto": a
+    GPU that PyTorch and, for an .onnx, ONNX Runtime can use, else the CPU.
+    Raises ValueError, FileNotFoundError or RuntimeError for errors that the user can fix.
     """
-    target = _check_target(out, device)
-    chosen = _choose(precision, out, target)
-    model = load_model(family, weights, config)
+    target = _check_target(out, source.device)
+    chosen = _choose(source.precision or "auto", out, target)
+    model = load_model(source.family, source.weights, source.config)
     network = network_of(model)
     example = _example_input(model, camera_size)
     info = ExportInfo(
         network=type(network).__name__,
-        source=Path(weights).name if weights else "embedded model",
+        source=Path(source.weights).name if source.weights else "embedded model",
         weights=fingerprint(network),
         camera_size=camera_size,
         input_size=(example.shape[-2], example.shape[-1]),
@@ -86,7 +83,7 @@ def export(
 
 
 def _check_target(out: Path, device: str) -> torch.device:
-    """The device to compile for or to compare on, when everything is there that the export needs."""
+    """Return the device to compile for or to compare on, after checking what the export needs."""
     if out.suffix not in _SUFFIXES:
         raise ValueError(f"{out}: the name must end in .pt2 (AOTInductor) or .onnx (ONNX Runtime, TensorRT)")
     if not out.absolute().parent.is_dir():
@@ -110,7 +107,7 @@ def _check_target(out: Path, device: str) -> torch.device:
 
 
 def _choose(precision: str, out: Path, device: torch.device) -> Precision:
-    """Raises ValueError or RuntimeError for a precision that the file cannot be in."""
+    """Return the file's precision. Raises ValueError or RuntimeError for one that it cannot have."""
     if precision == "exact":
         raise ValueError("compiled code computes in an order of its own; choose fp32 instead of exact")
     if out.suffix == ".pt2" or precision not in PRECISIONS:
@@ -121,7 +118,7 @@ def _choose(precision: str, out: Path, device: torch.device) -> Precision:
 
 
 def _example_input(model: SegmentationModel[Any, Any], camera_size: tuple[int, int]) -> Tensor:
-    """The network's input for an image of that size, random: float32 (1, 3, H, W)."""
+    """Return a random network input for an image of that size: float32 (1, 3, H, W)."""
     noise = np.random.default_rng(0).integers(0, 256, (*camera_size, 3), np.uint8)
     pixels: Tensor = model.prepare([Frame(noise, "bgr")], torch.device("cpu")).pixels
     return pixels.float()
@@ -130,7 +127,7 @@ def _example_input(model: SegmentationModel[Any, Any], camera_size: tuple[int, i
 def _write_package(
     network: nn.Module, example: Tensor, out: Path, info: ExportInfo, device: torch.device
 ) -> tuple[ExportInfo, float]:
-    """Writes the file.
+    """Write a .pt2 file.
 
     Returns its description with the times, and the largest relative difference of an output.
     """
@@ -138,7 +135,7 @@ def _write_package(
 
     dense, pixels = _prepare(network, example, info, device)
     on_cpu = device.type == "cpu"
-    # frozen weights are packed for oneDNN; the number of threads is the program's that loads it
+    # frozen weights are packed for oneDNN; the loading program sets the number of threads
     configs = {"freezing": True, "cpp.dynamic_threads": True} if on_cpu else {}
     try:
         with torch.no_grad():
@@ -157,7 +154,7 @@ def _write_package(
 def _write_onnx(
     network: nn.Module, example: Tensor, out: Path, info: ExportInfo, device: torch.device
 ) -> tuple[ExportInfo, float]:
-    """As `_write_package`. Written on the CPU, where the network is only followed and not run."""
+    """Write an .onnx file; see `_write_package`. On the CPU, as the network is only traced."""
     dense, pixels = _prepare(network, example, info, torch.device("cpu"))
     with torch.no_grad():
         program = torch.onnx.export(
@@ -175,14 +172,14 @@ def _write_onnx(
 def _prepare(
     network: nn.Module, example: Tensor, info: ExportInfo, device: torch.device
 ) -> tuple[Dense, Tensor]:
-    """The dense part in the file's precision, and its input, on the device."""
+    """Return the dense part in the file's precision, and its input, on the device."""
     network.to(device)
     apply_precision(network, info.precision)
     return Dense(network).eval(), example.to(device).contiguous(memory_format=torch.channels_last)
 
 
 def _compare(dense: Dense, pixels: Tensor, exported: Run, info: ExportInfo) -> tuple[ExportInfo, float]:
-    """The description with the times of both, and the largest relative difference of an output.
+    """Return the description with both times, and the largest relative difference of an output.
 
     PyTorch runs as in the engine: activations fused on a CPU, a recorded graph on a GPU, no TF32.
     """
@@ -202,7 +199,7 @@ def _compare(dense: Dense, pixels: Tensor, exported: Run, info: ExportInfo) -> t
 
 
 def _time(run: Run, pixels: Tensor) -> tuple[float, tuple[Tensor, ...]]:
-    """Median milliseconds of a few runs after the first, and the outputs."""
+    """Return the median milliseconds of five runs after the first, and the outputs."""
     times = []
     outputs = run(pixels)
     for _ in range(5):
@@ -217,7 +214,7 @@ def _time(run: Run, pixels: Tensor) -> tuple[float, tuple[Tensor, ...]]:
 
 
 def _summary(out: Path, info: ExportInfo, device: torch.device, error: float) -> str:
-    """A line for people; a second one where the file is no gain."""
+    """Describe the file in a line; a second one says where it is slower than PyTorch."""
     (height, width), (rows, columns) = info.camera_size, info.input_size
     line = (
         f"{out}: {info.source} for images of {width}x{height} (input {columns}x{rows}), {info.precision}: "

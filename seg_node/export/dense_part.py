@@ -1,4 +1,4 @@
-"""Files of `seg_node export` in the place of the part of a network that they were made from."""
+"""Run a file of `seg_node export` in place of the part of the network that it was exported from."""
 
 import logging
 from collections.abc import Callable
@@ -27,9 +27,9 @@ logger = logging.getLogger(__name__)
 
 Model = SegmentationModel[Any, Any]
 Run = Callable[[Tensor], tuple[Tensor, ...]]
-Open = Callable[[], tuple[Run, str]]  # gives what runs a file, and its name for people
+Open = Callable[[], tuple[Run, str]]  # returns the function that runs a file, and its runtime's name
 
-_LARGEST_ONNX = 2**31 - 1  # bytes, of protobuf
+_LARGEST_ONNX = 2**31 - 1  # bytes; the limit of protobuf
 
 
 class Exported:
@@ -42,9 +42,9 @@ class Exported:
         self._run = run
 
     def __call__(self, pixels: Tensor, panoptic: bool = True) -> tuple[Tensor, ...]:
-        """pixels: float32 (N, 3, H, W). Every output of the network, also the one for panoptic maps.
+        """Return every output of `dense`, also the one for panoptic maps.
 
-        Raises ValueError for another size than it was exported for.
+        pixels: float32 (N, 3, H, W). Raises ValueError for another size than it was exported for.
         """
         if pixels.shape[-2:] != self._info.input_size:
             raise ValueError(
@@ -60,9 +60,9 @@ class Exported:
 def open_engine(
     model: Model, device: torch.device, precision: str | None = None, exported: str | Path | None = None
 ) -> Engine:
-    """The model's engine, with an exported file where one is given.
+    """Open the model's engine, with an exported file where one is given.
 
-    precision: see `choose_precision`; None: exact, or with a file the file's.
+    precision: see `choose_precision`; None: exact, or that of the file.
     Raises LoadError, and nothing else, whatever is wrong with the file, the precision or the device.
     """
     with loading(exported):
@@ -71,21 +71,21 @@ def open_engine(
         return Engine(model, device, load_exported(exported, model, device, precision or "auto").precision)
 
 
-def exported_size(model: Model) -> tuple[int, int] | None:
-    """(height, width) of the only camera images that the model still takes; None when it takes all."""
-    dense = getattr(model.network, "dense", None)
+def exported_size(engine: Engine) -> tuple[int, int] | None:
+    """Return (height, width) of the only camera images that the engine takes; None when it takes all."""
+    dense = getattr(engine.network, "dense", None)
     return dense.camera_size if isinstance(dense, Exported) else None
 
 
 def load_exported(
     path: str | Path, model: Model, device: torch.device, precision: str = "auto"
 ) -> ExportInfo:
-    """Replaces `model.network.dense` by the file's; everything behind it stays.
+    """Replace `model.network.dense` by the exported file; the rest of the network stays.
 
-    model: as it was loaded: before its engine, which changes the weights, is made. The engine's precision
-    must be the one of the answer. An .onnx file is data; a .pt2 is machine code, which runs: load your own.
+    model: as loaded, before an engine converts its weights. The engine must have the returned precision.
+    An .onnx file is data; a .pt2 is machine code, which is executed: load only your own.
 
-    precision: "auto" for the file's, else what it must be.
+    precision: the one that the file must have; "auto": any.
     Raises LoadError for a file that is missing, of another model, precision or machine, or not what
     `seg_node export` writes, and when a library is missing.
     """
@@ -117,7 +117,7 @@ def load_exported(
 
 
 def _log_times(path: Path, info: ExportInfo, device: torch.device) -> None:
-    """The user chose the file, so it is used; one that is no gain must not go unnoticed."""
+    """Warn about a file that is slower than PyTorch, which is used all the same: the user chose it."""
     if info.timed_on != describe_machine(device):
         logger.info("%s: not timed on this machine; compare with the same without the file", path)
     elif info.is_slower:
@@ -131,7 +131,7 @@ def _log_times(path: Path, info: ExportInfo, device: torch.device) -> None:
 
 
 def _read_onnx(path: Path, model: Model, device: torch.device) -> tuple[ExportInfo, Open]:
-    """What the file says of itself, and what opens it. Raises ValueError for one that is not the model's."""
+    """Return the file's description, and a function that opens it. Raises ValueError for another model's."""
     if path.stat().st_size > _LARGEST_ONNX:
         raise ValueError(f"larger than {_LARGEST_ONNX} bytes")
     data = path.read_bytes()
@@ -157,7 +157,7 @@ def _read_metadata(content: Any) -> str:
 
 
 def _read_package(path: Path, model: Model, device: torch.device) -> tuple[ExportInfo, Open]:
-    """As `_read_onnx`; nothing of it is executed yet."""
+    """Read a package as `_read_onnx` does; nothing in it is executed yet."""
     info = read_package_info(path)
     check_fits(info, model)
     _check_machine(info, device)
@@ -166,12 +166,12 @@ def _read_package(path: Path, model: Model, device: torch.device) -> tuple[Expor
 
 
 def open_package(path: Path, device: torch.device) -> Run:
-    """A package of AOTInductor's: machine code, which is run."""
+    """Load an AOTInductor package, which executes its machine code."""
     from torch._inductor import aoti_load_package
 
     index = -1 if device.type == "cpu" else device.index or 0
     package = aoti_load_package(str(path), device_index=index)
-    # compiled for this order in memory; another one would be read wrongly without an error
+    # compiled for this memory format; another one would give wrong results without an error
     return lambda pixels: tuple(package(pixels.contiguous(memory_format=torch.channels_last)))
 
 

@@ -1,9 +1,7 @@
-"""What an exported file says about itself: for which model, which image size and which machine it is."""
+"""The description inside an exported file: its model, image size and machine."""
 
 import hashlib
 import json
-import platform
-import re
 import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,10 +12,11 @@ from torch import Tensor, nn
 
 from seg_node import __version__
 from seg_node.inference.precision import Precision
+from seg_node.inference.processor import cpu_flags, cpu_name
 from seg_node.models.model import SegmentationModel
 
 METADATA_KEY = "seg_node"
-# where PyTorch's package format has room for others
+# the place that PyTorch's package format leaves to others
 _PACKAGE_MEMBER = "extra/seg_node.json"
 _LARGEST_SIDE = 8192  # pixels
 _LONGEST_INFO = 65536  # bytes of a description
@@ -26,13 +25,15 @@ _LONGEST_TIME = 10_000_000  # milliseconds
 
 @dataclass(frozen=True)
 class ExportInfo:
-    """network: its class. source: the weights file, for people. weights: their `fingerprint`.
+    """Description of an exported file.
+
+    network: its class. source: the weights file, for messages. weights: their `fingerprint`.
 
     camera_size, input_size: (height, width) of the camera's image, and of the network's input made from it.
     machine: which one its machine code is for, see `describe_machine`; "" for ONNX, which has none.
     torch, seg_node: versions that wrote it.
     timed_on: the processor, see `describe_machine`, on which the dense part took exported_ms with the file
-    and torch_ms with PyTorch, in milliseconds; "" and 0 for a file of a version that did not note them.
+    and torch_ms with PyTorch, in milliseconds; "" and 0 in files of versions that did not record them.
     """
 
     network: str
@@ -50,7 +51,7 @@ class ExportInfo:
 
     @property
     def is_slower(self) -> bool:
-        """Whether PyTorch was faster than the file where both were timed."""
+        """Whether PyTorch was faster than the file on the machine where both were timed."""
         return self.exported_ms > self.torch_ms
 
     def to_json(self) -> str:
@@ -58,7 +59,7 @@ class ExportInfo:
 
     @staticmethod
     def from_json(text: str) -> "ExportInfo":
-        """Raises ValueError for a text of another form."""
+        """Parse the description. Raises ValueError for any other text."""
         try:
             fields = json.loads(text)
             sizes = {name: _read_size(fields[name]) for name in ("camera_size", "input_size")}
@@ -86,14 +87,14 @@ def _read_time(value: Any) -> float:
 
 
 def write_package_info(path: Path, info: ExportInfo) -> None:
-    """Adds the description to a package of PyTorch's (.pt2)."""
+    """Add the description to a PyTorch package (.pt2)."""
     with zipfile.ZipFile(path, "a") as package:
         root = package.namelist()[0].partition("/")[0]
         package.writestr(f"{root}/{_PACKAGE_MEMBER}", info.to_json())
 
 
 def read_package_info(path: Path) -> ExportInfo:
-    """Nothing of the package is executed. Raises ValueError when it has no description."""
+    """Read a package's description; nothing is executed. Raises ValueError when it has none."""
     try:
         with zipfile.ZipFile(path) as package:
             (member,) = [entry for entry in package.infolist() if entry.filename.endswith(_PACKAGE_MEMBER)]
@@ -106,7 +107,7 @@ def read_package_info(path: Path) -> ExportInfo:
 
 
 def fingerprint(network: nn.Module) -> str:
-    """Hexadecimal SHA-256 of all tensors of the network, their names, and the norms' small constants."""
+    """Hash the network's tensors, their names, and the norms' small constants: SHA-256, hexadecimal."""
     digest = hashlib.sha256()
     for name, tensor in sorted(network.state_dict().items()):
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
@@ -118,19 +119,15 @@ def fingerprint(network: nn.Module) -> str:
 
 
 def describe_machine(device: torch.device) -> str:
-    """The processor that compiled code runs on: its name and, of a CPU, a digest of its instruction sets."""
+    """Name the processor that code is compiled for, with a digest of a CPU's instruction sets."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    cpu = Path("/proc/cpuinfo")
-    text = cpu.read_text() if cpu.exists() else platform.processor()
-    name = re.search(r"^model name\s*: (.+)$", text, re.MULTILINE)
-    flags = re.search(r"^(?:flags|Features)\s*: (.+)$", text, re.MULTILINE)
-    digest = hashlib.sha256((flags[1] if flags else "").encode()).hexdigest()[:8]
-    return f"{name[1] if name else platform.machine()} ({digest})"
+    digest = hashlib.sha256(cpu_flags().encode()).hexdigest()[:8]
+    return f"{cpu_name()} ({digest})"
 
 
 def check_fits(info: ExportInfo, model: SegmentationModel[Any, Any]) -> None:
-    """Raises ValueError when it was exported from another model, or one with another size of input."""
+    """Check that the file belongs to the model. Raises ValueError for other weights or another input size."""
     network = network_of(model)
     if info.network != type(network).__name__:
         raise ValueError(f"exported from a {info.network} ({info.source}), not a {type(network).__name__}")
@@ -146,7 +143,7 @@ def check_fits(info: ExportInfo, model: SegmentationModel[Any, Any]) -> None:
 
 
 class Dense(nn.Module):
-    """A network's `dense` as a module, which is what PyTorch exports."""
+    """A network's `dense` as a module, the form that PyTorch exports."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -158,7 +155,7 @@ class Dense(nn.Module):
 
 @torch.inference_mode()
 def dense_shapes(network: nn.Module, input_size: tuple[int, int]) -> list[tuple[int, ...]]:
-    """The shapes of what a network's `dense` gives for one image, without computing it."""
+    """Return the shapes of `dense`'s outputs for one image, without computing them."""
     dense = Dense(network)
     meta = {name: tensor.to("meta") for name, tensor in (*dense.named_parameters(), *dense.named_buffers())}
     pixels = torch.empty(1, 3, *input_size, device="meta")
@@ -166,7 +163,7 @@ def dense_shapes(network: nn.Module, input_size: tuple[int, int]) -> list[tuple[
 
 
 def network_of(model: SegmentationModel[Any, Any]) -> nn.Module:
-    """Raises ValueError for a family without a part that can be exported."""
+    """Return the model's network. Raises ValueError for a family without a `dense` part."""
     if not hasattr(model.network, "dense"):
         raise ValueError(f"models of the kind {type(model.network).__name__} cannot be exported")
     return model.network

@@ -18,18 +18,20 @@ logger = logging.getLogger(__name__)
 
 _TENSORRT, _CUDA = "TensorrtExecutionProvider", "CUDAExecutionProvider"
 _CPU = "CPUExecutionProvider"
-# ONNX's names of the types that a network gives or takes
+# ONNX's names for the types of inputs and outputs
 _TYPES = {"tensor(float)": (torch.float32, np.float32), "tensor(float16)": (torch.float16, np.float16)}
 
 
 class OnnxRunner:
-    """One input of a fixed shape; every output is a tensor on the same device."""
+    """An ONNX file with one input of fixed shape; outputs are tensors on the input's device."""
 
     def __init__(self, path: Path, data: bytes, device: torch.device, precision: Precision) -> None:
-        """data: the file's content, which `check_onnx` has let through; path: names it in messages.
+        """Open the file.
 
-        Raises ValueError for a file that ONNX Runtime refuses, RuntimeError when it is missing or cannot use
-        the device.
+        data: its content, after `check_onnx`. path: for messages.
+
+        Raises ValueError for a file that ONNX Runtime refuses, RuntimeError when ONNX Runtime is missing or
+        cannot use the device.
         """
         self._session = _open(data, _providers(data, device, precision))
         self._device = device
@@ -41,7 +43,7 @@ class OnnxRunner:
             )
 
     def __call__(self, pixels: Tensor) -> tuple[Tensor, ...]:
-        """pixels: float32 (1, 3, H, W)."""
+        """Run the network on pixels, float32 (1, 3, H, W)."""
         pixels = pixels.contiguous()
         binding = self._session.io_binding()
         binding.bind_input(self._session.get_inputs()[0].name, *self._place(pixels, np.float32))
@@ -50,21 +52,21 @@ class OnnxRunner:
             dtype, numpy_type = _TYPES[output.type]
             outputs.append(torch.empty(output.shape, dtype=dtype, device=self._device))
             binding.bind_output(output.name, *self._place(outputs[-1], numpy_type))
-        if self._device.type == "cuda":  # ONNX Runtime has a stream of its own
+        if self._device.type == "cuda":  # ONNX Runtime works in a stream of its own
             torch.cuda.current_stream(self._device).synchronize()
         self._session.run_with_iobinding(binding)
         binding.synchronize_outputs()
         return tuple(outputs)
 
     def try_out(self, input_size: tuple[int, int]) -> None:
-        """Runs it once on zeros, of (height, width). Raises ValueError where its layers do not fit."""
+        """Run once on zeros of (height, width). Raises ValueError when its layers do not fit together."""
         try:
             self(torch.zeros(1, 3, *input_size, device=self._device))
         except Exception as error:  # its exceptions have no common class
             raise ValueError(f"ONNX Runtime cannot run it ({str(error).splitlines()[0][:300]})") from error
 
     def _place(self, tensor: Tensor, numpy_type: type) -> tuple[Any, ...]:
-        """Where it lies, as ONNX Runtime wants to be told."""
+        """Describe where a tensor lies, in the arguments that ONNX Runtime expects."""
         index = self._device.index or 0
         return self._device.type, index, numpy_type, tuple(tensor.shape), tensor.data_ptr()
 
@@ -73,7 +75,7 @@ def _open(data: bytes, providers: list[Any]) -> Any:
     runtime = _onnxruntime()
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    # threads that spin take the cores from torch's, which work next
+    # spinning threads would take the cores from torch's, which work next
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     try:
@@ -92,12 +94,12 @@ def _onnxruntime() -> Any:
 
 
 def has_cuda() -> bool:
-    """Whether this ONNX Runtime is built for CUDA or TensorRT. Raises RuntimeError without one."""
+    """Return whether ONNX Runtime is built for CUDA or TensorRT. Raises RuntimeError when it is missing."""
     return bool({_TENSORRT, _CUDA} & set(_onnxruntime().get_available_providers()))
 
 
 def _providers(data: bytes, device: torch.device, precision: Precision) -> list[Any]:
-    """Execution providers for the device, the preferred one first."""
+    """Return the execution providers for the device, the preferred one first."""
     if device.type == "cpu":
         return [_CPU]
     runtime = _onnxruntime()
@@ -126,10 +128,10 @@ def _providers(data: bytes, device: torch.device, precision: Precision) -> list[
 
 
 def _engine_folder(data: bytes, device: torch.device, version: str) -> Path:
-    """Where TensorRT keeps the engine of this file, for this GPU and ONNX Runtime.
+    """Return the folder of TensorRT's engine of this file, for this GPU and ONNX Runtime.
 
-    ONNX Runtime names engines after the graph and its shapes, not its weights: in one folder, a file of other
-    weights would run the engine of an earlier one.
+    ONNX Runtime names engines after the graph and its shapes, not its weights: in a shared folder, a
+    file of other weights would run an earlier one's engine.
     """
     digest = hashlib.sha256(data)
     digest.update(f"{torch.cuda.get_device_name(device)} {version} no TF32".encode())

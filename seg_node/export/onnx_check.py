@@ -1,7 +1,7 @@
-"""Is an ONNX file the dense part of a network, and no more work than one? Told before ONNX Runtime sees it.
+"""Check that an ONNX file is a network's dense part, and no more work than one, before it is opened.
 
-ONNX Runtime computes while it opens a file, and a few hundred bytes can ask for all memory or never end. So
-only layers that networks have are let through, each of a known size, within what images of that size take.
+ONNX Runtime computes while it opens a file: a few hundred bytes can request all memory or run for ever. So
+only layers that networks use are accepted, each of a known size, within what an image of that size needs.
 """
 
 import importlib
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-# of seg_node export, and what another version of PyTorch may write in their place
+# those of seg_node export, and those that other versions of PyTorch may write in their place
 _OPERATORS = frozenset((
     "Add", "AveragePool", "BatchNormalization", "Cast", "Clip", "Concat", "Constant", "Conv", "ConvTranspose",
     "DeformConv", "Div", "Equal", "Flatten", "Gather", "Gemm", "GroupNormalization", "Identity",
@@ -20,10 +20,10 @@ _OPERATORS = frozenset((
 ))  # fmt: skip
 _MULTIPLYING = ("Conv", "ConvTranspose", "DeformConv", "Gemm", "MatMul")
 _MOST_NODES = 20_000
-# for each pixel of the input: numbers that are in memory at once, that are made in all, multiplications.
-# SOLO's R-50, which has the largest maps: 53, 1 200 and 310 000
+# per pixel of the input: numbers in memory at once, numbers computed in all, multiplications.
+# SOLO's R-50, which has the largest maps, needs 53, 1 200 and 310 000
 _MOST_ALIVE, _MOST_MADE, _MOST_MULTIPLIED = 200, 10_000, 2_000_000
-_ROOM = 1_000_000  # numbers that a small image may take beyond that
+_ROOM = 1_000_000  # numbers that are allowed beyond that, for small images
 _ROOM_FACTOR = 10_000  # multiplications for each of these
 _BIG_CONSTANT = 1024  # numbers; a smaller one may be a shape that sizes depend on
 
@@ -34,7 +34,7 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class _Layer:
-    """One node of the graph: what it takes and gives, by name."""
+    """One node of the graph, with the names of its inputs and outputs."""
 
     operator: str
     inputs: tuple[str, ...]
@@ -42,7 +42,7 @@ class _Layer:
 
 
 def parse_onnx(data: bytes) -> Any:
-    """The file as onnx's ModelProto; nothing outside of it is read.
+    """Parse the file as onnx's ModelProto; no other file is read.
 
     Raises ValueError for another file, RuntimeError when the package onnx is missing.
     """
@@ -54,10 +54,10 @@ def parse_onnx(data: bytes) -> Any:
 
 
 def check_onnx(model: Any, input_size: tuple[int, int], outputs: Sequence[Shape]) -> None:
-    """Raises ValueError for a file that is not a network's dense part for that input, or asks for more.
+    """Raise ValueError for a file that is not a network's dense part for that input, or needs more work.
 
-    model: of `parse_onnx`; its large constants are emptied. input_size: (height, width).
-    outputs: the shapes that the network gives for one image.
+    model: from `parse_onnx`; its large constants are emptied. input_size: (height, width).
+    outputs: the shapes of the network's outputs for one image.
     """
     _check_parts(model)
     shapes = _infer_shapes(model)
@@ -79,7 +79,7 @@ def _has_type(values: Iterable[Any], *types: int) -> bool:
 
 
 def _check_parts(model: Any) -> None:
-    """Raises ValueError for what a network's dense part has no need of."""
+    """Raise ValueError for anything that a network's dense part does not need."""
     graph = model.graph
     if len(graph.node) > _MOST_NODES:
         raise ValueError(f"has {len(graph.node)} layers, of at most {_MOST_NODES}")
@@ -105,12 +105,12 @@ def _constants(graph: Any) -> Iterator[Any]:
 
 
 def _infer_shapes(model: Any) -> Mapping[str, Shape]:
-    """The shape of every value that has a fixed one. Raises ValueError for layers that do not fit."""
+    """Return the shape of every value that has a fixed one. Raises ValueError for layers that do not fit."""
     for constant in model.graph.initializer:
         if prod(constant.dims) > _BIG_CONSTANT:  # only its shape matters
             constant.ClearField("raw_data")
             constant.ClearField("float_data")
-    del model.graph.value_info[:]  # what the file says of them itself is no proof
+    del model.graph.value_info[:]  # claims of the file, which may be false
     declared = {value.name: _shape(value) for value in model.graph.output}
     for value in model.graph.output:
         value.type.tensor_type.ClearField("shape")
@@ -137,10 +137,10 @@ def _shape(value: Any) -> Shape | None:
 def _check_work(
     layers: Sequence[_Layer], shapes: Mapping[str, Shape], outputs: Sequence[str], pixels: int
 ) -> None:
-    """Raises ValueError for more memory or arithmetic than a network takes for an image of so many pixels."""
+    """Raise ValueError for more memory or arithmetic than a network needs for so many pixels."""
     last_use = {name: place for place, layer in enumerate(layers) for name in layer.inputs}
     last_use |= dict.fromkeys(outputs, len(layers))
-    made_by: dict[str, int] = {}  # the numbers of what is made
+    made_by: dict[str, int] = {}  # how many numbers each value in memory has
     alive = made = multiplied = 0
     for place, layer in enumerate(layers):
         for name in filter(None, layer.outputs):
@@ -162,7 +162,7 @@ def _check_work(
 
 
 def _factors(layer: _Layer, shapes: Mapping[str, Shape]) -> int:
-    """Multiplications for one number of the output, or a few more."""
+    """Return the multiplications per number of the output, rounded up."""
     weight = shapes.get(layer.inputs[1] if len(layer.inputs) > 1 else "", ())
     return prod(weight[1:]) if layer.operator.endswith("Conv") else prod(weight[:-1])
 

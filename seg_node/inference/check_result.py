@@ -1,4 +1,4 @@
-"""Whether a model's answer can be published: numbers, sizes and classes that make sense. No ROS."""
+"""Check that a model's result can be published: scores, boxes, classes and sizes are valid. No ROS."""
 
 from collections.abc import Iterable
 
@@ -12,16 +12,16 @@ SLACK = 1e-3  # of a score beyond 1: rounding of half precision
 
 
 class BadResult(ValueError):
-    """A model gave what no image can hold. `reason` is the token counted in /diagnostics."""
+    """A model returned a result that no image can have. `reason` is the key counted in /diagnostics."""
 
     reason = "bad_result"
 
 
 def check_segmentation(segmentation: Segmentation, labels: LabelSet) -> None:
-    """Look at every number but the pixels: 0.1 ms for 100 instances.
+    """Check every number but the pixels, which takes 0.1 ms for 100 instances.
 
-    Raises BadResult, which names the first instance at fault: scores that are not 0 to 1, boxes that are not
-    finite or whose edges are the wrong way round, classes beyond the labels', masks beyond the image, columns
+    Raises BadResult, which names the first invalid instance: scores that are not 0 to 1, boxes that are not
+    finite or whose edges are swapped, classes beyond the labels', masks beyond the image, columns
     of different lengths; of the panoptic map its size, and scores and classes of its segments.
     """
     last = max((*labels.things, *labels.stuff), default=None)
@@ -66,7 +66,7 @@ def _is_score(values: NDArray[np.floating]) -> NDArray[np.bool_]:
 
 
 def _is_class(ids: NDArray[np.integer], last: int | None) -> NDArray[np.bool_]:
-    """Numbers without a name among others that have one are left out of COCO's, and no fault."""
+    """Accept ids without a name below the last one, too: COCO's numbering has gaps."""
     return (ids >= 0) & (ids <= (np.iinfo(np.int32).max if last is None else last))
 
 

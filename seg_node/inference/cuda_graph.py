@@ -1,7 +1,7 @@
 """A network's kernels recorded once and replayed as a whole: the CPU launches one graph instead of hundreds.
 
 A graph holds the shapes it was recorded with, so there is one for each image size and number of images.
-Thresholds are read from the device's memory, so that none is recorded for another threshold.
+Thresholds are read from the device's memory, so that a new threshold needs no new graph.
 """
 
 import contextlib
@@ -23,17 +23,17 @@ from torch.utils._pytree import tree_leaves, tree_map
 logger = logging.getLogger(__name__)
 
 MOST_GRAPHS = 32  # a few image sizes, each with 1, 2, 4 and 8 images, with and without panoptic maps
-_SHARE = 4  # part of the device's memory, 1 / 4, for what the graphs read and answer
-_WARM_UPS = 3  # in which cuDNN chooses its kernels and the allocator finds its sizes
+_SHARE = 4  # graphs' inputs and outputs may take 1 / 4 of the device's memory
+_WARM_UPS = 3  # while cuDNN chooses its kernels and the allocator finds its sizes
 _TRIES = 2  # to record one graph
-_MOST_FAILURES = 6  # in a row, of any graph; no more are tried afterwards
+_MOST_FAILURES = 6  # in a row, over all graphs; recording is then given up
 _recording = threading.Lock()  # PyTorch records one graph at a time in a process
 
 
 def use_cuda_graphs(network: nn.Module) -> None:
-    """Replace what the network does with shapes known beforehand: `fixed` where it has that, else `dense`.
+    """Record the part of a network whose shapes are known beforehand: `fixed` where it has one, else `dense`.
 
-    For networks on a GPU. Others are left as they are, also those with an exported `dense`.
+    For networks on a GPU. Networks with neither, or with an exported `dense`, stay as they are.
     """
     if "dense" in vars(network):
         return
@@ -47,13 +47,13 @@ def use_cuda_graphs(network: nn.Module) -> None:
 
 
 def drop_cuda_graphs(network: nn.Module) -> int:
-    """Give the memory of the network's graphs back, which are recorded again when needed; their number."""
+    """Free the network's graphs, which are recorded again when needed; return their number."""
     found = [value for value in vars(network).values() if isinstance(value, CudaGraphs)]
     return sum(graphs.drop() for graphs in found)
 
 
 def _held_weakly(method: Callable[..., Any]) -> Callable[..., Any]:
-    """The bound method, without keeping its network alive: the network holds what calls it."""
+    """Wrap a bound method without keeping its network alive: the network holds the wrapper."""
     reference = weakref.WeakMethod(method)
 
     def call(*arguments: Any) -> Any:
@@ -66,7 +66,10 @@ def _held_weakly(method: Callable[..., Any]) -> Callable[..., Any]:
 
 @dataclass
 class _Recorded:
-    """pixels, numbers: read by the graph; the numbers, float32 (K,), are `values`. answer: written by it."""
+    """One graph and its buffers.
+
+    pixels, numbers: its inputs; numbers: float32 (K,), which hold `values`. answer: its outputs.
+    """
 
     graph: torch.cuda.CUDAGraph
     pixels: Tensor
@@ -90,10 +93,10 @@ class _Recorded:
 
 
 class CudaGraphs:
-    """Stands for a function of (pixels, *others), whose kernels depend only on shapes and on `others`.
+    """A function of (pixels, *others), replayed from CUDA graphs.
 
-    The function returns tensors whose first dimension is that of pixels. What a call returns is overwritten
-    by the next one.
+    Its kernels may depend only on shapes and on `others`. It returns tensors whose first dimension is that of
+    pixels. The next call overwrites what a call returned.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -105,10 +108,11 @@ class CudaGraphs:
         self._pool: Any = None
 
     def __call__(self, pixels: Tensor, *others: Hashable) -> Any:
-        """pixels: (N, …). others: hashable; a tuple has an entry for each of the N images.
+        """Replay the graph for these shapes and `others`, which the first call records.
 
-        Numbers of type float in a dataclass among others reach the function as tensors of no dimension on the
-        device. Without graphs where recording one has failed.
+        pixels: (N, …). others: hashable; a tuple has an entry for each of the N images. Floats in a dataclass
+        among them reach the function as zero-dimensional tensors on the device.
+        Where recording fails, the function runs without a graph.
         """
         others = tuple(_pad(other, _rounded(len(pixels)) - len(pixels)) for other in others)
         constants, values = _split(others)
@@ -122,7 +126,7 @@ class CudaGraphs:
         return recorded.replay(pixels, values)
 
     def drop(self) -> int:
-        """Give the graphs' memory back. Return how many there were."""
+        """Free the graphs' memory; return how many there were."""
         count = len(self._graphs)
         self._graphs.clear()
         return count
@@ -140,7 +144,7 @@ class CudaGraphs:
             recorded = self._record(pixels, others, values)
         except torch.cuda.OutOfMemoryError:
             raise
-        except Exception as error:  # of CUDA, cuDNN or an operator; the plain way answers the same
+        except Exception as error:  # of CUDA, cuDNN or an operator; without a graph the result is the same
             if isinstance(error.__context__, torch.cuda.OutOfMemoryError):
                 raise error.__context__ from None  # hidden by the error of ending the recording
             self._failures[key] += 1
@@ -153,7 +157,7 @@ class CudaGraphs:
         return recorded
 
     def _forget_oldest(self, newest: _Recorded) -> None:
-        """As many as are too many, by number or memory, but not the newest."""
+        """Drop the least recently used graphs beyond the limits of number and memory, never the newest."""
         limit = torch.cuda.get_device_properties(newest.pixels.device).total_memory // _SHARE
         while len(self._graphs) > 1 and (
             len(self._graphs) > MOST_GRAPHS or sum(graph.nbytes for graph in self._graphs.values()) > limit
@@ -161,7 +165,7 @@ class CudaGraphs:
             self._graphs.popitem(last=False)
 
     def _record(self, pixels: Tensor, others: tuple[Hashable, ...], values: tuple[float, ...]) -> _Recorded:
-        """Source: PyTorch's notes/cuda.rst, "Whole-network capture"."""
+        """Record one graph. Source: PyTorch's notes/cuda.rst, "Whole-network capture"."""
         if not self._graphs:  # a pool cannot be used again after its last graph
             self._pool = torch.cuda.graph_pool_handle()
         if self._stream is None:
@@ -193,23 +197,23 @@ class CudaGraphs:
 
 
 def _rounded(count: int) -> int:
-    """1, 2, 4, 8, 16, 24, …: so many images a graph is recorded for."""
+    """Round up to a batch size that graphs are recorded for: 1, 2, 4, 8, 16, 24, …"""
     return 1 << (count - 1).bit_length() if count <= 8 else -(-count // 8) * 8
 
 
 def _pad(other: Hashable, missing: int) -> Hashable:
-    """The last entry of a tuple, again for each image that is missing."""
+    """Repeat the last entry of a tuple for each missing image."""
     return other + other[-1:] * missing if isinstance(other, tuple) else other
 
 
 def _split(others: tuple[Hashable, ...]) -> tuple[tuple[Hashable, ...], tuple[float, ...]]:
-    """What a graph is recorded for, and the numbers that it reads."""
+    """Return the part that a graph is recorded for, and the numbers that it reads at each replay."""
     values = [value for other in others for value in _numbers_of(other).values()]
     return _with_numbers(others, iter([0.0] * len(values))), tuple(values)
 
 
 def _with_numbers(others: tuple[Hashable, ...], numbers: Iterator[Any]) -> tuple[Hashable, ...]:
-    """The same with other numbers, taken in order."""
+    """Replace the numbers, in order."""
     return tuple(
         dataclasses.replace(other, **{name: next(numbers) for name in names})  # type: ignore[type-var]
         if (names := _numbers_of(other))
@@ -227,7 +231,7 @@ def _numbers_of(other: Hashable) -> dict[str, float]:
 
 @contextlib.contextmanager
 def _cudnn_searches() -> Iterator[None]:
-    """cuDNN tries its algorithms for every new shape: only where shapes stay the same."""
+    """Let cuDNN time its algorithms. It does so for every new shape, so only where shapes stay the same."""
     before = cudnn.benchmark
     cudnn.benchmark = True
     try:
@@ -238,7 +242,7 @@ def _cudnn_searches() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _no_garbage_collection() -> Iterator[None]:
-    """Freeing another graph or event by chance would end the recording."""
+    """Switch garbage collection off: freeing another graph or event would break the recording."""
     was_on = gc.isenabled()
     gc.disable()
     try:

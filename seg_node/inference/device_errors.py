@@ -6,19 +6,19 @@ from contextlib import contextmanager
 import torch
 
 _ACCELERATOR_ERROR: type[BaseException] | tuple[()] = getattr(torch, "AcceleratorError", ())  # since 2.8
-# cudaError_t after which CUDA goes on: a wrong value, out of memory, a wrong launch, no such function, no
-# kernel for this GPU, a wrong handle, not supported; 900 to 908: what a graph's recording does not allow.
+# cudaError_t that CUDA recovers from: a wrong value, out of memory, a wrong launch, no such function, no
+# kernel for this GPU, a wrong handle, not supported; 900 to 908: not allowed while a graph is recorded.
 _PASSING = frozenset({1, 2, 9, 98, 209, 400, 801, *range(900, 909)})
 
 
 class DeviceLost(RuntimeError):
-    """The device cannot be used by this process any more; only another process can."""
+    """This process can no longer use the device; a new process can."""
 
 
 def is_lost(error: BaseException, device: torch.device) -> bool:
-    """Whether the device is lost, as far as an error of work on it shows.
+    """Return whether an error raised by work on the device means that the device is lost.
 
-    Running out of memory is not a loss. A GPU is asked after any error but AcceleratorError, which says so.
+    Running out of memory is not a loss. AcceleratorError has a code; after other errors the GPU is queried.
     """
     if isinstance(error, torch.cuda.OutOfMemoryError):
         return False
@@ -29,7 +29,7 @@ def is_lost(error: BaseException, device: torch.device) -> bool:
 
 @contextmanager
 def watch_device(device: torch.device) -> Iterator[None]:
-    """Raise DeviceLost in place of an error after which the device is lost; others go through."""
+    """Raise DeviceLost in place of an error after which the device is lost; other errors pass unchanged."""
     try:
         yield
     except DeviceLost:

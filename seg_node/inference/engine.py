@@ -1,4 +1,4 @@
-"""Runs a model on a device: frames in, their segmentations and the time of each step out."""
+"""Run a model on a device: frames in, segmentations and the time of each step out."""
 
 import contextlib
 import logging
@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from seg_node.inference.cuda_graph import drop_cuda_graphs, use_cuda_graphs
 from seg_node.inference.device_errors import watch_device
@@ -25,13 +26,13 @@ _MOST_HALVINGS = 8  # of the score threshold in the warm-up: down to 0.002
 
 
 class OutOfMemory(RuntimeError):
-    """The device's memory did not suffice for one frame, even after its caches were freed."""
+    """The device has too little memory for one frame, even after its caches were freed."""
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of that name: "cpu", "cuda", "cuda:N", or "auto" (the first GPU, else the CPU).
+    """Return the device of that name: "cpu", "cuda", "cuda:N", or "auto" (the first GPU, else the CPU).
 
-    Raises ValueError for another name, RuntimeError when the GPU asked for is not there.
+    Raises ValueError for another name, RuntimeError for a GPU that is not present.
     """
     if name == "auto":
         return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
@@ -50,7 +51,7 @@ def choose_device(name: str) -> torch.device:
 
 
 class Engine:
-    """One model on one device. Threads that ask at the same time are served in turn.
+    """One model on one device. Calls from several threads run one after the other.
 
     precision: what its network computes in.
     """
@@ -58,11 +59,11 @@ class Engine:
     def __init__(
         self, model: SegmentationModel[Any, Any], device: torch.device, precision: str = "exact"
     ) -> None:
-        """Takes the model over, whose network is changed for the precision, see `choose_precision`."""
+        """Take ownership of the model and convert its network in place, see `choose_precision`."""
         self._model = model
         self._device = device
         self._turn = threading.Lock()
-        self._most_frames = 1 << 30  # at once, as far as the memory is known to suffice
+        self._most_frames = 1 << 30  # a call; halved whenever the memory does not suffice
         self.precision = choose_precision(precision, device)
         model.network.to(device)
         apply_precision(model.network, self.precision)
@@ -80,12 +81,17 @@ class Engine:
         return self._model.default_options
 
     @property
+    def network(self) -> nn.Module:
+        """The model's network, as converted for the device and the precision."""
+        return self._model.network
+
+    @property
     def on_gpu(self) -> bool:
         return self._device.type == "cuda"
 
     @property
     def device_name(self) -> str:
-        """For people: "cpu" or "cuda:0 (NVIDIA H100)"."""
+        """The device for logs and reports: "cpu" or "cuda:0 (NVIDIA H100)"."""
         if self.on_gpu:
             return f"{self._device} ({torch.cuda.get_device_name(self._device)})"
         return str(self._device)
@@ -95,30 +101,30 @@ class Engine:
     ) -> None:
         """Run made-up images of the size, so that the first camera frame is not slower than the rest.
 
-        options, batch: what will be run, since CUDA graphs are recorded for it; None: `default_options`.
-        On a GPU the score threshold is lowered until there are objects, so that the kernels for masks are
-        compiled too. Raises OutOfMemory when an image does not fit.
+        options, batch: those of the frames to come, since CUDA graphs are recorded for them; options None:
+        `default_options`. On a GPU the score threshold is lowered until objects are found, so that the
+        kernels for masks are compiled too. Raises OutOfMemory when an image does not fit.
         """
         options = options or self.default_options
         frame = _made_up_frame(image_size)
         self.segment_batch([frame] * batch, options)
-        with contextlib.suppress(OutOfMemory):  # that many objects may never come
+        with contextlib.suppress(OutOfMemory):  # real frames may never have that many objects
             for _ in range(_MOST_HALVINGS if self.on_gpu else 0):
                 if len(self.segment(frame, options).instances):
                     return
                 options = replace(options, score_threshold=options.score_threshold / 2)
 
     def segment(self, frame: Frame, options: SegmentOptions) -> Segmentation:
-        """The objects of one frame; see `segment_batch`."""
+        """Segment one frame; see `segment_batch`."""
         (segmentation,) = self.segment_batch([frame], options)
         return segmentation
 
     def segment_batch(self, frames: Sequence[Frame], options: SegmentOptions) -> list[Segmentation]:
-        """The objects of each frame, through the model in one go.
+        """Segment the frames as one batch.
 
-        frames: of one size; others would be padded to the largest, which changes results a little.
-        `stage_ms` of each has prepare and infer, of the whole batch, and assemble, its own.
-        Frames that do not fit into the device's memory together go in halves; `stage_ms` is then of a half.
+        frames: of one size; smaller ones would be padded to the largest, which changes results a little.
+        `stage_ms` of each holds prepare and infer of the whole batch, and its own assemble.
+        A batch that does not fit into the device's memory is split in halves; `stage_ms` is then a half's.
         Raises OutOfMemory when one frame does not fit, even with graphs and caches freed; DeviceLost when
         this process can no longer use the device.
         """
@@ -141,18 +147,18 @@ class Engine:
             return found
 
     def _segment_freeing(self, frames: Sequence[Frame], options: SegmentOptions) -> list[Segmentation]:
-        """A second try, when memory ran out, without the recorded graphs and PyTorch's cache."""
+        """Segment; when memory runs out, free the recorded graphs and PyTorch's cache and retry once."""
         try:
             return self._segment(frames, options)
         except torch.cuda.OutOfMemoryError:
             logger.warning("%s is out of memory: graphs and caches are freed for one more try", self._device)
-        # here, where the exception no longer holds the first try's tensors
+        # outside of `except`: the exception holds the first try's tensors
         drop_cuda_graphs(self._model.network)
         torch.cuda.empty_cache()
         return self._segment(frames, options)
 
     def close(self) -> None:
-        """Give the device's memory back, once nobody uses it. The engine cannot be used afterwards."""
+        """Free the device's memory after the current call. The engine cannot be used afterwards."""
         with self._turn:
             drop_cuda_graphs(self._model.network)
             del self._model
@@ -184,7 +190,7 @@ class Engine:
 
 
 def _made_up_frame(image_size: tuple[int, int]) -> Frame:
-    """Blocks of random colours: most networks see objects in them, though not surely."""
+    """Return blocks of random colours, in which most networks find objects."""
     height, width = image_size
     blocks = np.random.default_rng(0).integers(0, 256, (-(-height // 16), -(-width // 16), 3), np.uint8)
     return Frame(np.ascontiguousarray(blocks.repeat(16, 0).repeat(16, 1)[:height, :width]), "bgr")
@@ -199,7 +205,7 @@ def _too_large(device: torch.device, image_size: tuple[int, int]) -> str:
 
 
 class _Stopwatch:
-    """Times of work on a device; on a GPU by its own clock, so that no step waits for the one before."""
+    """Time steps on a device; on a GPU by CUDA events, so that no step waits for the one before."""
 
     def __init__(self, device: torch.device) -> None:
         self._stream = torch.cuda.current_stream(device) if device.type == "cuda" else None
@@ -214,7 +220,7 @@ class _Stopwatch:
         self._marks[-1].record(self._stream)
 
     def milliseconds(self) -> list[float]:
-        """Between the marks, once all before the last one is done."""
+        """Wait for the work before the last mark; return the times between the marks."""
         if self._stream is None:
             return [(end - start) * 1e3 for start, end in pairwise(self._marks)]
         self._marks[-1].synchronize()

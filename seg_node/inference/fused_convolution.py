@@ -1,4 +1,4 @@
-"""Convolution and activation in one call of oneDNN or cuDNN: a pass over the map less for each layer."""
+"""Convolution and activation in one call of oneDNN or cuDNN, which saves a pass over each layer's map."""
 
 import logging
 from itertools import pairwise
@@ -11,7 +11,7 @@ from seg_node.models.layers.backbones import Block
 
 logger = logging.getLogger(__name__)
 
-# oneDNN's names; the operator is the one that torch.compile writes
+# oneDNN's names; torch.compile emits the same operator
 _ACTIVATIONS: dict[type[nn.Module], str] = {
     nn.ReLU: "relu",
     nn.ReLU6: "hardtanh",
@@ -20,7 +20,7 @@ _ACTIVATIONS: dict[type[nn.Module], str] = {
 
 
 class FusedConvolution(nn.Module):
-    """The convolution with its activation, by oneDNN; the same numbers as one after the other."""
+    """A convolution and its activation in one call of oneDNN; the result is the same."""
 
     def __init__(self, conv: nn.Conv2d, activation: nn.Module) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class FusedConvolution(nn.Module):
 class CudnnConvolution(nn.Module):
     """ReLU of the convolution, or of its sum with a shortcut of its shape, in one kernel of cuDNN.
 
-    cuDNN has none for some shapes and types; the layer then goes on with one kernel after the other.
+    Where cuDNN has no kernel for a shape or type, the layer falls back to separate kernels for good.
     """
 
     def __init__(self, conv: nn.Conv2d) -> None:
@@ -89,11 +89,11 @@ class CudnnBlock(nn.Module):
 
 
 def fuse_activations(network: nn.Module) -> None:
-    """Every activation right behind a convolution of the same parent is computed by it.
+    """Fuse each convolution with the activation right behind it in the same parent.
 
-    Children are taken to run in the order in which they are registered. On a GPU only ReLU behind
-    convolutions with a bias and without groups, whose kernels are PyTorch's own; also the one at the end of
-    a residual block.
+    Assumes that children run in the order in which they are registered. On a GPU only ReLU is fused, behind
+    convolutions with a bias and without groups (grouped ones have kernels of PyTorch's own), and at the end
+    of residual blocks.
     """
     for parent in list(network.modules()):
         for name, block in list(parent.named_children()):

@@ -1,8 +1,8 @@
-"""In which numbers a network computes: a choice between agreement with its reference and speed.
+"""Precision of a network's computation: agreement with its reference against speed.
 
 exact   as the reference: float32, one channel after the other in memory, nothing merged, no TF32.
 fp32    float32 in another order: batch norms merged into convolutions, channels innermost in memory. Results
-        part by rounding only.
+        differ only by rounding.
 bf16    as fp32, but convolutions and linear layers in bfloat16. Boxes, scores and masks stay float32.
 fp16    the same in float16; for GPUs.
 """
@@ -10,9 +10,7 @@ fp16    the same in float16; for GPUs.
 import contextlib
 import threading
 from collections.abc import Iterator
-from functools import cache
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
@@ -20,18 +18,20 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torchvision.ops import FrozenBatchNorm2d
 
+from seg_node.inference.processor import cpu_flags
+
 Precision = Literal["exact", "fp32", "bf16", "fp16"]
 PRECISIONS = ("auto", *get_args(Precision))
 
 _HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
-# the layers that a network's time goes into; everything else computes in what it is given
+# the layers that take most of a network's time; all others compute in their input's type
 _CAST = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.GroupNorm, nn.BatchNorm2d)
 
 
 def choose_precision(name: str, device: torch.device) -> Precision:
-    """The precision of that name; "auto": the fastest that the device computes well in.
+    """Return the precision of that name; "auto": the fastest that the device computes well in.
 
-    Raises ValueError for another name, RuntimeError for one that the device is no good for.
+    Raises ValueError for another name, RuntimeError for one that the device does not support.
     """
     if name == "auto":
         return _fastest(device)
@@ -49,15 +49,13 @@ def _fastest(device: torch.device) -> Precision:
     return "bf16" if has_bfloat16_units() else "fp32"
 
 
-@cache
 def has_bfloat16_units() -> bool:
-    """Whether this CPU multiplies matrices in bfloat16 faster than in float32 (Intel's AMX)."""
-    cpu = Path("/proc/cpuinfo")
-    return cpu.exists() and "amx_bf16" in cpu.read_text()
+    """Return whether this CPU multiplies matrices in bfloat16 faster than in float32 (Intel's AMX)."""
+    return "amx_bf16" in cpu_flags().split()
 
 
 class _FullFloat32:
-    """Counts who asks for it: the settings are the process's, and two engines may run at a time."""
+    """A switch that counts its users: the settings are global, and several engines may run at a time."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -91,7 +89,7 @@ full_float32 = _FullFloat32()
 
 
 def _float32_settings() -> list[tuple[Any, str, Any]]:
-    """Where PyTorch keeps how float32 is multiplied: object, attribute, and its value for all bits."""
+    """PyTorch's settings for float32 products: object, attribute, and its value for all bits."""
     cuda, cudnn, mkldnn = torch.backends.cuda, torch.backends.cudnn, torch.backends.mkldnn
     if not hasattr(torch.backends, "fp32_precision"):  # before PyTorch 2.9
         return [(cudnn, "allow_tf32", False), (cuda.matmul, "allow_tf32", False)]
@@ -101,7 +99,7 @@ def _float32_settings() -> list[tuple[Any, str, Any]]:
 
 
 def apply_precision(network: nn.Module, precision: Precision) -> None:
-    """Changes the network in place, for inference only; `exact` leaves it as it is."""
+    """Convert the network in place, for inference only; `exact` leaves it as it is."""
     if precision == "exact":
         return
     for module in network.modules():
@@ -116,15 +114,18 @@ def apply_precision(network: nn.Module, precision: Precision) -> None:
 
 
 def _cast_input(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Autocast would convert the weights anew for every image, and choose by itself what else to convert."""
+    """Cast a layer's input to its weights' type.
+
+    Autocast would convert the weights again for every image, and choose by itself what else to convert.
+    """
     assert isinstance(module.weight, Tensor)
     return tuple(x.to(module.weight.dtype) for x in inputs)
 
 
 def _merge_norms(parent: nn.Module) -> None:
-    """Every batch norm right behind a convolution of the same parent becomes part of it.
+    """Merge each batch norm into the convolution right before it in the same parent.
 
-    Children are taken to run in the order in which they are registered.
+    Assumes that children run in the order in which they are registered.
     """
     for (_, conv), (name, norm) in pairwise(list(parent.named_children())):
         if isinstance(conv, nn.Conv2d) and isinstance(norm, (nn.BatchNorm2d, FrozenBatchNorm2d)):

@@ -1,4 +1,4 @@
-"""`seg_node train`: fine-tunes the embedded model's network on COCO data sets.
+"""`seg_node train`: fine-tune the embedded model's network on COCO data sets.
 
-Data for the embedded model itself is made in embedded_model/ at the project's root.
+The embedded model's own data is made in embedded_model/ at the project's root.
 """

@@ -1,32 +1,32 @@
-"""Pictures changed at random, so that few teach more: scale, window, mirror, colours, damage."""
+"""Augment pictures at random: scale, crop, flip, colours, damage."""
+
+from dataclasses import replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from seg_node.training.classes import UNKNOWN
-from seg_node.training.labelled import Labelled
+from seg_node.training.sample import Sample
 
-SCALES = 0.6, 1.9  # of the size that the model is used with
+SCALES = 0.6, 1.9  # relative to the model's input size
 
 
-def augment(picture: Labelled, short_side: int, long_side: int, rng: np.random.Generator) -> Labelled:
-    """Another view of the picture: at most short_side x long_side pixels, upright or lying as it was."""
+def augment(picture: Sample, short_side: int, long_side: int, rng: np.random.Generator) -> Sample:
+    """Return a random view of the picture, at most short_side x long_side pixels in its own orientation."""
     picture = zoom(picture, short_side, long_side, float(np.exp(rng.uniform(*np.log(SCALES)))), rng)
     if rng.random() < 0.5:
         picture = mirror(picture)
-    return with_image(picture, damage(shift_colours(picture.image, rng), rng))
+    return replace(picture, image=damage(shift_colours(picture.image, rng), rng))
 
 
-def fit(picture: Labelled, short_side: int, long_side: int) -> Labelled:
-    """The picture unchanged, at the size that the model is used with."""
+def fit(picture: Sample, short_side: int, long_side: int) -> Sample:
+    """Resize the picture to the model's input size, without augmentation."""
     return zoom(picture, short_side, long_side, 1.0, np.random.default_rng(0))
 
 
-def zoom(
-    picture: Labelled, short_side: int, long_side: int, factor: float, rng: np.random.Generator
-) -> Labelled:
-    """Scaled to `factor` times the size that fits; where that is too large, a window at a random place."""
+def zoom(picture: Sample, short_side: int, long_side: int, factor: float, rng: np.random.Generator) -> Sample:
+    """Scale to `factor` times the input size; where that is too large, crop a random window."""
     height, width = picture.image.shape[:2]
     factor *= min(short_side / min(height, width), long_side / max(height, width))
     size = max(32, round(height * factor)), max(32, round(width * factor))
@@ -42,34 +42,28 @@ def zoom(
         return np.array([scale(m, cv2.INTER_NEAREST) for m in masks], np.uint8).reshape(-1, rows, columns)
 
     smooth = cv2.INTER_AREA if factor < 1 and rng.random() < 0.5 else cv2.INTER_LINEAR
-    return Labelled(
-        scale(picture.image, smooth),
-        picture.labels,
-        scale_all(picture.masks),
-        scale_all(picture.crowds),
-        picture.complete,
-        scale(picture.semantic, cv2.INTER_NEAREST),
+    return replace(
+        picture,
+        image=scale(picture.image, smooth),
+        masks=scale_all(picture.masks),
+        crowds=scale_all(picture.crowds),
+        semantic=scale(picture.semantic, cv2.INTER_NEAREST),
     )
 
 
-def mirror(picture: Labelled) -> Labelled:
-    """Left and right changed."""
-    return Labelled(
-        picture.image[:, ::-1],
-        picture.labels,
-        picture.masks[..., ::-1],
-        picture.crowds[..., ::-1],
-        picture.complete,
-        picture.semantic[:, ::-1],
+def mirror(picture: Sample) -> Sample:
+    """Flip the picture horizontally."""
+    return replace(
+        picture,
+        image=picture.image[:, ::-1],
+        masks=picture.masks[..., ::-1],
+        crowds=picture.crowds[..., ::-1],
+        semantic=picture.semantic[:, ::-1],
     )
-
-
-def with_image(picture: Labelled, image: NDArray[np.uint8]) -> Labelled:
-    return Labelled(image, picture.labels, picture.masks, picture.crowds, picture.complete, picture.semantic)
 
 
 def shift_colours(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Other colour balance, saturation, contrast and brightness; now and then grey. uint8 (H, W, 3)."""
+    """Change colour balance, saturation, contrast and brightness; 3 % become grey. uint8 (H, W, 3)."""
     shifted = image.astype(np.float32) * rng.uniform(0.85, 1.15, 3).astype(np.float32)
     grey = shifted.mean(axis=2, keepdims=True)
     shifted = grey + (shifted - grey) * np.float32(0 if rng.random() < 0.03 else rng.uniform(0.5, 1.5))
@@ -78,7 +72,7 @@ def shift_colours(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray
 
 
 def damage(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Now and then blur, noise, or the blocks of strong JPEG compression."""
+    """Add blur, noise, or the blocks of strong JPEG compression, each with some probability."""
     if rng.random() < 0.25:
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.4))
     if rng.random() < 0.3:
@@ -90,15 +84,15 @@ def damage(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uin
     return image
 
 
-def drop_small(picture: Labelled, min_side: int) -> Labelled:
-    """Without objects that have become too small to teach; their pixels are no longer known."""
+def drop_small(picture: Sample, min_side: int) -> Sample:
+    """Drop objects that have become too small to train on; their pixels become unknown."""
     sides = [cv2.boundingRect(np.ascontiguousarray(mask))[2:] for mask in picture.masks]
     kept = np.array([min(side) >= min_side for side in sides], bool)
     semantic = picture.semantic.copy()
     semantic[picture.masks[~kept].any(0)] = UNKNOWN
-    # what was too small to keep is a region that teaches nothing, as a crowd is
+    # a dropped object's region is ignored in training, like a crowd
     seen = ~kept & np.array([max(side) > 0 for side in sides], bool)
     crowds = np.concatenate([picture.crowds, picture.masks[seen]])
-    return Labelled(
-        picture.image, picture.labels[kept], picture.masks[kept], crowds, picture.complete, semantic
+    return replace(
+        picture, labels=picture.labels[kept], masks=picture.masks[kept], crowds=crowds, semantic=semantic
     )

@@ -1,4 +1,4 @@
-"""The state of a training on disk, from which it goes on as if it had not stopped."""
+"""Save the state of a training, and resume from it as if it had not stopped."""
 
 import os
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ FILE = "last.pt"
 
 @dataclass
 class State:
-    """What changes from step to step. mean: running mean of the weights. seconds: spent so far."""
+    """State that changes with each step. mean: running mean of the weights. seconds: training time so far."""
 
     network: nn.Module
     optimizer: torch.optim.Optimizer
@@ -24,9 +24,9 @@ class State:
 
 
 def save_state(state: State, settings: Mapping[str, Any], folder: Path) -> None:
-    """Replaces the folder's checkpoint; an interruption leaves the old one whole.
+    """Replace the folder's checkpoint atomically, so that an interruption leaves the old one intact.
 
-    settings: what must be the same when the training goes on.
+    settings: values that must be the same when the training resumes.
     """
     content = {
         "network": state.network.state_dict(),
@@ -45,9 +45,9 @@ def save_state(state: State, settings: Mapping[str, Any], folder: Path) -> None:
 
 
 def restore_state(state: State, settings: Mapping[str, Any], folder: Path) -> bool:
-    """Sets the state to the folder's checkpoint, if there is one; returns whether there was.
+    """Restore the folder's checkpoint into the state; return whether there was one.
 
-    Raises ValueError when it is of other settings.
+    Raises ValueError when its settings differ.
     """
     path = folder / FILE
     if not path.is_file():

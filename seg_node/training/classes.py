@@ -1,4 +1,4 @@
-"""The classes that a model is to learn, and which categories of a data set mean them."""
+"""The classes to train, and the data set categories that map to them."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -9,17 +9,17 @@ from typing import Any
 from seg_node.evaluation.coco_fields import shown
 from seg_node.untrusted.plain_data import MAX_YAML_BYTES, parse_yaml, read_text
 
-REST = "*"  # in a class file: every category that no other line names
-UNKNOWN = 255  # in a semantic map: no loss there
-THING = 0  # in a semantic map: a thing, whichever
+REST = "*"  # in a class file: every category that no other class includes
+UNKNOWN = 255  # in a semantic map: ignored by the loss
+THING = 0  # in a semantic map: any thing
 
 
 @dataclass(frozen=True)
 class ClassMap:
-    """Names of the model's things and stuff, and the categories (lower case) that each of them takes.
+    """The model's things and stuff, each with the categories (lower case) that it includes.
 
     In the network the things are 1, 2, … (0: background); in its semantic branch the stuff is 1, 2, …
-    (0: a thing). Regions of an ignored category teach nothing.
+    (0: a thing). Regions of an ignored category do not count in training.
     """
 
     things: Mapping[str, frozenset[str]]
@@ -30,18 +30,18 @@ class ClassMap:
         return category.lower() in self.ignored
 
     def thing_of(self, category: str) -> int:
-        """Number of the thing class that a category means, 0 when it means none."""
+        """Return the number of the thing class that includes a category, 0 for none."""
         return self._thing_numbers.get(category.lower(), 0)
 
     def stuff_of(self, category: str) -> int:
-        """Value in a semantic map of a category's pixels."""
+        """Return the value of a category's pixels in a semantic map."""
         if self.is_ignored(category):
             return UNKNOWN
         if self.thing_of(category):
             return THING
         return self._stuff_numbers.get(category.lower()) or self._stuff_numbers.get(REST) or UNKNOWN
 
-    @cached_property  # asked for every annotation
+    @cached_property  # used for every annotation
     def _thing_numbers(self) -> dict[str, int]:
         return _numbers(self.things)
 
@@ -49,22 +49,22 @@ class ClassMap:
     def _stuff_numbers(self) -> dict[str, int]:
         return _numbers(self.stuff)
 
-    def complete_things(self, exhaustive: Iterable[str], categories: Iterable[str]) -> tuple[bool, ...]:
-        """Of the background and each thing: whether a picture's annotators drew all there are.
+    def exhaustive_things(self, exhaustive: Iterable[str], categories: Iterable[str]) -> tuple[bool, ...]:
+        """Return for the background and each thing whether every object of it in a picture is drawn.
 
-        exhaustive: the categories drawn completely. categories: all of the data set; a class that takes none
-        of them was not looked for, one that takes several is complete when all of them are.
+        exhaustive: the categories whose every object is drawn. categories: all of the data set. A class that
+        includes none of them is not exhaustive; one with several is when all of them are.
         """
         drawn, listed = ({name.lower() for name in names} for names in (exhaustive, categories))
         return True, *(bool(taken & listed) and (taken & listed) <= drawn for taken in self.things.values())
 
 
 def read_class_map(path: Path) -> ClassMap:
-    """From YAML: `things` and perhaps `stuff`, each {class: [category, …]}; "*" takes all the rest.
+    """Read YAML: `things` and optionally `stuff`, each {class: [category, …]}; "*" includes all the rest.
 
-    A class takes the category of its own name without saying so. `ignore` lists categories that are none of
-    the classes, but so like them that they should not be taught as anything else either.
-    Raises FileNotFoundError, and ValueError for a file of another form.
+    A class always includes the category of its own name. `ignore` lists categories that belong to no class,
+    but are too similar to be trained as background.
+    Raises FileNotFoundError, and ValueError for any other content.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file of classes")
@@ -82,13 +82,13 @@ def read_class_map(path: Path) -> ClassMap:
 
 
 def own_class_map(things: Iterable[str], stuff: Iterable[str]) -> ClassMap:
-    """Every category is its own class."""
+    """Make every category its own class."""
     thing_map, stuff_map = ({name: frozenset({name.lower()}) for name in names} for names in (things, stuff))
     return ClassMap(thing_map, stuff_map)
 
 
 def _numbers(classes: Mapping[str, frozenset[str]]) -> dict[str, int]:
-    """The class of each category, 1, 2, …; of two that take it the first."""
+    """Number each category by its class, 1, 2, …; the first class that includes it wins."""
     numbers: dict[str, int] = {}
     for number, taken in enumerate(classes.values(), start=1):
         for category in taken:
@@ -108,7 +108,7 @@ def _read_part(part: Any) -> dict[str, frozenset[str]]:
 
 
 def _categories(taken: Any) -> list[Any]:
-    """One name, a list of them, or null for none."""
+    """Read one name, a list of names, or null for none."""
     if isinstance(taken, dict):
         raise ValueError("expected a list of categories for each class")
     return taken if isinstance(taken, list) else [] if taken is None else [taken]

@@ -1,4 +1,4 @@
-"""Data sets in COCO's formats as lists of pictures, each of which is opened when it is needed."""
+"""Data sets in COCO's formats as lists of pictures, which are opened when needed."""
 
 import sys
 from collections.abc import Collection, Mapping
@@ -25,15 +25,15 @@ from seg_node.evaluation.true_pictures import (
 from seg_node.labels import COCO_THING_NAMES
 from seg_node.training.classes import UNKNOWN, ClassMap
 
-# Of one picture: its masks take a byte a pixel, and each object is compared with each of 40 000 anchors.
+# per picture: masks take a byte per pixel, and each object is compared with each of 40 000 anchors
 _MAX_MASK_BYTES, _MAX_OBJECTS = 2**33, 5000
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """What the user names: annotations and images, perhaps panoptic maps.
+    """The user's files: annotations, images, and optionally panoptic maps.
 
-    weight: share of the training's pictures, beside the other data sets'; None: as many as it has.
+    weight: sampling weight beside the other data sets; None: its number of pictures.
     """
 
     data: Path
@@ -45,7 +45,7 @@ class DataSet:
 
 @dataclass(frozen=True)
 class Truth:
-    """A data set, read. exhaustive: by image id the categories whose objects are all drawn."""
+    """A data set's content. exhaustive: by image id the categories whose every object is drawn."""
 
     source: DataSet
     instances: InstanceTruth
@@ -55,13 +55,13 @@ class Truth:
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture with what is known of it.
+    """One picture and its annotations.
 
     size: (height, width). labels: class of each object, 1, 2, …; segmentations: its mask as in the file.
-    crowds: masks of regions that teach nothing: many objects in one, an object without a mask, or an ignored
-    category.
-    complete: see `ClassMap.complete_things`.
-    panoptic_map: its PNG; semantic_of: value in a semantic map of each segment there.
+    crowds: masks of regions that training ignores: several objects in one, an object without a mask, or an
+    ignored category.
+    exhaustive: see `ClassMap.exhaustive_things`.
+    panoptic_map: its PNG; semantic_of: each segment's value in a semantic map.
     """
 
     path: Path
@@ -69,13 +69,13 @@ class Picture:
     labels: tuple[int, ...]
     segmentations: tuple[Any, ...]
     crowds: tuple[Any, ...]
-    complete: tuple[bool, ...]
+    exhaustive: tuple[bool, ...]
     panoptic_map: Path | None
     semantic_of: Mapping[int, int]
 
 
 def read_truth(source: DataSet) -> Truth:
-    """Reads a data set and looks whether its files are there.
+    """Read a data set and check that its files exist.
 
     Raises FileNotFoundError; ValueError naming the file and what is wrong in it.
     """
@@ -94,7 +94,7 @@ def read_truth(source: DataSet) -> Truth:
 
 
 def print_notes(truth: Truth) -> None:
-    """What was read otherwise than it stands in the files."""
+    """Print the accepted deviations from COCO's format."""
     for part in (truth.instances, truth.panoptic):
         for note in part.notes if part else ():
             print(note, file=sys.stderr)
@@ -122,7 +122,7 @@ def _read_panoptic(source: DataSet) -> PanopticTruth:
 
 
 def read_pictures(truth: Truth, classes: ClassMap) -> list[Picture]:
-    """Every picture of the data set, also those without an object.
+    """Return every picture of the data set, also those without objects.
 
     Raises ValueError when the masks of one would not fit into memory.
     """
@@ -136,8 +136,8 @@ def read_pictures(truth: Truth, classes: ClassMap) -> list[Picture]:
             crowds[image_id].append(outline_of(annotation["bbox"]) if mask is None else mask)
         elif label:
             objects[image_id].append((label, mask))
-    complete = {
-        said: classes.complete_things(said, names.values()) for said in set(truth.exhaustive.values())
+    exhaustive = {
+        said: classes.exhaustive_things(said, names.values()) for said in set(truth.exhaustive.values())
     }
     pictures = []
     for image in truth.instances.images.values():
@@ -151,7 +151,7 @@ def read_pictures(truth: Truth, classes: ClassMap) -> list[Picture]:
                 labels,
                 segmentations,
                 tuple(crowds[image.id]),
-                complete[truth.exhaustive[image.id]],
+                exhaustive[truth.exhaustive[image.id]],
                 panoptic_map,
                 semantic_of,
             )

@@ -14,32 +14,34 @@ from seg_node.training.augment import augment, drop_small
 from seg_node.training.classes import UNKNOWN
 from seg_node.training.dataset import Picture
 from seg_node.training.interruption import ignore_interruption
-from seg_node.training.labelled import Labelled, open_picture
 from seg_node.training.paste_instances import paste_objects
+from seg_node.training.sample import Sample, open_picture
 
-MIN_SIDE = 4  # pixels of the scaled picture; smaller objects are not taught
+MIN_SIDE = 4  # pixels of the scaled picture; smaller objects are dropped
 PASTE_CHANCE = 0.5
 MAX_PASTED = 4
 
 
 @dataclass(frozen=True)
 class Target:
-    """What is true of one picture, in pixels of the network's input.
+    """Ground truth of one picture, in pixels of the network's input.
 
     boxes: float (N, 4), xyxy. labels: int64 (N,). masks: uint8 (N, H, W), of the unpadded picture.
-    crowds: float (M, 4), boxes of regions that teach nothing. complete: bool (1 + things,).
+    crowds: float (M, 4), boxes of ignored regions. exhaustive: bool (1 + things,).
     """
 
     boxes: Tensor
     labels: Tensor
     masks: Tensor
     crowds: Tensor
-    complete: Tensor
+    exhaustive: Tensor
 
 
 @dataclass(frozen=True)
 class Batch:
-    """pixels: float (N, 3, H, W), normalised, padded with zeros. sizes: (height, width) without padding.
+    """A batch of training examples.
+
+    pixels: float (N, 3, H, W), normalised, padded with zeros. sizes: (height, width) without padding.
 
     semantic: int64 (N, H, W), UNKNOWN in the padding.
     """
@@ -57,8 +59,8 @@ class Batch:
         return Batch(self.pixels.to(device), self.sizes, targets, self.semantic.to(device))
 
 
-class Examples(Dataset[Labelled]):
-    """Number → example, the same one each time: pictures are drawn and changed by the number and the seed.
+class Examples(Dataset[Sample]):
+    """Training examples by number: number and seed determine the picture and its augmentation.
 
     sets: the pictures of each data set. weights: how often each set is drawn.
     """
@@ -74,20 +76,20 @@ class Examples(Dataset[Labelled]):
         self._sets, self._sides, self._seed = sets, (short_side, long_side), seed
         self._chances = np.array(weights) / sum(weights)
 
-    def __getitem__(self, number: int) -> Labelled:
+    def __getitem__(self, number: int) -> Sample:
         rng = np.random.default_rng((self._seed, number))
         picture = augment(self._draw(rng), *self._sides, rng)
         if rng.random() < PASTE_CHANCE:
             picture = paste_objects(picture, self._draw(rng), int(rng.integers(1, MAX_PASTED + 1)), rng)
         return drop_small(picture, MIN_SIDE)
 
-    def _draw(self, rng: np.random.Generator) -> Labelled:
+    def _draw(self, rng: np.random.Generator) -> Sample:
         pictures = self._sets[rng.choice(len(self._sets), p=self._chances)]
         return open_picture(pictures[int(rng.integers(len(pictures)))])
 
 
 class _From(Sampler[int]):
-    """first, first + 1, … without end."""
+    """Yield first, first + 1, … without end."""
 
     def __init__(self, first: int) -> None:
         self._first = first
@@ -100,12 +102,12 @@ class _From(Sampler[int]):
 
 
 class Collate:
-    """Examples → batch, for networks of this input."""
+    """Collate examples into a batch for networks with this input."""
 
     def __init__(self, spec: InputSpec) -> None:
         self._spec = spec
 
-    def __call__(self, examples: Sequence[Labelled]) -> Batch:
+    def __call__(self, examples: Sequence[Sample]) -> Batch:
         sizes = tuple(example.image.shape[:2] for example in examples)
         multiple = self._spec.multiple
         height, width = (-(-max(side) // multiple) * multiple for side in zip(*sizes, strict=True))
@@ -119,13 +121,13 @@ class Collate:
         return Batch(pixels, sizes, tuple(map(_target, examples)), semantic)
 
 
-def _target(example: Labelled) -> Target:
+def _target(example: Sample) -> Target:
     return Target(
         _boxes(example.masks),
         torch.from_numpy(example.labels),
         torch.from_numpy(np.ascontiguousarray(example.masks)),
         _boxes(example.crowds),
-        torch.from_numpy(example.complete),
+        torch.from_numpy(example.exhaustive),
     )
 
 
@@ -137,7 +139,7 @@ def _boxes(masks: np.ndarray) -> Tensor:
 def batches(
     examples: Examples, spec: InputSpec, batch: int, first_step: int, workers: int
 ) -> Iterator[Batch]:
-    """The batches of step first_step, first_step + 1, … of a training, read by `workers` processes.
+    """Yield the batches of step first_step, first_step + 1, …, read by `workers` processes.
 
     Raises ValueError naming a picture that cannot be read.
     """
@@ -150,7 +152,7 @@ def batches(
         worker_init_fn=_start_worker if workers else None,
         pin_memory=torch.cuda.is_available(),
     )
-    return _raise_errors(iter(loader))  # its processes start here, before signals are handled
+    return _raise_errors(iter(loader))  # starts the worker processes, before signal handlers are set
 
 
 def _raise_errors(found: Iterator[Batch | ValueError]) -> Iterator[Batch]:
@@ -160,13 +162,13 @@ def _raise_errors(found: Iterator[Batch | ValueError]) -> Iterator[Batch]:
         yield batch
 
 
-class _ErrorsAsValues(Dataset[Labelled | ValueError]):
-    """As values, because torch puts a worker's whole traceback into the text of an exception."""
+class _ErrorsAsValues(Dataset[Sample | ValueError]):
+    """Return errors as values: torch would put a worker's whole traceback into the exception's text."""
 
     def __init__(self, examples: Examples) -> None:
         self._examples = examples
 
-    def __getitem__(self, number: int) -> Labelled | ValueError:
+    def __getitem__(self, number: int) -> Sample | ValueError:
         try:
             return self._examples[number]
         except ValueError as error:
@@ -174,14 +176,14 @@ class _ErrorsAsValues(Dataset[Labelled | ValueError]):
 
 
 class _Collate:
-    """As `Collate`; the first error, where there is one, in place of a batch."""
+    """`Collate`, which returns the first error, if any, in place of a batch."""
 
     def __init__(self, spec: InputSpec) -> None:
         self._collate = Collate(spec)
 
-    def __call__(self, examples: Sequence[Labelled | ValueError]) -> Batch | ValueError:
+    def __call__(self, examples: Sequence[Sample | ValueError]) -> Batch | ValueError:
         error = next((example for example in examples if isinstance(example, ValueError)), None)
-        return error or self._collate([example for example in examples if isinstance(example, Labelled)])
+        return error or self._collate([example for example in examples if isinstance(example, Sample)])
 
 
 def _start_worker(worker: int) -> None:

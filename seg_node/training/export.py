@@ -1,4 +1,4 @@
-"""A trained model → the weights file that `load_model` and the node take as it is."""
+"""Write a trained model as a weights file for `load_model` and the node."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ from seg_node.models.rcnn.torchvision_config import describe_rcnn
 
 
 def export_model(model: RCNNModel, path: Path) -> None:
-    """Writes safetensors: float16, torchvision's names; metadata `config` in JSON (`torchvision_config`)."""
+    """Write safetensors: float16, torchvision's names; metadata `config` in JSON (`torchvision_config`)."""
     tensors = {
         their_name(name): (value.half() if value.is_floating_point() else value).cpu().contiguous()
         for name, value in model.network.state_dict().items()
@@ -22,13 +22,13 @@ def export_model(model: RCNNModel, path: Path) -> None:
     if model.labels.stuff:
         config["stuff_names"] = list(model.labels.stuff.values())
     unfinished = path.with_suffix(".tmp")
-    # save_file would make a file that other users, such as the node's, cannot read
+    # save_file would make a file that other users, such as the node's, may not read
     unfinished.write_bytes(save(tensors, {"config": json.dumps(config)}))
     unfinished.replace(path)
 
 
 def round_weights(model: RCNNModel) -> None:
-    """The network's numbers as the file will have them."""
+    """Round the network's weights to the file's float16."""
     for value in model.network.state_dict().values():
         if value.is_floating_point():
             with torch.no_grad():

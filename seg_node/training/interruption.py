@@ -1,4 +1,4 @@
-"""Ctrl-C and the end of a session as a wish to stop soon, not in the middle of something."""
+"""Turn Ctrl-C and SIGTERM into a flag that the training loop polls between two steps."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -10,20 +10,23 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @contextmanager
 def interruption() -> Iterator[Callable[[], bool]]:
-    """Within it, SIGINT and SIGTERM only set what the given function returns. For the main thread."""
-    asked: list[int] = []
+    """Yield a function that returns whether SIGINT or SIGTERM came; main thread only.
 
-    def ask(number: int, frame: FrameType | None) -> None:
-        asked.append(number)
+    Handlers are restored at the end. SIGHUP keeps its own, so that nohup works.
+    """
+    received: list[int] = []
 
-    before = {number: signal.signal(number, ask) for number in _SIGNALS}
+    def receive(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+
+    before = {number: signal.signal(number, receive) for number in _SIGNALS}
     try:
-        yield lambda: bool(asked)
+        yield lambda: bool(received)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
 def ignore_interruption() -> None:
-    """For worker processes, which a Ctrl-C in a terminal reaches as well: they end with the main process."""
+    """Ignore SIGINT in a worker process: a terminal's Ctrl-C reaches it, but the main process ends it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""The training loop: one step after the other, with its records, until the schedule ends."""
+"""The training loop: steps, logs, validations and checkpoints until the schedule ends."""
 
 import copy
 import time
@@ -13,18 +13,18 @@ from tqdm import tqdm
 
 from seg_node.models.rcnn.model import RCNNModel
 from seg_node.training.checkpoint import State, restore_state, save_state
+from seg_node.training.csv_log import LOSSES_FILE, VALIDATION_FILE, append_row, forget_after
 from seg_node.training.examples import Batch, Examples, batches
 from seg_node.training.export import export_model
 from seg_node.training.interruption import interruption
 from seg_node.training.losses import Losses
 from seg_node.training.network import freeze_first_layers
 from seg_node.training.plot import plot_training
-from seg_node.training.records import LOSSES_FILE, VALIDATION_FILE, append_row, forget_after
 from seg_node.training.schedule import Schedule, learning_rate
 from seg_node.training.validate import Validation, validate
 
 MODEL_FILE = "model.safetensors"
-BODY_RATE = 0.3  # of the learning rate, for layers that ImageNet has taught already
+BODY_RATE = 0.3  # of the learning rate, for layers pretrained on ImageNet
 WEIGHT_DECAY = 1e-4
 MAX_GRADIENT = 10.0
 SAVE_SECONDS = 180.0
@@ -33,10 +33,10 @@ LOG_STEPS = 10
 
 @dataclass(frozen=True)
 class Settings:
-    """How to train.
+    """Settings of a training.
 
-    rate: peak of the learning rate. validations: how many, evenly spread over the training.
-    fixed: what must be the same when the training goes on.
+    rate: peak learning rate. validations: their number, evenly spread over the training.
+    fixed: values that must be the same when the training resumes.
     """
 
     schedule: Schedule
@@ -50,7 +50,7 @@ class Settings:
 
 
 class Training:
-    """A model on its way, in one folder."""
+    """The training of one model in one folder."""
 
     def __init__(
         self, model: RCNNModel, settings: Settings, validation: Sequence[Validation], folder: Path
@@ -64,15 +64,15 @@ class Training:
         mean = {name: value.detach().clone() for name, value in network.state_dict().items()}
         self._state = State(network, _optimizer(network, settings.rate), mean)
         if restore_state(self._state, settings.fixed, folder):
-            print(f"goes on from step {self._state.step} in {folder}")
+            print(f"resuming from step {self._state.step} in {folder}")
             for file in (LOSSES_FILE, VALIDATION_FILE):
                 forget_after(folder / file, self._state.step)
 
     def run(self, examples: Examples) -> None:
-        """To the schedule's end; then the last validation, plot and weights file.
+        """Train to the schedule's end, then write the last validation, plot and weights file.
 
-        Raises KeyboardInterrupt when it was interrupted, ValueError when a picture cannot be read; all that
-        is needed to go on is saved then.
+        Raises KeyboardInterrupt when interrupted, ValueError when a picture cannot be read; the state to
+        resume from is saved in both cases.
         """
         state, settings = self._state, self._settings
         stream = batches(examples, self._model.input_spec, settings.batch, state.step, settings.workers)
@@ -82,7 +82,7 @@ class Training:
             finally:
                 save_state(state, settings.fixed, self._folder)
             if interrupted():
-                print(f"stopped at step {state.step}; the same command goes on")
+                print(f"stopped at step {state.step}; run the same command to resume")
                 raise KeyboardInterrupt
         self._report(last=True)
 
@@ -106,15 +106,15 @@ class Training:
                 after = settings.schedule.done(state.step, state.seconds)
                 if after < 1 and int(after * settings.validations) > int(done * settings.validations):
                     self._report(last=False)
-                    started = time.monotonic() - state.seconds  # validating is not training
+                    started = time.monotonic() - state.seconds  # time of validation does not count
                 if state.seconds - saved > SAVE_SECONDS:
                     save_state(state, settings.fixed, self._folder)
                     saved = state.seconds
 
     def _step(self, batch: Batch, rate: float) -> dict[str, float]:
-        """One update; returns the losses. Raises RuntimeError when they are no longer numbers."""
+        """Run one update; return the losses. Raises RuntimeError when their sum is not finite."""
         state, device = self._state, self._settings.device
-        # sampling is random: a step does the same again after an interruption
+        # sampling is random: repeat a step identically after an interruption
         torch.manual_seed(self._settings.seed * 1_000_003 + state.step)
         for group in state.optimizer.param_groups:
             group["lr"] = rate * group["share"]
@@ -131,14 +131,14 @@ class Training:
         return {"loss": total.item(), **{name: loss.item() for name, loss in losses.items()}}
 
     def _report(self, last: bool) -> None:
-        """The running mean as a weights file, its accuracy, the plot."""
+        """Write the running mean as a weights file, validate it and update the plot."""
         network = copy.deepcopy(self._model.network)
         network.load_state_dict(self._state.mean)
         model = replace(self._model, network=network)
         export_model(model, self._folder / MODEL_FILE)
         if self._validation:
             found = validate(model, self._validation, self._settings.device, self._folder / "validation")
-            forget_after(self._folder / VALIDATION_FILE, self._state.step - 1)  # of a run that had ended here
+            forget_after(self._folder / VALIDATION_FILE, self._state.step - 1)  # of a run that ended here
             append_row(self._folder / VALIDATION_FILE, {"step": self._state.step, **found})
             text = ", ".join(f"{key} {value:.3f}" for key, value in found.items() if value is not None)
             tqdm.write(f"step {self._state.step}: {text}")
@@ -157,7 +157,7 @@ def _optimizer(network: nn.Module, rate: float) -> torch.optim.Optimizer:
 
 
 def _update_mean(mean: dict[str, Tensor], network: nn.Module, step: int) -> None:
-    """Exponential mean over about the last 500 steps, of fewer at the beginning."""
+    """Update the exponential mean over about the last 500 steps, fewer at the beginning."""
     decay = min(0.998, (1 + step) / (10 + step))
     for name, value in network.state_dict().items():
         if value.is_floating_point():

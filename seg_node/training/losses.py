@@ -1,4 +1,4 @@
-"""The losses of Mask R-CNN and Panoptic FPN; matching, sampling and what is measured are torchvision's."""
+"""The losses of Mask R-CNN and Panoptic FPN, with torchvision's matching, sampling and loss functions."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from seg_node.training.classes import UNKNOWN
 from seg_node.training.examples import Batch, Target
 from seg_node.training.partial import ignore_crowded, ignore_unseen, inside_crowds, possible_classes
 
-# torchvision's are for pictures of 800 x 1333; ours have a sixth of the area, and fewer cost less time
+# fewer than torchvision's, which are for 800 x 1333 pixels: these inputs have a sixth of that area
 ANCHORS_SAMPLED = 128
 REGIONS_SAMPLED = 128
 PROPOSALS_PER_LEVEL, PROPOSALS = 800, 400
@@ -27,7 +27,7 @@ LOSSES = ("classes", "boxes", "masks", "objectness", "proposals", "semantic")
 
 
 class Losses:
-    """The network's errors on a batch, each a mean; their sum is what is minimised."""
+    """The network's losses on a batch, each a mean; training minimises their sum."""
 
     def __init__(self, network: MaskRCNN) -> None:
         self._network = network
@@ -49,7 +49,7 @@ class Losses:
         )
 
     def __call__(self, batch: Batch) -> dict[str, Tensor]:
-        """The losses of `LOSSES`, "semantic" only where the network has that branch."""
+        """Compute the losses named in `LOSSES`; "semantic" only where the network has that branch."""
         kind = batch.pixels.device.type
         # not the backbone on CPUs: its depthwise convolutions are four times slower in bfloat16
         with torch.autocast(kind, torch.bfloat16, enabled=kind != "cpu"):
@@ -80,13 +80,13 @@ class Losses:
         boxes, matched, labels, deltas = self._regions.select_training_samples(
             outside, [vars(target) for target in targets]
         )
-        complete = torch.cat(
-            [target.complete.expand(len(own), -1) for own, target in zip(labels, targets, strict=True)]
+        exhaustive = torch.cat(
+            [target.exhaustive.expand(len(own), -1) for own, target in zip(labels, targets, strict=True)]
         )
         logits, moves = (x.float() for x in self._network.box_head.head(features, boxes))
-        if len(logits) == 0:  # pictures with nothing but crowds
+        if len(logits) == 0:  # pictures with crowds only
             return dict.fromkeys(LOSSES[:3], logits.sum() + moves.sum())
-        logits = possible_classes(logits, torch.cat(labels), complete)
+        logits = possible_classes(logits, torch.cat(labels), exhaustive)
         class_loss, box_loss = fastrcnn_loss(logits, moves, labels, deltas)
 
         objects = [torch.where(own > 0)[0] for own in labels]
@@ -98,7 +98,7 @@ class Losses:
 
 
 def semantic_loss(logits: Tensor, semantic: Tensor) -> Tensor:
-    """Mean cross entropy of the known pixels at full size, 0 when there are none.
+    """Return the mean cross entropy of the known pixels at full size, 0 when there are none.
 
     logits: (N, classes, H/4, W/4). semantic: int64 (N, H, W).
     Source: Detectron2 `modeling/meta_arch/semantic_seg.py: SemSegFPNHead.losses`.
@@ -112,7 +112,7 @@ def semantic_loss(logits: Tensor, semantic: Tensor) -> Tensor:
 
 
 class _Head(nn.Module):
-    """The network's proposal head as torchvision calls it; float32 also within autocast."""
+    """The network's proposal head with torchvision's interface; returns float32 also within autocast."""
 
     def __init__(self, proposals: RegionProposals) -> None:
         super().__init__()
@@ -124,15 +124,15 @@ class _Head(nn.Module):
 
 
 class _Proposals(RegionProposalNetwork):
-    """torchvision's, but what nobody labelled is not taken for background."""
+    """torchvision's proposals, which do not train unlabelled objects as background."""
 
     def assign_targets_to_anchors(
         self, anchors: list[Tensor], targets: list[dict[str, Tensor]]
     ) -> tuple[list[Tensor], list[Tensor]]:
         labels, matched = super().assign_targets_to_anchors(anchors, targets)
         for i, (own, target) in enumerate(zip(anchors, targets, strict=True)):
-            complete = bool(target["complete"].all())
-            labels[i] = ignore_unseen(labels[i], own, target["boxes"], complete)
+            exhaustive = bool(target["exhaustive"].all())
+            labels[i] = ignore_unseen(labels[i], own, target["boxes"], exhaustive)
             labels[i] = ignore_crowded(labels[i], own, target["crowds"])
         return labels, matched
 

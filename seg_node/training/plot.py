@@ -1,14 +1,14 @@
-"""Losses and accuracy over the steps as a picture."""
+"""Plot losses and accuracy over the steps."""
 
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from seg_node.training.records import LOSSES_FILE, VALIDATION_FILE, read_rows
+from seg_node.training.csv_log import LOSSES_FILE, VALIDATION_FILE, read_rows
 
 
 def plot_training(folder: Path) -> None:
-    """Writes training.png from the CSV files in the folder, if matplotlib is there."""
+    """Write training.png from the CSV files in the folder, if matplotlib is installed."""
     if find_spec("matplotlib") is None:
         return
     from matplotlib.figure import Figure

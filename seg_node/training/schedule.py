@@ -1,21 +1,21 @@
-"""How long a training lasts and how fast it learns at each point of it."""
+"""The duration of a training, and its learning rate over time."""
 
 import math
 from dataclasses import dataclass
 
-_WARM_UP_STEPS, _WARM_UP_PART = 200, 0.05  # the shorter one
+_WARM_UP_STEPS, _WARM_UP_PART = 200, 0.05  # the shorter of the two
 _LAST = 0.005  # of the peak
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """Ends after so many steps, or minutes when steps is None."""
+    """A training's end: a number of steps, or of minutes when steps is None."""
 
     steps: int | None
     minutes: float | None
 
     def done(self, step: int, seconds: float) -> float:
-        """The part that is over, from 0 to 1."""
+        """Return the share that is done, from 0 to 1."""
         if self.steps is not None:
             return min(1.0, step / self.steps)
         assert self.minutes is not None
@@ -23,7 +23,7 @@ class Schedule:
 
 
 def learning_rate(peak: float, step: int, done: float) -> float:
-    """A linear start, then half a cosine down to nearly nothing."""
+    """Return the learning rate: a linear warm-up, then half a cosine down to 0.5 % of the peak."""
     rise = min(1.0, max((step + 1) / _WARM_UP_STEPS, done / _WARM_UP_PART))
     fall = 0.5 + 0.5 * math.cos(math.pi * done)
     return peak * rise * (_LAST + (1 - _LAST) * fall)

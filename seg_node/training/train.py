@@ -1,4 +1,4 @@
-"""What `seg_node train` does: data sets and a model to start with → a weights file for the node."""
+"""`seg_node train`: train a model on data sets and write a weights file for the node."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from seg_node.training.network import model_labels, start_model
 from seg_node.training.schedule import Schedule
 from seg_node.training.validate import check_measurable, read_validation
 
-MAX_THINGS = 5000  # the network has a mask of each class for each object: gigabytes with more
+MAX_THINGS = 5000  # each object has a mask for each class, which takes gigabytes with more
 
 
 def train(
@@ -40,9 +40,9 @@ def train(
     workers: int = 2,
     validations: int = 10,
 ) -> int:
-    """Trains into the folder `out`, or goes on there (see `seg_node train --help`); returns the exit status.
+    """Train into the folder `out`, or resume there (see `seg_node train --help`); return the exit status.
 
-    Raises ValueError, FileNotFoundError or RuntimeError for what the user can mend.
+    Raises ValueError, FileNotFoundError or RuntimeError for errors that the user can fix.
     """
     check_pycocotools()
     if find_spec("matplotlib") is None:
@@ -118,7 +118,7 @@ def _check_classes(classes: ClassMap) -> None:
 
 
 def _own_classes(truths: Sequence[Truth]) -> ClassMap:
-    """All categories of the data sets: things of the annotations, stuff of the panoptic maps."""
+    """Use all categories of the data sets: things of the annotations, stuff of the panoptic maps."""
     things: dict[str, None] = {}
     stuff: dict[str, None] = {}
     for truth in truths:

@@ -1,4 +1,4 @@
-"""Accuracy of the model in training, by the code of `seg_node evaluate`."""
+"""Measure the accuracy of the model in training, with the code of `seg_node evaluate`."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -17,22 +17,22 @@ from seg_node.inference.engine import Engine
 from seg_node.models.rcnn.model import RCNNModel
 from seg_node.training.classes import UNKNOWN, ClassMap
 from seg_node.training.dataset import Truth, read_truth
-from seg_node.training.translate import translate
+from seg_node.training.relabel import relabel_truth
 from seg_node.types import LabelSet, Segmentation
 
 
 @dataclass(frozen=True)
 class Validation:
-    """A validation set in the model's classes. complete: by image id, see `ClassMap.complete_things`."""
+    """A validation set in the model's classes. exhaustive: by image id, see `ClassMap.exhaustive_things`."""
 
     truth: Truth
-    complete: Mapping[Id, tuple[bool, ...]]
+    exhaustive: Mapping[Id, tuple[bool, ...]]
 
 
 def check_measurable(truth: Truth, classes: ClassMap) -> None:
-    """Says which categories of a validation set are not measured, as none of the classes takes them.
+    """Report categories of a validation set that belong to no class and are not measured.
 
-    Raises ValueError when that holds for all of them.
+    Raises ValueError when no category belongs to a class.
     """
     names = dict.fromkeys(truth.instances.categories.values())
     if truth.panoptic is not None:
@@ -51,21 +51,21 @@ def check_measurable(truth: Truth, classes: ClassMap) -> None:
 
 
 def read_validation(truth: Truth, classes: ClassMap, labels: LabelSet, stem: Path) -> Validation:
-    """stem: where the ground truth is written in the model's classes, see `translate`.
+    """Write the ground truth in the model's classes at `stem`, see `relabel_truth`, and read it.
 
-    Raises ValueError as `read_truth` and when a panoptic map cannot be read.
+    Raises ValueError, see `read_truth`, also when a panoptic map cannot be read.
     """
     names = truth.instances.categories.values()
-    complete = {i: classes.complete_things(own, names) for i, own in truth.exhaustive.items()}
-    return Validation(read_truth(translate(truth, classes, labels, stem)), complete)
+    exhaustive = {i: classes.exhaustive_things(own, names) for i, own in truth.exhaustive.items()}
+    return Validation(read_truth(relabel_truth(truth, classes, labels, stem)), exhaustive)
 
 
 def validate(
     model: RCNNModel, sets: Sequence[Validation], device: torch.device, folder: Path
 ) -> dict[str, float | None]:
-    """mask_ap, mask_ap50, box_ap and, with panoptic maps, pq: means over the classes, then over the sets.
+    """Return mask_ap, mask_ap50, box_ap and, with panoptic maps, pq: means over classes, then over sets.
 
-    folder: for what the scorers write.
+    folder: for the scorers' files.
     """
     engine = Engine(model, device)
     found = [_validate_one(engine, validation, folder) for validation in sets]
@@ -82,7 +82,7 @@ def _validate_one(engine: Engine, validation: Validation, folder: Path) -> dict[
     images = truth.instances.images.values()
     for image in tqdm(images, desc="validation", unit="image", leave=False, disable=None):
         segmentation = engine.segment(read_true_image(truth.source.images, image), options)
-        segmentation = only_complete(segmentation, validation.complete[image.id])
+        segmentation = only_exhaustive(segmentation, validation.exhaustive[image.id])
         for scorer in scorers:
             scorer.add(image, segmentation)
     means: dict[str, float | None] = {}
@@ -94,8 +94,8 @@ def _validate_one(engine: Engine, validation: Validation, folder: Path) -> dict[
     return means
 
 
-def only_complete(segmentation: Segmentation, complete: Sequence[bool]) -> Segmentation:
-    """Without instances of classes that the picture's annotators left out: nobody knows if they are right."""
+def only_exhaustive(segmentation: Segmentation, exhaustive: Sequence[bool]) -> Segmentation:
+    """Drop instances of classes that are not exhaustive in the picture: they cannot be scored."""
     found = segmentation.instances
-    kept = np.flatnonzero(np.array(complete)[found.class_ids])
+    kept = np.flatnonzero(np.array(exhaustive)[found.class_ids])
     return replace(segmentation, instances=found.select(kept))

@@ -1,4 +1,4 @@
-"""`seg_node evaluate` end to end: a thin torchvision Mask R-CNN, and a model whose answers are known."""
+"""`seg_node evaluate` end to end: a thin torchvision Mask R-CNN, and a model with known results."""
 
 import contextlib
 import io
@@ -185,7 +185,7 @@ def test_images_that_do_not_fit_are_left_out_by_name(
     assert "left out 3.png" in output.err and "left out 4: 1.png, 2.png" in output.out
 
 
-def test_many_images_left_out_are_told_in_few_lines(
+def test_many_skipped_images_are_reported_in_few_lines(
     tmp_path: Path, known_model: KnownModel, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_images(tmp_path / "images", 1)
@@ -279,7 +279,7 @@ def test_wrong_arguments_are_explained(
     assert "name a file with --coco" in refused(tmp_path, capsys, *coco[2:])
     assert "needs --panoptic" in refused(tmp_path, capsys, *coco, "--panoptic-dir", str(tmp_path))
     assert "limit 0" in refused(tmp_path, capsys, *coco, "--limit", "0")
-    assert "score threshold 2" in refused(tmp_path, capsys, *coco, "--score-threshold", "2")
+    assert "score_threshold 2" in refused(tmp_path, capsys, *coco, "--score-threshold", "2")
     told = refused(tmp_path, capsys, "--panoptic", coco[1], *coco[2:])
     assert f"{coco[1]}: is a ground truth of instances" in told and "it belongs to --coco" in told
     told = refused(tmp_path, capsys, "--coco", panoptic[1], *coco[2:])

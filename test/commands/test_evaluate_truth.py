@@ -1,4 +1,4 @@
-"""`seg_node evaluate` with ground truth as tools and attackers write it: right numbers, and nothing lost."""
+"""`seg_node evaluate` with unusual and hostile ground truth: numbers are right, and nothing is lost."""
 
 import json
 from pathlib import Path
@@ -28,7 +28,7 @@ from seg_node.types import Frame, Segmentation, SegmentOptions
 
 
 def change(path: Path, **changed: Any) -> None:
-    """Changes keys of the first image, wherever its id stands too."""
+    """Change keys of the first image, and its id wherever it is used."""
     content = json.loads(path.read_text())
     old = content["images"][0]["id"]
     content["images"][0] |= changed
@@ -39,7 +39,7 @@ def change(path: Path, **changed: Any) -> None:
 
 
 def recolour(path: Path, how: str) -> None:
-    """Writes a map of colours anew with one channel."""
+    """Rewrite a map of colours with one channel."""
     ids = read_segment_map(path)
     if how == "grey 16":
         Image.fromarray(ids.astype(np.uint16)).save(path)
@@ -135,7 +135,7 @@ def test_predictions_before_an_interruption_are_written(
                 raise KeyboardInterrupt
             return super().segment(frame, options)
 
-    monkeypatch.setattr(evaluate_module, "open_engine", Interrupted)
+    monkeypatch.setattr(evaluate_module, "open_model", lambda _: Interrupted(known_model))
     write_images(tmp_path / "images", 3)
     panoptic = write_panoptic(tmp_path, 3)
     coco = write_coco(tmp_path / "coco.json", [annotation(0, 7, PERSON_BOX)], 3)
@@ -286,7 +286,7 @@ def test_names_that_begin_with_the_folder_are_refused_before_the_model_is_loaded
     monkeypatch: pytest.MonkeyPatch,
     name: str,
 ) -> None:
-    monkeypatch.setattr(evaluate_module, "load_model", lambda *_: pytest.fail("the model was loaded"))
+    monkeypatch.setattr(evaluate_module, "open_model", lambda _: pytest.fail("the model was loaded"))
     write_images(tmp_path / "images", 1)
     arguments = write_coco(tmp_path / "truth.json", [], 1)
     change(tmp_path / "truth.json", file_name=name)

@@ -1,4 +1,4 @@
-"""`seg_node segment` end to end: a thin torchvision Mask R-CNN, and a model whose answers are known."""
+"""`seg_node segment` end to end: a thin torchvision Mask R-CNN, and a model with known results."""
 
 import errno
 import json
@@ -50,7 +50,7 @@ def picture(grey: int = 100, size: tuple[int, int] = SIZE) -> Image.Image:
 
 
 def found_in(frame: Frame) -> Instances:
-    """A person of score 0.9 and a cup of 0.3 in the upper left; nothing in a black picture."""
+    """Find a person (0.9) and a cup (0.3) in the upper left, and nothing in a black picture."""
     if frame.pixels.max() < 30:
         return Instances.empty()
     masks = (
@@ -67,12 +67,13 @@ def found_in(frame: Frame) -> Instances:
 
 
 class KnownEngine:
-    """In place of the engine: `found_in`, thresholds applied; grass below row 30 in the panoptic map."""
+    """An engine that finds `found_in` above the thresholds, and grass below row 30 in the panoptic map."""
 
     device_name, precision = "cpu", "exact"
 
-    def __init__(self, model: "KnownModel", *settings: object) -> None:
+    def __init__(self, model: "KnownModel") -> None:
         self._model = model
+        self.labels, self.default_options = model.labels, model.default_options
 
     def segment(self, frame: Frame, options: SegmentOptions) -> Segmentation:
         self._model.asked.append(options)
@@ -111,8 +112,8 @@ class KnownModel:
 @pytest.fixture
 def known_model(monkeypatch: pytest.MonkeyPatch) -> KnownModel:
     model = KnownModel(LABELS)
-    monkeypatch.setattr(segment_module, "load_model", lambda family, weights, config, labels: model)
-    monkeypatch.setattr(segment_module, "open_engine", KnownEngine)
+    monkeypatch.setattr("seg_node.export.open_model.load_model", lambda *_: model)
+    monkeypatch.setattr("seg_node.export.open_model.open_engine", lambda *_: KnownEngine(model))
     return model
 
 
@@ -205,7 +206,7 @@ def test_thresholds_and_classes_reach_the_model(known_model: KnownModel, tmp_pat
     ("arguments", "message"),
     [
         (["--classes", "unicorn"], "unknown class unicorn; this model knows: grass, person, cup"),
-        (["--score-threshold", "1.5"], "score threshold 1.5 is out of range"),
+        (["--score-threshold", "1.5"], "score_threshold 1.5 is out of range"),
         (["--device", "tpu"], "'tpu'"),
     ],
 )
@@ -224,7 +225,7 @@ def test_wrong_options_end_before_any_frame(
 
 def test_a_live_camera_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["segment", "/dev/video0", "--out", str(tmp_path)]) == 1
-    assert "/dev/video0: a camera has no end" in capsys.readouterr().err
+    assert "/dev/video0: a camera's stream never ends" in capsys.readouterr().err
 
 
 def test_unreadable_images_are_named_and_the_others_done(
@@ -313,7 +314,7 @@ def test_inputs_among_the_old_results_are_not_removed(
 
 
 @pytest.mark.parametrize("out", ["file", "file/deeper"])
-def test_a_file_in_place_of_the_folder_is_told(
+def test_a_file_in_place_of_the_folder_is_refused(
     out: str, known_model: KnownModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     picture().save(tmp_path / "a.png")
@@ -337,7 +338,7 @@ def test_an_interrupted_run_writes_what_it_has(
                 raise error
             return super().segment(frame, options)
 
-    monkeypatch.setattr(segment_module, "open_engine", Stops)
+    monkeypatch.setattr(segment_module, "open_model", lambda _: Stops(known_model))
     for name in ("a.png", "b.png", "c.png"):
         picture().save(tmp_path / name)
     assert main(["segment", str(tmp_path), "--out", str(tmp_path / "out")]) == status
@@ -396,7 +397,7 @@ def test_pictures_of_another_size_fit_into_the_video(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def thin_mask_rcnn() -> MaskRCNN:
-    """torchvision's own Mask R-CNN with random weights, few channels and small inputs."""
+    """Build torchvision's own Mask R-CNN with random weights, few channels and small inputs."""
     torch.manual_seed(1)
     body = ResNet(Bottleneck, [1, 1, 1, 1], width_per_group=4, norm_layer=FrozenBatchNorm2d)
     stages = {f"layer{index}": str(index - 1) for index in range(1, 5)}

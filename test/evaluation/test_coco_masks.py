@@ -1,4 +1,4 @@
-"""Masks and boxes of COCO annotations: what is read, and what would hang or end pycocotools is refused."""
+"""Masks and boxes of COCO annotations: those that would hang or crash pycocotools are refused."""
 
 import math
 
@@ -36,7 +36,7 @@ def some_mask() -> np.ndarray:
         {"size": [6, 8], "counts": compressed(np.zeros(SIZE))},
     ],
 )
-def test_masks_that_fit_their_picture_are_taken_as_they_are(segmentation: object) -> None:
+def test_masks_that_fit_their_picture_are_read_unchanged(segmentation: object) -> None:
     assert read_segmentation(segmentation, SIZE) == (segmentation, False)
 
 

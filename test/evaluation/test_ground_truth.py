@@ -1,4 +1,4 @@
-"""COCO files: one verdict of `seg_node evaluate` and `seg_node train`, whatever is in them."""
+"""COCO files: `seg_node evaluate` and `seg_node train` accept and refuse the same ones."""
 
 import codecs
 import json
@@ -21,7 +21,7 @@ DEEP: Any = json.loads("[" * 300 + "]" * 300)
 
 @pytest.fixture
 def shapes(tmp_path: Path) -> Shapes:
-    """Three pictures with squares and discs."""
+    """Write three pictures with squares and discs."""
     return write_shapes(tmp_path / "a", 3, seed=1)
 
 
@@ -32,7 +32,7 @@ def change(path: Path, edit: Callable[[Json], Any]) -> None:
 
 
 def refusal(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    """The one line that a command ends with, without a model having run."""
+    """Return the one line that a command ends with, before a model is loaded."""
     assert main([*map(str, arguments)]) == 1
     captured = capsys.readouterr()
     (line,) = captured.err.splitlines()
@@ -41,7 +41,7 @@ def refusal(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
 
 
 def refusals(shapes: Shapes, capsys: pytest.CaptureFixture[str], kind: str) -> list[str]:
-    """Of evaluate and of train."""
+    """Return the refusals of evaluate and of train."""
     out = shapes.data.parent / "out"
     rest = ("--images", shapes.images, "--out", out)
     learn = ("--init", "embedded", "--steps", 1)
@@ -57,7 +57,7 @@ def refusals(shapes: Shapes, capsys: pytest.CaptureFixture[str], kind: str) -> l
 
 
 def put(where: str, value: Any, index: int = 0) -> Callable[[Json], None]:
-    """Sets, as in "images.height", a key of one entry of a list."""
+    """Set a key of one entry of a list, such as "images.height"."""
     first, *keys = where.split(".")
 
     def edit(content: Json) -> None:
@@ -381,7 +381,7 @@ def test_no_image_id_leads_out_of_the_folder_of_maps(tmp_path: Path, image_id: i
     assert map_name("/some/where else") != map_name("/some/where")
 
 
-def test_reading_a_set_looks_for_its_pictures(shapes: Shapes) -> None:
+def test_reading_a_set_checks_that_its_pictures_exist(shapes: Shapes) -> None:
     source = DataSet(shapes.data, shapes.images)
     change(shapes.data, put("images.file_name", "images\\1.png"))
     for name in ("1.png", "2.png"):

@@ -1,4 +1,4 @@
-"""One verdict on a COCO file: what `seg_node evaluate` takes `seg_node train` takes, with the same notes."""
+"""`seg_node evaluate` and `seg_node train` accept the same COCO files, with the same notes."""
 
 import json
 import math
@@ -22,7 +22,7 @@ from seg_node.evaluation.ground_truth import (
 from seg_node.evaluation.panoptic_quality import PanopticQuality
 from seg_node.training.classes import own_class_map
 from seg_node.training.dataset import DataSet, read_pictures, read_truth
-from seg_node.training.labelled import open_picture
+from seg_node.training.sample import open_picture
 
 pytest.importorskip("pycocotools")
 Json = dict[str, Any]
@@ -64,7 +64,7 @@ def group(content: Json) -> None:
 
 
 def evaluated(shapes: Shapes, data: Path) -> tuple[str, ...]:
-    """All that evaluation does with a file, but for the model: the notes."""
+    """Read a file as evaluation does, without the model; return the notes."""
     truth = read_instance_truth(data)
     for image in truth.images.values():
         read_true_image(shapes.images, image)
@@ -75,7 +75,7 @@ def evaluated(shapes: Shapes, data: Path) -> tuple[str, ...]:
 
 
 def learnt(shapes: Shapes, data: Path, panoptic: Path | None = None) -> tuple[str, ...]:
-    """All that training does with a file, but for the network: the notes."""
+    """Read a file as training does, without the network; return the notes."""
     truth = read_truth(DataSet(data, shapes.images, panoptic, shapes.panoptic_dir if panoptic else None))
     for picture in read_pictures(
         truth, own_class_map(truth.instances.categories.values(), ["wall", "floor"])
@@ -97,7 +97,7 @@ def evaluated_maps(shapes: Shapes, panoptic: Path) -> tuple[str, ...]:
 
 
 def verdict(read: Callable[..., tuple[str, ...]], *arguments: Any) -> str:
-    """What is said of the file, or how it is refused; anything else than these errors is a failure."""
+    """Return the notes on the file or its refusal; any other error fails the test."""
     try:
         return "read; " + "; ".join(read(*arguments))
     except (ValueError, FileNotFoundError) as error:
@@ -208,7 +208,7 @@ def test_evaluate_and_train_agree_on_a_file(
     ("encoding", "expected"),
     [
         ("utf-8", "read; $"),
-        ("utf-8-sig", "read; .*a byte order mark is passed over"),
+        ("utf-8-sig", "read; .*a byte order mark is skipped"),
         ("utf-16", "read; $"),
         ("latin-1", "refused: .*not a JSON file: it is not a text in UTF-8; save it as that"),
     ],
@@ -243,7 +243,7 @@ def test_evaluate_and_train_agree_on_an_encoding(
             lambda c: [s.update(iscrowd=1) for a in c["annotations"] for s in a["segments_info"]],
             "read; .*segments are crowds",
         ),
-        (without("categories", "isthing"), r"read; .*without isthing are taken for stuff \(category 1\)"),
+        (without("categories", "isthing"), r"read; .*without isthing are read as stuff \(category 1\)"),
         (first("categories", isthing="yes"), "refused: .*isthing 'yes'"),
         (first("annotations", image_id="1"), "refused: .*listed as 1; ids as text and as numbers"),
         (first("annotations", image_id=77), "refused: .*image 77 has an annotation, but is not among"),

@@ -1,4 +1,4 @@
-"""Panoptic quality: the rules one by one, a plain reference, and the numbers of panopticapi."""
+"""Panoptic quality: each rule, a plain reference, and the numbers of panopticapi."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,7 @@ def quality(
     truth: dict[int, int],
     crowd: tuple[int, ...] = (),
 ) -> PanopticResult:
-    """The result of one image; areas of the ground truth are those of its map."""
+    """Score one image; the ground truth's areas are those of its map."""
     counted = PanopticQuality([CAT, DOG], [GRASS, SKY])
     pixels = np.array(true_map)
     segments = [
@@ -163,7 +163,7 @@ def test_an_image_that_is_refused_leaves_the_sums_as_they_are() -> None:
 def plain_counts(
     predicted_map: np.ndarray, predicted: dict[int, int], true_map: np.ndarray, truth: list[TrueSegment]
 ) -> dict[int, CategoryQuality]:
-    """The published definition, mask by mask."""
+    """Compute the published definition, mask by mask."""
     counts = {category: [0, 0, 0, 0.0] for category in (CAT, DOG, GRASS, SKY)}
     matched_truth, matched_predictions = set(), set()
     void = true_map == 0

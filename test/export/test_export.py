@@ -1,8 +1,9 @@
-"""Exported files: the same results as the network they were made from, and refusal of all else."""
+"""Exported files: they give their network's results, and all other files are refused."""
 
 import json
 import shutil
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -20,6 +21,7 @@ from seg_node.export import command as export_module
 from seg_node.export.command import export
 from seg_node.export.dense_part import exported_size, load_exported, open_engine
 from seg_node.export.info import ExportInfo, describe_machine, fingerprint, read_package_info
+from seg_node.export.open_model import ModelSource, open_model
 from seg_node.models.load import load_model
 from seg_node.predictor import Prediction
 from seg_node.types import Frame
@@ -33,7 +35,7 @@ TOLERANCE = {"fp32": 1e-5, "bf16": 5e-2, "fp16": 1e-2}
 
 
 def require(suffix: str) -> None:
-    """What the export to that kind of file needs."""
+    """Skip the test where packages for that kind of file are missing."""
     if suffix == ".onnx":
         pytest.importorskip("onnxruntime")
         pytest.importorskip("onnxscript")
@@ -43,7 +45,7 @@ def require(suffix: str) -> None:
 
 @pytest.fixture(scope="module")
 def exported(thin_checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Exports the thin Mask R-CNN, each kind of file once."""
+    """Export the thin Mask R-CNN, each kind of file once."""
     weights, config = thin_checkpoint
     folder = tmp_path_factory.mktemp("exported")
 
@@ -51,7 +53,7 @@ def exported(thin_checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFacto
         require(suffix)
         path = folder / f"{precision}{suffix}"
         if not path.exists():
-            export(path, CAMERA, weights=weights, config=config, precision=precision, device="cpu")
+            export(path, CAMERA, ModelSource("auto", weights, config, device="cpu", precision=precision))
         return path
 
     return make
@@ -69,9 +71,9 @@ def run_dense(model: Any, pixels: torch.Tensor) -> Any:
 
 
 def agreement(found: Prediction, expected: Prediction) -> float:
-    """Which part of the expected objects was found, with nearly that score, box and mask.
+    """Return the share of expected objects found with nearly the same score, box and mask.
 
-    Rounding can put the candidates of a random network in another order, so that not all are.
+    Rounding can reorder the candidates of a random network, so that not all are found.
     """
     same = found.classes[None] == expected.classes[:, None]
     same &= np.abs(found.scores[None] - expected.scores[:, None]) < 1e-3
@@ -114,11 +116,11 @@ def test_a_predictor_finds_the_same_with_the_file(
 
 
 def test_what_torch_computes_is_in_the_files_precision(thin_checkpoint: Checkpoint, exported: Any) -> None:
-    model = load_model("auto", *thin_checkpoint)
-    assert exported_size(model) is None
-    engine = open_engine(model, CPU, exported=exported(".pt2", "bf16"))
+    source = ModelSource("auto", *thin_checkpoint, device="cpu")
+    assert exported_size(open_model(source)) is None
+    engine = open_model(replace(source, engine=exported(".pt2", "bf16")))
     assert engine.precision == "bf16"
-    assert exported_size(model) == CAMERA
+    assert exported_size(engine) == CAMERA
     engine.warm_up(CAMERA)
 
 
@@ -141,7 +143,7 @@ def test_segment_takes_the_file(
 
 
 def write_plus(folder: Path) -> tuple[Path, None]:
-    """A thin YOLACT++: deformable convolutions."""
+    """Build a thin YOLACT++, which has deformable convolutions."""
     weights = Weights(1)
     add_heads(weights, resnet(weights), priors=9)
     make_plus(weights)
@@ -163,7 +165,7 @@ def test_other_families_compute_the_same_too(write: Any, suffix: str, tmp_path: 
     require(suffix)
     weights, config = write(tmp_path)
     path = tmp_path / f"x{suffix}"
-    export(path, CAMERA, weights=weights, config=config, precision="fp32", device="cpu")
+    export(path, CAMERA, ModelSource("auto", weights, config, device="cpu", precision="fp32"))
     model, fast = (load_model("auto", weights, config) for _ in range(2))
     pixels = model.prepare(
         [Frame(np.random.default_rng(0).integers(0, 256, (*CAMERA, 3), np.uint8), "bgr")], CPU
@@ -234,7 +236,7 @@ def test_the_description_has_the_times_of_file_and_pytorch(exported: Any) -> Non
 
 
 def test_pytorch_is_timed_in_the_engines_numbers() -> None:
-    """With TF32, PyTorch would win against a file that computes in float32."""
+    """PyTorch with TF32 would be faster than a file that computes in float32."""
     seen = []
 
     def run(pixels: torch.Tensor) -> tuple[torch.Tensor]:
@@ -327,7 +329,7 @@ def test_an_onnx_file_for_cuda_needs_an_onnx_runtime_with_cuda(
     with pytest.raises(
         RuntimeError, match="device cuda: this ONNX Runtime has no CUDA: pip install onnxrunt"
     ):
-        export(tmp_path / "x.onnx", CAMERA, device="cuda")
+        export(tmp_path / "x.onnx", CAMERA, ModelSource(device="cuda"))
     assert export_module._check_target(tmp_path / "x.onnx", "auto") == CPU
     monkeypatch.setattr(export_module, "has_cuda", lambda: True)
     assert export_module._check_target(tmp_path / "x.onnx", "cuda") == torch.device("cuda", 0)

@@ -45,7 +45,7 @@ def fake_cuda() -> Iterator[FakeTensorMode]:
 
 
 def move(network: nn.Module, mode: FakeTensorMode) -> None:
-    """All tensors of the network become fake ones on cuda:0, in the same order in memory."""
+    """Replace all tensors of the network by fake ones on cuda:0 with the same memory format."""
 
     def on_gpu(tensor: Tensor) -> Tensor:
         fake = mode.from_tensor(tensor)

@@ -1,4 +1,4 @@
-"""ONNX files that ask for more than a network, or are none, are refused before ONNX Runtime opens them."""
+"""ONNX files that are no network, or need more work than one, are refused before they are opened."""
 
 import json
 import re
@@ -30,7 +30,7 @@ Node, Constant = Any, Any
 
 @pytest.fixture(scope="module")
 def thin(thin_checkpoint: tuple[Path, Path]) -> tuple[ExportInfo, list[tuple[int, ...]]]:
-    """What a file for the thin model says of itself, and the outputs that it must have."""
+    """Return the description of a file for the thin model, and the outputs that it must have."""
     network = load_model("auto", *thin_checkpoint).network
     info = ExportInfo("MaskRCNN", "thin.pth", fingerprint(network), CAMERA, INPUT, "fp32", "")
     return info, dense_shapes(network, INPUT)
@@ -41,7 +41,7 @@ def constant(name: str, value: Any, dtype: Any = np.float32) -> Constant:
 
 
 def right_outputs(shapes: Sequence[tuple[int, ...]], colours: int = 3) -> tuple[list[Node], list[Constant]]:
-    """Layers that give each output in its shape: one grey map, resized, and as many channels of it."""
+    """Build layers that give each output its shape: one grey map, resized and repeated over the channels."""
     nodes = [helper.make_node("Conv", ["x", "grey"], ["g"])]
     constants = [constant("grey", np.zeros((1, colours, 1, 1)))]
     for i, shape in enumerate(shapes):
@@ -63,7 +63,7 @@ def write(
     colours: int = 3,
     **parts: Any,
 ) -> Path:
-    """A file that claims to be the thin model's: the given layers, then those of the right outputs."""
+    """Write a file that claims to be the thin model's: the given layers, then those of the right outputs."""
     info, shapes = thin
     last_nodes, last_constants = right_outputs(shapes, colours)
     if outputs is None:

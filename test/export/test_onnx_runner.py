@@ -1,4 +1,4 @@
-"""ONNX Runtime on a GPU: which providers are asked for, and in which numbers they compute."""
+"""ONNX Runtime on a GPU: the providers requested, and the precision they compute in."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +16,7 @@ GPU = torch.device("cuda", 1)
 
 
 class Runtime:
-    """An ONNX Runtime built for these providers, which notes how a session is opened."""
+    """An ONNX Runtime built for these providers, which records how a session is opened."""
 
     __version__ = "1.32.0"
 
@@ -46,7 +46,7 @@ def gpu_and_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def open_with(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch, data: bytes = b"weights", precision: Precision = "fp32"
 ) -> dict[str, dict[str, Any]]:
-    """The options of each provider with which a file of that content is opened."""
+    """Return the options of each provider for a file of that content."""
     monkeypatch.setattr(onnx_runner, "_onnxruntime", lambda: runtime)
     OnnxRunner(Path("x.onnx"), data, GPU, precision)
     return runtime.opened
@@ -66,7 +66,7 @@ def test_tensorrt_does_not_compute_in_tf32(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_retrained_weights_never_meet_an_older_tensorrt_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """ONNX Runtime's own key is the graph's name and its shapes, equal for every file of an architecture."""
+    """ONNX Runtime's own key, the graph's name and shapes, is the same for all weights of a network."""
 
     def folder(data: bytes, version: str = "1.32.0") -> str:
         runtime = Runtime(TENSORRT)

@@ -77,9 +77,9 @@ def misload(load: Any) -> Any:
 
 
 def main() -> None:
+    import seg_node.export.open_model
     import seg_node.inference.engine
     import seg_node.ros.node.debug_image
-    import seg_node.ros.node.node
     import seg_node.ros.node.outputs
 
     engine = seg_node.inference.engine.Engine
@@ -87,7 +87,7 @@ def main() -> None:
     outputs = seg_node.ros.node.outputs.Outputs
     outputs.publish = mispublish(outputs.publish)  # type: ignore[method-assign]
     seg_node.ros.node.debug_image.draw_segmentation = misdraw(seg_node.ros.node.debug_image.draw_segmentation)
-    seg_node.ros.node.node.load_model = misload(seg_node.ros.node.node.load_model)
+    seg_node.export.open_model.load_model = misload(seg_node.export.open_model.load_model)
     from seg_node.ros.node.__main__ import main
 
     main(sys.argv[2:])

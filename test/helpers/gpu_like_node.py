@@ -3,14 +3,15 @@
 It prints "segmented" after each of the model's calls, and "warm-up HEIGHT WIDTH THRESHOLD" before a warm-up.
 """
 
+import contextlib
 import runpy
 from pathlib import Path
 from typing import Any
 
 
-def on_gpu(open_engine: Any) -> Any:
+def on_gpu(open_model: Any) -> Any:
     def opened(*arguments: Any) -> Any:
-        engine = open_engine(*arguments)
+        engine = open_model(*arguments)
         name = engine.device_name
         engine.__class__ = type("GpuLikeEngine", (type(engine),), {"on_gpu": True, "device_name": name})
         return engine
@@ -42,11 +43,11 @@ def main() -> None:
     import seg_node.inference.engine
     import seg_node.ros.node.node
 
-    torch.cuda.set_device = lambda _: None  # type: ignore[assignment]
+    torch.cuda.device = lambda _: contextlib.nullcontext()  # type: ignore[assignment,misc]
     engine = seg_node.inference.engine.Engine
     engine.segment_batch = told_segment(engine.segment_batch)  # type: ignore[method-assign]
     engine.warm_up = told_warm_up(engine.warm_up)  # type: ignore[method-assign]
-    seg_node.ros.node.node.open_engine = on_gpu(seg_node.ros.node.node.open_engine)
+    seg_node.ros.node.node.open_model = on_gpu(seg_node.ros.node.node.open_model)
     runpy.run_path(str(Path(__file__).with_name("faulty_node.py")), run_name="__main__")
 
 

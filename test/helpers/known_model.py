@@ -29,8 +29,9 @@ class KnownEngine:
 
     device_name, precision = "cpu", "exact"
 
-    def __init__(self, model: "KnownModel", *settings: object) -> None:
+    def __init__(self, model: "KnownModel") -> None:
         self._model = model
+        self.labels, self.default_options = model.labels, model.default_options
 
     def segment(self, frame: Frame, options: SegmentOptions) -> Segmentation:
         self._model.asked.append(options)

@@ -1,4 +1,4 @@
-"""What a model may give and what is refused, at the first number at fault."""
+"""Results of a model that are accepted, and those refused at their first invalid number."""
 
 from dataclasses import replace
 from typing import Any
@@ -16,7 +16,7 @@ NAN, INF = float("nan"), float("inf")
 
 
 def instances(count: int) -> Instances:
-    """Each fills the image's last corner; of the last one no pixel is visible."""
+    """Return instances that fill the image's last corner; the last one has no visible pixel."""
     masks = [MaskCrop(WIDTH - 20, HEIGHT - 10, np.ones((10, 20), np.bool_))] * count
     masks[-1:] = [MaskCrop.empty()] * bool(count)
     return Instances(

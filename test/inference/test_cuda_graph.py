@@ -1,4 +1,4 @@
-"""CUDA graphs: where they cannot be, the network works without, and says so; where they can, alike."""
+"""CUDA graphs: results are the same, and where recording fails the network warns and runs without."""
 
 import gc
 import logging
@@ -71,7 +71,7 @@ def test_a_graph_answers_new_images_as_the_plain_way_does(
 
 @dataclass(frozen=True)
 class Chosen:
-    """As a family's options: a number that the device reads, and one that kernels depend on."""
+    """Options like a family's: a number that the device reads, and one that kernels depend on."""
 
     threshold: float
     count: int
@@ -91,7 +91,7 @@ def images(count: int, width: int = 4, device: torch.device = GPU) -> Tensor:
 
 
 def above(pixels: Tensor, sizes: tuple[int, ...], chosen: Chosen) -> tuple[Tensor, Tensor]:
-    """A small network: of each image the best numbers above a threshold, and its own size."""
+    """A small network: for each image its size and the best numbers above a threshold."""
     best = pixels.flatten(1).topk(chosen.count).values
     own = torch.stack([one.new_full((1,), size) for one, size in zip(pixels, sizes, strict=True)])
     return best * (best > chosen.threshold), own
@@ -142,7 +142,7 @@ def test_the_oldest_graphs_are_forgotten_by_number_and_by_memory(
 
 
 class Unruly:
-    """A function that cannot be recorded for images of some widths, so many times."""
+    """A function whose recording fails a number of times for images of some widths."""
 
     def __init__(self, failures: dict[int, int]) -> None:
         self.failures = failures

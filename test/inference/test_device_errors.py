@@ -1,4 +1,4 @@
-"""Which errors cost a frame, and which the process its GPU."""
+"""Which errors lose a frame, and which lose the GPU for the process."""
 
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ needs_accelerator_error = pytest.mark.skipif(
 
 
 def accelerator_error(code: int | None = None) -> RuntimeError:
-    """As PyTorch raises it for an error of CUDA."""
+    """Build the error that PyTorch raises for a CUDA error."""
     error: RuntimeError = torch.AcceleratorError("CUDA error: of its own\nCompile with TORCH_USE_CUDA_DSA …")
     if code is not None:
         error.error_code = code  # type: ignore[attr-defined]
@@ -29,7 +29,7 @@ def accelerator_error(code: int | None = None) -> RuntimeError:
 
 
 def device_that(monkeypatch: pytest.MonkeyPatch, raises: BaseException | None) -> list[torch.device]:
-    """Devices that were asked."""
+    """Record the devices that were queried."""
     asked: list[torch.device] = []
 
     def synchronize(device: torch.device) -> None:
@@ -64,7 +64,7 @@ def test_an_error_of_the_accelerator_is_a_loss_unless_cuda_goes_on_after_it(
 @pytest.mark.parametrize(
     "error", [RuntimeError("cuDNN error"), ValueError("of a library"), OutOfMemory("no")]
 )
-def test_after_other_errors_the_gpu_is_asked(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+def test_after_other_errors_the_gpu_is_queried(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     asked = device_that(monkeypatch, raises=None)
     assert not is_lost(error, GPU) and asked == [GPU]
     asked = device_that(monkeypatch, raises=RuntimeError("CUDA error: unspecified launch failure"))

@@ -1,4 +1,4 @@
-"""The embedded model loads offline, computes what torchvision does, and sees the demo's objects."""
+"""The embedded model loads offline, agrees with torchvision, and detects the demo's objects."""
 
 import json
 from dataclasses import replace

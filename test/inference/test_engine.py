@@ -1,4 +1,4 @@
-"""The engine: options act, times are told, devices are chosen or refused, a full GPU is survived."""
+"""The engine: options, times, devices, and running out of GPU memory."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -37,7 +37,7 @@ def everything(engine: Engine, frame: Frame) -> Segmentation:
     return found
 
 
-def test_segmentation_tells_size_and_the_time_of_each_stage(everything: Segmentation) -> None:
+def test_segmentation_has_the_size_and_the_time_of_each_stage(everything: Segmentation) -> None:
     assert everything.image_size == (150, 200)
     assert set(everything.stage_ms) == {"prepare", "infer", "assemble"}
     assert all(0 < milliseconds < 60_000 for milliseconds in everything.stage_ms.values())
@@ -105,7 +105,7 @@ def test_mask_threshold_changes_masks_only(engine: Engine, frame: Frame, everyth
     assert sum(mask.area for mask in strict.masks) < sum(mask.area for mask in everything.instances.masks)
 
 
-def test_panoptic_map_is_made_when_asked_for(engine: Engine, frame: Frame, everything: Segmentation) -> None:
+def test_panoptic_map_is_made_only_on_request(engine: Engine, frame: Frame, everything: Segmentation) -> None:
     assert everything.panoptic is not None
     numbers = np.unique(everything.panoptic.segment_map)
     assert set(numbers) - {0} == {segment.id for segment in everything.panoptic.segments} != set()
@@ -147,7 +147,7 @@ def test_frames_that_do_not_fit_together_go_in_halves(
 
 
 class Starved:
-    """A model on a device whose memory does not suffice for the first so many calls."""
+    """A model whose first calls run out of the device's memory."""
 
     def __init__(self, model: RCNNModel, failures: int) -> None:
         self.labels, self.default_options = model.labels, model.default_options

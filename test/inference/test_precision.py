@@ -1,4 +1,4 @@
-"""Precisions: what is chosen, what changes in a network, and how near the answers stay to the exact ones."""
+"""Precisions: their choice, their changes to a network, and how close results stay to the exact ones."""
 
 from dataclasses import replace
 from functools import partial
@@ -38,7 +38,7 @@ NETWORKS = {
 
 @pytest.fixture(params=NETWORKS)
 def network(request: pytest.FixtureRequest) -> nn.Module:
-    """With random weights and statistics that matter."""
+    """Return a network with random weights and random statistics of its norms."""
     torch.manual_seed(0)
     network = NETWORKS[request.param]()
     for name, tensor in network.state_dict().items():
@@ -198,7 +198,7 @@ def test_what_cannot_be_is_refused_with_the_cure() -> None:
 
 @pytest.fixture(scope="module")
 def frame() -> Frame:
-    """A table with things, as the robot's camera sees it."""
+    """Return a picture of a table with objects, as seen by a robot's camera."""
     _, frame = next(iter(read_bag(ROOT / "demo/tabletop")))
     return frame
 
@@ -215,7 +215,7 @@ def exact(frame: Frame) -> Instances:
     return found
 
 
-def test_fp32_parts_from_exact_by_rounding_only(frame: Frame, exact: Instances) -> None:
+def test_fp32_differs_from_exact_by_rounding_only(frame: Frame, exact: Instances) -> None:
     found = segment(frame, "fp32")
     assert found.class_ids.tolist() == exact.class_ids.tolist()
     np.testing.assert_allclose(found.scores, exact.scores, atol=2e-4)
@@ -231,12 +231,12 @@ def test_bf16_finds_nearly_what_exact_finds(frame: Frame, exact: Instances) -> N
 
 
 def ious(expected: Instances, found: Instances) -> NDArray[np.float64]:
-    """Of each expected object with the one of its class that is found in its place."""
+    """Return the IoU of each expected object with the object of its class found in its place."""
     areas = mask_areas(expected.masks), mask_areas(found.masks)
     overlaps = mask_ious(shared_areas(expected.masks, found.masks), *areas)
     return (overlaps * (expected.class_ids[:, None] == found.class_ids)).max(axis=1)
 
 
-def test_the_engine_tells_its_precision(thin_checkpoint: tuple[Path, Path]) -> None:
+def test_the_engine_reports_its_precision(thin_checkpoint: tuple[Path, Path]) -> None:
     assert Engine(load_model("auto", *thin_checkpoint), CPU).precision == "exact"
     assert Engine(load_model("auto", *thin_checkpoint), CPU, "auto").precision in ("fp32", "bf16")

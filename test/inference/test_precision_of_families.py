@@ -1,4 +1,4 @@
-"""YOLACT, SOLO and transformers in fast precisions, beside their exact answers."""
+"""YOLACT, SOLO and transformers in fast precisions, compared with their exact results."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The three lines that a script needs: build, call, read."""
+"""`Predictor`: the three lines that a script needs."""
 
 import subprocess
 import sys
@@ -87,6 +87,7 @@ def test_picture_shows_what_is_scored_over_the_callers_number(
     np.testing.assert_array_equal(found.draw(0.0), draw_segmentation(image, found.segmentation, found.labels))
 
 
-def test_threshold_beyond_one_is_refused(thin_checkpoint: Checkpoint) -> None:
-    with pytest.raises(ValueError, match="score_threshold 50 is out of range"):
-        Predictor(thin_checkpoint[1], thin_checkpoint[0], score_threshold=50)
+@pytest.mark.parametrize("threshold", [50, -0.1, float("nan")])
+def test_a_threshold_beyond_zero_and_one_is_refused(thin_checkpoint: Checkpoint, threshold: float) -> None:
+    with pytest.raises(ValueError, match=f"score_threshold {threshold:g} is out of range"):
+        Predictor(thin_checkpoint[1], thin_checkpoint[0], score_threshold=threshold)

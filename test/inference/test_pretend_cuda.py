@@ -1,4 +1,4 @@
-"""The pretended CUDA device keeps CUDA's rules: each of them, broken on purpose, is noticed."""
+"""The emulated CUDA device enforces CUDA's rules: breaking any of them is noticed."""
 
 import gc
 import threading
@@ -232,7 +232,7 @@ def test_float32_is_not_multiplied_in_tf32(layer: Callable[[Tensor, Tensor], Ten
         conv.fp32_precision, matmul.fp32_precision = before
 
 
-def test_cudnn_searches_once_for_each_shape_and_only_when_told_to(gpu: PretendGpu) -> None:
+def test_cudnn_searches_once_for_each_shape_and_only_when_switched_on(gpu: PretendGpu) -> None:
     weight = torch.ones(1, 1, 1, 1, device=GPU).half()
     for benchmark, expected in ((False, 0), (True, 2)):
         with torch.backends.cudnn.flags(enabled=True, benchmark=benchmark):

@@ -1,4 +1,4 @@
-"""The engine on a GPU, pretended on the CPU: each family keeps CUDA's rules and finds what the CPU finds."""
+"""The engine on an emulated GPU: each family obeys CUDA's rules and finds what the CPU finds."""
 
 import gc
 from collections.abc import Callable, Iterator
@@ -67,7 +67,7 @@ def families(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Load]:
 
 @pytest.fixture(scope="module")
 def expected(families: dict[str, Load]) -> dict[str, list[Segmentation]]:
-    """What the CPU finds in `frames(3)`."""
+    """Return the CPU's results for `frames(3)`."""
     found = {}
     for name in NAMES:
         engine = Engine(families[name](), CPU, "exact")

@@ -1,4 +1,4 @@
-"""How often the host waits for a GPU during a frame of YOLACT or SOLO, counted on an emulated one."""
+"""How often the host waits for the GPU during a frame of YOLACT or SOLO, counted on an emulated GPU."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -58,7 +58,7 @@ def one_warm_up(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def frame(number: int) -> Frame:
-    """Parts of one photograph: what is seen differs."""
+    """Crop a different part of one photograph for each number."""
     whole = photograph(120, 200).pixels
     return Frame(
         np.ascontiguousarray(whole[10 * number : 10 * number + 75, 15 * number : 15 * number + 100]), "bgr"

@@ -1,4 +1,4 @@
-"""A result is published while the model works on the next frame: it must not change meanwhile."""
+"""A result must not change while the model processes the next frame."""
 
 from collections.abc import Callable
 from copy import deepcopy

@@ -19,13 +19,13 @@ from seg_node.evaluation.ground_truth import read_segment_map
 from seg_node.inference.engine import Engine
 from seg_node.models.load import load_model
 from seg_node.training.classes import own_class_map
+from seg_node.training.csv_log import read_rows
 from seg_node.training.dataset import DataSet, read_pictures, read_truth
 from seg_node.training.examples import Collate, Examples
 from seg_node.training.export import export_model, round_weights
 from seg_node.training.loop import Training
 from seg_node.training.losses import Losses
 from seg_node.training.network import model_labels, replace_last_layers, start_model
-from seg_node.training.records import read_rows
 from seg_node.training.validate import check_measurable
 from seg_node.types import Frame
 
@@ -64,15 +64,6 @@ def test_sixty_steps_teach_shapes(tmp_path):
     ids = {s.class_id: s.id for s in panoptic.segments}
     assert (panoptic.segment_map[true_map == 1] == ids[3]).mean() > 0.8
     assert (panoptic.segment_map[true_map == 2] == ids[4]).mean() > 0.8
-
-
-@pytest.fixture
-def one_thread():
-    """With more the order of sums, and so their last bit, is by chance."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def test_an_interrupted_training_goes_on_as_if_it_had_not_stopped(tmp_path, monkeypatch, one_thread):
@@ -123,7 +114,7 @@ def test_a_training_that_met_a_damaged_picture_goes_on_where_it_was(tmp_path, mo
     (shapes.images / "1.png").write_bytes(whole)
     monkeypatch.setattr(Training, "_step", step)
     assert main(arguments(shapes, tmp_path / "out", *more)) == 0
-    assert "goes on from step 2" in capsys.readouterr().out
+    assert "resuming from step 2" in capsys.readouterr().out
 
 
 def test_other_classes_in_the_same_folder_are_refused(tmp_path, capsys):
@@ -237,7 +228,7 @@ def test_a_truncated_picture_ends_the_training_in_one_line_with_its_name(tmp_pat
 
 
 @pytest.mark.parametrize("change", ["folder", "prefix", "none"])
-def test_pictures_that_are_not_there_are_told_in_one_line(tmp_path, capsys, monkeypatch, change):
+def test_missing_pictures_are_reported_in_one_line(tmp_path, capsys, monkeypatch, change):
     monkeypatch.setattr("seg_node.training.train.start_model", lambda *_: pytest.fail("a model was loaded"))
     shapes = write_shapes(tmp_path / "a", 5)
     content = json.loads(shapes.data.read_text())
@@ -283,7 +274,7 @@ def test_classes_of_a_validation_set_that_are_not_measured_are_said(tmp_path, ca
     check_measurable(read_truth(DataSet(other.data, other.images, other.panoptic)), CLASSES)
 
 
-def test_notes_about_a_data_set_are_told_once(tmp_path, capsys):
+def test_notes_about_a_data_set_are_printed_once(tmp_path, capsys):
     shapes = write_shapes(tmp_path / "a", 1)
     content = json.loads(shapes.data.read_text())
     content["annotations"] = [{**a, "iscrowd": None} for a in content["annotations"]]
@@ -326,4 +317,4 @@ def test_a_part_of_no_data_set_is_refused(tmp_path, capsys):
 
 def test_data_without_its_images_are_refused(tmp_path, capsys):
     assert main(["train", "--data", "y", "--init", "embedded", "--out", "z", "--steps", "1"]) == 1
-    assert "y: its folder of images is not given" in capsys.readouterr().err
+    assert "y: has no folder of images; add --images DIR" in capsys.readouterr().err

@@ -35,9 +35,9 @@ def test_categories_become_classes(classes, category, thing, stuff):
 
 def test_a_class_is_complete_when_all_its_categories_of_the_data_set_are(classes):
     listed = ["mug", "wine glass", "banana", "apple", "chair"]
-    assert classes.complete_things(listed, listed) == (True, True, True, False)
-    assert classes.complete_things(["mug", "banana", "apple"], listed) == (True, False, True, False)
-    assert classes.complete_things([], listed) == (True, False, False, False)
+    assert classes.exhaustive_things(listed, listed) == (True, True, True, False)
+    assert classes.exhaustive_things(["mug", "banana", "apple"], listed) == (True, False, True, False)
+    assert classes.exhaustive_things([], listed) == (True, False, False, False)
 
 
 def test_without_a_rest_unknown_stuff_stays_unknown():

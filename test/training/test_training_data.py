@@ -1,4 +1,4 @@
-"""Data sets read for training, pictures changed at random, and ground truth in the model's classes."""
+"""Reading data sets for training, augmentation, and ground truth in the model's classes."""
 
 import json
 from dataclasses import replace
@@ -16,11 +16,11 @@ from seg_node.training.augment import augment, drop_small, mirror, zoom
 from seg_node.training.classes import UNKNOWN, ClassMap, own_class_map
 from seg_node.training.dataset import DataSet, read_pictures, read_truth
 from seg_node.training.examples import Collate, Examples
-from seg_node.training.labelled import Labelled, decode_masks, open_picture
 from seg_node.training.network import model_labels
 from seg_node.training.paste_instances import paste_objects
-from seg_node.training.translate import translate
-from seg_node.training.validate import only_complete
+from seg_node.training.relabel import relabel_truth
+from seg_node.training.sample import Sample, decode_masks, open_picture
+from seg_node.training.validate import only_exhaustive
 from seg_node.types import Instances, MaskCrop, Segmentation
 
 pytest.importorskip("pycocotools")
@@ -41,7 +41,7 @@ def change(path, edit):
 def labelled(masks, labels, image=None, semantic=None):
     masks = np.array(masks, np.uint8)
     size = masks.shape[1:]
-    return Labelled(
+    return Sample(
         np.zeros((*size, 3), np.uint8) if image is None else image,
         np.array(labels, np.int64),
         masks,
@@ -62,7 +62,7 @@ def test_a_picture_is_opened_with_masks_and_semantic_map(tmp_path):
     truth = read_truth(source_of(shapes))
     picture = read_pictures(truth, CLASSES)[0]
     opened = open_picture(picture)
-    assert opened.image.shape == (*SIZE, 3) and opened.complete.tolist() == [True, True, True]
+    assert opened.image.shape == (*SIZE, 3) and opened.exhaustive.tolist() == [True, True, True]
     things = opened.masks.any(0)
     assert np.array_equal(opened.semantic == 0, things)
     upper = np.arange(SIZE[0])[:, None] < SIZE[0] // 2
@@ -128,7 +128,7 @@ def test_a_record_says_what_is_drawn_completely(tmp_path, said, expected):
     shapes = write_shapes(tmp_path / "a", 1)
     change(shapes.data, lambda c: c["images"][0].update(exhaustive_categories=said))
     (picture,) = read_pictures(read_truth(source_of(shapes, panoptic=False)), CLASSES)
-    assert list(picture.complete) == expected and picture.panoptic_map is None
+    assert list(picture.exhaustive) == expected and picture.panoptic_map is None
 
 
 def test_another_statement_of_completeness_is_refused(tmp_path):
@@ -185,7 +185,7 @@ def test_a_picture_that_does_not_fit_its_record_is_named(tmp_path, damage, probl
         ("text", r"1\.png: cannot be read as an image"),
     ],
 )
-def test_pictures_are_looked_at_before_the_training(tmp_path, damage, problem):
+def test_pictures_are_checked_before_the_training(tmp_path, damage, problem):
     shapes = write_shapes(tmp_path / "a", 2)
     write_damaged(shapes.images / "1.png", damage)
     with pytest.raises(ValueError, match=problem):
@@ -239,7 +239,7 @@ def test_segments_of_unlisted_categories_teach_nothing(tmp_path):
     opened = open_picture(read_pictures(truth, CLASSES)[0])
     ids = read_segment_map(shapes.panoptic_dir / "1.png")
     assert (opened.semantic[ids == 1] == UNKNOWN).all() and (opened.semantic[ids == 2] == 2).all()
-    written = read_truth(translate(truth, CLASSES, model_labels(CLASSES), tmp_path / "v" / "set1"))
+    written = read_truth(relabel_truth(truth, CLASSES, model_labels(CLASSES), tmp_path / "v" / "set1"))
     assert (read_segment_map(written.panoptic.maps[1])[ids == 1] == 0).all()
 
 
@@ -360,12 +360,12 @@ def test_a_data_set_is_drawn_as_often_as_its_weight_says(tmp_path):
         classes = ClassMap({category: frozenset(THINGS.values())}, {})
         sets.append(
             [
-                replace(p, complete=(True, name == "a"))
+                replace(p, exhaustive=(True, name == "a"))
                 for p in read_pictures(read_truth(source_of(shapes)), classes)
             ]
         )
     examples = Examples(sets, [3, 1], 32, 48, seed=0)
-    share = np.mean([examples[i].complete[1] for i in range(200)])
+    share = np.mean([examples[i].exhaustive[1] for i in range(200)])
     assert 0.65 < share < 0.85  # 0.75 expected, 0.03 one standard deviation
 
 
@@ -385,7 +385,7 @@ def test_ground_truth_in_the_models_classes_joins_stuff_and_leaves_out_the_rest(
     surface = ClassMap({"round": frozenset({"disc"})}, {"surface": frozenset({"wall", "floor"})})
     labels = model_labels(surface)
     truth = read_truth(source_of(shapes))
-    written = read_truth(translate(truth, surface, labels, tmp_path / "v" / "set1"))
+    written = read_truth(relabel_truth(truth, surface, labels, tmp_path / "v" / "set1"))
     discs = [a for a in truth.instances.annotations if a["category_id"] == 2]
     assert [a["category_id"] for a in written.instances.annotations] == [1] * len(discs)
     assert dict(written.instances.categories) == {1: "round"}
@@ -408,6 +408,6 @@ def test_predictions_of_classes_that_nobody_drew_are_not_scored():
         crops,
         np.array([1, 2, 3], np.uint32),
     )
-    kept = only_complete(Segmentation((4, 4), found), (True, False, True)).instances
+    kept = only_exhaustive(Segmentation((4, 4), found), (True, False, True)).instances
     assert kept.class_ids.tolist() == [2, 2] and kept.ids.tolist() == [1, 3]
     assert [crop.x_offset for crop in kept.masks] == [0, 2]

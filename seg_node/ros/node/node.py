@@ -25,13 +25,13 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool, Trigger
 
-from seg_node.export.dense_part import exported_size, open_engine
+from seg_node.export.dense_part import exported_size
+from seg_node.export.open_model import ModelSource, open_model
 from seg_node.images.decode import decode_message
 from seg_node.inference.check_result import BadResult, check_segmentation
-from seg_node.inference.device_errors import DeviceLost, watch_device
-from seg_node.inference.engine import Engine, OutOfMemory, choose_device
+from seg_node.inference.device_errors import DeviceLost
+from seg_node.inference.engine import Engine, OutOfMemory
 from seg_node.masks.region import RegionError, clip_region, cut_out, put_back
-from seg_node.models.load import load_model
 from seg_node.ros.common.memory import give_back_memory, limit_memory
 from seg_node.ros.messages import convert, vision
 from seg_node.ros.node.bond import LifecycleBond
@@ -566,19 +566,20 @@ def _load(options: Options, sizes: Collection[tuple[int, int]]) -> Engine:
 
     sizes: height and width of the cameras' images, as far as they are known.
     """
-    model = load_model(
-        options.model_family,
-        options.model_weights or None,
-        options.model_config or None,
-        options.model_labels or None,
+    source = ModelSource(
+        family=options.model_family,
+        weights=options.model_weights or None,
+        config=options.model_config or None,
+        labels=options.model_labels or None,
+        device=options.device,
+        precision=options.precision,
+        engine=options.engine or None,
     )
-    options.segment_options(model.labels, model.default_options)  # names classes that it does not know
-    device = choose_device(options.device)
-    with watch_device(device):
-        engine = open_engine(model, device, options.precision, options.engine or None)
+    engine = open_model(source)
+    options.segment_options(engine.labels, engine.default_options)  # names classes that it does not know
     if options.memory_limit > 0 or not engine.on_gpu:  # CUDA's own reservations count, too
         limit_memory(options.memory_limit)
-    warm_up_model(engine, exported_size(model), sizes, options)
+    warm_up_model(engine, exported_size(engine), sizes, options)
     return engine
 
 

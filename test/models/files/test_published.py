@@ -129,7 +129,7 @@ def test_an_unknown_name_lists_the_known(server: str) -> None:
 
 def test_the_command_fetches_and_tells_the_licence(server: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fetch-weights", "--list"]) == 0
-    assert f"good: not here; {server}/good-{HASH}.pth" in capsys.readouterr().out
+    assert f"good: not downloaded; {server}/good-{HASH}.pth" in capsys.readouterr().out
     assert main(["fetch-weights", "good"]) == 0
     output = capsys.readouterr()
     assert "licence" in output.out and "100%" in output.err

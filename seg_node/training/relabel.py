@@ -1,4 +1,4 @@
-"""A ground truth written anew in the model's classes, as `seg_node evaluate` takes it."""
+"""Rewrite a ground truth in the model's classes, for `seg_node evaluate`."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -18,11 +18,11 @@ from seg_node.training.dataset import DataSet, Truth
 from seg_node.types import LabelSet
 
 
-def translate(truth: Truth, classes: ClassMap, labels: LabelSet, stem: Path) -> DataSet:
-    """Writes stem.json and, when there are maps and the model has stuff, stem_panoptic.json with its PNGs.
+def relabel_truth(truth: Truth, classes: ClassMap, labels: LabelSet, stem: Path) -> DataSet:
+    """Write stem.json and, with panoptic maps and stuff classes, stem_panoptic.json and its PNGs.
 
-    Category ids are the model's class ids. Objects and regions of none of its classes are left out; regions
-    of one kind of stuff become one.
+    Category ids are the model's class ids. Objects and regions of no class are dropped; regions of the same
+    stuff are merged.
     """
     stem.parent.mkdir(parents=True, exist_ok=True)
     names = truth.instances.categories
@@ -40,15 +40,15 @@ def translate(truth: Truth, classes: ClassMap, labels: LabelSet, stem: Path) -> 
     maps = panoptic.with_suffix("")
     maps.mkdir(exist_ok=True)
     images = {i: image for i, image in truth.panoptic.images.items() if i in truth.instances.images}
-    entries = [_translate_map(truth.panoptic, image, classes, labels, maps) for image in images.values()]
+    entries = [_relabel_map(truth.panoptic, image, classes, labels, maps) for image in images.values()]
     _write(panoptic, images, entries, _categories({**labels.things, **labels.stuff}, labels))
     return replace(written, panoptic=panoptic, panoptic_dir=maps)
 
 
-def _translate_map(
+def _relabel_map(
     truth: PanopticTruth, image: TrueImage, classes: ClassMap, labels: LabelSet, folder: Path
 ) -> dict[str, Any]:
-    """Writes one PNG, whose segments are numbered 1, 2, …; returns its entry of the JSON file."""
+    """Write one PNG with segments numbered 1, 2, …; return its entry for the JSON file."""
     segments = truth.segments[image.id]
     before = read_segment_map(truth.maps[image.id], image.size, {segment.id for segment in segments})
     number_of: dict[int, int] = {}
@@ -74,7 +74,7 @@ def _translate_map(
 
 
 def _class_id(category: str, classes: ClassMap, labels: LabelSet) -> int:
-    """Of the model; 0 for none."""
+    """Return the model's class id of a category, 0 for none."""
     if thing := classes.thing_of(category):
         return thing
     stuff = classes.stuff_of(category)

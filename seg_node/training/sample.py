@@ -1,4 +1,4 @@
-"""A picture's pixels with what is known of them, opened from its files."""
+"""Open a picture's files as pixels and their ground truth."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,40 +13,40 @@ from seg_node.training.dataset import Picture
 
 
 @dataclass(frozen=True)
-class Labelled:
-    """A picture's pixels and truth, at one size.
+class Sample:
+    """Pixels and ground truth of a picture, at one size.
 
     image: uint8 (H, W, 3), RGB. labels: int64 (N,). masks: uint8 (N, H, W), 0 and 1. crowds: (M, H, W).
-    complete: bool (1 + things,). semantic: uint8 (H, W), see `ClassMap`.
+    exhaustive: bool (1 + things,). semantic: uint8 (H, W), see `ClassMap`.
     """
 
     image: NDArray[np.uint8]
     labels: NDArray[np.int64]
     masks: NDArray[np.uint8]
     crowds: NDArray[np.uint8]
-    complete: NDArray[np.bool_]
+    exhaustive: NDArray[np.bool_]
     semantic: NDArray[np.uint8]
 
 
-def open_picture(picture: Picture) -> Labelled:
-    """Raises ValueError when the image or its map is missing, damaged or of another size than stated."""
+def open_picture(picture: Picture) -> Sample:
+    """Open a picture. Raises ValueError when it or its map is missing, damaged or not of the stated size."""
     frame = read_picture(picture.path, picture.size)
     semantic = np.full(picture.size, UNKNOWN, np.uint8)
     if picture.panoptic_map:
         segment_map = read_segment_map(picture.panoptic_map, picture.size, picture.semantic_of.keys())
         semantic = relabel(segment_map, picture.semantic_of, UNKNOWN).astype(np.uint8)
-    return Labelled(
+    return Sample(
         frame.pixels,
         np.array(picture.labels, np.int64),
         decode_masks(picture.segmentations, picture.size),
         decode_masks(picture.crowds, picture.size),
-        np.array(picture.complete),
+        np.array(picture.exhaustive),
         semantic,
     )
 
 
 def decode_masks(segmentations: Iterable[Any], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """(N, height, width), 0 and 1, of polygons, or run lengths as numbers or compressed text."""
+    """Decode polygons, or run lengths as numbers or compressed text, to (N, height, width), 0 and 1."""
     from pycocotools import mask as coco_mask
 
     found = list(segmentations)

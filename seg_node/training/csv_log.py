@@ -1,4 +1,4 @@
-"""The training's numbers as CSV files: one row every few steps, one for each validation."""
+"""CSV logs of a training: losses every few steps, and accuracy of each validation."""
 
 import csv
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ LOSSES_FILE, VALIDATION_FILE = "losses.csv", "validation.csv"
 
 
 def append_row(path: Path, row: Mapping[str, float | None]) -> None:
-    """Adds a row, after a line of titles in a new file."""
+    """Append a row; a new file begins with a header."""
     is_new = not path.is_file()
     with path.open("a", newline="") as file:
         writer = csv.DictWriter(file, list(row))
@@ -18,7 +18,7 @@ def append_row(path: Path, row: Mapping[str, float | None]) -> None:
 
 
 def read_rows(path: Path) -> list[dict[str, float | None]]:
-    """All rows, oldest first; none when there is no file."""
+    """Return all rows, oldest first; none when there is no file."""
     if not path.is_file():
         return []
     with path.open(newline="") as file:
@@ -26,7 +26,7 @@ def read_rows(path: Path) -> list[dict[str, float | None]]:
 
 
 def forget_after(path: Path, step: int) -> None:
-    """Removes rows of later steps: they are of work that was lost and is done again."""
+    """Remove rows of later steps, which were lost and are repeated."""
     rows = [row for row in read_rows(path) if (row["step"] or 0) <= step]
     path.unlink(missing_ok=True)
     for row in rows:
