@@ -13,7 +13,7 @@ from typing import Any
 
 from seg_node import __version__
 from seg_node.cli_help import EVALUATE_HELP, EXPORT_HELP, FETCH_HELP, SEGMENT_HELP, TRAIN_HELP
-from seg_node.untrusted.one_line import one_line
+from seg_node.untrusted.printable import one_line
 
 # Subcommands that need ROS 2 and read their own arguments: the module whose main(arguments) runs them, help.
 ROS_COMMANDS = {

@@ -1,4 +1,4 @@
-"""A model as a function of an image, for scripts and notebooks: no ROS, no files."""
+"""A model as a function of an image, for scripts and notebooks. No ROS."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -18,9 +18,9 @@ from seg_node.types import Frame, LabelSet, PanopticSegments, Segmentation
 
 @dataclass(frozen=True, repr=False)
 class Prediction:
-    """What a model found in one image, N objects, best first.
+    """N objects found in one image, best first.
 
-    segmentation: all of it, masks only inside their boxes. image: what was given, BGR.
+    segmentation: the full result, with cropped masks. image: the input, BGR.
     """
 
     segmentation: Segmentation
@@ -34,37 +34,36 @@ class Prediction:
 
     @property
     def scores(self) -> NDArray[np.float32]:
-        """(N,), falling."""
+        """(N,), descending."""
         return self.segmentation.instances.scores
 
     @property
     def classes(self) -> NDArray[np.int32]:
-        """(N,) class ids, as the checkpoint counts them."""
+        """(N,) class ids, in the checkpoint's numbering."""
         return self.segmentation.instances.class_ids
 
     @property
     def names(self) -> list[str]:
-        """The classes' names."""
+        """N class names."""
         return [self.labels.name(class_id) for class_id in self.classes.tolist()]
 
     @cached_property
     def masks(self) -> NDArray[np.bool_]:
-        """(N, H, W), as large as the image; `segmentation.instances.masks` has them cropped."""
+        """(N, H, W) masks of the whole image; `segmentation.instances.masks` has them cropped."""
         instances = self.segmentation.instances
         masks = np.zeros((len(instances), *self.segmentation.image_size), np.bool_)
         for mask, crop in zip(masks, instances.masks, strict=True):
-            height, width = crop.pixels.shape
-            mask[crop.y_offset : crop.y_offset + height, crop.x_offset : crop.x_offset + width] = crop.pixels
+            mask[crop.roi.slices] = crop.pixels
         return masks
 
     @property
     def panoptic(self) -> PanopticSegments:
-        """One segment id per pixel and what the segments are; only things where a model knows no stuff."""
+        """The panoptic map and its segments; only things if the model knows no stuff."""
         assert self.segmentation.panoptic is not None
         return self.segmentation.panoptic
 
     def draw(self, min_score: float = 0.5) -> NDArray[np.uint8]:
-        """The image (BGR) with masks, boxes, names and scores of the objects scored over min_score."""
+        """Draw masks, boxes, names and scores of the objects above min_score on a copy of the image (BGR)."""
         shown = self.segmentation.instances.scored_over(min_score)
         return draw_segmentation(self.image, replace(self.segmentation, instances=shown), self.labels)
 
@@ -75,7 +74,7 @@ class Prediction:
 
 
 class Predictor:
-    """A loaded model, with the thresholds of the software that it was trained with.
+    """A loaded model with the thresholds of the software it was trained with.
 
     predictor = Predictor("mask_rcnn_R_50_FPN_3x.yaml", "model_final.pkl")
     found = predictor(cv2.imread("table.jpg"))
@@ -95,12 +94,14 @@ class Predictor:
         score_threshold: float | None = None,
         classes: Iterable[str] | None = None,
     ) -> None:
-        """Loads the model; the first four are those of `load_model`, which says what it raises.
+        """Load the model. config, weights, family and labels are those of `load_model`, errors included.
 
-        device: see `choose_device`. score_threshold: instances scored at or below it are left out.
+        device: see `choose_device`. score_threshold: instances with a score at or below it are dropped.
         precision: see `choose_precision`; None: exact, or that of `engine`.
-        engine: a file of `seg_node export` for images of one size; see `load_exported`, also for errors.
-        classes: names of those to keep. Raises ValueError for an unknown name.
+        engine: a file from `seg_node export` for images of one size; see `load_exported`, also for errors.
+        classes: names of the classes to keep.
+
+        Raises ValueError for an unknown class and a score_threshold out of range.
         """
         model = load_model(family, weights, config, labels)
         options = model.default_options
@@ -118,7 +119,7 @@ class Predictor:
 
     @property
     def precision(self) -> str:
-        """What was taken: exact, fp32, bf16 or fp16."""
+        """The precision in use: exact, fp32, bf16 or fp16."""
         return self._engine.precision
 
     def __repr__(self) -> str:
@@ -126,7 +127,7 @@ class Predictor:
         return f"Predictor({kinds}, on {self._engine.device_name}, {self._engine.precision})"
 
     def __call__(self, image: NDArray[np.uint8]) -> Prediction:
-        """Segments an image, uint8 (H, W, 3), BGR as cv2.imread gives. Raises ValueError for another form."""
+        """Segment an image: uint8 (H, W, 3), BGR as from cv2.imread. Raises ValueError for anything else."""
         form = (image.dtype, image.shape) if isinstance(image, np.ndarray) else type(image).__name__
         if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.shape[2:] != (3,):
             raise ValueError(f"expected a BGR image, uint8 of shape (H, W, 3), but got {form}")

@@ -7,23 +7,23 @@ import pytest
 import yaml
 from torchvision.models._meta import _COCO_CATEGORIES
 
-from seg_node.labels import check_labels, labels_for, read_labels, zero_based_labels
+from seg_node.labels import check_labels, one_based_labels, read_labels, zero_based_labels
 from seg_node.types import LabelSet
 
 
 def test_coco_names_are_torchvisions() -> None:
     expected = {i: name for i, name in enumerate(_COCO_CATEGORIES) if name not in ("__background__", "N/A")}
-    assert labels_for(91).things == expected
+    assert one_based_labels(91).things == expected
 
 
 def test_own_names_are_used_and_counted() -> None:
-    assert labels_for(3, ["mug", "bowl"]).things == {1: "mug", 2: "bowl"}
+    assert one_based_labels(3, ["mug", "bowl"]).things == {1: "mug", 2: "bowl"}
     with pytest.raises(ValueError, match="2 class names for 90 classes"):
-        labels_for(91, ["mug", "bowl"])
+        one_based_labels(91, ["mug", "bowl"])
 
 
 def test_classes_without_names_are_numbered_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
-    assert labels_for(3).things == {1: "1", 2: "2"}
+    assert one_based_labels(3).things == {1: "1", 2: "2"}
     assert "2 classes and no names" in caplog.text
 
 

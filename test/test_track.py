@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seg_node.masks.overlap import mask_ious, shared_areas
-from seg_node.track import MOST_UNSEEN, Tracker, TrackOptions, with_ids
+from seg_node.masks.overlap import intersection_areas, mask_ious
+from seg_node.track import MAX_UNSEEN, Tracker, TrackOptions, with_ids
 from seg_node.types import Instances, MaskCrop, PanopticSegments, Roi, Segment, Segmentation
 
 PERIOD_MS = 100
@@ -235,7 +235,7 @@ def whole(crop: MaskCrop) -> np.ndarray:
 @settings(max_examples=60, deadline=None)
 @given(st.lists(crops(), max_size=5), st.lists(crops(), max_size=5))
 def test_overlap_is_that_of_the_whole_masks(first: list[MaskCrop], second: list[MaskCrop]) -> None:
-    shared = shared_areas(first, second)
+    shared = intersection_areas(first, second)
     areas = [np.array([crop.area for crop in some], np.int64) for some in (first, second)]
     ious = mask_ious(shared, *areas)
     assert shared.shape == ious.shape == (len(first), len(second))
@@ -272,25 +272,25 @@ def test_objects_are_forgotten_when_stamps_stand_still_or_hardly_move(
 
     def counted(first: list[MaskCrop], second: list[MaskCrop]) -> np.ndarray:
         known.append(len(first))
-        return shared_areas(first, second)
+        return intersection_areas(first, second)
 
-    monkeypatch.setattr("seg_node.track.shared_areas", counted)
+    monkeypatch.setattr("seg_node.track.intersection_areas", counted)
     tracker = Tracker()
     for number in range(200):  # every frame shows five new objects, each in a place of its own
         masks = [square(30 * (5 * number + i)) for i in range(5)]
         tracker.update(frame(*masks), first_ns + number * step_ns, OPTIONS)
-    assert max(known) <= 5 + MOST_UNSEEN < 5 * 199
+    assert max(known) <= 5 + MAX_UNSEEN < 5 * 199
 
 
 def test_the_objects_of_the_last_frame_are_known_however_many_they_are() -> None:
-    sequence, count = Sequence(), 2 * MOST_UNSEEN
+    sequence, count = Sequence(), 2 * MAX_UNSEEN
     masks = [square(30 * i) for i in range(count)]
     assert sequence.ids(*masks) == sequence.ids(*masks) == list(range(1, count + 1))
     assert sequence.ids(*masks[:1]) == [1]
     seen_last, seen_before = square(0), masks[1:]
     found = sequence.ids(seen_last, *seen_before)
     assert found[0] == 1
-    assert sum(number <= count for number in found) == MOST_UNSEEN + 1
+    assert sum(number <= count for number in found) == MAX_UNSEEN + 1
 
 
 def test_an_image_without_a_stamp_among_others_ends_no_track() -> None:

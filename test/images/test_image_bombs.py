@@ -164,8 +164,8 @@ def test_every_way_of_reading_a_png_gives_the_same(
     file += chunk(b"tEXt", b"a\0b") + chunk(b"IDAT", zlib.compress(values.tobytes()))
     file += chunk(b"IEND", b"") + b"more"
     expected = cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_UNCHANGED)
-    for most in (png_file._MOST_UNPACKED, 0):
-        monkeypatch.setattr(png_file, "_MOST_UNPACKED", most)
+    for most in (png_file._MAX_UNPACKED_BYTES, 0):
+        monkeypatch.setattr(png_file, "_MAX_UNPACKED_BYTES", most)
         pixels = png_file.decode_png(file)
         assert pixels.dtype == expected.dtype
         np.testing.assert_array_equal(pixels, expected)
@@ -177,8 +177,8 @@ def test_no_damaged_png_raises_anything_else_whoever_decodes_it(kind: tuple[int,
     file = black_png(5, 7, *kind, before=chunk(b"tEXt", b"a\0b"))
     at = data.draw(st.integers(0, len(file)))
     damaged = file[:at] + data.draw(st.binary(max_size=9)) + file[at + data.draw(st.integers(0, 9)) :]
-    for most in (png_file._MOST_UNPACKED, 0):
-        with mock.patch.object(png_file, "_MOST_UNPACKED", most):
+    for most in (png_file._MAX_UNPACKED_BYTES, 0):
+        with mock.patch.object(png_file, "_MAX_UNPACKED_BYTES", most):
             try:
                 pixels = png_file.decode_png(damaged)
             except ImageError as error:
@@ -188,7 +188,7 @@ def test_no_damaged_png_raises_anything_else_whoever_decodes_it(kind: tuple[int,
 
 
 def test_an_interlaced_png_has_as_many_bytes_as_its_passes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(png_file, "_MOST_UNPACKED", 0)
+    monkeypatch.setattr(png_file, "_MAX_UNPACKED_BYTES", 0)
     height, width = 11, 3  # by hand: passes of 1x2, 0x0, 1x1, 1x3, 2x3, 1x6 and 3x5 pixels, 6 bytes each
     size = 2 * 7 + 1 * 7 + 3 * 7 + 3 * 13 + 6 * 7 + 5 * 19
     file = bytearray(black_png(height, width, 16, 2, unpacked=size))

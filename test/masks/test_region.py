@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from seg_node.masks.region import RegionError, clip_region, cut_out, put_back
+from seg_node.masks.region import RegionError, clip_region, crop_frame, uncrop
 from seg_node.types import Frame, Instances, MaskCrop, PanopticSegments, Roi, Segment, Segmentation
 
 REGION = Roi(x_offset=10, y_offset=4, width=6, height=5)
@@ -25,7 +25,7 @@ def found_in_region() -> Segmentation:
 
 
 def test_masks_boxes_and_map_lie_where_the_region_lies() -> None:
-    whole = put_back(found_in_region(), REGION, (20, 30))
+    whole = uncrop(found_in_region(), REGION, (20, 30))
     assert whole.image_size == (20, 30)
     assert whole.instances.boxes_xyxy[0].tolist() == [11, 6, 14, 8]
     assert whole.instances.masks[0].roi == Roi(11, 6, 3, 2)
@@ -39,7 +39,7 @@ def test_masks_boxes_and_map_lie_where_the_region_lies() -> None:
 
 def test_the_cut_frame_is_a_view_of_the_regions_pixels() -> None:
     pixels = np.arange(20 * 30 * 3, dtype=np.uint8).reshape(20, 30, 3)
-    cut = cut_out(Frame(pixels, "bgr", 7, "camera"), REGION)
+    cut = crop_frame(Frame(pixels, "bgr", 7, "camera"), REGION)
     assert np.array_equal(cut.pixels, pixels[4:9, 10:16])
     assert np.shares_memory(cut.pixels, pixels)
     assert (cut.stamp_ns, cut.frame_id) == (7, "camera")

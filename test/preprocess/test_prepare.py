@@ -163,8 +163,8 @@ def test_large_images_are_prepared_from_fewer_rows_to_the_same_bits(
     torch.set_num_threads(threads)  # with one, PyTorch takes another kernel
     try:
         expected = prepare_frames(frames, spec, CPU).pixels
-        monkeypatch.setattr(prepare, "_LARGE", 0)
-        monkeypatch.setattr(prepare, "_AT_ONCE", 100)
+        monkeypatch.setattr(prepare, "_LARGE_PIXELS", 0)
+        monkeypatch.setattr(prepare, "_CHUNK_PIXELS", 100)
         assert torch.equal(prepare_frames(frames, spec, CPU, exact).pixels, expected)
     finally:
         torch.set_num_threads(before)

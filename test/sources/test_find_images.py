@@ -39,7 +39,7 @@ def test_a_picture_that_cannot_be_read_is_told_by_name(tmp_path: Path) -> None:
 def test_without_a_picture_the_error_says_what_there_is(tmp_path: Path) -> None:
     touch(tmp_path, "clip.mp4", *(f"{index}.x{index}" for index in range(9)))
     with pytest.raises(
-        FileNotFoundError, match=r"no image there \(10 files: .* …\); read are .*\.png"
+        FileNotFoundError, match=r"no image there \(10 files: .* and 2 more\); supported suffixes: .*\.png"
     ) as error:
         find_images([tmp_path])
     assert str(tmp_path) in str(error.value)
