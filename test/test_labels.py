@@ -1,4 +1,4 @@
-"""Class names of published checkpoints and of those that bring their own or none."""
+"""Class names of published checkpoints, and of checkpoints with their own names or none."""
 
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,7 @@ def test_classes_without_names_are_numbered_with_a_warning(caplog: pytest.LogCap
         ("things: [" + "a, " * 200_000 + "]", "larger than 262144 bytes"),
     ],
 )
-def test_file_of_names_that_cannot_be_meant_is_refused(content: str, words: str, tmp_path: Path) -> None:
+def test_invalid_files_of_names_are_refused(content: str, words: str, tmp_path: Path) -> None:
     (tmp_path / "names.yaml").write_text(content)
     with pytest.raises(ValueError, match=words):
         read_labels(tmp_path / "names.yaml", 0)
@@ -76,7 +76,7 @@ def test_labels_of_other_types_are_refused(things: Any) -> None:
         check_labels(LabelSet({}, things))
 
 
-def test_names_are_counted_on_from_the_things(tmp_path: Path) -> None:
+def test_stuff_is_numbered_after_the_things(tmp_path: Path) -> None:
     (tmp_path / "names.yaml").write_text("things: [cup, bowl]\nstuff: [wall]")
     assert read_labels(tmp_path / "names.yaml", 1) == LabelSet({1: "cup", 2: "bowl"}, {3: "wall"})
     (tmp_path / "names.yaml").write_text("things: {4: cup}\nstuff: {2: wall}")
@@ -95,7 +95,7 @@ def test_given_names_must_fit_the_checkpoint(caplog: pytest.LogCaptureFixture) -
         zero_based_labels(1, given=LabelSet({0: "cup", 1: "bowl"}))
 
 
-def test_coco_names_are_for_as_many_classes_only() -> None:
+def test_coco_names_are_only_for_cocos_number_of_classes() -> None:
     panoptic = zero_based_labels(80, 53)
     assert (panoptic.things[0], panoptic.stuff[80], panoptic.stuff[132]) == ("person", "banner", "rug-merged")
     assert zero_based_labels(80).stuff == {}

@@ -1,4 +1,4 @@
-"""seg_node.drawing.captions: names of any text."""
+"""Captions with names of any text."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Depth in metres from messages: units, byte order, padding, what counts as no measurement, compression."""
+"""Depth in metres from messages: units, byte order, padding, invalid pixels, compression."""
 
 import struct
 from types import SimpleNamespace
@@ -113,8 +113,8 @@ def test_a_png_behind_the_transports_header_is_read_whatever_its_format_leaves_o
         packed(png_of(MILLIMETRES), "png"),
     ],
 )
-def test_whole_numbers_have_the_unit_of_the_caller(message: Any) -> None:
-    """A RealSense D405 sends tenths of a millimetre."""
+def test_integers_have_the_callers_unit(message: Any) -> None:
+    """A RealSense D405 publishes tenths of a millimetre."""
     expected = [[0.0001, 0.25, 6.5535], [np.nan, 0.0999, 0.1]]
     np.testing.assert_allclose(decode_depth(message, unit_m=0.0001).metres, expected, rtol=1e-6)
 
@@ -127,7 +127,7 @@ def test_metres_stay_metres_whatever_the_unit() -> None:
 
 
 @pytest.mark.parametrize("unit_m", [-0.001, np.nan, np.inf])
-def test_a_unit_that_is_none_is_refused(unit_m: float) -> None:
+def test_an_invalid_unit_is_refused(unit_m: float) -> None:
     with pytest.raises(ValueError, match="unit_m"):
         decode_depth(image(MILLIMETRES, "16UC1"), unit_m=unit_m)
 
@@ -141,8 +141,8 @@ def test_a_unit_that_is_none_is_refused(unit_m: float) -> None:
         (49_900, 0.001, 49.9, False),
         (50_100, 0.001, 50.1, True),
         (3000, 0.0001, 0.3, False),
-        (60_000, 0.001, 60.0, True),  # tenths of a millimetre taken for millimetres, 6 m away
-        (2, 0.001, 0.002, True),  # metres in whole numbers
+        (60_000, 0.001, 60.0, True),  # tenths of a millimetre read as millimetres, 6 m away
+        (2, 0.001, 0.002, True),  # integer metres
         (0, 0.001, np.nan, False),
     ],
 )
@@ -167,7 +167,7 @@ def test_the_typical_depth_is_the_median_of_a_grid_over_the_image(size: tuple[in
 
 @given(st.floats(0.3, 9.0), st.sampled_from([50.0, 100.0]))
 def test_compressed_metres_are_quantised_inverse_depth(metres: float, z0: float) -> None:
-    """As the plugin's encoder: A = z0 (z0 + 1), B = 1 - A / max, value = A / depth + B."""
+    """Encode like the plugin: A = z0 (z0 + 1), B = 1 - A / max, value = A / depth + B."""
     a = z0 * (z0 + 1)
     b = 1 - a / 10.0
     message = compressed(
@@ -235,7 +235,7 @@ PNG = compressed(MILLIMETRES, "").data
         (compressed(MILLIMETRES, "32FC1; compressedDepth png", a=float("nan")), "corrupt_image", "A = nan"),
     ],
 )
-def test_what_is_no_depth_is_refused_with_its_reason(message: Any, reason: str, words: str) -> None:
+def test_other_images_are_refused_with_their_reason(message: Any, reason: str, words: str) -> None:
     with pytest.raises(ImageError, match=words) as caught:
         decode_depth(message)
     assert caught.value.reason == reason

@@ -1,4 +1,4 @@
-"""Objects moved into another frame, against scipy's rotations."""
+"""Objects transformed to another frame, against scipy's rotations."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ FOUND = Object3D(3, 7, 0.5, CENTROID, CENTRE, AXES, np.array([0.3, 0.2, 0.1]), 2
 
 
 @given(st.lists(st.floats(-1, 1), min_size=4, max_size=4).filter(lambda q: np.linalg.norm(q) > 0.1))
-def test_everything_turns_and_shifts_together(quaternion: list[float]) -> None:
+def test_centroids_boxes_and_points_are_transformed_together(quaternion: list[float]) -> None:
     x, y, z, w = (np.array(quaternion) / np.linalg.norm(quaternion)).tolist()
     turn, shift = Rotation.from_quat(quaternion), np.array([1.0, -2.0, 0.5])
     (moved,) = RigidTransform.of(1.0, -2.0, 0.5, x, y, z, w).move([FOUND])
@@ -65,14 +65,16 @@ NAN, INF = float("nan"), float("inf")
         (0, 0, 0, 0.9),
     ],
 )
-def test_what_is_no_rotation_is_refused(quaternion: tuple[float, float, float, float]) -> None:
+def test_a_quaternion_that_is_not_a_rotation_is_refused(
+    quaternion: tuple[float, float, float, float],
+) -> None:
     with pytest.raises(ValueError, match="no unit quaternion"):
         RigidTransform.of(0, 0, 0, *quaternion)
 
 
 @pytest.mark.parametrize("value", [NAN, INF, -INF, 1e300])
 @pytest.mark.parametrize("axis", range(3))
-def test_what_is_no_place_is_refused(value: float, axis: int) -> None:
+def test_a_translation_that_is_not_a_place_is_refused(value: float, axis: int) -> None:
     place = [0.0, 0.0, 0.0]
     place[axis] = value
     with pytest.raises(ValueError, match=r"translation .* no place"):

@@ -1,4 +1,4 @@
-"""Texts of others become plain data; a few bytes do not become very much of it."""
+"""Untrusted texts become plain data of bounded size."""
 
 import json
 import sys
@@ -76,7 +76,7 @@ def test_a_deep_file_is_refused_whatever_the_recursion_limit_is(limit: int) -> N
         ("a:\n\t- b", "cannot start any token"),
     ],
 )
-def test_what_is_not_plain_data_is_refused_in_one_line(text: str, message: str) -> None:
+def test_data_that_are_not_plain_are_refused_in_one_line(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=rf"^c\.yaml: (not a YAML file.*|has )?.*{message}") as raised:
         parse_yaml(text, "c.yaml")
     assert "\n" not in str(raised.value)
