@@ -100,11 +100,11 @@ def read_labels(path: Path, first_id: int) -> LabelSet:
     Raises FileNotFoundError; ValueError for any other content and for names that `check_labels` refuses.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file of class names")
+        raise FileNotFoundError(f"{path}: no such labels file")
     content = parse_yaml(read_text(path, MAX_YAML_BYTES), str(path))
     try:
         if not isinstance(content, dict) or "things" not in content or content.keys() - {"things", "stuff"}:
-            raise ValueError("expected the keys things and, if there are any, stuff")
+            raise ValueError("expected the keys things and, optionally, stuff")
         things = _read_names(content["things"], first_id)
         stuff = _read_names(content.get("stuff") or [], max(things, default=first_id - 1) + 1)
         if things.keys() & stuff.keys():
@@ -115,7 +115,7 @@ def read_labels(path: Path, first_id: int) -> LabelSet:
         if twice:
             raise ValueError(f"{twice[0]!r} names two classes")
     except ValueError as error:
-        raise ValueError(f"{path}: not a file of class names ({error})") from error
+        raise ValueError(f"{path}: not a labels file ({error})") from error
     return labels
 
 
@@ -171,7 +171,7 @@ def _with_given_names(given: LabelSet, things: range, stuff: range) -> LabelSet:
 
 def _warn_and_number(things: range, stuff: range) -> LabelSet:
     logger.warning(
-        "the checkpoint has %d classes and no names: they are called %d … %d; a labels file names them",
+        "the checkpoint has %d classes and no names: they are numbered %d … %d; name them in a labels file",
         len(things) + len(stuff),
         things.start,
         (stuff or things).stop - 1,

@@ -36,7 +36,7 @@ def test_classes_without_names_are_numbered_with_a_warning(caplog: pytest.LogCap
         ("things: {0: cup}\nstuff: {0: wall}", "class 0 is both thing and stuff"),
         ("classes: [cup]", "expected the keys things"),
         ("things: cup", "expected a list of names"),
-        ("things: {true: cup}", "the key True is not a text"),
+        ("things: {true: cup}", "the key True is not a string"),
         ("things: {-1: cup}", "expected a list of names or class ids"),
         ("things: {65536: cup}", "class id 65536 is not a number from 0 to 65535"),
         ('things: ["a\\nb"]', r"the name of class 0 is 'a\\nb', not one printable line"),

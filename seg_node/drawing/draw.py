@@ -31,8 +31,8 @@ def encode_jpeg(pixels_bgr: NDArray[np.uint8], quality: int) -> NDArray[np.uint8
     height, width = pixels_bgr.shape[:2]
     if max(height, width) > _JPEG_SIDE:
         raise ValueError(
-            f"picture of {width}x{height} does not fit into a JPEG, which holds {_JPEG_SIDE} pixels a side; "
-            "take the raw picture, or a smaller image"
+            f"image of {width}x{height} does not fit into a JPEG, which holds {_JPEG_SIDE} pixels per side; "
+            "use the raw image, or a smaller one"
         )
     done, jpeg = cv2.imencode(".jpg", pixels_bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
     assert done

@@ -50,7 +50,7 @@ def check_size(height: int, width: int, max_pixels: int = MAX_PIXELS) -> None:
         )
     if max(height, width) > MAX_SIDE:
         raise ImageError(
-            "too_large", f"image is {width}x{height}, over {MAX_SIDE} pixels a side; check the driver"
+            "too_large", f"image is {width}x{height}, over {MAX_SIDE} pixels per side; check the driver"
         )
 
 

@@ -135,7 +135,7 @@ def _decompress(data: bytes, format: str, max_pixels: int) -> NDArray[Any]:
     if values.dtype != np.uint16 or values.ndim != 2:
         raise ImageError(
             "corrupt_image",
-            f"compressed depth ({values.shape[1]}x{values.shape[0]}, {len(file)} B) is no 16 bit grey PNG; "
+            f"compressed depth is not 16-bit grey PNG ({values.shape[1]}x{values.shape[0]}, {len(file)} B); "
             "check the publisher",
         )
     if original != "32FC1":
@@ -169,16 +169,16 @@ def _check_transport(data: bytes, transport: str, format: str) -> None:
     if transport.endswith("rvl"):
         raise ImageError(
             "unknown_encoding",
-            f"format '{printable(format)}' is not read here; set the publisher's format to png",
+            f"format '{printable(format)}' is not supported; set the publisher's format to png",
         )
     if len(data) <= _HEADER.size:
         raise ImageError(
-            "truncated_data", f"compressed depth has {len(data)} bytes, no picture; check the publisher"
+            "truncated_data", f"compressed depth has {len(data)} bytes and no image; check the publisher"
         )
     if not data.startswith(PNG_SIGNATURE, _HEADER.size):
         raise ImageError(
             "unknown_encoding",
-            f"compressed depth '{printable(format)}' has no PNG behind its {_HEADER.size}-byte header, but "
+            f"compressed depth '{printable(format)}' has no PNG after its {_HEADER.size}-byte header, but "
             f"{data[_HEADER.size : _HEADER.size + 8].hex(' ')}; set the publisher's format to png",
         )
 

@@ -52,7 +52,7 @@ def decode_jpeg(data: bytes, max_pixels: int = MAX_PIXELS) -> NDArray[Any]:
     if data.rfind(_END, frame.start) < 0:
         raise ImageError(
             "truncated_data",
-            f"JPEG of {len(data)} bytes has no end marker: it was cut short; check the publisher",
+            f"JPEG of {len(data)} bytes has no end marker: it is truncated; check the publisher",
         )
     # If the first scan of a sequential file has all components, libjpeg stops after it.
     if frame.progressive or in_first_scan < frame.components:

@@ -86,7 +86,7 @@ def decode_png(data: bytes, max_pixels: int = MAX_PIXELS) -> NDArray[Any]:
     if png.height * png.width * pixel_bytes > _PIXEL_BYTES * max_pixels:
         raise ImageError(
             "too_large",
-            f"PNG of {png.width}x{png.height} has {pixel_bytes} bytes a pixel, over "
+            f"PNG of {png.width}x{png.height} has {pixel_bytes} bytes per pixel, over "
             f"{_PIXEL_BYTES * max_pixels / 1e6:g} MB; send a smaller one or 8 bits, or raise max_pixels",
         )
     if sum(map(len, png.packed)) * _MAX_DEFLATE_RATIO > _MAX_UNPACKED_BYTES:
@@ -120,7 +120,7 @@ def _needed_chunks(data: bytes) -> list[tuple[bytes, memoryview]]:
         if len(data) - at < _CHUNK_OVERHEAD:
             raise ImageError(
                 "truncated_data",
-                f"PNG of {len(data)} bytes has no IEND chunk: it was cut short; check the publisher",
+                f"PNG of {len(data)} bytes has no IEND chunk: it is truncated; check the publisher",
             )
         length, name = _CHUNK.unpack_from(data, at)
         end = at + _CHUNK_OVERHEAD + length
@@ -128,7 +128,7 @@ def _needed_chunks(data: bytes) -> list[tuple[bytes, memoryview]]:
             raise ImageError(
                 "truncated_data",
                 f"PNG chunk {printable(name.decode('latin-1'))} has {length} bytes, but only "
-                f"{len(data) - at - _CHUNK_OVERHEAD} are left: cut short or damaged; check the publisher",
+                f"{len(data) - at - _CHUNK_OVERHEAD} are left: truncated or damaged; check the publisher",
             )
         if not name[0] & 0x20 or name == b"tRNS":  # critical chunks begin with upper case. Section 5.4
             chunks.append((name, view[at:end]))
@@ -171,5 +171,5 @@ def _check_unpacked(png: _Png) -> None:
                     return
     except zlib.error as error:
         raise ImageError(
-            "corrupt_image", f"PNG picture data cannot be unpacked ({error}); check the publisher"
+            "corrupt_image", f"PNG image data cannot be unpacked ({error}); check the publisher"
         ) from error

@@ -50,7 +50,7 @@ def read_image(path: str | Path) -> Frame:
     except UnidentifiedImageError as error:
         formats = ", ".join(PICTURE_FORMATS)
         raise ValueError(
-            f"{path}: cannot be read as an image (it is none of {formats}); convert it to PNG or JPEG"
+            f"{path}: cannot be read as an image (it is not one of {formats}); convert it to PNG or JPEG"
         ) from error
     except Image.DecompressionBombError as error:
         megapixels = MAX_PIXELS // 10**6
@@ -124,7 +124,7 @@ def _check_tiff(file: Image.Image) -> None:
     if tags.get(_TILE_WIDTH, 0) * tags.get(_TILE_LENGTH, 0) > MAX_PIXELS:
         raise ValueError(f"its tiles are over {MAX_PIXELS // 10**6} megapixels; save it without tiles")
     if tags.get(_NEW_SUBFILE_TYPE, 0) & 1:
-        raise ValueError("the first picture in it is a thumbnail, as in a camera's raw files; convert it")
+        raise ValueError("its first image is a thumbnail, as in a camera's raw files; convert it")
     bits = max(tags.get(_BITS_PER_SAMPLE, (1,)))
     kind = max(tags.get(_SAMPLE_FORMAT, (_UNSIGNED,)))
     signed = kind == _SIGNED

@@ -117,7 +117,7 @@ def read_camera(device: str | int, timeout_s: float = 5.0) -> NamedFrames:
                 ) from None
             if grabbed is None:
                 raise RuntimeError(
-                    f"camera {device}: cannot be read; is it there, and free of other programs?"
+                    f"camera {device}: cannot be read; is it connected, and not in use by another program?"
                 )
             yield f"camera_{index:06d}", Frame(grabbed[0], "bgr", grabbed[1], "camera")
     finally:

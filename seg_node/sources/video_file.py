@@ -114,9 +114,9 @@ def _open(path: str | Path) -> cv2.VideoCapture:
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: no such video file")
     if find_container(path) is None:
-        raise ValueError(f"{path}: no video that is read here ({CONTAINER_NAMES}; no playlists)")
+        raise ValueError(f"{path}: not a supported video ({CONTAINER_NAMES}; no playlists)")
     if not cv2.videoio_registry.hasBackend(cv2.CAP_FFMPEG):
-        raise ValueError(f"{path}: this OpenCV reads no videos, it has no FFmpeg; pip install opencv-python")
+        raise ValueError(f"{path}: this OpenCV has no FFmpeg and reads no videos; pip install opencv-python")
     threads = getattr(cv2, "CAP_PROP_N_THREADS", None)
     settings = [] if threads is None else [threads, min(MAX_THREADS, os.cpu_count() or 1)]
     # Opened by descriptor: OpenCV crashes on names that are not UTF-8, and FFmpeg expands patterns in names.

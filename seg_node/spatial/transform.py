@@ -29,11 +29,11 @@ class RigidTransform:
         squared = qx * qx + qy * qy + qz * qz + qw * qw
         if not abs(squared - 1) <= NORM_TOLERANCE:  # also true for NaN
             raise ValueError(
-                f"rotation ({qx:g}, {qy:g}, {qz:g}, {qw:g}) is no unit quaternion; check who publishes it"
+                f"rotation ({qx:g}, {qy:g}, {qz:g}, {qw:g}) is not a unit quaternion; check its publisher"
             )
         if not all(abs(metres) <= MAX_TRANSLATION_M for metres in (x, y, z)):
             raise ValueError(
-                f"translation ({x:g}, {y:g}, {z:g}) is no place in metres; check who publishes it"
+                f"translation ({x:g}, {y:g}, {z:g}) is not a place in metres; check its publisher"
             )
         a, b, c, w = np.array([qx, qy, qz, qw]) / np.sqrt(squared)
         cross = np.array([[0, -c, b], [c, 0, -a], [-b, a, 0]])

@@ -81,14 +81,14 @@ def check_plain(content: Any, source: str, kind: str) -> None:
         if isinstance(value, dict):
             for key in value:
                 if type(key) not in (str, int):
-                    raise ValueError(f"{source}: the key {key!r} is not a text; write it in quotes")
+                    raise ValueError(f"{source}: the key {key!r} is not a string; write it in quotes")
             waiting.extend((inner, depth + 1) for inner in value.values())
         elif isinstance(value, list):
             waiting.extend((inner, depth + 1) for inner in value)
         elif isinstance(value, int) and abs(value) >= _MAX_INTEGER:
             raise ValueError(f"{source}: has an integer of more than 63 bits")
         elif value is not None and not isinstance(value, bool | int | float | str):
-            raise ValueError(f"{source}: holds a {type(value).__name__}, which is no plain value")
+            raise ValueError(f"{source}: holds a {type(value).__name__}, which is not plain data")
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -137,14 +137,14 @@ class _Loader(yaml.SafeLoader):
                         self._merged += len(part.value)
                     if self._merged > _MAX_VALUES:
                         raise yaml.constructor.ConstructorError(
-                            None, None, f"more than {_MAX_VALUES} values come by <<", node.start_mark
+                            None, None, f"more than {_MAX_VALUES} values are merged by <<", node.start_mark
                         )
         super().flatten_mapping(node)
 
 
 def _refuse_tag(loader: _Loader, node: yaml.Node) -> NoReturn:
     raise yaml.constructor.ConstructorError(
-        None, None, f"{node.tag.removeprefix(_TAG)} is a type that is no plain data", node.start_mark
+        None, None, f"{node.tag.removeprefix(_TAG)} is not plain data", node.start_mark
     )
 
 

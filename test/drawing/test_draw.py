@@ -286,5 +286,5 @@ def test_a_jpeg_holds_the_picture_in_its_colours(size):
 
 @pytest.mark.parametrize("size", [(1, 70_000), (65_501, 2)])
 def test_an_image_too_large_for_a_jpeg_is_refused(size):
-    with pytest.raises(ValueError, match=f"picture of {size[1]}x{size[0]} does not fit into a JPEG"):
+    with pytest.raises(ValueError, match=f"image of {size[1]}x{size[0]} does not fit into a JPEG"):
         encode_jpeg(np.zeros((*size, 3), np.uint8), 90)

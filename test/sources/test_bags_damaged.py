@@ -295,9 +295,9 @@ ZEROS = bytes(2**20)
     ("parts", "words"),
     [
         ([chunk([ZEROS], "zstd", 2**40)], "bytes are declared"),
-        ([chunk([ZEROS], "zstd", 100)], "not of the 100 bytes"),
+        ([chunk([ZEROS], "zstd", 100)], "the expected 100 bytes"),
         ([chunk([record(0, b"")] * 200_000, "zstd")], "more messages than its size allows"),
-        ([chunk([ZEROS], "zstdd", 2**20)], "compression 'zstdd' is not known"),
+        ([chunk([ZEROS], "zstdd", 2**20)], "unknown compression 'zstdd'"),
         ([b"\x05" + struct.pack("<Q", 2_700_000_000) + bytes(1000)], "is damaged at byte"),
         ([b"\x05" + struct.pack("<Q", 2**63) + bytes(1000)], "is damaged at byte"),
     ],
@@ -318,10 +318,10 @@ def test_compressed_data_stays_below_the_limit_and_is_whole(
     fitting = zstd().compress(bytes(1000))
     assert unpack(fitting, "zstd", size) == bytes(1000)
     for data, words in (
-        (zstd().compress(bytes(1001)), "not of the 1000 bytes"),
-        (zstd().compress(ZEROS), "not of the 1000 bytes"),
+        (zstd().compress(bytes(1001)), "the expected 1000 bytes"),
+        (zstd().compress(ZEROS), "the expected 1000 bytes"),
         (fitting + fitting, "followed by other data"),
-        (fitting[:-1], "cut off|not of the 1000 bytes"),
+        (fitting[:-1], "cut off|the expected 1000 bytes"),
     ):
         with pytest.raises(ValueError, match=words):
             unpack(data, "zstd", size)
@@ -351,7 +351,7 @@ def test_a_database_that_computes_what_it_holds_is_refused(tmp_path: Path, state
     for statement in statements:
         database.execute(statement)
     database.close()
-    with pytest.raises(ValueError, match=r"its table \w+ is computed"):
+    with pytest.raises(ValueError, match=r"its table \w+ has computed columns"):
         describe_bag(tmp_path / "a.db3")
 
 

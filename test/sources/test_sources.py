@@ -148,7 +148,7 @@ def test_video_stamps_rise_where_the_container_has_none(
 
 def test_a_broken_video_is_refused_before_reading(tmp_path: Path) -> None:
     (tmp_path / "broken.mp4").write_bytes(b"\0" * 1000)
-    with pytest.raises(ValueError, match=r"broken\.mp4: no video that is read here"):
+    with pytest.raises(ValueError, match=r"broken\.mp4: not a supported video"):
         open_source([tmp_path / "broken.mp4"])
     whole = make_video(tmp_path / "whole.mp4", [0, 50]).read_bytes()
     (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) // 2])

@@ -152,7 +152,7 @@ def test_a_playlist_is_refused_under_any_name(tmp_path: Path, whole: dict[str, P
         shutil.copy(whole["mpeg2.ts"], tmp_path / copy)
     (tmp_path / name).write_text(PLAYLISTS[name])
     for reader in (describe_video, lambda path: list(read_video(path))):
-        with pytest.raises(ValueError, match=r"no video that is read here \(MP4, .*; no playlists\)"):
+        with pytest.raises(ValueError, match=r"not a supported video \(MP4, .*; no playlists\)"):
             reader(tmp_path / name)
 
 

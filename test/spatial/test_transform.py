@@ -68,7 +68,7 @@ NAN, INF = float("nan"), float("inf")
 def test_a_quaternion_that_is_not_a_rotation_is_refused(
     quaternion: tuple[float, float, float, float],
 ) -> None:
-    with pytest.raises(ValueError, match="no unit quaternion"):
+    with pytest.raises(ValueError, match="not a unit quaternion"):
         RigidTransform.of(0, 0, 0, *quaternion)
 
 
@@ -77,5 +77,5 @@ def test_a_quaternion_that_is_not_a_rotation_is_refused(
 def test_a_translation_that_is_not_a_place_is_refused(value: float, axis: int) -> None:
     place = [0.0, 0.0, 0.0]
     place[axis] = value
-    with pytest.raises(ValueError, match=r"translation .* no place"):
+    with pytest.raises(ValueError, match=r"translation .* not a place"):
         RigidTransform.of(*place, 0, 0, 0, 1)

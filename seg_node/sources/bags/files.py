@@ -65,7 +65,7 @@ def find_files(path: Path) -> list[Path]:
         return files
     files = [path / name for name in _read_metadata(path / "metadata.yaml")]
     if missing := [file.name for file in files if not file.is_file()]:
-        raise ValueError(f"metadata.yaml names files that are not there: {listed(missing)}")
+        raise ValueError(f"metadata.yaml names missing files: {listed(missing)}")
     return files
 
 

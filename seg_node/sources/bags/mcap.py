@@ -120,7 +120,7 @@ class McapFile:
         elif opcode == _MESSAGE:
             key, _, time_ns, _ = (fields.number(size) for size in (2, 4, 8, 8))
             if key not in self._channels:
-                raise ValueError(f"a message is of channel {key}, which there is not")
+                raise ValueError(f"a message has the unknown channel {key}")
             topic, kind = self._channels[key]
             if topics is None or topic in topics:
                 yield key, Recorded(topic, kind, time_ns, fields.rest())

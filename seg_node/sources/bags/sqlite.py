@@ -37,7 +37,9 @@ class SqliteBag:
         try:
             self._database.execute("PRAGMA trusted_schema = OFF")
             if computed := self._database.execute(_COMPUTED).fetchone():
-                raise ValueError(f"its table {computed[0]} is computed, which no recorder does")
+                raise ValueError(
+                    f"its table {computed[0]} has computed columns or is a view, which no recorder writes"
+                )
             rows = self._database.execute(
                 "SELECT id, name, type, serialization_format FROM topics"
             ).fetchall()

@@ -104,7 +104,7 @@ def _decompressor(compression: str) -> Any:
         return lz4.frame.LZ4FrameDecompressor()
     if compression == "zstd":
         return zstd().ZstdDecompressor()
-    raise ValueError(f"compression {compression[:20]!r} is not known")
+    raise ValueError(f"unknown compression {compression[:20]!r}")
 
 
 def zstd() -> Any:
