@@ -14,6 +14,7 @@ import itertools
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 FloatArray = NDArray[np.float32]
 
@@ -76,15 +77,10 @@ def _cost(points: FloatArray, frames: FloatArray) -> FloatArray:
     return cost
 
 
-def _rotations(quaternions: NDArray[np.float64]) -> FloatArray:
-    """Convert quaternions (N, 4), w first and of any length, to matrices (N, 3, 3)."""
-    w, x, y, z = (quaternions / np.linalg.norm(quaternions, axis=1, keepdims=True)).T
-    rows = (
-        (1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)),
-        (2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)),
-        (2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)),
-    )
-    return np.array(rows, np.float32).transpose(2, 0, 1)
+def _rotations(rodrigues: NDArray[np.float64]) -> FloatArray:
+    """Convert Rodrigues vectors (N, 3), axis * tan(angle / 2), to matrices (N, 3, 3)."""
+    quaternions = np.insert(rodrigues, 3, 1.0, axis=1)  # x, y, z, w; scipy normalises them
+    return Rotation.from_quat(quaternions).as_matrix().astype(np.float32)
 
 
 def _grid() -> FloatArray:
@@ -94,14 +90,14 @@ def _grid() -> FloatArray:
     |x| + |y| + |z| <= 1.
     """
     steps = ((np.arange(GRID_STEPS) + 0.5) / GRID_STEPS * 2 - 1) * np.tan(np.pi / 8)
-    vectors = np.array([v for v in itertools.product(steps, repeat=3) if np.abs(v).sum() <= 1])
-    return _rotations(np.insert(vectors, 0, 1.0, axis=1))
+    return _rotations(np.array([v for v in itertools.product(steps, repeat=3) if np.abs(v).sum() <= 1]))
 
 
 def _turns(degrees: float) -> FloatArray:
     """The identity, and turns about the 26 directions to a cube's faces, edges and corners."""
-    vectors = np.array(list(itertools.product((0, -1, 1), repeat=3))) * np.tan(np.radians(degrees) / 2)
-    return _rotations(np.insert(vectors, 0, 1.0, axis=1))
+    return _rotations(
+        np.array(list(itertools.product((0, -1, 1), repeat=3))) * np.tan(np.radians(degrees) / 2)
+    )
 
 
 _GRID = _grid()

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 from seg_node.spatial.lift import Object3D
 
@@ -35,9 +36,8 @@ class RigidTransform:
             raise ValueError(
                 f"translation ({x:g}, {y:g}, {z:g}) is not a place in metres; check its publisher"
             )
-        a, b, c, w = np.array([qx, qy, qz, qw]) / np.sqrt(squared)
-        cross = np.array([[0, -c, b], [c, 0, -a], [-b, a, 0]])
-        return RigidTransform(np.eye(3) + 2 * w * cross + 2 * cross @ cross, np.array([x, y, z], np.float64))
+        rotation = Rotation.from_quat((qx, qy, qz, qw)).as_matrix()  # of the normalised quaternion
+        return RigidTransform(rotation, np.array([x, y, z], np.float64))
 
     def move(self, objects: Sequence[Object3D]) -> tuple[Object3D, ...]:
         """Transform centroids, boxes and points to the target frame. Sizes and signs of axes stay."""
