@@ -71,6 +71,7 @@ class _Track:
         return MaskCrop(observation.mask.x_offset + x, observation.mask.y_offset + y, observation.mask.pixels)
 
     def update(self, observation: _Observation) -> None:
+        """Add a newer observation; its displacement counts unless the object is partly hidden."""
         seconds = (observation.stamp_ns - self.last.stamp_ns) / 1e9
         if seconds > 0 and observation.area >= VISIBLE_FRACTION * self.fullest.area:
             x, y = (step / seconds for step in _displacement(self.last.mask, observation.mask))
@@ -136,9 +137,9 @@ class Tracker:
     def _drop_old(self, oldest_ns: int) -> None:
         """Drop tracks unseen since then and, above MAX_UNSEEN, the oldest; never one of the last frame."""
         self._tracks = [track for track in self._tracks if track.last.stamp_ns >= oldest_ns]
-        most = self._last_count + MAX_UNSEEN
-        if len(self._tracks) > most:
-            self._tracks = nlargest(most, self._tracks, key=lambda track: track.last.stamp_ns)
+        limit = self._last_count + MAX_UNSEEN
+        if len(self._tracks) > limit:
+            self._tracks = nlargest(limit, self._tracks, key=lambda track: track.last.stamp_ns)
 
 
 def with_ids(segmentation: Segmentation, ids: NDArray[np.uint32]) -> Segmentation:

@@ -32,6 +32,7 @@ class Frame:
 
     @property
     def image_size(self) -> tuple[int, int]:
+        """(height, width)."""
         return self.pixels.shape[0], self.pixels.shape[1]
 
 
@@ -67,11 +68,13 @@ class MaskCrop:
 
     @property
     def roi(self) -> Roi:
+        """The crop's rectangle in the image."""
         height, width = self.pixels.shape
         return Roi(self.x_offset, self.y_offset, width, height)
 
     @cached_property  # because several steps of a frame need it
     def area(self) -> int:
+        """The object's number of pixels."""
         return int(np.count_nonzero(self.pixels))
 
     @staticmethod

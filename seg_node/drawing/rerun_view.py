@@ -123,6 +123,7 @@ class View:
         self._log("scene/image/boxes", boxes, stamp_ns)
 
     def log_pinhole(self, stamp_ns: int, pinhole: Pinhole) -> None:
+        """Log the camera's calibration, which places the image in the scene."""
         height, width = pinhole.image_size
         camera = rr.Pinhole(
             focal_length=(pinhole.fx, pinhole.fy),

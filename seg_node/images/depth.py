@@ -51,6 +51,7 @@ class DepthImage:
 
     @property
     def image_size(self) -> tuple[int, int]:
+        """(height, width)."""
         return self.values.shape[0], self.values.shape[1]
 
     @cached_property

@@ -62,11 +62,11 @@ def decode_jpeg(data: bytes, max_pixels: int = MAX_PIXELS) -> NDArray[Any]:
 
 def _check_scans(frame: _Frame, scans: int) -> None:
     height, width = (-(-side // _UNIT) * _UNIT for side in (frame.height, frame.width))
-    most = _MAX_SCANNED_PIXELS // max(height * width, _MIN_SCAN_PIXELS)
-    if scans > most:
+    limit = _MAX_SCANNED_PIXELS // max(height * width, _MIN_SCAN_PIXELS)
+    if scans > limit:
         raise ImageError(
             "too_large",
-            f"JPEG of {frame.width}x{frame.height} has {scans} scans, more than {most}; "
+            f"JPEG of {frame.width}x{frame.height} has {scans} scans, more than {limit}; "
             "set the publisher to baseline JPEG",
         )
 

@@ -22,7 +22,7 @@ from seg_node.untrusted.printable import reason
 
 # Their decoders need over 15 bytes per pixel, the others 8.
 EXPENSIVE_FORMATS, MAX_EXPENSIVE_PIXELS = ("AVIF", "JPEG2000", "WEBP"), 40_000_000
-# Every scan visits all pixels: 1000 scans in 130 KB take half a minute. libtiff's limit is the same.
+# Every scan visits all pixels: 1000 scans in 130 KB take half a minute. libtiff's limit is 100, too.
 MAX_SCANS = 100
 # Markers with a length: no escaped bytes, restarts and TEM. ITU-T T.81, table B.1.
 _MARKER = re.compile(rb"\xff+([^\x00\x01\xd0-\xd7\xff])")
@@ -95,9 +95,9 @@ def _load(path: str | Path) -> Image.Image:
 
 def _check_size(file: Image.Image) -> None:
     width, height = file.size
-    most = MAX_EXPENSIVE_PIXELS if file.format in EXPENSIVE_FORMATS else MAX_PIXELS
-    if width * height > most:
-        raise ValueError(f"{width}x{height} is over {most // 10**6} megapixels; scale it down")
+    limit = MAX_EXPENSIVE_PIXELS if file.format in EXPENSIVE_FORMATS else MAX_PIXELS
+    if width * height > limit:
+        raise ValueError(f"{width}x{height} is over {limit // 10**6} megapixels; scale it down")
 
 
 def _to_8_bit(values: NDArray[np.integer]) -> NDArray[np.uint8]:

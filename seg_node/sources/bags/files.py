@@ -124,11 +124,11 @@ def _names(text: str) -> Iterator[str]:
 
 def _decompress(path: Path, folder: Path) -> Path:
     """Decompress a file that its recorder compressed as a whole."""
-    most = min(path.stat().st_size * MAX_RATIO, shutil.disk_usage(folder).free)
+    limit = min(path.stat().st_size * MAX_RATIO, shutil.disk_usage(folder).free)
     target = folder / path.stem
     with zstd().open(path, "rb") as packed, target.open("wb") as plain:
         while block := packed.read(2**20):
             plain.write(block)
-            if plain.tell() > most:
-                raise ValueError(f"{path.name} unpacks to over {most / 1e6:.0f} MB, too much for its size")
+            if plain.tell() > limit:
+                raise ValueError(f"{path.name} unpacks to over {limit / 1e6:.0f} MB, too much for its size")
     return target
