@@ -1,4 +1,4 @@
-"""An antipodal grasp from one mask and the depth inside it. No ROS: the node is grasp_planner.py."""
+"""Antipodal grasp from one mask and the depth inside it, without ROS; grasp_planner.py is the node."""
 
 from dataclasses import dataclass
 
@@ -11,15 +11,15 @@ from seg_node.images.depth import DepthImage
 from seg_node.spatial.pinhole import Pinhole
 from seg_node.types import MaskCrop
 
-FRICTION_ANGLE = np.deg2rad(20)  # most between the closing direction and an edge's normal; coefficient 0.36
+FRICTION_ANGLE = np.deg2rad(20)  # closing direction to an edge's normal; friction coefficient 0.36
 
 
 @dataclass(frozen=True)
 class Grasp:
-    """A parallel gripper that closes on an object.
+    """The pose of a parallel gripper that closes on an object.
 
     position: (3,), metres, optical frame, between the contacts. rotation: gripper to optical frame; y is the
-    axis along which it closes, z its approach. width_m: between the contacts.
+    axis along which it closes, z its approach. width_m: distance between the contacts.
     """
 
     position: NDArray[np.float64]
@@ -28,11 +28,11 @@ class Grasp:
 
 
 def plan_grasp(mask: MaskCrop, depth: DepthImage, pinhole: Pinhole) -> Grasp:
-    """The narrowest grasp through the middle of the mask, approached along the optical axis.
+    """Find the narrowest grasp through the middle of the mask, approached along the optical axis.
 
-    depth: aligned to the image of the mask and of its size.
+    depth: aligned to the mask's image and of its size.
 
-    Raises ValueError when mask or depth do not allow one.
+    Raises ValueError when mask or depth do not allow a grasp.
     """
     if not mask.area:
         raise ValueError("its mask has no pixel")
@@ -41,7 +41,7 @@ def plan_grasp(mask: MaskCrop, depth: DepthImage, pinhole: Pinhole) -> Grasp:
     if (contacts + corner < 0).any() or (contacts + corner > np.array(depth.image_size[::-1]) - 1).any():
         raise ValueError("the image's border cuts it off where the gripper would close")
     depth_m = np.where(mask.pixels, depth.crop(mask.roi), np.nan)
-    # At the edge itself depth bleeds: a contact has that of the quarter of the width next to it.
+    # Depth bleeds at the edge itself, so a contact gets the depth of the quarter of the width next to it.
     depths_m = [_median_depth(depth_m, contacts, *part) for part in ((0.0, 0.25), (0.75, 1.0))]
     first, second = pinhole.rays(*(contacts + corner).T) * np.array(depths_m)[:, None]
     width_m = float(np.linalg.norm(second - first))
@@ -53,14 +53,14 @@ def plan_grasp(mask: MaskCrop, depth: DepthImage, pinhole: Pinhole) -> Grasp:
 
 
 def find_contacts(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Two points on opposite edges of a mask (H, W): (2, 2), column and row, fractions of pixels.
+    """Find two points on opposite edges of a mask (H, W): (2, 2), column and row, fractions of pixels.
 
-    The line between them goes through the mask's middle: of the pixels at least 80 % as far from the edge as
-    any, the one nearest to the centroid. Of all lines that meet both edges within the friction cone, and that
-    are at most 5 % longer than the shortest of these, it is the one that meets them most squarely: the length
-    alone hardly tells the direction, 1 % is 8 degrees on a bar.
+    The line between them passes through the mask's middle: among the pixels at least 80 % as far from the
+    edge as the farthest, the one nearest to the centroid. Candidates meet both edges within the friction cone
+    and are at most 5 % longer than the shortest; the one that meets the edges most squarely wins. Length
+    alone hardly determines the direction: on a bar, 1 % of it is 8 degrees.
 
-    Raises ValueError when there is none.
+    Raises ValueError when there are none.
     """
     border = 5
     filled = np.pad(mask, border).astype(np.float32)
@@ -74,7 +74,7 @@ def find_contacts(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
     inside = _sample(filled, middle + reach * directions[:, None]) > 0.5  # (360, len(reach))
     radii = reach[inside.argmin(axis=1)]
     edges = middle + radii * directions
-    # The slope of a mask blurred by a sixth of its width: a mask's own edge is made of steps.
+    # Normals come from the mask blurred by a sixth of its width, because its own edge consists of steps.
     blurred = cv2.GaussianBlur(filled, (0, 0), distance.max() / 3)
     gradient = [_sample(cv2.Sobel(blurred, cv2.CV_32F, *axis), edges) for axis in ((1, 0), (0, 1))]
     normals = -np.stack(gradient, axis=1) / np.maximum(np.linalg.norm(gradient, axis=0), 1e-6)[:, None]
@@ -91,7 +91,7 @@ def find_contacts(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
 
 
 def _sample(image: NDArray[np.float32], points: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Values at points (N, 2) or (N, M, 2), column and row, interpolated between pixels: (N,) or (N, M)."""
+    """Interpolate an image at points (N, 2) or (N, M, 2), column and row: (N,) or (N, M)."""
     x, y = np.moveaxis(points.astype(np.float32), -1, 0)
     return cv2.remap(image, x, y, cv2.INTER_LINEAR).reshape(x.shape)
 
@@ -99,7 +99,7 @@ def _sample(image: NDArray[np.float32], points: NDArray[np.float64]) -> NDArray[
 def _median_depth(
     depth_m: NDArray[np.float32], contacts: NDArray[np.float64], begin: float, end: float
 ) -> float:
-    """Of a band 5 pixels wide, between two fractions of the way from contact to contact."""
+    """Median of a band 5 pixels wide, between two fractions of the line from contact to contact."""
     along = contacts[1] - contacts[0]
     across = along[::-1] * [1, -1] / np.linalg.norm(along)
     way = contacts[0] + np.linspace(begin, end, 50)[:, None] * along

@@ -1,11 +1,11 @@
-"""A node that publishes a grasp for a parallel gripper: of the best instance of a class, seen from above.
+"""A node that publishes a parallel gripper's grasp of the best instance of a class, seen from above.
 
     python examples/grasp_planner.py --ros-args -p class_name:=cup -r instances:=/seg_node/instances \
         -r depth:=/camera/aligned_depth_to_color/image_raw -r camera_info:=/camera/color/camera_info
 
 ~/grasp_pose (PoseStamped) lies between the contacts, with the image's stamp and frame. The gripper closes
 along its y axis and approaches along its z axis: the camera's viewing direction, perpendicular to y.
-~/grasp_marker (Marker) is a picture of it. docs/examples.md says more.
+~/grasp_marker (Marker) draws it. See docs/examples.md.
 """
 
 import sys
@@ -29,24 +29,24 @@ from seg_node.msg import InstanceMask, InstanceMaskArray
 from seg_node.ros.messages.camera_info import to_pinhole
 from seg_node.ros.messages.convert import stamp_to_ns
 
-MAX_APART_NS = 10_000_000  # a depth image belongs to the instances if their stamps differ by no more
+MAX_APART_NS = 10_000_000  # largest difference between the stamps of depth and instances
 TRANSPORTS = {"raw": (Image, ""), "compressedDepth": (CompressedImage, "/compressedDepth")}
-FINGER_M = 0.05  # length in the picture
+FINGER_M = 0.05  # length in the marker
 
 
 class GraspPlanner(Node):
     def __init__(self) -> None:
         super().__init__("grasp_planner")
         self.declare_parameter("class_name", "")  # empty: any class
-        self.declare_parameter("max_width", 0.08)  # metres that the gripper opens
+        self.declare_parameter("max_width", 0.08)  # opening of the gripper in metres
         transport = self.declare_parameter("depth_transport", "raw").value
         if transport not in TRANSPORTS:
             known = " or ".join(TRANSPORTS)
             raise ValueError(f"depth_transport is {transport!r}, but must be {known}")
-        # The instances of an image come when the model is done, long after its depth.
+        # The instances of an image arrive when the model is done, long after its depth.
         self._depths: deque[Image | CompressedImage] = deque(maxlen=30)
         self._camera_info: CameraInfo | None = None
-        # -r depth:=… goes for the compressed topic too, as in image_transport.
+        # -r depth:=… applies to the compressed topic too, as in image_transport.
         topic = self.resolve_topic_name("depth")
         self._depth_topics = {name: topic + below for name, (_, below) in TRANSPORTS.items()}
         self._depth_topic = self._depth_topics.pop(transport)
@@ -74,7 +74,7 @@ class GraspPlanner(Node):
         self._markers.publish(to_marker(array.header, pose, grasp.width_m))
 
     def _choose(self, array: InstanceMaskArray) -> InstanceMask:
-        """The best-scored one of the class; instances come sorted."""
+        """The best-scored instance of the class; the array is sorted."""
         name = self.get_parameter("class_name").value
         for instance in array.instances:
             if name in ("", instance.class_name):
@@ -124,7 +124,7 @@ def to_pose(grasp: Grasp) -> Pose:
 
 
 def to_marker(header: Header, pose: Pose, width_m: float) -> Marker:
-    """Two fingers, what joins them, and the wrist, as lines in the gripper's frame."""
+    """Two fingers, the bar between them and the wrist, as lines in the gripper's frame."""
     half, back = width_m / 2, -FINGER_M
     ends = [(-half, 0.0), (-half, back), (half, 0.0), (half, back), (-half, back), (half, back)]
     return Marker(

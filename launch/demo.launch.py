@@ -1,4 +1,4 @@
-"""A camera stream without a camera: `ros2 launch seg_node demo.launch.py`, with RViz by rviz:=true."""
+"""Play a recorded camera stream to the node: `ros2 launch seg_node demo.launch.py`; rviz:=true opens RViz."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def generate_launch_description() -> LaunchDescription:
         DeclareLaunchArgument(
             "source",
             default_value=PathJoinSubstitution([SHARE, "demo", "tabletop"]),
-            description="What the camera sees: a video, a bag, a folder of images or /dev/video0.",
+            description="Source of the images: a video, a bag, a folder of images or /dev/video0.",
         ),
         DeclareLaunchArgument("image", default_value="/camera/image_raw", description="Topic of the images."),
         DeclareLaunchArgument(
@@ -34,7 +34,7 @@ def generate_launch_description() -> LaunchDescription:
         DeclareLaunchArgument(
             "depth_transport",
             default_value="compressedDepth",
-            description="raw or compressedDepth, as the source has it; the demo's own is compressed.",
+            description="raw or compressedDepth, as in the source; the demo's own is compressed.",
         ),
         DeclareLaunchArgument(
             "rviz", default_value="false", description="Open RViz (rviz2) with rviz/seg_node.rviz."
@@ -46,13 +46,13 @@ def generate_launch_description() -> LaunchDescription:
             name: LaunchConfiguration(name) for name in ("image", "depth", "depth_enabled", "depth_transport")
         }.items(),
     )
-    # RViz is first: when it is wanted and not installed, nothing is started.
+    # RViz comes first: if it is requested but not installed, nothing is started.
     actions = [OpaqueFunction(function=rviz), node, OpaqueFunction(function=camera)]
     return LaunchDescription([*arguments, *actions])
 
 
 def rviz(context: LaunchContext) -> list[Action]:
-    """RViz when it is wanted. Raises RuntimeError when it is not installed."""
+    """RViz if it is requested. Raises RuntimeError when it is not installed."""
     if not switch("rviz", context.launch_configurations["rviz"]):
         return []
     try:
@@ -67,7 +67,7 @@ def rviz(context: LaunchContext) -> list[Action]:
 
 
 def camera(context: LaunchContext) -> list[Action]:
-    """Plays the source; it sends the images, so that the Fast DDS profile matters most to its process."""
+    """The process that plays the source. As the images' sender it needs the Fast DDS profile most."""
     values = context.launch_configurations
     profile = str(Path(get_package_share_directory("seg_node")) / "config/fastdds_images.xml")
     environment, _ = image_environment(values["fastdds_profile"], profile, context.environment)
@@ -84,7 +84,7 @@ def camera(context: LaunchContext) -> list[Action]:
                 values["image"],
                 "--depth-topic",
                 values["depth"],
-                # The first start of a model on a weak computer takes longer than the usual minute.
+                # The first start of a model on a slow computer takes longer than the default of a minute.
                 "--wait",
                 "600",
             ],

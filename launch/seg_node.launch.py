@@ -1,4 +1,4 @@
-"""`ros2 launch seg_node seg_node.launch.py image:=/camera/image_raw`; docs/integration.md shows more."""
+"""Start the node: `ros2 launch seg_node seg_node.launch.py image:=/camera/image_raw` (docs/integration.md)"""
 
 from pathlib import Path
 
@@ -40,7 +40,7 @@ def generate_launch_description() -> LaunchDescription:
 
 
 def start(context: LaunchContext) -> list[Action]:
-    """The node, for the arguments' values. Raises ValueError for those that cannot be."""
+    """The node, with the arguments' values. Raises ValueError for invalid ones."""
     values = context.launch_configurations
     share = Path(get_package_share_directory("seg_node"))
     environment, warnings = image_environment(
@@ -70,9 +70,9 @@ def start(context: LaunchContext) -> list[Action]:
 
 
 def parameter_files(path: str, defaults: str) -> tuple[list[str], list[ParameterFile]]:
-    """ROS arguments and parameters: the defaults stand before what SetParameter of an including file sets.
+    """ROS arguments and parameters: the defaults come first, so that an including file can override them.
 
-    Raises ValueError when there is no such file: launch itself would only warn, and start with defaults.
+    Raises ValueError when the file cannot be read: launch itself would only warn and start with defaults.
     """
     if path == defaults:
         return ["--params-file", defaults], []

@@ -123,7 +123,7 @@ def _recognise(checkpoint: Checkpoint) -> str | None:
 
 
 def _taken_for(family: str, path: Path) -> str:
-    logger.info("%s: taken for a checkpoint of the %s family", path, family)
+    logger.info("%s: recognised as a checkpoint of the %s family", path, family)
     return family
 
 

@@ -78,7 +78,7 @@ def test_auto_says_what_it_took_the_file_for(
 ) -> None:
     with caplog.at_level(logging.INFO):
         model = load_model("auto", *thin_checkpoint)
-    assert f"{thin_checkpoint[0]}: taken for a checkpoint of the torchvision family" in caplog.text
+    assert f"{thin_checkpoint[0]}: recognised as a checkpoint of the torchvision family" in caplog.text
     assert model.labels.things[90] == "toothbrush" and model.labels.things[3] == "car"
     assert len(model.labels.things) == 80
 

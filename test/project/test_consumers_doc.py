@@ -1,4 +1,4 @@
-"""The programs in docs/consumers.md, as they stand there, against the real node."""
+"""The programs in docs/consumers.md and README.md, as printed there, against the real node."""
 
 import importlib.util
 import re
@@ -17,12 +17,16 @@ from depth_wall import HEIGHT, WIDTH, wall
 from node_harness import Probe, image_message, picture, running_node
 from sensor_msgs.msg import CameraInfo, Image
 
-DOC = Path(__file__).resolve().parents[2] / "docs/consumers.md"
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = [ROOT / "docs/consumers.md", ROOT / "README.md"]
 PROGRAMS = {
-    re.search(r'create_node\("(\w+)"\)', code)[1]: code
-    for code in re.findall(r"^```python\n(.*?)^```", DOC.read_text(), re.MULTILINE | re.DOTALL)
+    found[1]: code
+    for doc in DOCS
+    for code in re.findall(r"^```python\n(.*?)^```", doc.read_text(), re.MULTILINE | re.DOTALL)
+    if (found := re.search(r'create_node\("(\w+)"\)', code))  # README has programs without ROS, too
 }
 PRINTED = {
+    "planner": r"\S+ \S.* \d\.\d\d \d+ px",
     "masks": r"\S+ #\d+ around pixel \(\d+, \d+\)",
     "ids": r"\S+ #\d+, known for (?!0\.0)\d+\.\d s",
     "objects": r"\S+ #\d+ 1\.000 m away, \d\.\d{3} m long",
@@ -36,7 +40,7 @@ PATIENCE_S = 40.0
 def test_every_program_that_prints_is_run() -> None:
     assert PROGRAMS.keys() == PRINTED.keys() | {"scene"}  # that one needs moveit_msgs
     for code in PROGRAMS.values():
-        compile(code, str(DOC), "exec")
+        compile(code, "<documentation>", "exec")
 
 
 def test_the_programs_print_what_the_node_sees(

@@ -1,4 +1,4 @@
-"""The examples: the grasp planner as a process of its own; what the C++ consumer prints."""
+"""The examples: grasp planner and segment client as processes of their own; what the C++ consumer prints."""
 
 import os
 import shutil
@@ -20,7 +20,7 @@ from bar_scene import CENTRE, PINHOLE, WIDTH_M, angle_between_deg, bar_crop, bar
 pytest.importorskip("rclpy")
 pytest.importorskip("seg_node.msg", reason="messages not built; run scripts/setup")
 from geometry_msgs.msg import Point, Pose, PoseStamped, Vector3
-from node_harness import Probe
+from node_harness import NODE, Probe, image_message, picture, running_node
 from numpy.typing import NDArray
 from rclpy.serialization import serialize_message
 from scipy.spatial.transform import Rotation
@@ -31,6 +31,7 @@ from visualization_msgs.msg import Marker
 from seg_node.masks.crop import tight_crop
 from seg_node.msg import InstanceMaskArray, Object3D, Object3DArray
 from seg_node.ros.messages.convert import to_header, to_instances
+from seg_node.srv import Segment
 from seg_node.types import Frame, Instances, LabelSet, MaskCrop, Segmentation
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -209,6 +210,42 @@ def test_planner_refuses_a_depth_transport_that_it_does_not_know(tmp_path: Path)
     assert planner.log == (
         "grasp_planner: depth_transport is 'compressed', but must be raw or compressedDepth\n"
     )
+
+
+def run_segment_client(path: Path) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, str(ROOT / "examples/segment_client.py"), str(path)]
+    remap = ["--ros-args", "-r", f"segment:={NODE}/segment"]
+    return subprocess.run([*command, *remap], capture_output=True, text=True, timeout=60)
+
+
+def test_segment_client_prints_the_objects_that_the_node_finds_in_a_picture(
+    weights: dict[str, Any], tmp_path: Path, probe: Probe
+) -> None:
+    path = tmp_path / "picture.png"
+    cv2.imwrite(str(path), picture())
+    with running_node(tmp_path, weights):
+        request = Segment.Request(image=image_message(picture(), 0))
+        found = probe.call(Segment, f"{NODE}/segment", request)[0].instances.instances
+        assert len(found) > 1
+        done = run_segment_client(path)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.splitlines() == [
+            f"{one.id} {one.class_name} {one.score:.2f}: {one.area} px, "
+            f"mask at ({one.roi.x_offset}, {one.roi.y_offset})"
+            for one in found
+        ]
+        probe.set_parameter("max_pixels", 100)
+        refused = run_segment_client(path)
+        assert refused.returncode == 1 and refused.stdout == ""
+        assert refused.stderr.startswith("segment_client: ") and "max_pixels" in refused.stderr
+
+
+def test_segment_client_names_a_file_that_is_no_picture(tmp_path: Path) -> None:
+    path = tmp_path / "notes.png"
+    path.write_text("no picture")
+    done = run_segment_client(path)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == f"segment_client: {path} is not a picture that OpenCV can read"
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-// Prints what seg_node sees: area and grasp centre of each instance; with depth, place and size of each object.
+// Prints area and grasp centre of each instance and, with depth, position and size of each object.
 //   ros2 run seg_node_cpp_consumer consumer --ros-args -r instances:=/seg_node/instances -r objects:=/seg_node/objects
 #include <exception>
 #include <iostream>

@@ -1,4 +1,4 @@
-// What the consumer prints of a message. No rclcpp: the messages and seg_node's header are enough.
+// The text that the consumer prints for a message. Needs the messages and seg_node's header, but no rclcpp.
 #ifndef DESCRIBE_HPP_
 #define DESCRIBE_HPP_
 
@@ -14,7 +14,7 @@
 
 #include "grasp_point.hpp"
 
-/// "3 cup 0.87", of an InstanceMask or Object3D.
+/// "3 cup 0.87", for an InstanceMask or Object3D.
 template<class Message>
 std::string name_of(const Message & message)
 {
@@ -42,7 +42,7 @@ inline std::string describe(
   return text.str();
 }
 
-/// One line: place and size of an object.
+/// One line: position and size of an object.
 inline std::string describe(const seg_node::msg::Object3D & object)
 {
   if (object.num_points == 0) {

@@ -1,4 +1,4 @@
-// Where to grasp the object of a mask. Header only, no dependency but the standard library and seg_node's header.
+// Finds the point at which to grasp the object of a mask. Header only; needs the standard library and seg_node's header.
 #ifndef GRASP_POINT_HPP_
 #define GRASP_POINT_HPP_
 
@@ -18,8 +18,8 @@ struct GraspPoint
   double distance_to_edge = 0;
 };
 
-/// Three times the distance of each pixel to the nearest one outside the mask, within 6 %; outside the crop
-/// nothing belongs to the mask.
+/// Three times the distance of each pixel to the nearest one outside the mask, within 6 %; everything outside the
+/// crop counts as outside the mask.
 ///
 /// Two passes of a 3-4 chamfer (G. Borgefors, Distance transformations in digital images, 1986).
 inline std::vector<int> chamfer_distances(const seg_node::MaskCrop & mask)
@@ -46,8 +46,8 @@ inline std::vector<int> chamfer_distances(const seg_node::MaskCrop & mask)
   return distances;
 }
 
-/// The place to grasp: of the pixels at least 80 % as far from the edge as any, the one nearest to the centroid.
-/// The centroid itself may lie beside a ring or an L; the farthest pixel alone may lie at one end of a bar.
+/// The grasp point: among the pixels at least 80 % as far from the edge as the farthest, the one nearest to the centroid.
+/// The centroid itself may lie outside a ring or an L; the farthest pixel alone may lie at one end of a bar.
 ///
 /// mask: with at least one pixel of the object.
 inline GraspPoint find_grasp_point(const seg_node::MaskCrop & mask)
