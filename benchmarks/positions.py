@@ -18,7 +18,7 @@ import numpy as np
 from common.positions_scenes import Scene, Thing, draw, read_scenes
 from numpy.typing import NDArray
 
-from seg_node.masks.overlap import mask_areas, mask_ious, shared_areas
+from seg_node.masks.overlap import intersection_areas, mask_areas, mask_ious
 from seg_node.predictor import Predictor
 from seg_node.spatial.lift import LiftOptions, Object3D, lift_instances
 from seg_node.types import Instances
@@ -90,7 +90,7 @@ def with_noise(scene: Scene, noise: float, rng: np.random.Generator) -> Scene:
 def matched(instances: Instances, things: Instances) -> Iterator[tuple[int, int]]:
     """(instance, thing), indices, of each thing's best overlap, where that is LEAST_IOU or more."""
     found, true = mask_areas(instances.masks), mask_areas(things.masks)
-    ious = mask_ious(shared_areas(instances.masks, things.masks), found, true)
+    ious = mask_ious(intersection_areas(instances.masks, things.masks), found, true)
     for thing in range(len(things)) if len(instances) else ():
         best = int(ious[:, thing].argmax())
         if ious[best, thing] >= LEAST_IOU:

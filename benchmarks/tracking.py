@@ -19,7 +19,7 @@ import numpy as np
 from common.fixed_model import random_boxes, random_masks
 from common.tracking_scenes import Scene, behind_a_bar, perturbed, predicted, read_truth
 
-from seg_node.masks.overlap import mask_areas, mask_ious, shared_areas
+from seg_node.masks.overlap import intersection_areas, mask_areas, mask_ious
 from seg_node.track import Tracker, TrackOptions
 from seg_node.types import Instances, MaskCrop
 
@@ -47,7 +47,7 @@ def score(scene: Scene, ids: list[list[int]]) -> dict[str, float]:
     accumulator = motmetrics.MOTAccumulator(auto_id=True)
     for things, instances, given in zip(scene.truth, scene.found, ids, strict=True):
         true_masks, masks = [thing.mask for thing in things], list(instances.masks)
-        ious = mask_ious(shared_areas(true_masks, masks), mask_areas(true_masks), mask_areas(masks))
+        ious = mask_ious(intersection_areas(true_masks, masks), mask_areas(true_masks), mask_areas(masks))
         accumulator.update(
             [thing.id for thing in things], given, np.where(ious >= LEAST_IOU, 1 - ious, np.nan)
         )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from seg_node import __version__
 from seg_node.cli_help import EVALUATE_HELP, EXPORT_HELP, FETCH_HELP, SEGMENT_HELP, TRAIN_HELP
-from seg_node.untrusted.one_line import one_line
+from seg_node.untrusted.printable import one_line
 
 if TYPE_CHECKING:
     from seg_node.export.open_model import ModelSource

@@ -1,4 +1,4 @@
-"""Class names: of the data sets that published checkpoints were trained on, or of the user's own file."""
+"""Class names: from the data sets that published checkpoints were trained on, or from the user's file."""
 
 import logging
 import unicodedata
@@ -9,10 +9,11 @@ from typing import Any
 
 from seg_node.types import LabelSet
 from seg_node.untrusted.plain_data import MAX_YAML_BYTES, parse_yaml, read_text
+from seg_node.untrusted.printable import listed
 
 logger = logging.getLogger(__name__)
 
-# COCO's category ids run to 90 with ten left out; torchvision's checkpoints keep them, 0 is the background.
+# COCO's category ids run from 1 to 90 with ten gaps; torchvision's checkpoints keep them, 0 is background.
 _COCO_IDS_LEFT_OUT = frozenset({12, 26, 29, 30, 45, 66, 68, 69, 71, 83})
 COCO_THING_NAMES = (
     "person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "traffic light",
@@ -25,7 +26,7 @@ COCO_THING_NAMES = (
     "cell phone", "microwave", "oven", "toaster", "sink", "refrigerator", "book", "clock", "vase", "scissors",
     "teddy bear", "hair drier", "toothbrush",
 )  # fmt: skip
-# of COCO panoptic, in the order of their category ids
+# COCO panoptic, in the order of the category ids
 COCO_STUFF_NAMES = (
     "banner", "blanket", "bridge", "cardboard", "counter", "curtain", "door-stuff", "floor-wood", "flower",
     "fruit", "gravel", "house", "light", "mirror-stuff", "net", "pillow", "platform", "playingfield",
@@ -38,72 +39,72 @@ COCO_STUFF_NAMES = (
 _COCO_IDS = tuple(i for i in range(1, 91) if i not in _COCO_IDS_LEFT_OUT)
 
 _MAX_ID = 65535
-_LONGEST_NAME = 200
-_JOINERS = "\u200c\u200d"  # within words of some scripts, and emoji
+_MAX_NAME_LENGTH = 200
+_JOINERS = "\u200c\u200d"  # unprintable, but part of words in some scripts and of emoji
 
 COCO_THINGS = LabelSet(things=dict(zip(_COCO_IDS, COCO_THING_NAMES, strict=True)))
 
 
-def labels_for(
+def one_based_labels(
     num_classes: int,
     names: Sequence[str] = (),
     given: LabelSet | None = None,
     stuff_names: Sequence[str] = (),
 ) -> LabelSet:
-    """The classes 1, 2, … of a checkpoint that counts the background as class 0 (torchvision), then stuff.
+    """Number things from 1, as checkpoints do whose class 0 is the background (torchvision), then stuff.
 
-    num_classes: with the background.
-    names: the checkpoint's own; without them COCO's, if there are 91 classes, else numbers (with a warning).
-    given: the user's, used instead. stuff_names: one for each class of stuff.
-    Raises ValueError when names or given ones do not fit the classes.
+    num_classes: background included.
+    names: the checkpoint's; without any, COCO's for 91 classes, otherwise numbers (with a warning).
+    given: the user's labels, used instead. stuff_names: one per stuff class.
+    Raises ValueError if names or given do not match the classes.
     """
     things, stuff = range(1, num_classes), range(num_classes, num_classes + len(stuff_names))
     if given is not None:
-        return _complete(given, things, stuff)
+        return _with_given_names(given, things, stuff)
     if names and len(names) != len(things):
         raise ValueError(f"{len(names)} class names for {len(things)} classes")
     if names:
         return LabelSet(dict(zip(things, names, strict=True)), dict(zip(stuff, stuff_names, strict=True)))
     if num_classes == 91 and not stuff_names:
         return COCO_THINGS
-    return _numbered(things, stuff)
+    return _warn_and_number(things, stuff)
 
 
 def zero_based_labels(
     num_things: int, num_stuff: int = 0, names: Sequence[str] = (), given: LabelSet | None = None
 ) -> LabelSet:
-    """Things 0, 1, …, then stuff: as all families but torchvision count.
+    """Number things from 0, then stuff, as all families but torchvision do.
 
-    names: the checkpoint's own, things first; without them COCO's for 80 things, alone or with 53 of stuff,
-    else numbers (with a warning).
-    given: the user's, used instead.
-    Raises ValueError when names or given ones do not fit the classes.
+    names: the checkpoint's, things first; without any, COCO's for 80 things with 0 or 53 stuff classes,
+    otherwise numbers (with a warning).
+    given: the user's labels, used instead.
+    Raises ValueError if names or given do not match the classes.
     """
     things, stuff = range(num_things), range(num_things, num_things + num_stuff)
     if given is not None:
-        return _complete(given, things, stuff)
+        return _with_given_names(given, things, stuff)
     if names and len(names) != len(things) + len(stuff):
         raise ValueError(f"{len(names)} class names for {len(things) + len(stuff)} classes")
     if not names and num_things == len(COCO_THING_NAMES) and num_stuff in (0, len(COCO_STUFF_NAMES)):
         names = (*COCO_THING_NAMES, *COCO_STUFF_NAMES)
     if names:
         return LabelSet({i: names[i] for i in things}, {i: names[i] for i in stuff})
-    return _numbered(things, stuff)
+    return _warn_and_number(things, stuff)
 
 
 def read_labels(path: Path, first_id: int) -> LabelSet:
-    """The user's names for a checkpoint's classes, from a YAML file with `things` and perhaps `stuff`.
+    """Read the user's names for a checkpoint's classes: a YAML file with `things` and optionally `stuff`.
 
-    Each is a list, in the checkpoint's order, or a mapping of class ids to names. Lists count from first_id,
-    stuff after the things.
-    Raises FileNotFoundError; ValueError for a file of another form, also as `check_labels` does.
+    Each is a list in the checkpoint's order, or a mapping from class ids to names. Lists are numbered from
+    first_id, stuff after things.
+    Raises FileNotFoundError; ValueError for any other content and for names that `check_labels` refuses.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file of class names")
+        raise FileNotFoundError(f"{path}: no such labels file")
     content = parse_yaml(read_text(path, MAX_YAML_BYTES), str(path))
     try:
         if not isinstance(content, dict) or "things" not in content or content.keys() - {"things", "stuff"}:
-            raise ValueError("expected the keys things and, if there are any, stuff")
+            raise ValueError("expected the keys things and, optionally, stuff")
         things = _read_names(content["things"], first_id)
         stuff = _read_names(content.get("stuff") or [], max(things, default=first_id - 1) + 1)
         if things.keys() & stuff.keys():
@@ -114,24 +115,24 @@ def read_labels(path: Path, first_id: int) -> LabelSet:
         if twice:
             raise ValueError(f"{twice[0]!r} names two classes")
     except ValueError as error:
-        raise ValueError(f"{path}: not a file of class names ({error})") from error
+        raise ValueError(f"{path}: not a labels file ({error})") from error
     return labels
 
 
 def check_labels(labels: LabelSet) -> None:
-    """Raises ValueError for names and ids of classes that messages and files cannot carry.
+    """Raise ValueError for class names and ids that messages and files cannot hold.
 
-    A name is one printable line of at most 200 characters, an id is from 0 to 65535 (the pixels of a label
-    image have 16 bits).
+    A name is one printable line of at most 200 characters, an id is from 0 to 65535 (label images have 16
+    bits per pixel).
     """
     for class_id, name in (*labels.things.items(), *labels.stuff.items()):
         if type(class_id) is not int or not 0 <= class_id <= _MAX_ID:
             raise ValueError(f"class id {class_id!r} is not a number from 0 to {_MAX_ID}")
-        if not isinstance(name, str) or not _is_line(name) or not 0 < len(name.strip()) <= _LONGEST_NAME:
+        if not isinstance(name, str) or not _is_line(name) or not 0 < len(name.strip()) <= _MAX_NAME_LENGTH:
             shown = f"{name[:50]!r}" if isinstance(name, str) else f"a {type(name).__name__}"
             raise ValueError(
-                f"the name of class {class_id} is {shown}, not one printable line of at most {_LONGEST_NAME} "
-                "characters"
+                f"the name of class {class_id} is {shown}, not one printable line of at most "
+                f"{_MAX_NAME_LENGTH} characters"
             )
 
 
@@ -152,8 +153,8 @@ def _read_names(names: Any, first_id: int) -> dict[int, str]:
     return names
 
 
-def _complete(given: LabelSet, things: range, stuff: range) -> LabelSet:
-    """The user's names, numbers for the classes that they leave out."""
+def _with_given_names(given: LabelSet, things: range, stuff: range) -> LabelSet:
+    """The user's names, and numbers for the classes without one."""
     for kind, names, ids in (("thing", given.things, things), ("stuff", given.stuff, stuff)):
         strange = sorted(names.keys() - set(ids))
         if strange:
@@ -163,16 +164,14 @@ def _complete(given: LabelSet, things: range, stuff: range) -> LabelSet:
             )
     missing = [i for i in (*things, *stuff) if i not in given.things and i not in given.stuff]
     if missing:
-        more = ", …" if len(missing) > 10 else ""
-        listed = ", ".join(map(str, missing[:10])) + more
-        logger.warning("the labels file leaves %d classes without a name: %s", len(missing), listed)
+        logger.warning("the labels file leaves %d classes without a name: %s", len(missing), listed(missing))
     numbers = _numbers(things, stuff)
     return LabelSet({**numbers.things, **given.things}, {**numbers.stuff, **given.stuff})
 
 
-def _numbered(things: range, stuff: range) -> LabelSet:
+def _warn_and_number(things: range, stuff: range) -> LabelSet:
     logger.warning(
-        "the checkpoint has %d classes and no names: they are called %d … %d; a labels file names them",
+        "the checkpoint has %d classes and no names: they are numbered %d … %d; name them in a labels file",
         len(things) + len(stuff),
         things.start,
         (stuff or things).stop - 1,

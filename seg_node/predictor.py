@@ -51,8 +51,7 @@ class Prediction:
         instances = self.segmentation.instances
         masks = np.zeros((len(instances), *self.segmentation.image_size), np.bool_)
         for mask, crop in zip(masks, instances.masks, strict=True):
-            height, width = crop.pixels.shape
-            mask[crop.y_offset : crop.y_offset + height, crop.x_offset : crop.x_offset + width] = crop.pixels
+            mask[crop.roi.slices] = crop.pixels
         return masks
 
     @property

@@ -1,4 +1,4 @@
-"""The data that travels through seg_node: a camera frame in, a segmentation out. No torch, no ROS.
+"""The data that passes through seg_node: a camera frame in, a segmentation out. No torch, no ROS.
 
 Coordinates are pixels of the source image, x right, y down. Sizes are (height, width).
 """
@@ -22,7 +22,7 @@ class Frame:
 
     pixels: uint8, (H, W, 3), (H, W, 4) or for mono (H, W); may be a strided view of the message's bytes.
     channels: order of the last axis.
-    stamp_ns, frame_id: the source header, carried to every output unchanged.
+    stamp_ns, frame_id: from the source header, copied to every output unchanged.
     """
 
     pixels: NDArray[np.uint8]
@@ -32,6 +32,7 @@ class Frame:
 
     @property
     def image_size(self) -> tuple[int, int]:
+        """(height, width)."""
         return self.pixels.shape[0], self.pixels.shape[1]
 
 
@@ -43,6 +44,14 @@ class Roi:
     y_offset: int = 0
     width: int = 0
     height: int = 0
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Its rows and columns: `image[roi.slices]` is a view of the rectangle in an image that holds it."""
+        return (
+            slice(self.y_offset, self.y_offset + self.height),
+            slice(self.x_offset, self.x_offset + self.width),
+        )
 
 
 @dataclass(frozen=True)
@@ -59,11 +68,13 @@ class MaskCrop:
 
     @property
     def roi(self) -> Roi:
+        """The crop's rectangle in the image."""
         height, width = self.pixels.shape
         return Roi(self.x_offset, self.y_offset, width, height)
 
-    @cached_property  # asked for by several steps of a frame
+    @cached_property  # because several steps of a frame need it
     def area(self) -> int:
+        """The object's number of pixels."""
         return int(np.count_nonzero(self.pixels))
 
     @staticmethod
@@ -73,10 +84,10 @@ class MaskCrop:
 
 @dataclass(frozen=True)
 class Instances:
-    """N objects of one image, sorted by falling score.
+    """N objects of one image, sorted by descending score.
 
     boxes_xyxy: float32 (N, 4), continuous edges (x_min, y_min, x_max, y_max).
-    scores: float32 (N,). class_ids: int32 (N,), as the checkpoint counts.
+    scores: float32 (N,). class_ids: int32 (N,), in the checkpoint's numbering.
     masks: N crops at image resolution.
     ids: uint32 (N,), unique in the frame, from 1.
     """
@@ -91,11 +102,11 @@ class Instances:
         return len(self.masks)
 
     def scored_over(self, score: float) -> "Instances":
-        """Those with greater scores."""
+        """Select the instances with scores above this one."""
         return self.select(np.flatnonzero(self.scores > score))
 
     def select(self, indices: NDArray[np.intp]) -> "Instances":
-        """Those at the given places, in that order, with their ids."""
+        """Select the instances at these indices, in that order; they keep their ids."""
         return Instances(
             self.boxes_xyxy[indices],
             self.scores[indices],
@@ -117,10 +128,10 @@ class Instances:
 
 @dataclass(frozen=True)
 class Segment:
-    """One entry of a panoptic map.
+    """One segment of a panoptic map.
 
-    score: 0 for stuff where the model does not score it. instance_id: 0 for stuff, and for a thing that is
-    not among the instances.
+    score: 0 for stuff that the model does not score. instance_id: 0 for stuff, and for a thing that is not
+    among the instances.
     """
 
     id: int
@@ -134,7 +145,10 @@ class Segment:
 
 @dataclass(frozen=True)
 class PanopticSegments:
-    """segment_map: uint16 (H, W), 0 void, otherwise the id of one of `segments`."""
+    """A panoptic map and its segments.
+
+    segment_map: uint16 (H, W), 0 void, otherwise the id of one of `segments`.
+    """
 
     segment_map: NDArray[np.uint16]
     segments: tuple[Segment, ...]
@@ -142,9 +156,9 @@ class PanopticSegments:
 
 @dataclass(frozen=True)
 class Segmentation:
-    """All that one frame's way through a model gives.
+    """The result of segmenting one frame.
 
-    panoptic: None when it was not asked for.
+    panoptic: None if it was not requested.
     stage_ms: wall time of each step in milliseconds (prepare, infer, assemble).
     """
 
@@ -162,13 +176,13 @@ class LabelSet:
     stuff: Mapping[int, str] = field(default_factory=dict)
 
     def name(self, class_id: int) -> str:
-        """The class's name, or its number as text when the checkpoint brings no names."""
+        """The class's name, or its number as text if the checkpoint has no names."""
         return self.things.get(class_id) or self.stuff.get(class_id) or str(class_id)
 
     def ids(self, names: Iterable[str]) -> frozenset[int]:
         """Class ids of the given names.
 
-        Raises ValueError that lists the known names when one is unknown.
+        Raises ValueError for an unknown name; it lists the known ones.
         """
         known = {name: class_id for class_id, name in [*self.stuff.items(), *self.things.items()]}
         unknown = [name for name in names if name not in known]
@@ -179,20 +193,19 @@ class LabelSet:
 
 @dataclass(frozen=True)
 class SegmentOptions:
-    """What may change from frame to frame. Each model's `default_options` holds its reference's own values.
+    """Options that may change from frame to frame; a model's `default_options` are those of its reference.
 
-    score_threshold: instances scored at or below it are left out.
-    nms_threshold: of two boxes of a class that overlap by more (IoU), the lower-scored one is left out.
-    duplicate_iou: of two objects of any classes whose masks overlap by more (IoU), the lower-scored one is
-    left out; 1 keeps all, as every reference does.
-    mask_threshold: a pixel is the object's at or above this probability (YOLACT and SOLO: above).
-    max_instances: best-scored ones are kept.
-    min_area: instances with fewer mask pixels are left out (0 keeps empty masks too).
+    score_threshold: instances with a score at or below it are dropped.
+    nms_threshold: of two boxes of one class with a higher IoU, the one with the lower score is dropped.
+    duplicate_iou: of two objects of any classes whose masks have a higher IoU, the one with the lower score
+    is dropped; 1 keeps all, as every reference does.
+    mask_threshold: pixels with at least this probability belong to the object (YOLACT and SOLO: above it).
+    max_instances: the instances with the highest scores are kept.
+    min_area: instances with fewer mask pixels are dropped (0 keeps empty masks too).
     classes: class ids to keep, None for all.
-    panoptic: whether to make the panoptic map, and its rules: things at or above
-    panoptic_score_threshold take the pixels still free; one of which more than
-    panoptic_overlap_threshold is taken already is left out; so is stuff smaller than
-    panoptic_stuff_min_area pixels.
+    panoptic: whether to build the panoptic map. Things with a score of at least panoptic_score_threshold
+    occupy the pixels that are still free; a thing is dropped if more than panoptic_overlap_threshold of it is
+    occupied already, and stuff if it has fewer than panoptic_stuff_min_area pixels.
     """
 
     score_threshold: float

@@ -1,4 +1,4 @@
-"""Class names of published checkpoints and of those that bring their own or none."""
+"""Class names of published checkpoints, and of checkpoints with their own names or none."""
 
 from pathlib import Path
 from typing import Any
@@ -7,23 +7,23 @@ import pytest
 import yaml
 from torchvision.models._meta import _COCO_CATEGORIES
 
-from seg_node.labels import check_labels, labels_for, read_labels, zero_based_labels
+from seg_node.labels import check_labels, one_based_labels, read_labels, zero_based_labels
 from seg_node.types import LabelSet
 
 
 def test_coco_names_are_torchvisions() -> None:
     expected = {i: name for i, name in enumerate(_COCO_CATEGORIES) if name not in ("__background__", "N/A")}
-    assert labels_for(91).things == expected
+    assert one_based_labels(91).things == expected
 
 
 def test_own_names_are_used_and_counted() -> None:
-    assert labels_for(3, ["mug", "bowl"]).things == {1: "mug", 2: "bowl"}
+    assert one_based_labels(3, ["mug", "bowl"]).things == {1: "mug", 2: "bowl"}
     with pytest.raises(ValueError, match="2 class names for 90 classes"):
-        labels_for(91, ["mug", "bowl"])
+        one_based_labels(91, ["mug", "bowl"])
 
 
 def test_classes_without_names_are_numbered_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
-    assert labels_for(3).things == {1: "1", 2: "2"}
+    assert one_based_labels(3).things == {1: "1", 2: "2"}
     assert "2 classes and no names" in caplog.text
 
 
@@ -36,7 +36,7 @@ def test_classes_without_names_are_numbered_with_a_warning(caplog: pytest.LogCap
         ("things: {0: cup}\nstuff: {0: wall}", "class 0 is both thing and stuff"),
         ("classes: [cup]", "expected the keys things"),
         ("things: cup", "expected a list of names"),
-        ("things: {true: cup}", "the key True is not a text"),
+        ("things: {true: cup}", "the key True is not a string"),
         ("things: {-1: cup}", "expected a list of names or class ids"),
         ("things: {65536: cup}", "class id 65536 is not a number from 0 to 65535"),
         ('things: ["a\\nb"]', r"the name of class 0 is 'a\\nb', not one printable line"),
@@ -52,7 +52,7 @@ def test_classes_without_names_are_numbered_with_a_warning(caplog: pytest.LogCap
         ("things: [" + "a, " * 200_000 + "]", "larger than 262144 bytes"),
     ],
 )
-def test_file_of_names_that_cannot_be_meant_is_refused(content: str, words: str, tmp_path: Path) -> None:
+def test_invalid_files_of_names_are_refused(content: str, words: str, tmp_path: Path) -> None:
     (tmp_path / "names.yaml").write_text(content)
     with pytest.raises(ValueError, match=words):
         read_labels(tmp_path / "names.yaml", 0)
@@ -76,7 +76,7 @@ def test_labels_of_other_types_are_refused(things: Any) -> None:
         check_labels(LabelSet({}, things))
 
 
-def test_names_are_counted_on_from_the_things(tmp_path: Path) -> None:
+def test_stuff_is_numbered_after_the_things(tmp_path: Path) -> None:
     (tmp_path / "names.yaml").write_text("things: [cup, bowl]\nstuff: [wall]")
     assert read_labels(tmp_path / "names.yaml", 1) == LabelSet({1: "cup", 2: "bowl"}, {3: "wall"})
     (tmp_path / "names.yaml").write_text("things: {4: cup}\nstuff: {2: wall}")
@@ -95,7 +95,7 @@ def test_given_names_must_fit_the_checkpoint(caplog: pytest.LogCaptureFixture) -
         zero_based_labels(1, given=LabelSet({0: "cup", 1: "bowl"}))
 
 
-def test_coco_names_are_for_as_many_classes_only() -> None:
+def test_coco_names_are_only_for_cocos_number_of_classes() -> None:
     panoptic = zero_based_labels(80, 53)
     assert (panoptic.things[0], panoptic.stuff[80], panoptic.stuff[132]) == ("person", "banner", "rug-merged")
     assert zero_based_labels(80).stuff == {}

@@ -1,4 +1,4 @@
-"""seg_node.track on objects whose movement is known."""
+"""Ids of objects whose movement is known."""
 
 import threading
 import time
@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seg_node.masks.overlap import mask_ious, shared_areas
-from seg_node.track import MOST_UNSEEN, Tracker, TrackOptions, with_ids
+from seg_node.masks.overlap import intersection_areas, mask_ious
+from seg_node.track import MAX_UNSEEN, Tracker, TrackOptions, with_ids
 from seg_node.types import Instances, MaskCrop, PanopticSegments, Roi, Segment, Segmentation
 
 PERIOD_MS = 100
@@ -23,7 +23,7 @@ def square(x: int, y: int = 50, side: int = 20) -> MaskCrop:
 
 
 def columns(left: int, right: int, y: int = 50) -> MaskCrop:
-    """20 rows high, from column left to right - 1."""
+    """A mask of 20 rows, from column left to right - 1."""
     return MaskCrop(left, y, np.ones((20, right - left), np.bool_)) if left < right else MaskCrop.empty()
 
 
@@ -35,7 +35,7 @@ def frame(*masks: MaskCrop, classes: list[int] | None = None) -> Instances:
 
 
 class Sequence:
-    """Frames given to one tracker; each PERIOD_MS after the last one unless a stamp is given."""
+    """Frames for one tracker, each PERIOD_MS after the last one unless it has a stamp."""
 
     def __init__(self, options: TrackOptions = OPTIONS) -> None:
         self.tracker, self.options, self.stamp_ms = Tracker(), options, 5000
@@ -71,14 +71,14 @@ def test_masks_that_overlap_less_than_min_iou_are_other_objects(shift: int, same
 
 
 @pytest.mark.parametrize(("hidden_ms", "expected"), [(1900, [1]), (2000, [1]), (2001, [2])])
-def test_an_object_is_known_again_within_max_age(hidden_ms: int, expected: list[int]) -> None:
+def test_an_object_is_recognised_within_max_age(hidden_ms: int, expected: list[int]) -> None:
     sequence = Sequence(TrackOptions(max_age_s=2.0))
     sequence.ids(square(10))
     assert sequence.ids(square(10), after_ms=hidden_ms) == expected
 
 
 @pytest.mark.parametrize(("frames", "same"), [(19, True), (20, False)])
-def test_an_object_that_is_missing_in_some_frames_is_known_again(frames: int, same: bool) -> None:
+def test_an_object_that_is_missing_in_some_frames_keeps_its_id(frames: int, same: bool) -> None:
     sequence = Sequence()
     sequence.ids(square(10), square(300))
     for _ in range(frames):
@@ -88,7 +88,7 @@ def test_an_object_that_is_missing_in_some_frames_is_known_again(frames: int, sa
 
 def test_a_moving_object_is_expected_where_it_would_be() -> None:
     sequence = Sequence()
-    for number in range(6):  # 10 px a frame
+    for number in range(6):  # 10 px per frame
         assert sequence.ids(square(10 + 10 * number, 50 - 2 * number)) == [1]
     assert sequence.ids(square(110, 30), after_ms=500) == [1]
     assert sequence.ids(square(60, 40)) == [2]
@@ -102,7 +102,7 @@ def test_an_object_that_only_grows_is_expected_where_it_is() -> None:
 
 
 def test_crossing_objects_keep_their_ids() -> None:
-    """One goes right in front of its twin that goes left: the one behind vanishes and comes out elsewhere."""
+    """One moves right in front of its twin that moves left, which disappears and reappears elsewhere."""
     sequence, found = Sequence(), []
     for number in range(30):
         front, back = 40 + 4 * number, 160 - 4 * number
@@ -118,7 +118,7 @@ def test_crossing_objects_keep_their_ids() -> None:
 
 
 def test_an_object_that_a_hand_passes_over_keeps_its_id() -> None:
-    """What is left of it last lies to the right, what comes out first to the left."""
+    """Its last visible part is on the right, its first reappearing part on the left."""
     sequence, found = Sequence(), []
     for hand in range(0, 80, 8):  # 26 columns wide, over an object in columns 30 to 49
         left, right = columns(30, min(50, hand)), columns(max(30, hand + 26), 50)
@@ -136,14 +136,14 @@ def test_two_alike_objects_side_by_side_keep_their_ids() -> None:
             assert sequence.ids(left, right) == [1, 2]
 
 
-def test_another_class_for_a_moment_is_no_other_object_unless_asked() -> None:
+def test_a_change_of_class_keeps_the_id_unless_forbidden() -> None:
     for penalty, expected in ((0.1, [1, 1, 1]), (1.0, [1, 2, 1])):
         sequence = Sequence(TrackOptions(class_penalty=penalty))
         found = [sequence.ids(square(10), classes=[class_id])[0] for class_id in (CUP, CAN, CUP)]
         assert found == expected
 
 
-def test_two_names_for_one_thing_keep_one_id_each() -> None:
+def test_two_classes_of_one_object_keep_an_id_each() -> None:
     sequence = Sequence()
     assert sequence.ids(square(10), square(11), classes=[CUP, CAN]) == [1, 2]
     assert sequence.ids(square(11), square(10), classes=[CAN, CUP]) == [2, 1]
@@ -157,7 +157,7 @@ def test_empty_frames_are_empty_and_forget_nothing() -> None:
     assert sequence.ids(square(10)) == [1]
     assert sequence.ids() == []
     assert sequence.ids(square(10), MaskCrop.empty()) == [1, 2]
-    assert sequence.ids(square(10), MaskCrop.empty()) == [1, 3]  # nothing tells where it is
+    assert sequence.ids(square(10), MaskCrop.empty()) == [1, 3]  # its place is unknown
 
 
 def test_after_a_reset_all_ids_are_new() -> None:
@@ -180,7 +180,7 @@ def test_a_reset_may_come_from_another_thread_at_any_time() -> None:
     try:
         found = [sequence.ids(square(10), square(100)) for _ in range(300)]
         end = time.monotonic() + 10
-        while found[-1] == found[0] and time.monotonic() < end:  # the other thread has not had its turn yet
+        while found[-1] == found[0] and time.monotonic() < end:  # until the other thread has run
             found.append(sequence.ids(square(10), square(100)))
     finally:
         stop.set()
@@ -188,7 +188,7 @@ def test_a_reset_may_come_from_another_thread_at_any_time() -> None:
     assert all(a < b for a, b in found) and found[-1] > found[0]
 
 
-def test_a_stamp_before_the_last_begins_anew_and_the_same_stamp_does_not() -> None:
+def test_a_stamp_before_the_last_starts_a_new_sequence_and_an_equal_one_does_not() -> None:
     sequence = Sequence()
     assert sequence.ids(square(10)) == [1]
     assert sequence.ids(square(12), after_ms=0) == [1]
@@ -217,7 +217,7 @@ SIZE = 24
 
 @st.composite
 def crops(draw: st.DrawFn) -> MaskCrop:
-    """A random mask in an image of SIZE x SIZE, or none."""
+    """Draw a random mask in an image of SIZE x SIZE, possibly empty."""
     height, width = draw(st.integers(0, 12)), draw(st.integers(1, 12))
     if height == 0:
         return MaskCrop.empty()
@@ -235,7 +235,7 @@ def whole(crop: MaskCrop) -> np.ndarray:
 @settings(max_examples=60, deadline=None)
 @given(st.lists(crops(), max_size=5), st.lists(crops(), max_size=5))
 def test_overlap_is_that_of_the_whole_masks(first: list[MaskCrop], second: list[MaskCrop]) -> None:
-    shared = shared_areas(first, second)
+    shared = intersection_areas(first, second)
     areas = [np.array([crop.area for crop in some], np.int64) for some in (first, second)]
     ious = mask_ious(shared, *areas)
     assert shared.shape == ious.shape == (len(first), len(second))
@@ -272,25 +272,25 @@ def test_objects_are_forgotten_when_stamps_stand_still_or_hardly_move(
 
     def counted(first: list[MaskCrop], second: list[MaskCrop]) -> np.ndarray:
         known.append(len(first))
-        return shared_areas(first, second)
+        return intersection_areas(first, second)
 
-    monkeypatch.setattr("seg_node.track.shared_areas", counted)
+    monkeypatch.setattr("seg_node.track.intersection_areas", counted)
     tracker = Tracker()
-    for number in range(200):  # every frame shows five new objects, each in a place of its own
+    for number in range(200):  # every frame shows five new objects in different places
         masks = [square(30 * (5 * number + i)) for i in range(5)]
         tracker.update(frame(*masks), first_ns + number * step_ns, OPTIONS)
-    assert max(known) <= 5 + MOST_UNSEEN < 5 * 199
+    assert max(known) <= 5 + MAX_UNSEEN < 5 * 199
 
 
-def test_the_objects_of_the_last_frame_are_known_however_many_they_are() -> None:
-    sequence, count = Sequence(), 2 * MOST_UNSEEN
+def test_all_objects_of_the_last_frame_are_kept() -> None:
+    sequence, count = Sequence(), 2 * MAX_UNSEEN
     masks = [square(30 * i) for i in range(count)]
     assert sequence.ids(*masks) == sequence.ids(*masks) == list(range(1, count + 1))
     assert sequence.ids(*masks[:1]) == [1]
     seen_last, seen_before = square(0), masks[1:]
     found = sequence.ids(seen_last, *seen_before)
     assert found[0] == 1
-    assert sum(number <= count for number in found) == MOST_UNSEEN + 1
+    assert sum(number <= count for number in found) == MAX_UNSEEN + 1
 
 
 def test_an_image_without_a_stamp_among_others_ends_no_track() -> None:
@@ -301,7 +301,7 @@ def test_an_image_without_a_stamp_among_others_ends_no_track() -> None:
 
 def test_a_moving_object_of_images_without_stamps_is_expected_where_it_would_be() -> None:
     tracker = Tracker()
-    for number in range(11):  # 9 px a frame; out of sight from the sixth to the ninth
+    for number in range(11):  # 9 px per frame; hidden from the sixth to the ninth
         masks = [] if 6 <= number < 10 else [square(10 + 9 * number)]
         ids = tracker.update(frame(*masks), 0, OPTIONS).ids.tolist()
         assert ids == [1] * len(masks)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from seg_node.masks.overlap import mask_areas, mask_ious, shared_areas
+from seg_node.masks.overlap import intersection_areas, mask_areas, mask_ious
 from seg_node.types import Instances
 
 SAME_MASK_IOU = 0.9
@@ -30,7 +30,9 @@ def agreement(reference: list[Instances], other: list[Instances]) -> Agreement:
     best: list[float] = []
     differences: list[float] = []
     for one, two in zip(map(_visible, reference), map(_visible, other), strict=True):
-        ious = mask_ious(shared_areas(one.masks, two.masks), mask_areas(one.masks), mask_areas(two.masks))
+        ious = mask_ious(
+            intersection_areas(one.masks, two.masks), mask_areas(one.masks), mask_areas(two.masks)
+        )
         ious[one.class_ids[:, None] != two.class_ids] = 0
         objects += len(one) + len(two)
         best += ious.max(axis=1, initial=0).tolist()

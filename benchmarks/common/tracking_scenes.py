@@ -110,8 +110,7 @@ def predicted(demo: Path, truth: list[list[Thing]], score_threshold: float) -> S
 def whole(mask: MaskCrop) -> NDArray[np.bool_]:
     """bool SIZE."""
     image = np.zeros(SIZE, np.bool_)
-    height, width = mask.pixels.shape
-    image[mask.y_offset : mask.y_offset + height, mask.x_offset : mask.x_offset + width] = mask.pixels
+    image[mask.roi.slices] = mask.pixels
     return image
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from common.rows import hardware, markdown, text_of, versions
 
 from gpu_check.report import Row
-from seg_node.untrusted.one_line import one_line
+from seg_node.untrusted.printable import one_line
 
 _LONGEST = 600  # characters of a cell
 

@@ -58,6 +58,5 @@ def different(one: MaskCrop, two: MaskCrop, size: tuple[int, int]) -> int:
 
 def _whole(crop: MaskCrop, size: tuple[int, int]) -> np.ndarray:
     canvas = np.zeros(size, np.bool_)
-    height, width = crop.pixels.shape
-    canvas[crop.y_offset : crop.y_offset + height, crop.x_offset : crop.x_offset + width] = crop.pixels
+    canvas[crop.roi.slices] = crop.pixels
     return canvas

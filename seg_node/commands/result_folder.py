@@ -27,8 +27,8 @@ from seg_node.evaluation.coco import (
 from seg_node.sources.left_out import LeftOut
 from seg_node.sources.source import Source
 from seg_node.types import Frame, LabelSet, Segmentation
-from seg_node.untrusted.one_line import one_line
 from seg_node.untrusted.output_files import make_folders, shortened, write_file
+from seg_node.untrusted.printable import one_line
 
 LONGEST_CLASS_NAME = 60  # in the table
 _FILES = ("instances.json", "panoptic.json")

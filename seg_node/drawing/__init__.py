@@ -1,4 +1,4 @@
-"""Pictures for people: annotated images, videos and Rerun recordings.
+"""Visualisation: annotated images, videos and Rerun recordings.
 
-No result depends on it.
+No result depends on this package.
 """

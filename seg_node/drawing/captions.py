@@ -1,4 +1,4 @@
-"""Captions on a picture: black on a filled rectangle, inside the image, side by side where there is room."""
+"""Captions on an image: black on a filled rectangle, inside the image, without overlaps if there is room."""
 
 import math
 from collections.abc import Sequence
@@ -12,16 +12,16 @@ from seg_node.drawing.palette import Bgr
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _SHORTENED = ".."
-# No image has room for more, and each is tried in turn.
-_LONGEST_NAME = 200
+_MAX_NAME_LENGTH = 200  # more than fits into any image; every length down from it is tried
 
 
 @dataclass(frozen=True)
 class Caption:
-    """name may be shortened to fit into the image, ending never is.
+    """A caption for a box.
 
-    box_xyxy: what the caption belongs to, pixels; it is written above it or near.
-    centred: written in the middle of the box instead.
+    name, ending: the text; only the name is shortened to fit into the image.
+    box_xyxy: pixels; the caption is placed above the box or near it.
+    centred: whether to place it in the middle of the box instead.
     """
 
     name: str
@@ -51,7 +51,7 @@ class _Placed:
 
 @dataclass(frozen=True)
 class _Style:
-    """Text size for an image; at VGA the letters are about 10 pixels high."""
+    """Text size for an image; at VGA letters are about 10 pixels high."""
 
     scale: float
     thickness: int
@@ -63,13 +63,13 @@ class _Style:
         return _Style(scale, max(1, round(1.5 * scale)), max(2, round(6 * scale)))
 
     def measure(self, text: str) -> tuple[int, int, int]:
-        """Width and height of the caption, and where in it the letters stand (pixels from the top)."""
+        """Width and height of the caption, and its baseline (pixels from the top)."""
         (width, height), below = cv2.getTextSize(text, _FONT, self.scale, self.thickness)
         return width + 2 * self.padding, height + below + self.padding, height + self.padding // 2
 
 
 def write_captions(picture: NDArray[np.uint8], captions: Sequence[Caption]) -> None:
-    """Write on the picture, (H, W, 3) uint8, in place. Earlier captions take the better places."""
+    """Write captions on the picture, (H, W, 3) uint8, in place. Earlier captions get the better places."""
     image_size = picture.shape[0], picture.shape[1]
     style = _Style.of(image_size)
     placed: list[_Placed] = []
@@ -83,7 +83,7 @@ def write_captions(picture: NDArray[np.uint8], captions: Sequence[Caption]) -> N
 
 
 def _spots(caption: Caption, image_size: tuple[int, int], style: _Style) -> list[_Placed]:
-    """Places for the caption inside the image, best first; none when the image is too small for any."""
+    """Candidate places for the caption inside the image, best first; none if the image is too small."""
     text = _fitting_text(caption, image_size[1], style)
     width, height, _ = style.measure(text)
     last_x, last_y = image_size[1] - width, image_size[0] - height
@@ -100,7 +100,7 @@ def _spots(caption: Caption, image_size: tuple[int, int], style: _Style) -> list
 
 
 def _fitting_text(caption: Caption, image_width: int, style: _Style) -> str:
-    name, ending = _printable(caption.name[:_LONGEST_NAME]), _printable(caption.ending[:_LONGEST_NAME])
+    name, ending = _printable(caption.name[:_MAX_NAME_LENGTH]), _printable(caption.ending[:_MAX_NAME_LENGTH])
     text = name + ending
     kept = len(name)
     while kept > 0 and style.measure(text)[0] > image_width:
@@ -110,7 +110,7 @@ def _fitting_text(caption: Caption, image_width: int, style: _Style) -> str:
 
 
 def _printable(text: str) -> str:
-    """OpenCV crashes on half a surrogate pair, and draws nothing for a line break."""
+    """Replace unprintable characters: OpenCV crashes on lone surrogates and does not break lines."""
     return "".join(char if char.isprintable() else "?" for char in text)
 
 

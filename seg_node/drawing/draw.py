@@ -1,4 +1,4 @@
-"""The annotated picture: masks, outlines, boxes and captions over the camera image."""
+"""Draw masks, outlines, boxes and captions on a camera image."""
 
 import cv2
 import numpy as np
@@ -9,15 +9,13 @@ from seg_node.drawing.palette import Bgr, object_colour, stuff_colour
 from seg_node.types import Frame, Instances, LabelSet, MaskCrop, PanopticSegments, Segmentation
 
 _TO_BGR = {"rgb": cv2.COLOR_RGB2BGR, "bgra": cv2.COLOR_BGRA2BGR, "rgba": cv2.COLOR_RGBA2BGR}
-# Stuff names are put where their region is widest, looked for on every 8th pixel.
-_STUFF_STEP = 8
-# Tinted at once: all of a 64 megapixel picture would take 600 MB beside it.
-_STUFF_ROWS = 512
+_STUFF_STEP = 8  # Captions of stuff go where it is widest, searched on every 8th pixel.
+_STUFF_ROWS = 512  # tinted at a time: all rows of a 64 MP image would take another 600 MB
 _JPEG_SIDE = 65_500  # libjpeg's JPEG_MAX_DIMENSION
 
 
 def to_bgr(frame: Frame) -> NDArray[np.uint8]:
-    """The frame's picture as a new array, uint8 (H, W, 3), blue first."""
+    """Convert a frame to a new BGR array, uint8 (H, W, 3)."""
     if frame.channels == "bgr":
         return frame.pixels.copy()
     if frame.channels == "mono":
@@ -26,15 +24,15 @@ def to_bgr(frame: Frame) -> NDArray[np.uint8]:
 
 
 def encode_jpeg(pixels_bgr: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
-    """The picture, uint8 (H, W, 3), as the bytes of a JPEG file, uint8 (n,). quality: 1 to 100.
+    """Encode a BGR image, uint8 (H, W, 3), as a JPEG file, uint8 (n,). quality: 1 to 100.
 
-    Raises ValueError for a picture that is too wide or too high for one.
+    Raises ValueError if the image is too wide or too high for a JPEG.
     """
     height, width = pixels_bgr.shape[:2]
     if max(height, width) > _JPEG_SIDE:
         raise ValueError(
-            f"picture of {width}x{height} does not fit into a JPEG, which holds {_JPEG_SIDE} pixels a side; "
-            "take the raw picture, or a smaller image"
+            f"image of {width}x{height} does not fit into a JPEG, which holds {_JPEG_SIDE} pixels per side; "
+            "use the raw image, or a smaller one"
         )
     done, jpeg = cv2.imencode(".jpg", pixels_bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
     assert done
@@ -50,11 +48,11 @@ def draw_segmentation(
     boxes: bool = True,
     captions: bool = True,
 ) -> NDArray[np.uint8]:
-    """A new picture, uint8 (H, W, 3): each object's pixels tinted and outlined in the colour of its id.
+    """Draw a segmentation on a copy of the image, each object tinted and outlined in the colour of its id.
 
-    pixels_bgr: uint8 (H, W, 3), the image that was segmented; it is not changed.
+    pixels_bgr: uint8 (H, W, 3), the image that was segmented.
     opacity: of the tint, 0 to 1. boxes, captions: whether to draw them.
-    Stuff is tinted in muted colours when the panoptic map has some. Better scores lie on top.
+    Stuff of the panoptic map is tinted in muted colours. Higher scores are drawn on top.
     """
     picture = pixels_bgr.copy()
     line_width = max(1, round(min(picture.shape[:2]) / 400))
@@ -77,17 +75,17 @@ def draw_segmentation(
 def _tint(
     picture: NDArray[np.uint8], crop: MaskCrop, colour: Bgr, opacity: float, line_width: int = 0
 ) -> None:
-    """Blend the colour over the crop's pixels; a line of it runs inside their border."""
+    """Blend the colour over the crop's pixels, with a solid line along the inside of their border."""
     height, width = crop.pixels.shape
     if crop.pixels.size == 0:
         return
-    region = picture[crop.y_offset : crop.y_offset + height, crop.x_offset : crop.x_offset + width]
+    region = picture[crop.roi.slices]
     mask = crop.pixels.view(np.uint8)
-    # Row by row: numpy fills with a colour 40 times slower.
+    # One row repeated: numpy's fill with a colour is 40 times slower.
     full_colour = np.repeat(np.full((1, width, 3), colour, np.uint8), height, axis=0)
     cv2.copyTo(cv2.addWeighted(region, 1 - opacity, full_colour, opacity, 0), mask, region)
     if line_width:
-        # The crop's border counts as the object's, so that no pixel outside the mask is touched.
+        # Outside the crop counts as background, so that the outline closes at the crop's edge.
         border = {"borderType": cv2.BORDER_CONSTANT, "borderValue": 0}
         inside = cv2.erode(mask, np.ones((3, 3), np.uint8), iterations=line_width, **border)
         cv2.copyTo(full_colour, cv2.subtract(mask, inside), region)
@@ -96,7 +94,7 @@ def _tint(
 def _draw_box(
     picture: NDArray[np.uint8], box_xyxy: NDArray[np.float32], colour: Bgr, line_width: int
 ) -> None:
-    """Lines just inside the box's edges."""
+    """Draw lines along the inside of the box's edges."""
     height, width = picture.shape[:2]
     x_min, y_min, x_max, y_max = (
         np.clip(np.rint(box_xyxy), 0, [width, height, width, height]).astype(int).tolist()

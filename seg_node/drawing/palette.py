@@ -1,6 +1,6 @@
-"""Colours for drawing. The same id has the same colour in every frame and every run.
+"""Colours for drawing; an id has the same colour in every frame and every run.
 
-All are light enough (Oklab lightness from 0.62) for black text to read well on them.
+All are light enough (Oklab lightness from 0.62) for black text on them.
 """
 
 import math
@@ -11,7 +11,7 @@ _GOLDEN_RATIO = 0.6180339887
 
 
 def object_colour(instance_id: int) -> Bgr:
-    """A vivid colour; neighbouring ids lie far apart in hue, every third has the same lightness."""
+    """A vivid colour; neighbouring ids differ widely in hue, and every third id has the same lightness."""
     return _oklch_to_bgr((0.74, 0.64, 0.84)[instance_id % 3], 0.17, instance_id * _GOLDEN_RATIO)
 
 
@@ -21,7 +21,7 @@ def stuff_colour(class_id: int) -> Bgr:
 
 
 def _oklch_to_bgr(lightness: float, chroma: float, turns: float) -> Bgr:
-    """Oklab in polar form to 8-bit sRGB, because equal steps in it look equal.
+    """Convert Oklab in polar form, where equal steps look equal, to 8-bit sRGB.
 
     Source: Björn Ottosson, "A perceptual color space for image processing" (2020).
     """

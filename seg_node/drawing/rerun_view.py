@@ -1,14 +1,14 @@
-"""Frames and results in a Rerun viewer or recording. No ROS.
+"""Show frames and results in a Rerun viewer or recording. No ROS.
 
-Entities, all under the camera's name where one is given, at the time `stamp`, that of the source image:
+Entities, under the camera's name if it has one, on the timeline `stamp` (the source image's):
 
     scene                       the optical frame: x right, y down, z forward, metres
-    scene/image                 the picture and, where the camera is known, its pinhole
-    scene/image/masks, boxes    each object in the colour of its id; names and scores
+    scene/image                 the image and, if known, the camera's pinhole
+    scene/image/masks, boxes    objects in the colours of their ids; names and scores
     scene/objects, scene/cloud  oriented boxes and points
     timing/wait … timing/age    milliseconds of each stage
 
-Rerun changes from version to version: what is used here exists alike from 0.24 to 0.41.
+Rerun's API changes between versions; the functions used here are the same from 0.24 to 0.41.
 """
 
 import os
@@ -30,13 +30,13 @@ from seg_node.types import Frame, LabelSet, Segmentation
 try:
     import rerun as rr
     import rerun.blueprint as rrb
-except ImportError as error:  # missing, or PyPI's other package of that name
+except ImportError as error:  # missing, or the other package of that name on PyPI
     raise RuntimeError(f"the viewer is not installed ({error}): pip install 'rerun-sdk>=0.24'") from error
 
 TIMELINE = "stamp"
 JPEG_QUALITY = 85
 MASK_OPACITY = 0.5
-# Of what the viewer, or the server for browsers, keeps; then the oldest is dropped.
+# of the viewer, or of the server for browsers, which then drop the oldest data
 MEMORY_LIMIT = "2GB"
 VIEWER_PORT = 9876  # Rerun's own default
 IMAGE_PLANE_M = 0.15
@@ -48,35 +48,35 @@ class NoViewer(RuntimeError):
 
 
 class View:
-    """One camera's frames and results. First `open_window`, `serve` or `save`, then any of the log_… ."""
+    """One camera's frames and results. Call `open_window`, `serve` or `save` before the log methods."""
 
     def __init__(self, camera: str = "") -> None:
-        """camera: its name, first part of all entity paths; empty for the only one."""
+        """Create a recording. camera: first part of all entity paths; empty for a single camera."""
         self._root = f"{camera}/" if camera else ""
-        # The viewer keeps a layout for each application id.
+        # The viewer has one layout per application id.
         self._recording = rr.RecordingStream(f"seg_node {camera}".strip())
         self._shows_scene = False
 
-    # --- where to ---------------------------------------------------------------------------------
+    # --- sinks ------------------------------------------------------------------------------------
 
     def open_window(self) -> None:
-        """In a viewer's window: a running one, or a new one.
+        """Show in a viewer's window, a running one or a new one.
 
-        Raises NoViewer when there is no display or no viewer.
+        Raises NoViewer without a display, or if the viewer does not start.
         """
         displays = ("DISPLAY", "WAYLAND_DISPLAY", "WAYLAND_SOCKET")
         if sys.platform.startswith("linux") and not any(os.environ.get(name) for name in displays):
             raise NoViewer("there is no display ($DISPLAY and $WAYLAND_DISPLAY are empty)")
         try:
             self._recording.spawn(memory_limit=MEMORY_LIMIT)
-            socket.create_connection(("127.0.0.1", VIEWER_PORT), 1.0).close()  # it may have ended at once
+            socket.create_connection(("127.0.0.1", VIEWER_PORT), 1.0).close()  # fails if it has exited
         except (OSError, RuntimeError) as error:
             reason = str(error).strip().partition("\n")[0]
             raise NoViewer(f"Rerun's viewer did not start: {reason}") from error
         self._begin()
 
     def serve(self, web_port: int, grpc_port: int) -> str:
-        """For browsers; gives the address to open on this computer. Raises RuntimeError for a taken port."""
+        """Serve to browsers and return the local address. Raises RuntimeError if a port is in use."""
         for port in (web_port, grpc_port):
             _check_free(port)
         source = self._recording.serve_grpc(grpc_port=grpc_port, server_memory_limit=MEMORY_LIMIT)
@@ -85,32 +85,32 @@ class View:
         return f"http://localhost:{web_port}/?url=rerun%2Bhttp://localhost:{grpc_port}/proxy"
 
     def save(self, file: Path) -> None:
-        """Into a recording (.rrd), for `rerun FILE` later. Raises FileNotFoundError without its folder."""
+        """Save to a recording (.rrd) for `rerun FILE`. Raises FileNotFoundError if its folder is missing."""
         check_folder(file)
         self._recording.save(file)
         self._begin()
 
     def close(self) -> None:
-        """Everything logged is written or sent when this returns."""
+        """Write or send all logged data, then disconnect."""
         self._recording.disconnect()
 
-    # --- what -------------------------------------------------------------------------------------
+    # --- data -------------------------------------------------------------------------------------
 
     def log_image(self, frame: Frame) -> None:
-        """The picture, as JPEG: a recording of raw pixels would fill memory and disk ten times faster.
+        """Log the image as JPEG, which takes a tenth of the memory and disk of raw pixels.
 
-        Raises ValueError for a picture that no JPEG holds.
+        Raises ValueError for an image that is too large for a JPEG.
         """
         jpeg = encode_jpeg(to_bgr(frame), JPEG_QUALITY)
         image = rr.EncodedImage(contents=jpeg.tobytes(), media_type="image/jpeg")
         self._log("scene/image", image, frame.stamp_ns)
 
     def log_segmentation(self, stamp_ns: int, segmentation: Segmentation, labels: LabelSet) -> None:
-        """Masks, where they overlap that of the higher score, and boxes with name, id and score."""
+        """Log masks (the higher score wins overlaps), and boxes with name, id and score."""
         found = segmentation.instances
         ids, scores = found.ids.tolist(), found.scores.tolist()
         names = [labels.name(class_id) for class_id in found.class_ids.tolist()]
-        # instance_map counts the objects of the frame, a mask's value is to last as its id does.
+        # instance_map numbers the objects of one frame; mask values must last as ids do.
         value_of = np.array([0, *map(_mask_value, ids)], np.uint8)
         pixels = value_of[instance_map(found, segmentation.image_size)]
         self._log("scene/image/masks", rr.SegmentationImage(pixels, opacity=MASK_OPACITY), stamp_ns)
@@ -123,10 +123,11 @@ class View:
         self._log("scene/image/boxes", boxes, stamp_ns)
 
     def log_pinhole(self, stamp_ns: int, pinhole: Pinhole) -> None:
+        """Log the camera's calibration, which places the image in the scene."""
         height, width = pinhole.image_size
         camera = rr.Pinhole(
             focal_length=(pinhole.fx, pinhole.fy),
-            # Rerun's pixel (0, 0) begins at 0, CameraInfo's has its centre there.
+            # Rerun's pixel (0, 0) starts at 0, CameraInfo's is centred there.
             principal_point=(pinhole.cx + 0.5, pinhole.cy + 0.5),
             resolution=(width, height),
             image_plane_distance=IMAGE_PLANE_M,
@@ -142,7 +143,7 @@ class View:
         quaternions_xyzw: NDArray[np.float64],
         sizes: NDArray[np.float64],
     ) -> None:
-        """N oriented boxes. centres, sizes: (N, 3) metres; quaternions_xyzw: (N, 4)."""
+        """Log N oriented boxes. centres, sizes: (N, 3) metres; quaternions_xyzw: (N, 4)."""
         self._show_scene()
         boxes = rr.Boxes3D(
             centers=centres,
@@ -154,30 +155,30 @@ class View:
         self._log("scene/objects", boxes, stamp_ns)
 
     def log_cloud(self, stamp_ns: int, points: NDArray[np.float32], rgb: NDArray[np.uint8] | None) -> None:
-        """points: (N, 3) metres. rgb: (N, 3), None where the cloud has no colours."""
+        """Log points (N, 3) in metres. rgb: (N, 3), None if the cloud has no colours."""
         self._show_scene()
         self._log("scene/cloud", rr.Points3D(points, colors=rgb, radii=POINT_RADIUS_M), stamp_ns)
 
     def log_timing(self, stamp_ns: int, milliseconds: Mapping[str, float]) -> None:
-        """milliseconds: stage → its time, as in {"infer": 104.0}."""
+        """Log the time of each stage in milliseconds, such as {"infer": 104.0}."""
         for stage, value in milliseconds.items():
             self._log(f"timing/{stage}", rr.Scalars(value), stamp_ns)
 
-    # --- how --------------------------------------------------------------------------------------
+    # --- layout -----------------------------------------------------------------------------------
 
     def _begin(self) -> None:
-        # Static: a viewer drops old frames to save memory, and what is static never.
+        # static, because viewers drop old frames to save memory, but never static data
         self._recording.log(f"{self._root}scene/image", _colours(), static=True)
         self._lay_out()
 
     def _log(self, path: str, entity: object, stamp_ns: int) -> None:
-        """A source without a stamp is shown at the time it came."""
+        """Log at the stamp, or at the current time if the source has none."""
         stamp = np.datetime64(stamp_ns or time.time_ns(), "ns")
         self._recording.set_time(TIMELINE, timestamp=stamp)
         self._recording.log(self._root + path, entity)
 
     def _show_scene(self) -> None:
-        """The space view appears with the first thing in it: without depth there is none."""
+        """Add the 3D view with its first data, since without depth it would stay empty."""
         if not self._shows_scene:
             self._shows_scene = True
             self._recording.log(f"{self._root}scene", rr.ViewCoordinates.RDF, static=True)
@@ -199,13 +200,13 @@ class View:
 
 
 def check_folder(file: Path) -> None:
-    """Raises FileNotFoundError when there is no folder to write the file into."""
+    """Raise FileNotFoundError if the file's folder does not exist."""
     if not file.absolute().parent.is_dir():
         raise FileNotFoundError(f"{file}: there is no folder {file.parent} to write it into")
 
 
 def _check_free(port: int) -> None:
-    """Rerun only logs that its data's port is taken, and goes on."""
+    """Raise RuntimeError if the port is in use; Rerun would only log it and continue."""
     try:
         with socket.create_server(("", port)):
             pass
@@ -214,7 +215,7 @@ def _check_free(port: int) -> None:
 
 
 def _mask_value(instance_id: int) -> int:
-    """1 … 255: value and colour of an object's pixels."""
+    """The value of an object's pixels, 1 … 255, which also selects their colour."""
     return (instance_id - 1) % 255 + 1
 
 
@@ -224,6 +225,6 @@ def _rgb(instance_id: int) -> tuple[int, int, int]:
 
 
 def _colours() -> rr.AnnotationContext:
-    """Of all mask values; 0, the background, is not drawn."""
+    """Names and colours of all mask values; 0, the background, is transparent."""
     objects = [rr.AnnotationInfo(value, f"id {value}", _rgb(value)) for value in range(1, 256)]
     return rr.AnnotationContext([rr.AnnotationInfo(0, "background", (0, 0, 0, 0)), *objects])

@@ -1,4 +1,4 @@
-"""Annotated pictures as a video file."""
+"""Write annotated images as a video file."""
 
 import os
 from collections.abc import Iterator
@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 
 from seg_node.untrusted.output_files import new_file
 
-# What MPEG-4 part 2 can say: 13 bits. OpenCV's writer wants whole pixels of colour, 2x2.
-_LEAST_SIDE, _LONGEST_SIDE = 2, 8190
+# MPEG-4 part 2 stores sizes in 13 bits. OpenCV's writer needs whole chroma pixels, 2x2.
+_MIN_SIDE, _MAX_SIDE = 2, 8190
 
 
 class AnnotatedVideo:
-    """An mp4 that begins with its first picture; pictures of another size are scaled to the first's.
+    """An mp4 file, opened with its first image; images of other sizes are scaled to the size of the first.
 
-    MPEG-4 part 2: of the codecs that mp4 takes, OpenCV's wheel has no H.264, and VP9 takes it 100 ms
-    a frame): VLC, mpv, Totem and ffmpeg play it, browsers do not. The file is there when it is closed.
+    The codec is MPEG-4 part 2, which VLC, mpv, Totem and ffmpeg play but browsers do not: OpenCV's wheel has
+    no H.264, and its VP9 takes 100 ms per frame. The file appears under its name when it is closed.
     """
 
     def __init__(self, path: Path, fps: float) -> None:
@@ -32,7 +32,7 @@ class AnnotatedVideo:
         self._file = ExitStack()
 
     def write(self, picture: NDArray[np.uint8]) -> None:
-        """picture: (H, W, 3) BGR. Raises RuntimeError when OpenCV cannot write videos here."""
+        """Add an image, (H, W, 3) BGR. Raises RuntimeError if OpenCV cannot write the video."""
         writer = self._writer or self._open(picture.shape[1], picture.shape[0])
         if picture.shape[1::-1] != self._size:
             picture = cv2.resize(picture, self._size, interpolation=cv2.INTER_AREA)
@@ -40,21 +40,21 @@ class AnnotatedVideo:
         self._frames += 1
 
     def close(self) -> None:
-        """Raises RuntimeError when not all frames are in the file."""
+        """Finish the file. Raises RuntimeError if frames are missing in it."""
         if self._writer is None:
             return
         self._writer.release()
         self._writer = None
         with self._file:
-            # The writer says nothing of a full disk.
+            # The writer reports no error on a full disk, so count the frames.
             with _opencv_name(self._part) as name:
                 written = cv2.VideoCapture(name, cv2.CAP_FFMPEG).get(cv2.CAP_PROP_FRAME_COUNT)
             if written != self._frames:
                 raise RuntimeError(f"{self._path}: cannot be written completely; is the disk full?")
 
     def _open(self, width: int, height: int) -> cv2.VideoWriter:
-        scale = min(1.0, _LONGEST_SIDE / max(width, height))
-        self._size = max(int(width * scale), _LEAST_SIDE), max(int(height * scale), _LEAST_SIDE)
+        scale = min(1.0, _MAX_SIDE / max(width, height))
+        self._size = max(int(width * scale), _MIN_SIDE), max(int(height * scale), _MIN_SIDE)
         self._part = self._file.enter_context(new_file(self._path.parent, self._path.name))
         fourcc = cv2.VideoWriter.fourcc(*"mp4v")
         with _opencv_name(self._part) as name:
@@ -67,7 +67,7 @@ class AnnotatedVideo:
 
 @contextmanager
 def _opencv_name(path: Path) -> Iterator[str]:
-    """The path for OpenCV, which crashes on one that is not UTF-8: its folder then goes by a descriptor."""
+    """Yield a path that OpenCV can open: for one that is not UTF-8, on which it crashes, by descriptor."""
     try:
         str(path).encode()
     except UnicodeEncodeError:

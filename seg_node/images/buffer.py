@@ -1,4 +1,4 @@
-"""The bytes of a camera message as rows of pixels, and the error every refused image raises."""
+"""Bytes of a camera message as rows of pixels, and the error that every refused image raises."""
 
 from typing import Any, Literal
 
@@ -16,12 +16,12 @@ Reason = Literal[
     "corrupt_image",
 ]
 
-MAX_PIXELS = 64_000_000  # 64 MP: more than any camera in the field; bounds what one message can allocate
-MAX_SIDE = 65_535  # the most that a JPEG holds; bounds what models keep for a row or column
+MAX_PIXELS = 64_000_000  # above any camera in the field; bounds what one message can allocate
+MAX_SIDE = 65_535  # the limit of JPEG; bounds what models keep per row or column
 
 
 class ImageError(ValueError):
-    """An image that cannot be decoded. `reason` is the token counted in /diagnostics."""
+    """An image that cannot be decoded. `reason` is the key it is counted under in /diagnostics."""
 
     def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)
@@ -29,14 +29,14 @@ class ImageError(ValueError):
 
 
 def stamp_to_ns(stamp: Any) -> int:
-    """Nanoseconds of a builtin_interfaces Time, whichever library read it."""
+    """Convert a builtin_interfaces Time, of rclpy or rosbags, to nanoseconds."""
     return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
 
 
 def check_size(height: int, width: int, max_pixels: int = MAX_PIXELS) -> None:
-    """Raise ImageError empty_image or too_large unless there are 1 to max_pixels pixels.
+    """Raise ImageError empty_image or too_large unless there are 1 to max_pixels pixels, MAX_SIDE a side.
 
-    MAX_SIDE holds too. Call it with the size that a message or file claims, before anything is allocated.
+    Call it with the size that a message or file declares, before anything is allocated.
     """
     if height < 1 or width < 1:
         raise ImageError(
@@ -50,7 +50,7 @@ def check_size(height: int, width: int, max_pixels: int = MAX_PIXELS) -> None:
         )
     if max(height, width) > MAX_SIDE:
         raise ImageError(
-            "too_large", f"image is {width}x{height}, over {MAX_SIDE} pixels a side; check the driver"
+            "too_large", f"image is {width}x{height}, over {MAX_SIDE} pixels per side; check the driver"
         )
 
 
@@ -62,10 +62,10 @@ def view_rows(
     step: int,
     offset: int = 0,
 ) -> NDArray[Any]:
-    """Rows that start `step` bytes apart, from byte `offset` on, as an array that shares the buffer's memory.
+    """View rows that start `step` bytes apart, from byte `offset` on, without copying.
 
     buffer: (N,) contiguous. shape: (H, W) or (H, W, C) of the result.
-    step: bytes from one row to the next. The last row's padding may be missing, more bytes may follow.
+    step: bytes from one row to the next. The last row's padding may be missing; extra bytes may follow.
     Raises ImageError wrong_step or truncated_data.
     """
     pixel_bytes = dtype.itemsize * (shape[2] if len(shape) == 3 else 1)

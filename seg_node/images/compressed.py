@@ -10,10 +10,9 @@ from seg_node.images.png_file import PNG_SIGNATURE, decode_png
 
 
 def decode_file(data: bytes, max_pixels: int = MAX_PIXELS) -> NDArray[Any]:
-    """The pixels of a whole JPEG or PNG file, recognised by its first bytes.
+    """Decode a whole JPEG or PNG file, recognised by its first bytes.
 
-    Returns uint8 or uint16, (H, W) grey, (H, W, 3) BGR or (H, W, 4) BGRA, as the file lies: an EXIF
-    orientation is not applied.
+    Returns uint8 or uint16, (H, W) grey, (H, W, 3) BGR or (H, W, 4) BGRA. EXIF orientation is ignored.
     Raises ImageError: unknown_encoding (another file type), empty_image, too_large, truncated_data,
     corrupt_image.
     """

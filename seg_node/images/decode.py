@@ -1,16 +1,16 @@
-"""The pixels of sensor_msgs/Image and CompressedImage as uint8 arrays. No ROS.
+"""Decode sensor_msgs/Image and CompressedImage to uint8 arrays. No ROS.
 
-SUPPORTED_ENCODINGS is what seg_node decodes itself, row padding (`step`) and either byte order included:
+SUPPORTED_ENCODINGS, with row padding (`step`) and either byte order:
 
-    rgb8 bgr8 rgba8 bgra8 mono8 8UC1 8UC3 8UC4   a view of the message's bytes, nothing is copied
-    rgb16 bgr16 rgba16 bgra16 mono16 16UC3 16UC4 scaled 65535 → 255, rounded, as cv_bridge does
-    16UC1 32FC1                                  the frame's least … greatest value → 0 … 255
+    rgb8 bgr8 rgba8 bgra8 mono8 8UC1 8UC3 8UC4   a view of the message's bytes, not a copy
+    rgb16 bgr16 rgba16 bgra16 mono16 16UC3 16UC4 scaled 65535 → 255 and rounded, as cv_bridge does
+    16UC1 32FC1                                  the frame's minimum … maximum → 0 … 255
     bayer_{rggb,bggr,gbrg,grbg}{8,16}            demosaiced by OpenCV (bilinear)
     uyvy yuyv yuv422 yuv422_yuy2 nv12 nv21 nv24  seg_node.images.yuv
 
-xUC3 and xUC4 are taken as BGR and BGRA, OpenCV's convention. 16UC1 and 32FC1 (depth, thermal) have no fixed
-white: their picture is stretched frame by frame, pixels without a measurement (0, NaN, Inf) become 0. A
-camera whose grey values mean the same in every frame should send mono16, using all 16 bits.
+xUC3 and xUC4 are read as BGR and BGRA, OpenCV's convention. 16UC1 and 32FC1 (depth, thermal) have no fixed
+white point: each frame is stretched on its own, and pixels without a measurement (0, NaN, Inf) become 0.
+Cameras whose grey values have a fixed meaning should publish mono16 and use all 16 bits.
 """
 
 from array import array
@@ -28,7 +28,7 @@ from seg_node.untrusted.printable import printable
 
 ByteData = bytes | bytearray | memoryview | array | NDArray[np.uint8]
 
-# encoding → order, number and type of a pixel's values
+# encoding → order of the channels, their number and type
 _PACKED: dict[str, tuple[Channels, int, str]] = {
     "bgr8": ("bgr", 3, "u1"),
     "rgb8": ("rgb", 3, "u1"),
@@ -48,10 +48,10 @@ _PACKED: dict[str, tuple[Channels, int, str]] = {
     "16UC4": ("bgra", 4, "u2"),
     "32FC1": ("mono", 1, "f4"),
 }
-_WITHOUT_WHITE = frozenset({"16UC1", "32FC1"})
-_BAND = 1 << 17  # pixels that are stretched at a time: 1 MB in float64
+_WITHOUT_WHITE_POINT = frozenset({"16UC1", "32FC1"})
+_BAND_PIXELS = 1 << 17  # stretched at a time: 1 MB in float64
 
-# OpenCV's older names (BayerBG …) are shifted by one pixel; these are the ones that read like ROS's.
+# OpenCV's older names (BayerBG …) are shifted by one pixel against ROS's; these agree with them.
 _BAYER_TO_BGR = {
     "bayer_rggb": cv2.COLOR_BayerRGGB2BGR,
     "bayer_bggr": cv2.COLOR_BayerBGGR2BGR,
@@ -64,10 +64,10 @@ SUPPORTED_ENCODINGS: tuple[str, ...] = (*_PACKED, *_BAYER, *YUV_ENCODINGS)
 
 
 def decode_message(message: Any, max_pixels: int = MAX_PIXELS) -> Frame:
-    """The picture of a sensor_msgs Image or CompressedImage, whichever library read it; a view if possible.
+    """Decode a sensor_msgs Image or CompressedImage, of rclpy or rosbags, without a copy if possible.
 
-    max_pixels: larger pictures are refused (too_large) before anything is allocated for them.
-    Raises ImageError when the message does not hold a picture.
+    max_pixels: larger images are refused (too_large) before anything is allocated for them.
+    Raises ImageError as `decode_image` and `decode_compressed` do.
     """
     if hasattr(message, "encoding"):
         pixels, channels = decode_image(
@@ -93,13 +93,13 @@ def decode_image(
     is_bigendian: bool = False,
     max_pixels: int = MAX_PIXELS,
 ) -> tuple[NDArray[np.uint8], Channels]:
-    """The pixels of a sensor_msgs/Image.
+    """Decode the fields of a sensor_msgs/Image.
 
-    data: at least (height - 1) * step bytes and one more row; what follows the image is ignored.
+    data: at least (height - 1) * step bytes and one more row; further bytes are ignored.
     encoding: one of SUPPORTED_ENCODINGS. step: bytes from one row to the next.
     is_bigendian: byte order of 16-bit and float values.
 
-    Returns (pixels, channels): uint8 (H, W) mono or (H, W, 3 or 4); of 8-bit packed ones a view of `data`.
+    Returns (pixels, channels): uint8 (H, W) mono or (H, W, 3 or 4); for 8-bit packed ones a view of `data`.
     Raises ImageError: unknown_encoding, empty_image, too_large, bad_size, wrong_step, truncated_data.
     """
     check_size(height, width, max_pixels)
@@ -109,7 +109,7 @@ def decode_image(
         channels, count, value_type = _PACKED[encoding]
         shape = (height, width) if count == 1 else (height, width, count)
         pixels = view_rows(buffer, encoding, shape, np.dtype(order + value_type), step)
-        return _to_uint8(pixels, stretch=encoding in _WITHOUT_WHITE), channels
+        return _to_uint8(pixels, stretch=encoding in _WITHOUT_WHITE_POINT), channels
     if encoding in _BAYER:
         mosaic = view_rows(buffer, encoding, (height, width), np.dtype(order + _BAYER[encoding]), step)
         return _demosaic(mosaic, encoding), "bgr"
@@ -125,12 +125,11 @@ def decode_image(
 def decode_compressed(
     data: ByteData, format: str, max_pixels: int = MAX_PIXELS
 ) -> tuple[NDArray[np.uint8], Channels]:
-    """The pixels of a sensor_msgs/CompressedImage: a JPEG or PNG file, recognised by its first bytes.
+    """Decode a sensor_msgs/CompressedImage: a JPEG or PNG file, recognised by its first bytes.
 
-    format: as image_transport writes it, "ORIGINAL; CODEC compressed TARGET", or "jpeg", "png", nothing.
-    Colours are the file's own whatever it says; what it says counts where a grey file holds a bayer mosaic
-    or a PNG holds 16UC1.
-    An EXIF orientation is not applied: CameraInfo describes the image as it lies in the file.
+    format: as image_transport writes it, "ORIGINAL; CODEC compressed TARGET", or "jpeg", "png" or empty.
+    It is used only for grey files, which may hold a bayer mosaic or 16UC1; colours follow the file itself.
+    EXIF orientation is ignored, because CameraInfo describes the image as stored in the file.
 
     Returns (pixels, channels): uint8 (H, W) mono, (H, W, 3) bgr or (H, W, 4) bgra; 16-bit files are scaled.
     Raises ImageError: depth_image (compressedDepth), unknown_encoding (another codec), empty_image,
@@ -151,15 +150,15 @@ def decode_compressed(
         return _to_uint8(pixels), "bgr" if pixels.shape[2] == 3 else "bgra"
     original, _, codec = format.partition(";")
     original, target = original.strip(), codec.partition("compressed")[2].strip()
-    # "jpeg compressed mono8" of a bayer original was made grey by the publisher. With a bayer target, or none
-    # as in ROS 1, the file holds the mosaic. Source: image_transport_plugins, compressed_publisher.cpp
+    # A bayer original with target mono8 was converted to grey by the publisher. With a bayer target, or none
+    # (ROS 1), the file holds the mosaic. Source: image_transport_plugins, compressed_publisher.cpp
     if (mosaic := target or original) in _BAYER:
         return _demosaic(pixels, mosaic), "bgr"
-    return _to_uint8(pixels, stretch=original in _WITHOUT_WHITE), "mono"
+    return _to_uint8(pixels, stretch=original in _WITHOUT_WHITE_POINT), "mono"
 
 
 def _to_uint8(pixels: NDArray[Any], stretch: bool = False) -> NDArray[np.uint8]:
-    """8-bit pixels as they are; 16-bit and float ones scaled, see the module's first lines."""
+    """Scale 16-bit and float pixels as the module's docstring says; 8-bit ones are returned as they are."""
     if pixels.dtype == np.uint8:
         return pixels
     if stretch:
@@ -169,23 +168,23 @@ def _to_uint8(pixels: NDArray[Any], stretch: bool = False) -> NDArray[np.uint8]:
 
 
 def _native(pixels: NDArray[Any]) -> NDArray[Any]:
-    """The pixels in this machine's byte order, contiguous and aligned, as OpenCV wants them."""
+    """The pixels in native byte order, contiguous and aligned, as OpenCV requires."""
     return np.require(pixels, pixels.dtype.newbyteorder("="), ["C_CONTIGUOUS", "ALIGNED"])
 
 
 def _stretch(pixels: NDArray[Any]) -> NDArray[np.uint8]:
-    """Least … greatest measured value to 0 … 255, a single value to 128, pixels without one to 0."""
+    """Map the measured range to 0 … 255, a single value to 128, pixels without a measurement to 0."""
     pixels = _native(pixels)
     measured = np.isfinite(pixels) & (pixels != 0)
     low, high, _, _ = cv2.minMaxLoc(pixels, mask=measured.view(np.uint8))
     if low == high:
         return measured * np.uint8(128)
     stretched = np.empty(pixels.shape, np.uint8)
-    rows = max(1, _BAND // pixels.shape[1])
+    rows = max(1, _BAND_PIXELS // pixels.shape[1])
     for start in range(0, len(pixels), rows):
         band = np.s_[start : start + rows]
-        with np.errstate(invalid="ignore"):  # a signalling NaN is one more pixel without a measurement
-            # float32 would overflow on its greatest values
+        with np.errstate(invalid="ignore"):  # signalling NaNs, which are set to 0 below
+            # in float64, because the range of float32 values may overflow float32
             scaled = np.subtract(pixels[band], low, dtype=np.float64)
         scaled *= 255 / (high - low)
         scaled[~measured[band]] = 0
@@ -194,7 +193,7 @@ def _stretch(pixels: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def _demosaic(mosaic: NDArray[Any], encoding: str) -> NDArray[np.uint8]:
-    """A bayer mosaic (H, W) as BGR (H, W, 3)."""
+    """Convert a bayer mosaic (H, W) to BGR (H, W, 3)."""
     if min(mosaic.shape) < 3:
         raise ImageError(
             "bad_size",

@@ -1,12 +1,12 @@
-"""Depth in metres from sensor_msgs/Image and from compressedDepth images. No ROS.
+"""Decode depth in metres from sensor_msgs/Image and from compressedDepth images. No ROS.
 
     32FC1           metres
-    16UC1, mono16   millimetres, or the unit that the caller knows of
-    CompressedImage "32FC1; compressedDepth png" or "16UC1; compressedDepth png", as
-                    compressed_depth_image_transport writes them; or without the codec's name
-                    a 16-bit grey PNG without that transport's header: as 16UC1
+    16UC1, mono16   millimetres, or the unit that the caller gives
+    CompressedImage "32FC1; compressedDepth png" or "16UC1; compressedDepth png", as written by
+                    compressed_depth_image_transport, the codec's name optional; or a 16-bit grey PNG
+                    without that transport's header, read as 16UC1
 
-(REP-118.) 0, negative values, NaN, Inf and what is farther than FARTHEST are no measurement.
+Source: REP-118. 0, negative values, NaN, Inf and depths beyond MAX_DEPTH_M are not measurements.
 """
 
 import math
@@ -25,23 +25,23 @@ from seg_node.images.png_file import PNG_SIGNATURE
 from seg_node.types import Roi
 from seg_node.untrusted.printable import printable
 
-FARTHEST = 1e5  # metres; more are bytes of something else, and their squares leave float32
+MAX_DEPTH_M = 1e5  # larger values are not depth, and their squares lose float32's precision
 _MILLIMETRE = 0.001
 _VALUES = {"32FC1": "f4", "16UC1": "u2", "mono16": "u2"}
-# ConfigHeader of compressed_depth_image_transport: enum format, float depthParam[2]; this machine's padding.
-_CONFIG = struct.Struct("<iff")
+# ConfigHeader of compressed_depth_image_transport: enum format, float depthParam[2], in native layout
+_HEADER = struct.Struct("<iff")
 _TIFF_STARTS = (b"II*\0", b"MM\0*")
 
-PLAUSIBLE_M = (0.05, 50.0)  # what depth cameras measure: beyond it whole numbers have another unit
-_SAMPLES = 4096  # at least, where there are as many, of which the typical depth is taken
+PLAUSIBLE_M = (0.05, 50.0)  # range of depth cameras: integers outside it are in another unit
+_SAMPLES = 4096  # minimum number of pixels that the typical depth is computed from
 
 
 @dataclass(frozen=True)
 class DepthImage:
-    """Depth along the optical axis, kept as it came: only what is looked at is converted.
+    """Depth along the optical axis in the message's own type; only the pixels in use are converted.
 
     values: (H, W) uint16 or float32 of any byte order, may be a view of the message's bytes.
-    stamp_ns, frame_id: of the source header. metres_per_value: 1, or the unit of whole numbers.
+    stamp_ns, frame_id: from the source header. metres_per_value: 1, or the unit of integer values.
     """
 
     values: NDArray[Any]
@@ -51,29 +51,26 @@ class DepthImage:
 
     @property
     def image_size(self) -> tuple[int, int]:
+        """(height, width)."""
         return self.values.shape[0], self.values.shape[1]
 
     @cached_property
     def metres(self) -> NDArray[np.float32]:
-        """The whole image: float32 (H, W), NaN where there is no measurement."""
+        """The whole image: float32 (H, W), NaN for pixels without a measurement."""
         return self.crop(Roi(0, 0, self.values.shape[1], self.values.shape[0]))
 
     def crop(self, roi: Roi, stride: int = 1) -> NDArray[np.float32]:
         """Every stride-th row and column of the rectangle, which is in the image: float32, NaN invalid."""
-        values = self.values[
-            roi.y_offset : roi.y_offset + roi.height : stride,
-            roi.x_offset : roi.x_offset + roi.width : stride,
-        ]
-        metres = values.astype(np.float32)
-        with np.errstate(invalid="ignore"):  # a signalling NaN is one more pixel without a measurement
-            metres[~((metres > 0) & (metres < FARTHEST))] = np.nan
+        metres = self.values[roi.slices][::stride, ::stride].astype(np.float32)
+        with np.errstate(invalid="ignore"):  # signalling NaNs
+            metres[~((metres > 0) & (metres < MAX_DEPTH_M))] = np.nan
         if self.metres_per_value != 1.0:
             metres *= np.float32(self.metres_per_value)
         return metres
 
     @cached_property
     def typical_m(self) -> float:
-        """Median of some thousands of the measurements, in metres; NaN when there is none."""
+        """Median of a few thousand measurements, in metres; NaN without any."""
         height, width = self.image_size
         stride = max(1, math.isqrt(height * width // _SAMPLES))
         metres = self.crop(Roi(0, 0, width, height), stride)
@@ -82,19 +79,19 @@ class DepthImage:
 
     @property
     def unit_is_doubtful(self) -> bool:
-        """Whether whole numbers give a typical depth outside PLAUSIBLE_M: is their unit another one?"""
+        """Whether integer values give a typical depth outside PLAUSIBLE_M, which suggests another unit."""
         return self.values.dtype.kind == "u" and not (
             math.isnan(self.typical_m) or PLAUSIBLE_M[0] <= self.typical_m <= PLAUSIBLE_M[1]
         )
 
 
 def decode_depth(message: Any, max_pixels: int = MAX_PIXELS, unit_m: float = 0.0) -> DepthImage:
-    """The depth of a sensor_msgs Image or CompressedImage (compressedDepth), whichever library read it.
+    """Decode a sensor_msgs Image or CompressedImage (compressedDepth), of rclpy or rosbags.
 
     max_pixels: larger images are refused (too_large) before anything is allocated for them.
-    unit_m: metres that 1 in 16UC1 or mono16 stands for, such as 0.0001 of a RealSense D405; 0: millimetres.
-    Raises ImageError when the message holds no depth image: unknown_encoding, empty_image, too_large,
-    wrong_step, truncated_data, corrupt_image. ValueError for a unit that is negative or not finite.
+    unit_m: metres per unit of 16UC1 or mono16, such as 0.0001 for a RealSense D405; 0: millimetres.
+    Raises ImageError unknown_encoding, empty_image, too_large, wrong_step, truncated_data or corrupt_image;
+    ValueError for a unit that is negative or not finite.
     """
     if not 0 <= unit_m < math.inf:
         raise ValueError(f"unit_m is {unit_m}; give metres such as 0.001, or 0 for millimetres")
@@ -118,9 +115,9 @@ def decode_depth(message: Any, max_pixels: int = MAX_PIXELS, unit_m: float = 0.0
 
 
 def _decompress(data: bytes, format: str, max_pixels: int) -> NDArray[Any]:
-    """The values of a compressedDepth image: uint16 as they were, or float32 metres.
+    """Decode a compressedDepth image to its uint16 values, or to float32 metres.
 
-    A 12-byte header goes before the PNG. 16UC1 is stored as it is; 32FC1 as quantised inverse depth:
+    A 12-byte header precedes the PNG. 16UC1 is stored unchanged, 32FC1 as quantised inverse depth:
     depth = A / (value - B), 0 invalid. Source: compressed_depth_image_transport, codec.cpp.
     """
     original, _, transport = (part.strip() for part in format.partition(";"))
@@ -134,17 +131,17 @@ def _decompress(data: bytes, format: str, max_pixels: int) -> NDArray[Any]:
             f"compressed depth '{printable(format)}' is a PNG without the 12-byte header that says what its "
             "values mean; publish 16UC1, or with compressed_depth_image_transport",
         )
-    file = data if headerless else data[_CONFIG.size :]
+    file = data if headerless else data[_HEADER.size :]
     values = decode_file(file, max_pixels)
     if values.dtype != np.uint16 or values.ndim != 2:
         raise ImageError(
             "corrupt_image",
-            f"compressed depth ({values.shape[1]}x{values.shape[0]}, {len(file)} B) is no 16 bit grey PNG; "
+            f"compressed depth is not 16-bit grey PNG ({values.shape[1]}x{values.shape[0]}, {len(file)} B); "
             "check the publisher",
         )
     if original != "32FC1":
         return values
-    _, a, b = _CONFIG.unpack_from(data)
+    _, a, b = _HEADER.unpack_from(data)
     if not (math.isfinite(a) and math.isfinite(b) and a > 0):
         raise ImageError(
             "corrupt_image", f"compressed depth has quantisation A = {a}, B = {b}; check the publisher"
@@ -153,7 +150,7 @@ def _decompress(data: bytes, format: str, max_pixels: int) -> NDArray[Any]:
 
 
 def _check_format(data: bytes, original: str, format: str) -> None:
-    """Raise ImageError for another kind of image, or of file."""
+    """Raise ImageError for other file types, and for formats that do not name depth."""
     for starts, name in (((JPEG_START,), "JPEG, which loses depth"), (_TIFF_STARTS, "TIFF")):
         if data.startswith(starts):
             raise ImageError(
@@ -169,21 +166,21 @@ def _check_format(data: bytes, original: str, format: str) -> None:
 
 
 def _check_transport(data: bytes, transport: str, format: str) -> None:
-    """Raise ImageError unless the data are compressedDepth's header with a PNG behind."""
+    """Raise ImageError unless the data are compressedDepth's header followed by a PNG."""
     if transport.endswith("rvl"):
         raise ImageError(
             "unknown_encoding",
-            f"format '{printable(format)}' is not read here; set the publisher's format to png",
+            f"format '{printable(format)}' is not supported; set the publisher's format to png",
         )
-    if len(data) <= _CONFIG.size:
+    if len(data) <= _HEADER.size:
         raise ImageError(
-            "truncated_data", f"compressed depth has {len(data)} bytes, no picture; check the publisher"
+            "truncated_data", f"compressed depth has {len(data)} bytes and no image; check the publisher"
         )
-    if not data.startswith(PNG_SIGNATURE, _CONFIG.size):
+    if not data.startswith(PNG_SIGNATURE, _HEADER.size):
         raise ImageError(
             "unknown_encoding",
-            f"compressed depth '{printable(format)}' has no PNG behind its {_CONFIG.size}-byte header, but "
-            f"{data[_CONFIG.size : _CONFIG.size + 8].hex(' ')}; set the publisher's format to png",
+            f"compressed depth '{printable(format)}' has no PNG after its {_HEADER.size}-byte header, but "
+            f"{data[_HEADER.size : _HEADER.size + 8].hex(' ')}; set the publisher's format to png",
         )
 
 

@@ -1,4 +1,4 @@
-"""A JPEG or PNG file by OpenCV. It believes what the file claims: check it first."""
+"""JPEG and PNG files decoded by OpenCV, which trusts their headers: check those first."""
 
 from typing import Any
 
@@ -10,9 +10,9 @@ from seg_node.images.buffer import ImageError
 
 
 def decode_by_opencv(file: bytes, what: str) -> NDArray[Any]:
-    """uint8 or uint16, (H, W) grey, (H, W, 3) BGR or (H, W, 4) BGRA, as the file lies, EXIF ignored.
+    """Decode to uint8 or uint16, (H, W) grey, (H, W, 3) BGR or (H, W, 4) BGRA; EXIF is ignored.
 
-    what: the file, for the error.
+    what: names the file in the error.
     Raises ImageError corrupt_image.
     """
     try:

@@ -1,4 +1,4 @@
-"""YUV camera encodings to BGR. ITU-R BT.601, limited range (Y 16…235), as OpenCV and cv_bridge take them."""
+"""YUV camera encodings to BGR: ITU-R BT.601, limited range (Y 16…235), as in OpenCV and cv_bridge."""
 
 import cv2
 import numpy as np
@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from seg_node.images.buffer import ImageError, view_rows
 
-# 4:2:2 packed and 4:2:0 semi-planar → OpenCV's conversion. yuv422 and yuv422_yuy2 are the old names.
+# Encoding → OpenCV's conversion; yuv422 and yuv422_yuy2 are ROS's older names.
 PACKED_422 = {
     "uyvy": cv2.COLOR_YUV2BGR_UYVY,
     "yuv422": cv2.COLOR_YUV2BGR_UYVY,
@@ -31,10 +31,10 @@ _BGR_FROM_YUV = np.array(
 def decode_yuv(
     buffer: NDArray[np.uint8], height: int, width: int, encoding: str, step: int
 ) -> NDArray[np.uint8]:
-    """An image in one of YUV_ENCODINGS as BGR, uint8 (H, W, 3).
+    """Convert an image in one of YUV_ENCODINGS to BGR, uint8 (H, W, 3).
 
-    step: bytes from one row of Y (4:2:2: of pixels) to the next. The U and V rows of nv12 and nv21 are `step`
-    bytes apart too, those of nv24 2 * step (the V4L2 layout).
+    step: bytes from one row of Y (4:2:2: of pixels) to the next. UV rows of nv12 and nv21 are `step` bytes
+    apart too, those of nv24 2 * step (the V4L2 layout).
     Raises ImageError bad_size, wrong_step or truncated_data.
     """
     byte = np.dtype(np.uint8)

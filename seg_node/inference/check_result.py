@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from seg_node.masks.overlap import mask_edges
+from seg_node.masks.overlap import bounds_xyxy
 from seg_node.types import Instances, LabelSet, PanopticSegments, Segmentation
 
 SLACK = 1e-3  # of a score beyond 1: rounding of half precision
@@ -44,7 +44,7 @@ def _check_instances(found: Instances, image_size: tuple[int, int], last_class: 
     finite = np.abs(boxes).max(axis=1) < np.inf
     _refuse(~(upright & finite), "box", boxes, "boxes are x_min, y_min, x_max, y_max")
     _refuse(~_is_class(found.class_ids, last_class), "class", found.class_ids, _known(last_class))
-    edges, (height, width) = mask_edges(found.masks), image_size
+    edges, (height, width) = bounds_xyxy(found.masks), image_size
     left, top, right, bottom = edges.T
     inside = (left >= 0) & (top >= 0) & (right <= width) & (bottom <= height)
     _refuse(~inside, "mask over", edges, f"the image is {width}x{height}")

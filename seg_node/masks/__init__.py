@@ -1,6 +1,6 @@
-"""Masks of objects: encoded for messages, cropped, compared and merged into a panoptic map.
+"""Masks of objects: encode them for messages, crop, compare and merge them into a panoptic map.
 
-numpy only: a network's raw masks belong to models/.
+numpy only; the raw masks of a network belong to models/.
 """
 
 from seg_node.masks.encoding import decode_crop, decode_mask

@@ -1,6 +1,6 @@
-"""Masks to message bytes and back: "mono8", "bits" and "rle" as InstanceMask.msg describes them.
+"""Encode masks as message bytes and decode them: "mono8", "bits" and "rle" as InstanceMask.msg defines them.
 
-Subscribers decode with `decode_crop` (only the object's rectangle) or `decode_mask` (the whole image):
+Subscribers decode with `decode_crop` (the object's rectangle) or `decode_mask` (the whole image):
 
     for message in array.instances:
         mask = decode_mask(message, array.height, array.width)  # bool (H, W)
@@ -18,12 +18,12 @@ from seg_node.images.buffer import MAX_PIXELS
 from seg_node.types import MaskCrop, MaskEncoding, Roi
 from seg_node.untrusted.printable import printable
 
-# 7 characters of 5 bits hold any run length of an image below 2^34 pixels, sign included.
-_LONGEST_NUMBER = 7
+# 7 characters of 5 bits hold any run length of an image below 2^34 pixels, with its sign.
+_MAX_NUMBER_LENGTH = 7
 
 
 class RoiMessage(Protocol):
-    """What is read of a sensor_msgs/RegionOfInterest."""
+    """The fields in use of a sensor_msgs/RegionOfInterest."""
 
     x_offset: int
     y_offset: int
@@ -32,7 +32,7 @@ class RoiMessage(Protocol):
 
 
 class MaskMessage(Protocol):
-    """What is read of a seg_node/InstanceMask: any object with these attributes will do.
+    """The fields in use of a seg_node/InstanceMask.
 
     data: any buffer of bytes (array.array, bytes, uint8 array).
     """
@@ -43,9 +43,9 @@ class MaskMessage(Protocol):
 
 
 def encode_mask(crop: MaskCrop, encoding: MaskEncoding, image_size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Bytes for InstanceMask.data, uint8 (n,), contiguous.
+    """Encode a crop as InstanceMask.data: uint8 (n,), contiguous.
 
-    image_size: (height, width) of the image that holds the crop; only "rle" uses it.
+    image_size: (height, width) of the image that contains the crop; only "rle" uses it.
 
     Raises ValueError for an unknown encoding.
     """
@@ -61,14 +61,14 @@ def encode_mask(crop: MaskCrop, encoding: MaskEncoding, image_size: tuple[int, i
 def decode_crop(
     message: MaskMessage, height: int | None = None, width: int | None = None, max_pixels: int = MAX_PIXELS
 ) -> MaskCrop:
-    """The mask inside the message's RoI.
+    """Decode the mask inside the message's RoI.
 
-    height, width: size of the source image (InstanceMaskArray has it). "mono8" and "bits" can do without;
-    with it the RoI is checked against it.
-    max_pixels: larger images and RoIs are refused, because a few bytes of rle can claim any size.
+    height, width: size of the source image, from the InstanceMaskArray; optional for "mono8" and "bits". If
+    given, the RoI must lie in the image.
+    max_pixels: larger images and RoIs are refused, because a few bytes of rle can declare any size.
 
-    Raises ValueError when the encoding is unknown, a size is too large, the data do not fit the RoI or the
-    RoI does not fit the image.
+    Raises ValueError if the encoding is unknown, a size is too large, or the data do not match the RoI or
+    the RoI the image.
     """
     roi = Roi(message.roi.x_offset, message.roi.y_offset, message.roi.width, message.roi.height)
     if height is not None and width is not None:
@@ -96,23 +96,22 @@ def decode_crop(
 def decode_mask(
     message: MaskMessage, height: int, width: int, max_pixels: int = MAX_PIXELS
 ) -> NDArray[np.bool_]:
-    """The mask on the whole image, bool (height, width).
+    """Decode the mask on the whole image, bool (height, width).
 
-    height, width: size of the source image, from the InstanceMaskArray. max_pixels: of it, at most.
+    height, width: size of the source image, from the InstanceMaskArray. max_pixels: larger ones are refused.
 
     Raises ValueError as `decode_crop` does.
     """
     crop = decode_crop(message, height, width, max_pixels)
-    rows, columns = crop.pixels.shape
     mask = np.zeros((height, width), np.bool_)
-    mask[crop.y_offset : crop.y_offset + rows, crop.x_offset : crop.x_offset + columns] = crop.pixels
+    mask[crop.roi.slices] = crop.pixels
     return mask
 
 
 def rle_counts(crop: MaskCrop, image_size: tuple[int, int]) -> bytes:
-    """COCO's compressed `counts` of the full image, equal to pycocotools.mask.encode's bytes.
+    """COCO's compressed `counts` of the full image, the same bytes as from pycocotools.mask.encode.
 
-    Computed from the crop alone: {"size": [height, width], "counts": rle_counts(crop, (height, width))}.
+    An RLE object is {"size": [height, width], "counts": rle_counts(crop, (height, width))}.
     """
     height, width = image_size
     rows, columns = crop.pixels.shape
@@ -121,7 +120,7 @@ def rle_counts(crop: MaskCrop, image_size: tuple[int, int]) -> bytes:
     padded[:, 1:-1] = crop.pixels.T
     column, row = np.divmod(np.flatnonzero(padded[:, 1:] != padded[:, :-1]), rows + 1)
     edges = (crop.x_offset + column) * height + crop.y_offset + row
-    # Where an object reaches from the bottom of one column to the top of the next, the run goes on.
+    # A run continues from the bottom of one column to the top of the next.
     repeated = np.flatnonzero(edges[1:] == edges[:-1])
     edges = np.delete(edges, np.concatenate([repeated, repeated + 1]))
     if not len(edges) or edges[-1] != height * width:
@@ -130,21 +129,21 @@ def rle_counts(crop: MaskCrop, image_size: tuple[int, int]) -> bytes:
 
 
 def rle_runs(counts: bytes) -> NDArray[np.int64]:
-    """Run lengths down the columns, background first, of COCO's compressed `counts`.
+    """Decompress COCO's `counts` to run lengths down the columns, background first.
 
-    Raises ValueError when it is not such a text. Whether they fill an image is the caller's to check.
+    Raises ValueError for any other text. The caller checks whether the runs fill an image.
     """
     return _decompress(np.frombuffer(counts, np.uint8))
 
 
 def _compress(counts: NDArray[np.int64]) -> bytes:
-    """Run lengths as text: from the fourth on the difference to the last but one, 5 bits a character."""
+    """Write run lengths as text, 5 bits per character; from the fourth, differences to the last but one."""
     rest = counts.copy()
     rest[3:] -= counts[1:-2]
-    characters = np.zeros((len(rest), _LONGEST_NUMBER), np.uint8)
-    written = np.zeros((len(rest), _LONGEST_NUMBER), np.bool_)
+    characters = np.zeros((len(rest), _MAX_NUMBER_LENGTH), np.uint8)
+    written = np.zeros((len(rest), _MAX_NUMBER_LENGTH), np.bool_)
     unfinished = np.ones(len(rest), np.bool_)
-    for position in range(_LONGEST_NUMBER):
+    for position in range(_MAX_NUMBER_LENGTH):
         low = rest & 0x1F
         rest >>= 5
         more = rest != np.where(low & 0x10, -1, 0)
@@ -157,22 +156,22 @@ def _compress(counts: NDArray[np.int64]) -> bytes:
 
 
 def _decompress(text: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Run lengths of COCO's compressed `counts`; inverse of `_compress`."""
-    values = text - np.uint8(48)  # what is below wraps round to above 0x3F
+    """Decompress run lengths; the inverse of `_compress`."""
+    values = text - np.uint8(48)  # lower characters wrap around to above 0x3F
     ends = np.flatnonzero(values & 0x20 == 0) + 1
     lengths = _steps(ends)
     if (
         not len(ends)
         or ends[-1] != len(text)
         or values.max() > 0x3F
-        or (longest := lengths.max()) > _LONGEST_NUMBER
+        or (longest := lengths.max()) > _MAX_NUMBER_LENGTH
     ):
         raise ValueError("rle data is not COCO's compressed `counts` text; was the message cut off?")
     starts = ends - lengths
     counts = (values[starts] & 0x1F).astype(np.int64)
     for position in range(1, longest):
-        going_on = np.flatnonzero(lengths > position)
-        counts[going_on] |= (values[starts[going_on] + position] & 0x1F).astype(np.int64) << 5 * position
+        longer = np.flatnonzero(lengths > position)
+        counts[longer] |= (values[starts[longer] + position] & 0x1F).astype(np.int64) << 5 * position
     counts -= np.where(values[ends - 1] & 0x10, np.int64(1) << 5 * lengths, 0)
     counts[1::2] = np.cumsum(counts[1::2])
     counts[2::2] = np.cumsum(counts[2::2])
@@ -180,17 +179,17 @@ def _decompress(text: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 
 def _steps(places: NDArray[np.int64]) -> NDArray[np.int64]:
-    """np.diff with 0 before, which takes five times as long."""
+    """np.diff(places, prepend=0), five times as fast."""
     steps = places.copy()
     steps[1:] -= places[:-1]
     return steps
 
 
 def _rle_pixels(data: NDArray[np.uint8], roi: Roi, height: int, width: int) -> NDArray[np.bool_]:
-    """bool (roi.height, roi.width) of run lengths over the whole image."""
+    """Expand runs over the whole image to the pixels inside the RoI, bool (roi.height, roi.width)."""
     counts = _decompress(data)
     size = height * width
-    possible = counts.min() >= 0 and counts.max() <= size  # else their sum might overflow
+    possible = counts.min() >= 0 and counts.max() <= size  # otherwise their sum might overflow
     if not possible or counts.sum() != size:
         raise ValueError(
             f"rle runs cover {counts.sum() if possible else 'impossible'} pixels, the image {width}x{height} "
@@ -208,7 +207,7 @@ def _rle_pixels(data: NDArray[np.uint8], roi: Roi, height: int, width: int) -> N
 
 
 def _pixels_before(places: NDArray[np.int64], roi: Roi, height: int) -> NDArray[np.int64]:
-    """How many of the RoI's pixels come before each place, counted down the columns of the whole image."""
+    """The number of RoI pixels before each place, which counts down the columns of the whole image."""
     column, row = np.divmod(places, max(height, 1))
     column -= roi.x_offset
     row -= roi.y_offset
@@ -218,7 +217,7 @@ def _pixels_before(places: NDArray[np.int64], roi: Roi, height: int) -> NDArray[
 
 
 def _check_size(what: str, height: int, width: int, max_pixels: int) -> None:
-    if max(height, 1) * max(width, 1) > max_pixels:  # of an empty one its rows or columns count
+    if max(height, 1) * max(width, 1) > max_pixels:  # also refuses 0 rows of very many columns
         raise ValueError(
             f"{what} of {width}x{height} is over max_pixels ({max_pixels / 1e6:g} megapixels); "
             "raise it for a sender that you trust"

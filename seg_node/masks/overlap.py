@@ -1,4 +1,4 @@
-"""How much masks overlap, looked at only where the regions of interest of two of them do."""
+"""Overlap of masks, compared only where their regions of interest intersect."""
 
 from collections.abc import Sequence
 
@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from seg_node.types import MaskCrop
 
 
-def shared_areas(first: Sequence[MaskCrop], second: Sequence[MaskCrop]) -> NDArray[np.int64]:
-    """(N, M): the number of pixels that each of N masks has in common with each of M."""
+def intersection_areas(first: Sequence[MaskCrop], second: Sequence[MaskCrop]) -> NDArray[np.int64]:
+    """(N, M): pixels that each of N masks has in common with each of M."""
     shared = np.zeros((len(first), len(second)), np.int64)
-    a, b = mask_edges(first), mask_edges(second)
+    a, b = bounds_xyxy(first), bounds_xyxy(second)
     low = np.maximum(a[:, None, :2], b[:, :2])
     high = np.minimum(a[:, None, 2:], b[:, 2:])
     for i, j in np.argwhere((low < high).all(axis=2)).tolist():
@@ -26,20 +26,18 @@ def shared_areas(first: Sequence[MaskCrop], second: Sequence[MaskCrop]) -> NDArr
 def mask_ious(
     shared: NDArray[np.int64], first_areas: NDArray[np.int64], second_areas: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """(N, M): intersection over union, 0 to 1, of `shared_areas` and the masks' areas (N,) and (M,)."""
+    """(N, M): intersection over union, 0 to 1, from `intersection_areas` and the areas (N,) and (M,)."""
     union = first_areas[:, None] + second_areas - shared
-    return shared / np.maximum(union, 1)  # two empty masks have nothing in common
+    return shared / np.maximum(union, 1)  # 0 for two empty masks
 
 
 def mask_areas(masks: Sequence[MaskCrop]) -> NDArray[np.int64]:
-    """(N,): pixels of each mask."""
+    """(N,): the number of pixels of each mask."""
     return np.array([mask.area for mask in masks], np.int64)
 
 
-def mask_edges(masks: Sequence[MaskCrop]) -> NDArray[np.int64]:
-    """(N, 4) of the regions of interest, half-open: x_min, y_min, x_max, y_max."""
-    edges = []
-    for mask in masks:
-        height, width = mask.pixels.shape
-        edges.append((mask.x_offset, mask.y_offset, mask.x_offset + width, mask.y_offset + height))
-    return np.array(edges, np.int64).reshape(-1, 4)
+def bounds_xyxy(masks: Sequence[MaskCrop]) -> NDArray[np.int64]:
+    """(N, 4): the masks' regions of interest, half-open: x_min, y_min, x_max, y_max."""
+    rois = [mask.roi for mask in masks]
+    bounds = [(r.x_offset, r.y_offset, r.x_offset + r.width, r.y_offset + r.height) for r in rois]
+    return np.array(bounds, np.int64).reshape(-1, 4)

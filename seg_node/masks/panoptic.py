@@ -1,13 +1,14 @@
-"""What every pixel of an image belongs to: the panoptic map and plain label images.
+"""The panoptic map and label images: the segment, instance or class of every pixel.
 
-All functions paint object by object inside its crop; no full-size mask of an object is made.
+Objects are painted one by one inside their crops, without full-size masks.
 """
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from seg_node.types import Instances, LabelSet, MaskCrop, PanopticSegments, Roi, Segment, SegmentOptions
+from seg_node.masks.crop import tight_crop, tight_roi
+from seg_node.types import Instances, LabelSet, PanopticSegments, Segment, SegmentOptions
 
 UNLABELLED = 255
 
@@ -19,17 +20,17 @@ def fuse_panoptic(
     labels: LabelSet,
     options: SegmentOptions,
 ) -> PanopticSegments:
-    """Things from the instances, stuff from the semantic map where no thing is, void elsewhere.
+    """Build a panoptic map: things from the instances, stuff from the semantic map on the free pixels.
 
-    semantic: (H, W) integers from 0 to 65535, class ids of `labels`; its stuff classes are used, 0 is none
-    of them. None when the model has no stuff.
+    semantic: (H, W) integers from 0 to 65535, class ids of `labels`; only stuff classes are used, 0 is none.
+    None if the model has no stuff.
     options: its panoptic_… fields, and classes for the stuff.
 
-    Segment ids count from 1: things by falling score, then stuff by rising class id. Area and RoI are those
-    of the pixels that the segment has in the map.
+    Segment ids start at 1: things by descending score, then stuff by ascending class id. Area and RoI are
+    those of the segment's pixels in the map. Other pixels are void.
 
-    Source: Detectron2 modeling/meta_arch/panoptic_fpn.py: combine_semantic_and_instance_outputs.
-    A segment that would get no pixel is left out (there only with an overlap threshold of 1).
+    Source: Detectron2 modeling/meta_arch/panoptic_fpn.py: combine_semantic_and_instance_outputs, which keeps
+    segments without pixels if the overlap threshold is 1; they are dropped here.
     """
     segment_map = np.zeros(image_size, np.uint16)
     segments = _paint_things(segment_map, instances, options)
@@ -39,21 +40,21 @@ def fuse_panoptic(
 
 
 def instance_map(instances: Instances, image_size: tuple[int, int]) -> NDArray[np.uint16]:
-    """uint16 (H, W): 0 background, i the i-th instance of the array; the higher score wins overlaps."""
+    """Paint a label image, uint16 (H, W): 0 background, i the i-th instance; higher scores win overlaps."""
     image = np.zeros(image_size, np.uint16)
     for number in range(len(instances), 0, -1):
         crop = instances.masks[number - 1]
-        _window(image, crop)[crop.pixels] = number
+        image[crop.roi.slices][crop.pixels] = number
     return image
 
 
 def class_map(
     instances: Instances, panoptic: PanopticSegments | None, image_size: tuple[int, int]
 ) -> NDArray[np.uint8]:
-    """uint8 (H, W): class ids, 255 unlabelled (as are classes above 254, which do not fit).
+    """Paint a class image, uint8 (H, W): class ids, 255 for unlabelled and for classes above 254.
 
-    With a panoptic map each pixel has the class of its segment there; without one that of the
-    best-scored instance.
+    Pixels get the class of their segment, or without a panoptic map that of the instance with the highest
+    score.
     """
     if panoptic is not None:
         last_id = max((segment.id for segment in panoptic.segments), default=0)
@@ -63,7 +64,7 @@ def class_map(
         return np.take(class_of, panoptic.segment_map)
     image = np.full(image_size, UNLABELLED, np.uint8)
     for crop, class_id in zip(reversed(instances.masks), instances.class_ids[::-1], strict=True):
-        _window(image, crop)[crop.pixels] = _class_value(int(class_id))
+        image[crop.roi.slices][crop.pixels] = _class_value(int(class_id))
     return image
 
 
@@ -75,13 +76,13 @@ def _paint_things(
         score = float(instances.scores[index])
         if score < options.panoptic_score_threshold:
             break
-        region = _window(segment_map, crop)
+        region = segment_map[crop.roi.slices]
         free = crop.pixels & (region == 0)
         whole_area, area = crop.area, int(np.count_nonzero(free))
         if area == 0 or (whole_area - area) / whole_area > options.panoptic_overlap_threshold:
             continue
         segment_id = len(segments) + 1
-        region += free * np.uint16(segment_id)  # 0 there; several times as fast as an index
+        region += free * np.uint16(segment_id)  # free pixels are 0; several times as fast as indexing
         segments.append(
             Segment(
                 id=segment_id,
@@ -89,7 +90,7 @@ def _paint_things(
                 is_thing=True,
                 score=score,
                 area=area,
-                roi=crop.roi if area == whole_area else _tight_roi(free, crop.x_offset, crop.y_offset),
+                roi=crop.roi if area == whole_area else tight_crop(free, crop.x_offset, crop.y_offset).roi,
                 instance_id=int(instances.ids[index]),
             )
         )
@@ -114,25 +115,14 @@ def _paint_stuff(
             continue
         segment_id = last_id + len(segments) + 1
         np.copyto(segment_map, segment_id, where=mask)
-        segments.append(Segment(segment_id, class_id, False, 0.0, area, _tight_roi(mask, 0, 0), 0))
+        segments.append(Segment(segment_id, class_id, False, 0.0, area, tight_roi(mask), 0))
     return segments
 
 
 def _seen_values(image: NDArray[np.uint16]) -> set[int]:
-    """As np.unique, which would sort all pixels."""
+    """The values that occur; np.unique is slower, because it sorts all pixels."""
     counts = cv2.calcHist([image], [0], None, [1 << 16], [0, 1 << 16])
     return set(np.flatnonzero(counts).tolist())
-
-
-def _window(image: NDArray, crop: MaskCrop) -> NDArray:
-    """The part of the image that the crop covers, as a view."""
-    height, width = crop.pixels.shape
-    return image[crop.y_offset : crop.y_offset + height, crop.x_offset : crop.x_offset + width]
-
-
-def _tight_roi(mask: NDArray[np.bool_], x_offset: int, y_offset: int) -> Roi:
-    x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
-    return Roi(x_offset + x, y_offset + y, width, height)
 
 
 def _class_value(class_id: int) -> int:

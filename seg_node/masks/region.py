@@ -1,4 +1,4 @@
-"""Segmenting only a part of the image: the part cut out, and its results put back into place."""
+"""Segment only a region of the image: crop the frame, then shift the results to the whole image."""
 
 from dataclasses import replace
 
@@ -8,13 +8,13 @@ from seg_node.types import Frame, Instances, PanopticSegments, Roi, Segment, Seg
 
 
 class RegionError(ValueError):
-    """The region has no pixel in common with the image."""
+    """A region that has no pixel in common with the image."""
 
 
 def clip_region(region: Roi, image_size: tuple[int, int]) -> Roi:
-    """The part of the region inside the image; 0 x 0 stands for the whole image.
+    """Clip the region to the image; 0 x 0 means the whole image.
 
-    Raises RegionError when nothing of it is inside.
+    Raises RegionError if the region lies outside.
     """
     height, width = image_size
     if region.width == 0 or region.height == 0:
@@ -34,15 +34,13 @@ def clip_region(region: Roi, image_size: tuple[int, int]) -> Roi:
     return clipped
 
 
-def cut_out(frame: Frame, region: Roi) -> Frame:
-    """A view of the frame's pixels inside the region, which lies inside the image."""
-    rows = slice(region.y_offset, region.y_offset + region.height)
-    columns = slice(region.x_offset, region.x_offset + region.width)
-    return replace(frame, pixels=frame.pixels[rows, columns])
+def crop_frame(frame: Frame, region: Roi) -> Frame:
+    """Crop the frame to a region inside the image; the pixels are a view."""
+    return replace(frame, pixels=frame.pixels[region.slices])
 
 
-def put_back(segmentation: Segmentation, region: Roi, image_size: tuple[int, int]) -> Segmentation:
-    """The region's segmentation in the whole image's coordinates; outside it nothing is known (void)."""
+def uncrop(segmentation: Segmentation, region: Roi, image_size: tuple[int, int]) -> Segmentation:
+    """Shift a region's segmentation to the coordinates of the whole image, void outside the region."""
     if segmentation.image_size == image_size:
         return segmentation
     panoptic = segmentation.panoptic
@@ -65,8 +63,7 @@ def _shifted(found: Instances, region: Roi) -> Instances:
 
 def _enlarged(panoptic: PanopticSegments, region: Roi, image_size: tuple[int, int]) -> PanopticSegments:
     segment_map = np.zeros(image_size, np.uint16)
-    rows = slice(region.y_offset, region.y_offset + region.height)
-    segment_map[rows, region.x_offset : region.x_offset + region.width] = panoptic.segment_map
+    segment_map[region.slices] = panoptic.segment_map
     return PanopticSegments(segment_map, tuple(_moved(segment, region) for segment in panoptic.segments))
 
 

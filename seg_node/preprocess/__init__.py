@@ -1,4 +1,4 @@
-"""Camera frames become a network's input tensor, resized as each reference does it.
+"""Camera frames to network input tensors, resized as each reference implementation does.
 
-Nothing here knows a family.
+Nothing here depends on a model family.
 """

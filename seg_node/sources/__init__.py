@@ -1,4 +1,4 @@
 """Camera frames from image files, videos, bags and live cameras, each as (name, Frame).
 
-No ROS: a running system's topics belong to ros/.
+No ROS: topics of a running system belong to ros/.
 """

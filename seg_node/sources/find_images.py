@@ -1,4 +1,4 @@
-"""Which image files a user named: files, folders, globs; their names; and what was passed over."""
+"""Find the image files that a user names: files, folders and globs."""
 
 import glob
 import os
@@ -9,13 +9,14 @@ from pathlib import Path
 from PIL import Image
 
 from seg_node.sources.image_formats import PICTURE_FORMATS
+from seg_node.untrusted.printable import listed
 
 IMAGE_SUFFIXES = frozenset(
     suffix
     for suffix, name in Image.registered_extensions().items()
     if name in (*PICTURE_FORMATS, "MPO")  # an MPO is read as JPEG
 )
-# Pictures all the same: of a folder, these are named one by one as what cannot be read.
+# Unsupported image formats. In a folder, each such file is reported as unreadable, not passed over.
 UNREADABLE_SUFFIXES = {
     ".heic",
     ".heif",
@@ -30,16 +31,17 @@ UNREADABLE_SUFFIXES = {
     ".eps",
     ".ico",
 } | {".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".pef", ".srw"} - IMAGE_SUFFIXES
-LISTED_SUFFIXES = 8
+MAX_LISTED_SUFFIXES = 8
 
 
 def find_images(arguments: Sequence[str | Path]) -> tuple[list[Path], str]:
-    """Files in the order of the arguments, a folder's or glob's sorted by name; and what was passed over.
+    """Find the image files, and describe what was passed over.
 
-    A named file that is missing stays in the list, as one that cannot be read, unless all are missing; one
-    named twice is taken once. The text is such as "3 files: .txt (2), .json (1)", or empty.
+    Files keep the order of the arguments; those of a folder or glob are sorted by name. Duplicates are
+    removed. A missing file stays in the list, where reading it fails, unless all are missing. The
+    description is such as "3 files: .txt (2), .json (1)", or empty.
 
-    Raises FileNotFoundError when there is no image.
+    Raises FileNotFoundError if there is no image.
     """
     paths: list[Path] = []
     others: list[Path] = []
@@ -49,7 +51,8 @@ def find_images(arguments: Sequence[str | Path]) -> tuple[list[Path], str]:
         beside = [path for path in candidates or () if not is_picture(path)]
         if not found:
             there = f" ({describe_suffixes(beside)})" if beside else ""
-            raise FileNotFoundError(f"{argument}: no image there{there}; read are {_listed(IMAGE_SUFFIXES)}")
+            readable = " ".join(sorted(IMAGE_SUFFIXES))
+            raise FileNotFoundError(f"{argument}: no image there{there}; supported suffixes: {readable}")
         paths += found
         others += beside
     if not any(path.is_file() for path in paths):
@@ -60,7 +63,7 @@ def find_images(arguments: Sequence[str | Path]) -> tuple[list[Path], str]:
 
 
 def image_names(paths: Sequence[Path]) -> tuple[str, ...]:
-    """File names; where two are the same, paths from the folder that all share. Never with `..` in them."""
+    """Names for the files: file names or, if two are equal, paths below the common folder, without `..`."""
     names = tuple(path.name for path in paths)
     if len(set(names)) == len(names):
         return names
@@ -70,21 +73,21 @@ def image_names(paths: Sequence[Path]) -> tuple[str, ...]:
 
 
 def is_picture(path: Path) -> bool:
-    """By its name: one that can be read, or one that cannot and is to be named."""
+    """Whether the suffix is an image format's, readable or not."""
     return path.suffix.lower() in IMAGE_SUFFIXES | UNREADABLE_SUFFIXES
 
 
 def describe_suffixes(paths: Sequence[Path]) -> str:
-    """ "3 files: .txt (2), .json (1)"; empty for none."""
+    """Count the files by suffix: "3 files: .txt (2), .json (1)"; empty for none."""
     if not paths:
         return ""
     counts = Counter(path.suffix.lower() or "no ending" for path in paths).most_common()
-    shown = ", ".join(f"{suffix} ({count})" for suffix, count in counts[:LISTED_SUFFIXES])
-    return f"{len(paths)} files: {shown}{' …' if len(counts) > LISTED_SUFFIXES else ''}"
+    shown = [f"{suffix} ({count})" for suffix, count in counts]
+    return f"{len(paths)} files: {listed(shown, MAX_LISTED_SUFFIXES)}"
 
 
 def _candidates(argument: str | Path) -> list[Path] | None:
-    """The files of a folder or glob, sorted, without folders and hidden files; None for what is one file."""
+    """The files of a folder or glob, sorted, without folders and hidden files; None for a single file."""
     path = Path(argument)
     if path.is_dir():
         found: Iterable[Path] = path.iterdir()
@@ -97,9 +100,5 @@ def _candidates(argument: str | Path) -> list[Path] | None:
 
 
 def _real(path: Path) -> Path:
-    """Absolute, links in its folder followed: `a/../b.png` and `b.png` are one."""
+    """The absolute path with its folder's links resolved, so that `a/../b.png` equals `b.png`."""
     return Path(os.path.realpath(path.parent)) / path.name
-
-
-def _listed(suffixes: Iterable[str]) -> str:
-    return " ".join(sorted(suffixes))

@@ -1,4 +1,4 @@
-"""Image files as frames. What they say about themselves is checked before they are decoded."""
+"""Read image files as frames; their headers are checked before they are decoded."""
 
 import mmap
 import re
@@ -18,13 +18,13 @@ from seg_node.sources.image_formats import PICTURE_FORMATS
 from seg_node.sources.left_out import OnError
 from seg_node.types import Frame
 from seg_node.untrusted.memory_limit import limited_memory
-from seg_node.untrusted.one_line import reason
+from seg_node.untrusted.printable import reason
 
-# Their decoders take over 15 bytes a pixel, where those of the others take 8.
-HUNGRY_FORMATS, MAX_HUNGRY_PIXELS = ("AVIF", "JPEG2000", "WEBP"), 40_000_000
-# Each scan goes over the whole picture: 1000 of them in 130 KB take half a minute. libtiff allows as many.
+# Their decoders need over 15 bytes per pixel, the others 8.
+EXPENSIVE_FORMATS, MAX_EXPENSIVE_PIXELS = ("AVIF", "JPEG2000", "WEBP"), 40_000_000
+# Every scan visits all pixels: 1000 scans in 130 KB take half a minute. libtiff's limit is 100, too.
 MAX_SCANS = 100
-# Not escaped bytes and those without a length: restarts and TEM. ITU-T T.81, table B.1.
+# Markers with a length: no escaped bytes, restarts and TEM. ITU-T T.81, table B.1.
 _MARKER = re.compile(rb"\xff+([^\x00\x01\xd0-\xd7\xff])")
 _START_OF_SCAN, _END_OF_IMAGE = b"\xda", b"\xd9"
 # TIFF 6.0
@@ -34,35 +34,35 @@ _UNSIGNED, _SIGNED, _WHITE_IS_ZERO = 1, 2, 0
 
 
 def read_image(path: str | Path) -> Frame:
-    """One image file of the formats PICTURE_FORMATS, of up to MAX_PIXELS pixels, as 8-bit RGB.
+    """Read an image file of one of PICTURE_FORMATS, up to MAX_PIXELS pixels, as 8-bit RGB.
 
-    Turned upright as its EXIF orientation says (as image viewers, cv2.imread and Detectron2 do); 16-bit
-    grey is scaled 65535 → 255; an alpha channel is left out.
+    EXIF orientation is applied, as in image viewers, cv2.imread and Detectron2; 16-bit grey is scaled
+    65535 → 255; an alpha channel is dropped.
 
-    Raises ValueError with file and reason when it cannot be decoded completely.
+    Raises ValueError with file and reason if it cannot be decoded completely.
     """
     try:
         if not Path(path).is_file():
             raise FileNotFoundError("there is no such file")
         with limited_memory(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of odd metadata, and of sizes that are refused here
+            warnings.simplefilter("ignore")  # about odd metadata, and sizes that are refused here
             return Frame(np.array(_load(path)), "rgb", frame_id="camera")
     except UnidentifiedImageError as error:
         formats = ", ".join(PICTURE_FORMATS)
         raise ValueError(
-            f"{path}: cannot be read as an image (it is none of {formats}); convert it to PNG or JPEG"
+            f"{path}: cannot be read as an image (it is not one of {formats}); convert it to PNG or JPEG"
         ) from error
     except Image.DecompressionBombError as error:
         megapixels = MAX_PIXELS // 10**6
         raise ValueError(
             f"{path}: cannot be read as an image (over {megapixels} megapixels; scale it down)"
         ) from error
-    except Exception as error:  # on damaged files Pillow's decoders raise errors of many kinds
+    except Exception as error:  # Pillow's decoders raise many types for damaged files
         raise ValueError(f"{path}: cannot be read as an image ({reason(error)})") from error
 
 
 def read_images(paths: Iterable[str | Path], on_error: OnError | None = None) -> Iterator[tuple[str, Frame]]:
-    """Every image file in turn; see `read_image` and, for on_error, `seg_node.sources.source.open_source`."""
+    """Read image files one by one; see `read_image` and, for on_error, `sources.source.open_source`."""
     files = [Path(path) for path in paths]
     for name, path in zip(image_names(files), files, strict=True):
         try:
@@ -76,7 +76,7 @@ def read_images(paths: Iterable[str | Path], on_error: OnError | None = None) ->
 
 
 def _load(path: str | Path) -> Image.Image:
-    """Decoded, upright, RGB."""
+    """Decode to RGB, with the EXIF orientation applied."""
     with Image.open(path, formats=PICTURE_FORMATS) as file:
         _check_size(file)
         if file.format in ("JPEG", "MPO"):
@@ -95,20 +95,20 @@ def _load(path: str | Path) -> Image.Image:
 
 def _check_size(file: Image.Image) -> None:
     width, height = file.size
-    most = MAX_HUNGRY_PIXELS if file.format in HUNGRY_FORMATS else MAX_PIXELS
-    if width * height > most:
-        raise ValueError(f"{width}x{height} is over {most // 10**6} megapixels; scale it down")
+    limit = MAX_EXPENSIVE_PIXELS if file.format in EXPENSIVE_FORMATS else MAX_PIXELS
+    if width * height > limit:
+        raise ValueError(f"{width}x{height} is over {limit // 10**6} megapixels; scale it down")
 
 
 def _to_8_bit(values: NDArray[np.integer]) -> NDArray[np.uint8]:
-    """65535 → 255, rounded."""
+    """Scale 65535 → 255 and round."""
     native = np.ascontiguousarray(values, values.dtype.newbyteorder("="))
     grey: NDArray[np.uint8] = cv2.convertScaleAbs(native, alpha=255 / 65535)
     return grey
 
 
 def _check_scans(path: str | Path) -> None:
-    """Count up to the end of the image: phones put a video behind it."""
+    """Refuse too many scans; count up to the end of the image, because phones append a video."""
     scans, at = 0, 2
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         while (marker := _MARKER.search(data, at)) and marker[1] != _END_OF_IMAGE:
@@ -119,12 +119,12 @@ def _check_scans(path: str | Path) -> None:
 
 
 def _check_tiff(file: Image.Image) -> None:
-    """Of what Pillow reads without a word but not as it is meant."""
+    """Refuse TIFFs that Pillow reads wrongly without an error."""
     tags = _tags(file)
     if tags.get(_TILE_WIDTH, 0) * tags.get(_TILE_LENGTH, 0) > MAX_PIXELS:
         raise ValueError(f"its tiles are over {MAX_PIXELS // 10**6} megapixels; save it without tiles")
     if tags.get(_NEW_SUBFILE_TYPE, 0) & 1:
-        raise ValueError("the first picture in it is a thumbnail, as in a camera's raw files; convert it")
+        raise ValueError("its first image is a thumbnail, as in a camera's raw files; convert it")
     bits = max(tags.get(_BITS_PER_SAMPLE, (1,)))
     kind = max(tags.get(_SAMPLE_FORMAT, (_UNSIGNED,)))
     signed = kind == _SIGNED
@@ -133,6 +133,6 @@ def _check_tiff(file: Image.Image) -> None:
 
 
 def _tags(file: Image.Image) -> Mapping[int, Any]:
-    """Of a TIFF."""
+    """The tags of a TIFF file."""
     tags: Mapping[int, Any] = file.tag_v2  # type: ignore[attr-defined]
     return tags

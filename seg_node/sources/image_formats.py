@@ -1,8 +1,8 @@
-"""The picture formats that are read from files, as Pillow names them.
+"""The image formats that are read from files, by Pillow's names.
 
-`Image.open(path, formats=PICTURE_FORMATS)`: otherwise Pillow tries all that it knows, and for a PostScript
-file of any name starts Ghostscript. Those that this Pillow lacks (AVIF before 11.3) are left out: naming one
-is a KeyError.
+`Image.open(path, formats=PICTURE_FORMATS)`: by default Pillow tries all formats, and starts Ghostscript for
+PostScript files of any name. Formats that this Pillow lacks (AVIF before 11.3) are omitted, because naming
+one is a KeyError.
 """
 
 from PIL import Image

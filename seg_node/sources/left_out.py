@@ -1,17 +1,17 @@
-"""What could not be read: logged as it happens, counted, and named at the end."""
+"""Log and count the frames that could not be read, and name them at the end."""
 
 from collections.abc import Callable
 
-from seg_node.untrusted.one_line import one_line
+from seg_node.untrusted.printable import one_line
 
 OnError = Callable[[str, Exception], None]
 
-MOST_TOLD = 100
-MOST_NAMED = 20
+MAX_LOGGED = 100
+MAX_NAMED = 20
 
 
 class LeftOut:
-    """An OnError that passes a line on for each of the first MOST_TOLD."""
+    """An OnError that writes a line for each of the first MAX_LOGGED errors."""
 
     def __init__(self, write: Callable[[str], None]) -> None:
         self._write = write
@@ -20,14 +20,14 @@ class LeftOut:
 
     def __call__(self, name: str, error: Exception) -> None:
         self.count += 1
-        if self.count <= MOST_NAMED:
+        if self.count <= MAX_NAMED:
             self._names.append(one_line(name, 100))
-        if self.count <= MOST_TOLD:
+        if self.count <= MAX_LOGGED:
             self._write(f"left out {one_line(name, 100)}: {one_line(str(error))}")
-        if self.count == MOST_TOLD:
-            self._write("what else is left out is only counted")
+        if self.count == MAX_LOGGED:
+            self._write("others that are left out are only counted")
 
     @property
     def names(self) -> str:
-        """ "a.png, b.png"; of many the first."""
-        return ", ".join(self._names) + (" …" if self.count > MOST_NAMED else "")
+        """The first MAX_NAMED names: "a.png, b.png …"."""
+        return ", ".join(self._names) + (" …" if self.count > MAX_NAMED else "")

@@ -1,6 +1,6 @@
-"""Camera frames from image files, videos, ROS bags and live cameras, all in one shape: (name, Frame).
+"""Open image files, videos, ROS bags and live cameras as iterators over (name, Frame).
 
-The name is the image's file name, or `<video or bag>_<index>` where a frame has no file of its own.
+The name is the image's file name, or `<video or bag>_<index>` for frames without a file of their own.
 """
 
 import itertools
@@ -27,7 +27,7 @@ from seg_node.types import Frame
 
 __all__ = ["Source", "open_source", "read_bag", "read_camera", "read_image", "read_images", "read_video"]
 
-# Of these names, what is no video is refused as such; other files are videos by their content.
+# Files with these suffixes are opened as videos, and refused if they are not; others by their content.
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".3gp", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".vob", ".ts", ".mts", ".m2ts"}
     | {".wmv", ".asf", ".flv", ".ogv"}
@@ -39,12 +39,12 @@ Grabbed = tuple[NDArray[np.uint8], int]  # BGR pixels, arrival in ns
 
 @dataclass(frozen=True)
 class Source:
-    """Frames and what is known of them beforehand.
+    """Frames and what is known about them in advance.
 
-    name: of the video, bag or camera; for images that of the folder.
-    paths: the image files, the video or the bag. names: of every frame, for images only (frames that cannot
-    be read included). count: number of frames, None when unknown. fps: frames a second, None for images and
-    cameras. passed_over: files of folders and globs that are no images, such as "3 files: .txt (3)".
+    name: of the video, bag or camera; for images, of the folder.
+    paths: the image files, the video or the bag. names: of all frames, unreadable ones included; images only.
+    count: number of frames, None if unknown. fps: frames per second, None for images and cameras.
+    passed_over: files in folders and globs that are not images, such as "3 files: .txt (3)".
     """
 
     kind: Literal["images", "video", "bag", "camera"]
@@ -60,14 +60,14 @@ class Source:
 def open_source(
     arguments: Sequence[str | Path], topic: str | None = None, on_error: OnError | None = None
 ) -> Source:
-    """The frames of what a user named: image files, folders and globs, or one video, bag or camera.
+    """Open the input that a user names: image files, folders and globs, or one video, bag or camera.
 
     topic: image topic of a bag, None for its only one.
-    on_error: told the name and error of each frame that cannot be read, which is then left out; without it
-    the error is raised.
+    on_error: called with the name and error of each frame that cannot be read, which is then skipped; without
+    it the error is raised.
 
-    Raises FileNotFoundError when nothing is there, ValueError for a mixture, a broken video or bag, an
-    unclear topic, RuntimeError for a bag without the package rosbags.
+    Raises FileNotFoundError if nothing is found, ValueError for a mixture of inputs, a broken video or bag
+    and an ambiguous topic, RuntimeError for a bag if the package rosbags is missing.
     """
     if len(arguments) == 1:
         argument, path = str(arguments[0]), Path(arguments[0])
@@ -97,15 +97,15 @@ def _is_video(path: Path) -> bool:
 
 
 def read_camera(device: str | int, timeout_s: float = 5.0) -> NamedFrames:
-    """Frames of a live camera without end, BGR, always the newest; stamped with the clock at arrival.
+    """Read the newest frame of a live camera, endlessly: BGR, stamped with the time of arrival.
 
     device: "/dev/video0", or the camera's number.
 
-    Raises RuntimeError when the camera cannot be opened or gives no frame for timeout_s seconds.
+    Raises RuntimeError if the camera cannot be opened, or delivers no frame for timeout_s seconds.
     """
     newest: queue.Queue[Grabbed | None] = queue.Queue(maxsize=1)
     stop = threading.Event()
-    # Drivers can block in open and read without limit, so both happen in a thread of their own.
+    # Drivers can block forever in open and read, so both run in their own thread.
     threading.Thread(target=_grab, args=(str(device), newest, stop), daemon=True).start()
     try:
         for index in itertools.count():
@@ -117,7 +117,7 @@ def read_camera(device: str | int, timeout_s: float = 5.0) -> NamedFrames:
                 ) from None
             if grabbed is None:
                 raise RuntimeError(
-                    f"camera {device}: cannot be read; is it there, and free of other programs?"
+                    f"camera {device}: cannot be read; is it connected, and not in use by another program?"
                 )
             yield f"camera_{index:06d}", Frame(grabbed[0], "bgr", grabbed[1], "camera")
     finally:
@@ -125,7 +125,7 @@ def read_camera(device: str | int, timeout_s: float = 5.0) -> NamedFrames:
 
 
 def _grab(device: str, newest: "queue.Queue[Grabbed | None]", stop: threading.Event) -> None:
-    """Keeps the camera's newest frame in the queue of one; None when the camera ends."""
+    """Keep the camera's newest frame in the queue, which holds one; put None when the camera ends."""
 
     def replace(item: Grabbed | None) -> None:
         with suppress(queue.Empty):

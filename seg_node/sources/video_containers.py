@@ -1,4 +1,4 @@
-"""Video containers, told by their first bytes, and whether one of them is cut off or has a hole."""
+"""Recognise video containers by their first bytes, and detect truncated and damaged ones."""
 
 import os
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import BinaryIO, Literal
 
 Container = Literal["mov", "matroska", "avi", "mpegts", "mpeg", "mpegvideo", "asf", "flv", "ogg"]
 
-# FFmpeg's demuxers of these open no file or address beside their own; those of playlists (HLS, DASH …) do.
+# FFmpeg's demuxers for these open only the file itself; those for playlists (HLS, DASH …) open others.
 CONTAINERS: tuple[Container, ...] = (
     "mov",
     "matroska",
@@ -30,11 +30,11 @@ _STARTS: dict[bytes, Container] = {
 }
 _MOV_BOXES = frozenset({b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot"})
 _PICTURE_BRANDS = frozenset({b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1"})
-# Bytes from one transport packet to the next: plain, with a time stamp (.mts, .m2ts), with error correction.
+# Bytes per transport packet: plain, with a timestamp (.mts, .m2ts), with error correction
 _PACKET_SIZES = (188, 192, 204)
 _SYNC = 0x47
 
-# https://www.rfc-editor.org/rfc/rfc9559: the elements below a segment and a cluster, and those two.
+# https://www.rfc-editor.org/rfc/rfc9559: segments, clusters, and the elements inside them
 _SEGMENT, _CLUSTER = 0x18538067, 0x1F43B675
 _ELEMENTS = frozenset(
     {_SEGMENT, _CLUSTER, 0x1A45DFA3, 0x114D9B74, 0x1549A966, 0x1654AE6B, 0x1C53BB6B, 0x1254C367}
@@ -46,7 +46,7 @@ _ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 
 
 def find_container(path: str | Path) -> Container | None:
-    """By content; None for any other file, playlists among them."""
+    """Recognise a container by its content; None for any other file, including playlists."""
     with open(path, "rb") as file:
         head = file.read(1024)
     if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
@@ -60,9 +60,9 @@ def find_container(path: str | Path) -> Container | None:
 
 
 def is_cut(path: str | Path, container: Container) -> bool:
-    """Whether the file ends inside a part or, for Matroska and FLV, has bytes between parts that are none.
+    """Whether the file ends inside an element or, for Matroska and FLV, has other bytes between elements.
 
-    Always False for the containers whose parts do not say how long they are.
+    Always False for containers whose elements do not declare their length.
     """
     checks = {
         "mov": _has_cut_box,
@@ -75,13 +75,13 @@ def is_cut(path: str | Path, container: Container) -> bool:
 
 
 def _is_transport_stream(head: bytes) -> bool:
-    """Four packets in a row; the first may lack its beginning."""
+    """Whether four packets follow each other; the first may be incomplete."""
     starts = ((start, size) for size in _PACKET_SIZES for start in range(size))
     return any(head[start : start + 3 * size + 1 : size] == bytes([_SYNC] * 4) for start, size in starts)
 
 
 def _has_cut_box(file: BinaryIO) -> bool:
-    """ISO/IEC 14496-12, 4.2: size, type; size 1 has the real one behind the type, 0 reaches to the end."""
+    """Walk the boxes. ISO/IEC 14496-12, 4.2: size and type; size 1: 64 bits after the type, 0: to the end."""
     end, at = os.fstat(file.fileno()).st_size, 0
     while at < end:
         file.seek(at)
@@ -118,7 +118,7 @@ def _has_broken_element(file: BinaryIO) -> bool:
 
 
 def _has_broken_tag(file: BinaryIO) -> bool:
-    """Adobe's FLV 10.1, annex E: type, size in three bytes, 7 more; behind the content the whole size."""
+    """Walk the tags. Adobe's FLV 10.1, annex E: type, size (3 bytes), 7 bytes, content, total size (4)."""
     end, at = os.fstat(file.fileno()).st_size, 9 + 4
     while at < end:
         file.seek(at)
@@ -131,7 +131,7 @@ def _has_broken_tag(file: BinaryIO) -> bool:
 
 
 def _is_shorter_than_stated(file: BinaryIO) -> bool:
-    """ASF's file properties: their name, size and the file's name, 40 bytes in all, then the file's size."""
+    """Compare the file size in ASF's file properties object, at byte 40 after its GUID, size and file id."""
     head = file.read(1 << 16)
     at = head.find(_ASF_PROPERTIES)
     stated = int.from_bytes(head[at + 40 : at + 48], "little") if at >= 0 else 0
@@ -139,5 +139,5 @@ def _is_shorter_than_stated(file: BinaryIO) -> bool:
 
 
 def _number_length(first: bytes) -> int:
-    """Bytes of a number of variable length, from its first one: 1 + the zero bits in front. 0 for none."""
+    """The length of a variable-length number by its first byte: 1 + its leading zero bits; 0 if invalid."""
     return 9 - first[0].bit_length() if first and first[0] else 0

@@ -1,4 +1,4 @@
-"""Video files as frames, by OpenCV's FFmpeg. It opens that one file and nothing else."""
+"""Read video files as frames with OpenCV's FFmpeg, which may open that one file and nothing else."""
 
 import os
 from collections.abc import Iterator
@@ -17,22 +17,22 @@ from seg_node.types import Frame
 from seg_node.untrusted.descriptor import plain_name
 from seg_node.untrusted.memory_limit import limited_memory
 
-# OpenCV gives the same answer at the end as at a damaged frame; so many in a row are the end.
-END_AFTER = 1000
-# A thread keeps frames of its own; of more than these a video of camera size is no faster.
+# OpenCV does not distinguish the end from a damaged frame: this many failures in a row are the end.
+MAX_UNREADABLE_IN_A_ROW = 1000
+# Each thread keeps its own frames, and more threads do not speed up videos of camera size.
 MAX_THREADS = 4
 _CAPTURE_OPTIONS = f"format_whitelist;{','.join(CONTAINERS)}|protocol_whitelist;file"
-_QUIET = "-8"  # AV_LOG_QUIET: what is wrong is said here, in one line
+_QUIET = "-8"  # AV_LOG_QUIET, because errors are reported here in one line
 
 
 def describe_video(path: str | Path) -> tuple[int | None, float]:
-    """Number of frames, None where the file does not say, and frames a second.
+    """The number of frames (None if the file does not state it), and frames per second.
 
-    Raises FileNotFoundError, or ValueError when it is no video or no frame can be decoded.
+    Raises FileNotFoundError; ValueError if it is not a video, or no frame can be decoded.
     """
     capture = _open(path)
     count, fps = capture.get(cv2.CAP_PROP_FRAME_COUNT), capture.get(cv2.CAP_PROP_FPS)
-    has_frame = any(_read(capture) is not None for _ in range(END_AFTER))
+    has_frame = any(_read(capture) is not None for _ in range(MAX_UNREADABLE_IN_A_ROW))
     capture.release()
     if not has_frame:
         raise ValueError(f"{path}: no frame can be decoded; is it a video, and complete?")
@@ -40,15 +40,15 @@ def describe_video(path: str | Path) -> tuple[int | None, float]:
 
 
 def read_video(path: str | Path, on_error: OnError | None = None) -> Iterator[tuple[str, Frame]]:
-    """Every frame of a video file, BGR; stamps are the frames' times from the first one's 0.
+    """Read every frame of a video file, BGR; stamps are times since the first frame.
 
-    on_error: told the name and error of each frame that cannot be decoded, which is then left out, and of the
-    video where frames are missing at its end; without it the error, a ValueError, is raised.
+    on_error: called with the name and error of each frame that cannot be decoded, which is then skipped, and
+    of the video if frames are missing at its end; without it the error, a ValueError, is raised.
 
-    Raises FileNotFoundError, or ValueError when it is no video.
+    Raises FileNotFoundError; ValueError if it is not a video.
     """
 
-    def tell(name: str, text: str) -> None:
+    def report(name: str, text: str) -> None:
         error = ValueError(text)
         if on_error is None:
             raise ValueError(f"{path}: {text}")
@@ -65,12 +65,12 @@ def read_video(path: str | Path, on_error: OnError | None = None) -> Iterator[tu
         while (found := _next_frame(capture)) is not None:
             skipped, pixels = found
             for _ in range(skipped):
-                tell(f"{stem}_{index:06d}", f"frame {index} cannot be decoded")
+                report(f"{stem}_{index:06d}", f"frame {index} cannot be decoded")
                 index += 1
             damaged += skipped
             position_ms = capture.get(cv2.CAP_PROP_POS_MSEC)
             start_ms = position_ms if start_ms is None else start_ms
-            # Containers without usable time stamps give 0 or go backwards: count frame periods there.
+            # Without usable timestamps OpenCV returns 0 or jumps back: add a frame period instead.
             later = position_ms - start_ms > time_ms and position_ms >= start_ms
             time_ms = position_ms - start_ms if later else time_ms + period_ms
             yield f"{stem}_{index:06d}", Frame(pixels, "bgr", round(time_ms * 1e6), "camera")
@@ -79,12 +79,12 @@ def read_video(path: str | Path, on_error: OnError | None = None) -> Iterator[tu
         capture.release()
     if (index < count or count <= 0) and _loses_frames(path):
         total = f" of {count:.0f}" if count > 0 else ""
-        tell(stem, f"{index - damaged}{total} frames can be read: the file is cut off or damaged")
+        report(stem, f"{index - damaged}{total} frames can be read: the file is cut off or damaged")
 
 
 def _next_frame(capture: cv2.VideoCapture) -> tuple[int, NDArray[np.uint8]] | None:
-    """How many frames could not be decoded, and the next one that could; None at the end."""
-    for skipped in range(END_AFTER):
+    """Skip frames that cannot be decoded; return their number and the next good one, None at the end."""
+    for skipped in range(MAX_UNREADABLE_IN_A_ROW):
         pixels = _read(capture)
         if pixels is not None:
             return skipped, pixels
@@ -101,10 +101,10 @@ def _read(capture: cv2.VideoCapture) -> NDArray[np.uint8] | None:
 
 
 def _loses_frames(path: str | Path) -> bool:
-    """Whether a count that was not reached means anything.
+    """Whether a lower number of frames than stated means that frames are missing.
 
-    AVI stores the number of frames. MP4 may hold some that are not shown, the others' is time by rate: there
-    only a file that is not whole is short of any.
+    AVI stores the number of frames. MP4 also counts frames that are not shown, and for other containers the
+    number is duration times rate: there frames are missing only if the file is truncated.
     """
     container = find_container(path)
     return container is not None and (container == "avi" or is_cut(path, container))
@@ -114,12 +114,12 @@ def _open(path: str | Path) -> cv2.VideoCapture:
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: no such video file")
     if find_container(path) is None:
-        raise ValueError(f"{path}: no video that is read here ({CONTAINER_NAMES}; no playlists)")
+        raise ValueError(f"{path}: not a supported video ({CONTAINER_NAMES}; no playlists)")
     if not cv2.videoio_registry.hasBackend(cv2.CAP_FFMPEG):
-        raise ValueError(f"{path}: this OpenCV reads no videos, it has no FFmpeg; pip install opencv-python")
+        raise ValueError(f"{path}: this OpenCV has no FFmpeg and reads no videos; pip install opencv-python")
     threads = getattr(cv2, "CAP_PROP_N_THREADS", None)
     settings = [] if threads is None else [threads, min(MAX_THREADS, os.cpu_count() or 1)]
-    # By its descriptor: OpenCV crashes on a name that is not UTF-8, and FFmpeg looks for patterns in names.
+    # Opened by descriptor: OpenCV crashes on names that are not UTF-8, and FFmpeg expands patterns in names.
     with plain_name(path) as name, _options(), limited_memory():
         capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG, settings)
     if not capture.isOpened():
@@ -132,7 +132,7 @@ def _open(path: str | Path) -> cv2.VideoCapture:
 
 @contextmanager
 def _options() -> Iterator[None]:
-    """OpenCV takes them from the environment only, when it opens a video."""
+    """Set FFmpeg's options while a video is opened: OpenCV reads them from the environment only."""
     ours = {"OPENCV_FFMPEG_CAPTURE_OPTIONS": _CAPTURE_OPTIONS, "OPENCV_FFMPEG_LOGLEVEL": _QUIET}
     before: dict[str, Any] = {name: os.environ.get(name) for name in ours}
     os.environ.update(ours)

@@ -1,4 +1,4 @@
-"""Objects in metres: masks and depth become points, centroids and oriented boxes, moved between frames.
+"""Objects in metres: lift masks and depth to points, centroids and oriented boxes, and transform them.
 
 TF itself and messages belong to ros/.
 """

@@ -1,11 +1,11 @@
-"""Instances into space: masks and an aligned depth image give centroids, oriented boxes and points. No ROS.
+"""Lift instances to 3D: masks and an aligned depth image give centroids, oriented boxes and points. No ROS.
 
 All points are in the camera's optical frame: x right, y down, z forward, metres.
 
-A camera sees the front of things, so the box encloses the visible surface, not the thing. Where three or two
-faces of a box-shaped thing are seen it is the thing's own box: they show its three lengths. Of a single face
-the box has the outline, and a thickness near 0 (the noise of the depth). Of round things seen from the side
-the far half is missing. What other things hide is missing as well.
+The box encloses the visible surface, not the whole object. If two or three faces of a box-shaped object are
+visible, it is the object's own box, because they show its three lengths. For a single face it has the
+outline and a thickness near 0 (the noise of the depth). It lacks the far half of round objects seen from the
+side, and whatever other objects hide.
 """
 
 from dataclasses import dataclass, field
@@ -21,26 +21,26 @@ from seg_node.types import Instances
 
 FIT_POINTS = 256
 SIZE_POINTS = 2048
-OUTSIDE = 0.005  # of the points lie outside of each face: the noise's tail
-# The axes' signs: not across any direction that edges of upright things, seen from above, often have.
-TOWARDS = np.array([2.0, 3.0, 1.0])
+OUTLIER_FRACTION = 0.005  # of the points may lie outside of each face: the tail of the noise
+# Axes point to this side. It is not normal to any direction that edges of upright objects often have.
+SIGN_REFERENCE = np.array([2.0, 3.0, 1.0])
 
 
 class DepthSizeError(ValueError):
-    """Depth that is not of the image's size. `reason` is the token counted in /diagnostics."""
+    """A depth image of another size. `reason` is the key it is counted under in /diagnostics."""
 
     reason = "depth_size"
 
 
 @dataclass(frozen=True)
 class LiftOptions:
-    """How depth is read off a mask.
+    """Options for sampling depth inside a mask.
 
-    erosion_px: taken off the mask's rim for centroid and points, where depth of others bleeds in; fewer where
-    less than min_points would be left. The box needs the rim: it takes what is on the object's surface, and
-    leaves out what lies behind it within twice so many pixels of the mask's edge.
-    min_points: with fewer valid depth pixels the object is not located.
-    max_points: a larger object is thinned to about so many pixels, evenly.
+    erosion_px: width of the mask's rim that centroid and points skip, because depth of the background bleeds
+    into it; less if fewer than min_points would remain. The box needs the rim: there it uses the pixels on
+    the object's surface and drops those behind it within twice this width of the mask's edge.
+    min_points: an object with fewer valid depth pixels is not located.
+    max_points: larger objects are subsampled evenly to about this number of pixels.
     keep_points: whether Object3D.points and pixels are filled.
     """
 
@@ -52,17 +52,17 @@ class LiftOptions:
 
 @dataclass(frozen=True)
 class Object3D:
-    """One instance in space.
+    """One instance in 3D.
 
-    centroid: mean of the visible surface's points. centre: of the oriented box. All (3,) float64.
-    axes: (3, 3) rotation matrix; its columns are the box's x, y and z axis, x along the longest side, z along
-    the shortest; x and y point right, down and away rather than left, up and near (along TOWARDS), z follows.
-    So a box does not flip from frame to frame, but sides of about one length may change places.
+    centroid: mean of the visible surface's points. centre: of the oriented box. Both (3,) float64.
+    axes: (3, 3) rotation matrix; its columns are the box's x, y and z axes, x along the longest side, z along
+    the shortest. x and y point right, down and away (towards SIGN_REFERENCE), z completes a right-handed
+    frame. The box does not flip between frames, but sides of similar length may swap.
     size: (3,) lengths along the axes, metres.
-    num_points: depth pixels used; 0 when the object is not located: then centroid and centre are NaN, axes
-    the identity and size 0. valid_ratio: valid depth pixels of all pixels of the mask, 0 to 1.
-    points: float32 (N, 3) and pixels: int32 (N, 2), column and row, of the eroded mask, if they were asked
-    for.
+    num_points: depth pixels used; 0 if the object is not located: centroid and centre are then NaN, axes the
+    identity and size 0. valid_ratio: fraction of the mask's pixels with valid depth, 0 to 1.
+    points: float32 (N, 3), and pixels: int32 (N, 2), column and row, of the eroded mask; empty unless
+    LiftOptions.keep_points.
     """
 
     id: int
@@ -81,10 +81,10 @@ class Object3D:
 def lift_instances(
     instances: Instances, depth: DepthImage, pinhole: Pinhole, options: LiftOptions
 ) -> tuple[Object3D, ...]:
-    """One Object3D for each instance, in their order; those without enough depth have num_points 0.
+    """Locate each instance, in order; objects without enough depth have num_points 0.
 
-    depth: aligned to the image of the masks, of the same size. pinhole: of both.
-    Raises DepthSizeError when the sizes differ.
+    depth: aligned to the image of the masks and of the same size. pinhole: of both.
+    Raises DepthSizeError if the sizes differ.
     """
     if depth.image_size != pinhole.image_size:
         (rows, columns), (height, width) = depth.image_size, pinhole.image_size
@@ -97,14 +97,16 @@ def lift_instances(
     found = [index for index, surface in enumerate(surfaces) if surface.inner.any()]
     objects = [_not_located(instances, index, surface.valid_ratio) for index, surface in enumerate(surfaces)]
     if found:
-        frames = fit_orientations(np.stack([_thinned(surfaces[index].points, FIT_POINTS) for index in found]))
+        frames = fit_orientations(
+            np.stack([_resample(surfaces[index].points, FIT_POINTS) for index in found])
+        )
         for index, frame in zip(found, frames, strict=True):
             objects[index] = _located(instances, index, surfaces[index], frame, options.keep_points)
     return tuple(objects)
 
 
-def _thinned(points: NDArray[np.float32], count: int) -> NDArray[np.float32]:
-    """Exactly so many of the points, evenly; each several times where there are fewer."""
+def _resample(points: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+    """Sample exactly `count` points evenly, with repetition if there are fewer."""
     return points[np.arange(count) * len(points) // count]
 
 
@@ -113,10 +115,10 @@ def _located(
 ) -> Object3D:
     points = surface.points
     along = frame.T @ points[:: max(1, len(points) // SIZE_POINTS)].T  # (3, N)
-    first = int(OUTSIDE * along.shape[1])
+    first = int(OUTLIER_FRACTION * along.shape[1])
     last = along.shape[1] - 1 - first
     low, high = np.partition(along, (first, last), axis=1)[:, [first, last]].T.astype(np.float64)
-    axes, low, high = _ordered(frame.astype(np.float64), low, high)
+    axes, low, high = _sort_axes(frame.astype(np.float64), low, high)
     num_points = int(np.count_nonzero(surface.inner))
     kept = surface.inner if keep_points else slice(0)
     return Object3D(
@@ -134,14 +136,14 @@ def _located(
     )
 
 
-def _ordered(
+def _sort_axes(
     frame: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Axes and the faces' places along them, in the order and with the signs that Object3D tells."""
+    """Sort the axes and the faces' places along them, and set signs, as Object3D documents."""
     order = np.argsort(low - high, kind="stable")
     axes, low, high = frame[:, order], low[order], high[order]
-    signs = np.where(TOWARDS @ axes < 0, -1.0, 1.0)
-    signs[2] = signs[0] * signs[1] * np.sign(np.linalg.det(axes))  # so that they turn right
+    signs = np.where(SIGN_REFERENCE @ axes < 0, -1.0, 1.0)
+    signs[2] = signs[0] * signs[1] * np.sign(np.linalg.det(axes))  # a rotation, not a reflection
     return axes * signs, np.where(signs < 0, -high, low), np.where(signs < 0, -low, high)
 
 

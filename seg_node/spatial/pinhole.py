@@ -1,4 +1,4 @@
-"""The pinhole camera: pixels to rays and back. No ROS.
+"""The pinhole camera model: pixels to rays and points to pixels. No ROS.
 
 Points are in the optical frame: x right, y down, z forward, metres. The centre of pixel (row i, column j) is
 at (j, i), as in sensor_msgs/CameraInfo.
@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 class Pinhole:
     """A camera without distortion.
 
-    fx, fy: focal lengths in pixels. cx, cy: the optical axis, column and row. image_size: (height, width) of
-    the image as it is published, after binning and region of interest.
+    fx, fy: focal lengths in pixels. cx, cy: column and row of the optical axis. image_size: (height, width)
+    of the published image, after binning and region of interest.
     """
 
     fx: float
@@ -25,13 +25,13 @@ class Pinhole:
     image_size: tuple[int, int]
 
     def rays(self, columns: ArrayLike, rows: ArrayLike) -> NDArray[np.float64]:
-        """Where the pixels' rays cross the plane z = 1: (N, 3) for N columns and rows, whole or not."""
+        """Rays of the pixels at N columns and rows (may be fractional): points (N, 3) on the plane z = 1."""
         x = (np.asarray(columns, np.float64) - self.cx) / self.fx
         y = (np.asarray(rows, np.float64) - self.cy) / self.fy
         return np.stack([x, y, np.ones_like(x)], axis=-1)
 
     def project(self, points: ArrayLike) -> NDArray[np.float64]:
-        """Pixels (N, 2), column and row, of the points (N, 3); NaN for those not before the camera."""
+        """Project points (N, 3) to pixels (N, 2), column and row; NaN for points behind the camera."""
         x, y, z = np.asarray(points, np.float64).T
         z = np.where(z > 0, z, np.nan)
         return np.stack([self.fx * x / z + self.cx, self.fy * y / z + self.cy], axis=-1)

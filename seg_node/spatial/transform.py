@@ -1,15 +1,16 @@
-"""Rigid motion between frames: where the objects are as another frame sees them. No ROS."""
+"""Rigid transforms of objects between coordinate frames. No ROS."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 from seg_node.spatial.lift import Object3D
 
-UNIT_SLACK = 0.01  # of a quaternion's squared length, as tf2 takes them
-FARTHEST = 1e9  # metres, beyond any planet; points there leave float32's precision
+NORM_TOLERANCE = 0.01  # of a quaternion's squared norm, as in tf2
+MAX_TRANSLATION_M = 1e9  # larger than any planet
 
 
 @dataclass(frozen=True)
@@ -21,25 +22,25 @@ class RigidTransform:
 
     @staticmethod
     def of(x: float, y: float, z: float, qx: float, qy: float, qz: float, qw: float) -> "RigidTransform":
-        """Of a geometry_msgs/Transform's translation and unit quaternion; its length may be off a little.
+        """Build it from the translation and quaternion of a geometry_msgs/Transform.
 
-        Raises ValueError for a quaternion of another length, and for a translation that is no place.
+        Raises ValueError for a quaternion that is not of unit length within NORM_TOLERANCE, and for a
+        translation that is not finite or over MAX_TRANSLATION_M.
         """
         squared = qx * qx + qy * qy + qz * qz + qw * qw
-        if not abs(squared - 1) <= UNIT_SLACK:  # nor with NaN
+        if not abs(squared - 1) <= NORM_TOLERANCE:  # also true for NaN
             raise ValueError(
-                f"rotation ({qx:g}, {qy:g}, {qz:g}, {qw:g}) is no unit quaternion; check who publishes it"
+                f"rotation ({qx:g}, {qy:g}, {qz:g}, {qw:g}) is not a unit quaternion; check its publisher"
             )
-        if not all(abs(metres) <= FARTHEST for metres in (x, y, z)):
+        if not all(abs(metres) <= MAX_TRANSLATION_M for metres in (x, y, z)):
             raise ValueError(
-                f"translation ({x:g}, {y:g}, {z:g}) is no place in metres; check who publishes it"
+                f"translation ({x:g}, {y:g}, {z:g}) is not a place in metres; check its publisher"
             )
-        a, b, c, w = np.array([qx, qy, qz, qw]) / np.sqrt(squared)
-        cross = np.array([[0, -c, b], [c, 0, -a], [-b, a, 0]])
-        return RigidTransform(np.eye(3) + 2 * w * cross + 2 * cross @ cross, np.array([x, y, z], np.float64))
+        rotation = Rotation.from_quat((qx, qy, qz, qw)).as_matrix()  # of the normalised quaternion
+        return RigidTransform(rotation, np.array([x, y, z], np.float64))
 
     def move(self, objects: Sequence[Object3D]) -> tuple[Object3D, ...]:
-        """The same objects in the target frame: centroids, boxes, points. Sizes and signs of axes stay."""
+        """Transform centroids, boxes and points to the target frame. Sizes and signs of axes stay."""
         return tuple(self._moved(found) for found in objects)
 
     def _moved(self, found: Object3D) -> Object3D:
@@ -50,7 +51,7 @@ class RigidTransform:
             found,
             centroid=self.rotation @ found.centroid + self.translation,
             centre=self.rotation @ found.centre + self.translation,
-            # of an object that is not located the axes stay the identity
+            # the axes of an object that is not located stay the identity
             axes=self.rotation @ found.axes if found.num_points else found.axes,
             points=points,
         )

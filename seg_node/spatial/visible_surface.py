@@ -1,4 +1,4 @@
-"""The part of an object that the camera sees: a mask's depth without what is of others. No ROS."""
+"""The visible surface of an object: the depth in its mask, with background and occluders removed. No ROS."""
 
 import math
 from dataclasses import dataclass
@@ -11,13 +11,17 @@ from seg_node.images.depth import DepthImage
 from seg_node.spatial.pinhole import Pinhole
 from seg_node.types import MaskCrop
 
-# Neighbours on one surface differ by less than noise (1 % of the depth) and a slope of 75 degrees make.
-NOISE, STEEPEST = 0.01, float(np.tan(np.radians(75)))
+# Neighbours on one surface differ by at most the noise (1 % of the depth) plus a slope of 75 degrees.
+NOISE, MAX_SLOPE = 0.01, float(np.tan(np.radians(75)))
 
 
 @dataclass(frozen=True)
 class Surface:
-    """What is seen of an object. points: (N, 3); pixels: (N, 2); inner: bool (N,), in the eroded mask."""
+    """An object's visible surface.
+
+    points: (N, 3) metres. pixels: (N, 2), column and row. inner: bool (N,), whether in the eroded mask.
+    valid_ratio: fraction of the mask's pixels with valid depth, 0 to 1.
+    """
 
     points: NDArray[np.float32]
     pixels: NDArray[np.int32]
@@ -28,19 +32,19 @@ class Surface:
 def visible_surface(
     mask: MaskCrop, depth: DepthImage, pinhole: Pinhole, erosion_px: int, min_points: int, max_points: int
 ) -> Surface:
-    """The object's own depth pixels as points; none when they are fewer than min_points.
+    """Convert the object's own depth pixels to points; none if there are fewer than min_points.
 
-    The last three are those of `seg_node.spatial.lift.LiftOptions`.
+    erosion_px, min_points, max_points: see `seg_node.spatial.lift.LiftOptions`.
     """
     stride = max(1, math.ceil(math.sqrt(mask.area / max_points)))
     metres = depth.crop(mask.roi, stride)
     pixels = mask.pixels[::stride, ::stride]
-    valid = pixels & (metres > 0)  # NaN is not
+    valid = pixels & (metres > 0)  # False for NaN
     valid_ratio = int(np.count_nonzero(valid)) / max(int(np.count_nonzero(pixels)), 1)
     if not valid_ratio:
         none = np.zeros((0, 3), np.float32)
         return Surface(none, none[:, :2].astype(np.int32), none[:, 0] > 0, 0.0)
-    step = stride * STEEPEST / min(pinhole.fx, pinhole.fy)
+    step = stride * MAX_SLOPE / min(pinhole.fx, pinhole.fy)
     tolerance = NOISE + 2 * step  # between the two ends of a 3 x 3 neighbourhood
     bleed_px = 2 * erosion_px
     own = _without_edges(valid, metres, tolerance, min_points)
@@ -54,7 +58,7 @@ def visible_surface(
             break
     else:
         own = inner = np.zeros_like(own)
-    at = np.flatnonzero(own)  # several times as fast as nonzero of two dimensions
+    at = np.flatnonzero(own)  # several times as fast as np.nonzero in two dimensions
     rows, columns = np.divmod(at.astype(np.int32), own.shape[1])
     z = metres.reshape(-1)[at]
     pixels_at = np.empty((len(z), 2), np.int32)
@@ -78,9 +82,9 @@ def _eroded(pixels: NDArray[np.bool_], by: int) -> NDArray[np.bool_]:
 def _without_edges(
     valid: NDArray[np.bool_], metres: NDArray[np.float32], tolerance: float, min_points: int
 ) -> NDArray[np.bool_]:
-    """The pixels whose neighbours in the mask are on one surface with them: flying pixels are not.
+    """Drop flying pixels: those whose neighbours in the mask are not on one surface with them.
 
-    All of them where too few would be left: a thin or very noisy thing.
+    Keep all if fewer than min_points would remain, as for thin or very noisy objects.
     """
     nearest, farthest = _neighbours(valid, metres)
     smooth = valid & (farthest - nearest < tolerance * nearest)
@@ -90,11 +94,11 @@ def _without_edges(
 def _bleed(
     valid: NDArray[np.bool_], metres: NDArray[np.float32], rim: NDArray[np.bool_], reach: int, step: float
 ) -> NDArray[np.bool_]:
-    """The rim's pixels that are behind a pixel of the mask within `reach` by more than a slope makes.
+    """Find background pixels in the rim of a mask that is too wide.
 
-    They are of what stands behind, where the mask is too wide. The table behind an object begins at its foot,
-    so that no gap along the ray divides the two. step: of the steepest surface from pixel to pixel, as a part
-    of its depth.
+    They lie further behind a pixel of the mask within `reach` than a slope explains. A gap along the ray does
+    not separate them: the table behind an object begins at its foot. step: relative change of depth from
+    pixel to pixel on the steepest surface.
     """
     kernel = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
     nearest = np.asarray(cv2.erode(np.where(valid, metres, np.float32(1e6)), kernel))
@@ -104,7 +108,7 @@ def _bleed(
 def _with_rim(
     own: NDArray[np.bool_], valid: NDArray[np.bool_], metres: NDArray[np.float32], tolerance: float
 ) -> NDArray[np.bool_]:
-    """`own` and those of the valid pixels around it that go on with its surface."""
+    """Add to `own` the valid pixels next to it that continue its surface."""
     nearest, farthest = _neighbours(own, metres)
     slack = tolerance / 2 * metres
     return own | (valid & (metres > nearest - slack) & (metres < farthest + slack))
@@ -113,7 +117,7 @@ def _with_rim(
 def _neighbours(
     of: NDArray[np.bool_], metres: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Least and greatest depth of those pixels in each 3 x 3 neighbourhood; huge and 0 without any."""
+    """Minimum and maximum depth of these pixels in each 3 x 3 neighbourhood; 1e6 and 0 without any."""
     kernel = np.ones((3, 3), np.uint8)
     nearest = cv2.erode(np.where(of, metres, np.float32(1e6)), kernel)
     farthest = cv2.dilate(np.where(of, metres, np.float32(0)), kernel)
@@ -123,9 +127,9 @@ def _neighbours(
 def _largest_part(
     valid: NDArray[np.bool_], metres: NDArray[np.float32], mask: MaskCrop, pinhole: Pinhole
 ) -> NDArray[np.bool_]:
-    """The pixels of the largest group along the ray: groups are as far apart as half the object is wide.
+    """Select the largest group in depth; groups are separated by half the width of the object.
 
-    A cup's own rim hides a part of its inside, and a gap of that kind is smaller.
+    The gap between a cup's rim and the part of its inside that the rim hides is smaller.
     """
     z = metres[valid]
     if not len(z):
@@ -133,7 +137,7 @@ def _largest_part(
     height, width = mask.pixels.shape
     half = 0.5 * max(width / pinhole.fx, height / pinhole.fy)
     nearest, farthest = float(z.min()), float(z.max())
-    if farthest - nearest < nearest * half:  # nor is it wider than the median's gap; sorting takes longest
+    if farthest - nearest < nearest * half:  # less than any gap: skips the sort, the slowest step
         return valid
     z.sort()
     gap = half * float(np.median(z[(len(z) - 1) // 2 : len(z) // 2 + 1]))

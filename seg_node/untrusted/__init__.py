@@ -1,4 +1,4 @@
-"""Bounds on what comes from outside: text, YAML and JSON, memory, cache sizes and names of output files.
+"""Limits for untrusted input: text, YAML and JSON, memory, cache sizes and names of output files.
 
-Formats of images, bags and checkpoints are read elsewhere, within these bounds.
+Readers of images, bags and checkpoints live elsewhere and use these limits.
 """

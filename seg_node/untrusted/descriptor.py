@@ -1,4 +1,4 @@
-"""Files with names that are not UTF-8, for libraries in C and Rust that cannot open or crash on them."""
+"""Names that are not UTF-8: C and Rust libraries fail or crash on them, so files go by descriptor."""
 
 import os
 from collections.abc import Iterator
@@ -8,9 +8,9 @@ from pathlib import Path
 
 @contextmanager
 def plain_name(path: str | Path) -> Iterator[str]:
-    """A name of the file, while it is open here, that has no letters of its own: its descriptor's.
+    """Open the file and yield the name of its descriptor, /dev/fd/N, or its own name without /dev/fd.
 
-    Its own name where the system has no such names. Raises OSError.
+    Raises OSError.
     """
     with open(path, "rb") as file:
         name = f"/dev/fd/{file.fileno()}"

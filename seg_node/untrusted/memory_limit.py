@@ -1,4 +1,4 @@
-"""A bound on what reading a file may allocate: a small hostile one can ask a decoder for gigabytes."""
+"""Limit the memory for reading a file: a small hostile one can make a decoder allocate gigabytes."""
 
 import os
 import threading
@@ -10,23 +10,24 @@ try:
 except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
-# A picture of 64 MP takes 850 MB while it is read: Pillow's four bytes a pixel, twice, and a copy of three.
+# Reading an image of 64 MP takes 850 MB: Pillow's four bytes per pixel, twice, and a copy of three.
 LIMIT_BYTES = 1_000_000_000
 _PROCESS_SIZES = "/proc/self/statm"
-_LOCK = threading.RLock()  # the limit is the process's: of two threads, each would restore the other's
+_LOCK = threading.RLock()  # the limit is per process: two threads would restore each other's
 
 
 def data_bytes() -> int:
-    """Return what counts against RLIMIT_DATA now. Linux only."""
+    """Return the bytes that count against RLIMIT_DATA now. Linux only."""
     with open(_PROCESS_SIZES, "rb", buffering=0) as sizes:
         return int(sizes.read().split()[5]) * resource.getpagesize()
 
 
 @contextmanager
 def limited_memory(beyond: int = LIMIT_BYTES) -> Iterator[None]:
-    """Let the process grow by so many bytes inside, one thread at a time; an allocation beyond them fails.
+    """Let the process grow by at most `beyond` bytes in this context, one thread at a time.
 
-    Python and its libraries then raise MemoryError or their own error. Linux; elsewhere without effect.
+    Beyond it allocations fail, and libraries raise MemoryError or their own error. Linux only; elsewhere
+    without effect.
     """
     if resource is None or not os.path.exists(_PROCESS_SIZES):
         yield

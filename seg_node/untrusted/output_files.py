@@ -1,4 +1,4 @@
-"""Files of results: nothing is written outside the folder, and a file is there when it is whole."""
+"""Write result files atomically, and never outside their folder."""
 
 import os
 from collections.abc import Iterator
@@ -6,14 +6,14 @@ from contextlib import contextmanager
 from pathlib import Path, PurePath
 from zlib import crc32
 
-LONGEST_NAME = 255  # bytes, of the usual file systems
+MAX_NAME_BYTES = 255  # in the usual file systems
 
 
 def write_file(folder: Path, name: str, data: bytes) -> None:
-    """Write `name`, which may lie in folders below, under a temporary name first; an old file is replaced.
+    """Write `name`, which may contain folders, to a temporary file that then replaces an existing one.
 
-    Raises RuntimeError that names the file when it cannot be written, or when a folder on the way is a
-    symbolic link.
+    Raises RuntimeError, with the file's name, if it cannot be written or a folder in `name` is a symbolic
+    link.
     """
     with new_file(folder, name) as part:
         part.write_bytes(data)
@@ -21,7 +21,7 @@ def write_file(folder: Path, name: str, data: bytes) -> None:
 
 @contextmanager
 def new_file(folder: Path, name: str) -> Iterator[Path]:
-    """The temporary name of a file, to be written inside; see `write_file`."""
+    """Yield a temporary path that becomes the file at the end of the context; see `write_file`."""
     target = folder / name
     try:
         make_folders(folder, PurePath(name).parent)
@@ -37,24 +37,24 @@ def new_file(folder: Path, name: str) -> Iterator[Path]:
 
 
 def shortened(name: str) -> str:
-    """The name, its last part cut and numbered where file systems would refuse it; the ending stays."""
+    """Shorten a name that is too long for file systems: cut its end, add a checksum, keep the suffix."""
     path = PurePath(name)
     encoded = os.fsencode(path.name)
-    if len(encoded) <= LONGEST_NAME:
+    if len(encoded) <= MAX_NAME_BYTES:
         return name
     ending = f"~{crc32(encoded):08x}{_ending(path)}"
-    return str(path.with_name(os.fsdecode(encoded[: LONGEST_NAME - len(ending)]) + ending))
+    return str(path.with_name(os.fsdecode(encoded[: MAX_NAME_BYTES - len(ending)]) + ending))
 
 
 def _ending(path: PurePath) -> str:
-    """The suffix, if it is one of a file type."""
+    """The suffix if it looks like a file type's, otherwise nothing."""
     return path.suffix if path.suffix.isascii() and len(path.suffix) < 10 else ""
 
 
 def make_folders(folder: Path, below: PurePath) -> None:
-    """Make the folders on the way from `folder` to `folder / below`.
+    """Create the folders between `folder` and `folder / below`.
 
-    Raises RuntimeError when one of them is a symbolic link, OSError when it cannot be made.
+    Raises RuntimeError if one of them is a symbolic link, OSError if it cannot be created.
     """
     for part in below.parts:
         folder /= part

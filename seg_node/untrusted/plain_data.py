@@ -1,4 +1,4 @@
-"""Text files of others → plain data (numbers, texts, lists, dictionaries), in bounded time and memory."""
+"""Read untrusted YAML and JSON as plain data (numbers, strings, lists, dicts) in bounded time and memory."""
 
 import json
 import math
@@ -7,20 +7,20 @@ from typing import Any, NoReturn
 
 import yaml
 
-MAX_YAML_BYTES = 256 * 1024  # PyYAML takes 5 s for them at worst; a dumped configuration has 20 KB
+MAX_YAML_BYTES = 256 * 1024  # at worst 5 s in PyYAML; a dumped configuration has 20 KB
 MAX_JSON_BYTES = 8 * 1024 * 1024
 _MAX_VALUES = 100_000
 _MAX_DEPTH = 100
 _MAX_INTEGER = 2**63
-_LONGEST_INTEGER = 40  # characters
+_MAX_INTEGER_LENGTH = 40  # characters
 _NOT_PLAIN = ("timestamp", "binary", "set", "omap", "pairs")
 _TAG = "tag:yaml.org,2002:"
 
 
 def read_text(path: Path, max_bytes: int) -> str:
-    """A text in UTF-8, without the byte order mark that Windows puts before it.
+    """Read a UTF-8 text file, without the byte order mark that Windows adds.
 
-    Raises ValueError for a file that is larger or no such text.
+    Raises ValueError for a file that is larger than max_bytes or not UTF-8.
     """
     with path.open("rb") as file:
         data = file.read(max_bytes + 1)
@@ -33,9 +33,9 @@ def read_text(path: Path, max_bytes: int) -> str:
 
 
 def parse_yaml(text: str, source: str) -> Any:
-    """What a YAML text holds; dates and sexagesimals stay texts, tuples of Python are lists.
+    """Parse a YAML text; dates and sexagesimals stay strings, Python tuples become lists.
 
-    source: names the text in messages. Raises ValueError for what is no YAML, or not plain data.
+    source: names the text in errors. Raises ValueError if it is not YAML, or not plain data.
     """
     try:
         content = yaml.load(text, _Loader)
@@ -47,14 +47,14 @@ def parse_yaml(text: str, source: str) -> Any:
         raise ValueError(f"{source}: not a YAML file: {character}") from error
     except RecursionError as error:
         raise ValueError(f"{source}: not a YAML file: nested too deep") from error
-    except Exception as error:  # its constructors raise what Python does, such as KeyError for !!bool foo
+    except Exception as error:  # constructors raise any type, such as KeyError for !!bool foo
         raise ValueError(f"{source}: not a YAML file: a value is not of its type ({error!r})") from error
     check_plain(content, source, "YAML")
     return content
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The object that a JSON file holds. Raises FileNotFoundError; ValueError for another file."""
+    """Read a JSON file with an object. Raises FileNotFoundError; ValueError for any other content."""
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
     text = read_text(path, MAX_JSON_BYTES)
@@ -69,7 +69,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def check_plain(content: Any, source: str, kind: str) -> None:
-    """Raises ValueError for what is not plain data, and for a few lines that stand for very many values."""
+    """Raise ValueError for data that are not plain, or that expand to very many values (YAML aliases)."""
     waiting, count = [(content, 0)], 0
     while waiting:
         value, depth = waiting.pop()
@@ -81,14 +81,14 @@ def check_plain(content: Any, source: str, kind: str) -> None:
         if isinstance(value, dict):
             for key in value:
                 if type(key) not in (str, int):
-                    raise ValueError(f"{source}: the key {key!r} is not a text; write it in quotes")
+                    raise ValueError(f"{source}: the key {key!r} is not a string; write it in quotes")
             waiting.extend((inner, depth + 1) for inner in value.values())
         elif isinstance(value, list):
             waiting.extend((inner, depth + 1) for inner in value)
         elif isinstance(value, int) and abs(value) >= _MAX_INTEGER:
             raise ValueError(f"{source}: has an integer of more than 63 bits")
         elif value is not None and not isinstance(value, bool | int | float | str):
-            raise ValueError(f"{source}: holds a {type(value).__name__}, which is no plain value")
+            raise ValueError(f"{source}: holds a {type(value).__name__}, which is not plain data")
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -102,8 +102,10 @@ def _finite(text: str) -> float:
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader without what takes long or is no plain data. The one in C ends the process for a
-    text of many brackets."""
+    """PyYAML's safe loader, restricted to plain data and bounded time.
+
+    Not the C loader, which crashes on a text of many brackets.
+    """
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -112,7 +114,7 @@ class _Loader(yaml.SafeLoader):
         self._depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        """Compose one node; refuse deep ones here, since the recursion limit depends on who calls."""
+        """Compose one node; refuse deep nesting here, because the recursion limit depends on the caller."""
         self._depth += 1
         if self._depth > _MAX_DEPTH:
             mark = self.peek_event().start_mark
@@ -122,7 +124,7 @@ class _Loader(yaml.SafeLoader):
         return node
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        """Puts the mappings under << into it, each once and few in all: theirs may have some in turn."""
+        """Merge the mappings under `<<`, each once and a bounded number of values: merges may be nested."""
         if id(node) in self._flattened:
             return
         self._flattened.add(id(node))
@@ -135,14 +137,14 @@ class _Loader(yaml.SafeLoader):
                         self._merged += len(part.value)
                     if self._merged > _MAX_VALUES:
                         raise yaml.constructor.ConstructorError(
-                            None, None, f"more than {_MAX_VALUES} values come by <<", node.start_mark
+                            None, None, f"more than {_MAX_VALUES} values are merged by <<", node.start_mark
                         )
         super().flatten_mapping(node)
 
 
 def _refuse_tag(loader: _Loader, node: yaml.Node) -> NoReturn:
     raise yaml.constructor.ConstructorError(
-        None, None, f"{node.tag.removeprefix(_TAG)} is a type that is no plain data", node.start_mark
+        None, None, f"{node.tag.removeprefix(_TAG)} is not plain data", node.start_mark
     )
 
 
@@ -150,7 +152,7 @@ def _construct_integer(loader: _Loader, node: yaml.ScalarNode) -> int | str:
     text = loader.construct_scalar(node)
     if ":" in text:  # YAML 1.1 reads 1:30 as 90
         return str(text)
-    if len(text) > _LONGEST_INTEGER:
+    if len(text) > _MAX_INTEGER_LENGTH:
         raise yaml.constructor.ConstructorError(
             None, None, f"an integer of {len(text)} characters", node.start_mark
         )

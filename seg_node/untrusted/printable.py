@@ -1,13 +1,17 @@
-"""Text that came from elsewhere, made fit for a log line or an error message."""
+"""Texts of unknown origin (file names, errors, messages) on one printable line of a log or an error."""
+
+from collections.abc import Sequence
+
+MAX_LINE_LENGTH = 300
 
 
 def escaped(text: str) -> str:
-    """Return the text with unprintable characters, line breaks among them, as `\\n`, `\\x1b`, `\\u202e` …"""
+    """Escape unprintable characters, line breaks among them, as `\\n`, `\\x1b`, `\\u202e` …"""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def printable(text: str, longest: int = 60) -> str:
-    """Return the text on one line, unprintable characters escaped, cut off after `longest` characters.
+    """Escape the text and cut it off after `longest` characters.
 
     Line breaks, terminal escapes, invisible and right-to-left controls become `\\n`, `\\x1b`, `\\u202e` …
     """
@@ -21,3 +25,23 @@ def printable(text: str, longest: int = 60) -> str:
         kept.append(shown)
     cut = f"… ({len(text)} characters)" if len(kept) < len(text) else ""
     return "".join(kept) + cut
+
+
+def one_line(text: str, longest: int = MAX_LINE_LENGTH) -> str:
+    """Escape the text; of one over `longest` characters cut out the middle, so that a path keeps its end."""
+    if len(text) > longest:
+        text = f"{text[: longest * 2 // 3]} … {text[-(longest // 3) :]}"
+    return escaped(text)
+
+
+def reason(error: BaseException) -> str:
+    """The error's message on one line, or its type's name if it has none."""
+    if isinstance(error, MemoryError):
+        return "it needs too much memory"
+    return one_line(str(error)) or type(error).__name__
+
+
+def listed(items: Sequence[object], limit: int = 10) -> str:
+    """The first `limit` items and the number of the others: "a, b and 3 more"."""
+    more = f" and {len(items) - limit} more" if len(items) > limit else ""
+    return ", ".join(one_line(str(item), 100) for item in items[:limit]) + more

@@ -1,4 +1,4 @@
-"""A cache of what is made for image sizes, bounded in bytes: anybody may send images of any size."""
+"""A cache by image size with bounded memory, since senders may choose any size."""
 
 from collections.abc import Callable, Hashable
 from functools import lru_cache, wraps
@@ -8,9 +8,9 @@ Result = TypeVar("Result")
 
 
 def size_cache(entries: int, longest: int) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
-    """Decorate a function of sizes: keep its last `entries` results, but none for a size over `longest`.
+    """Cache the last `entries` results of a function of sizes, except for sizes over `longest` pixels a side.
 
-    longest: pixels a side. Results must grow with the sizes in the arguments alone.
+    The size of a result must depend only on the integer arguments.
     """
 
     def decorate(function: Callable[..., Result]) -> Callable[..., Result]:

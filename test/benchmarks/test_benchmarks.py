@@ -86,6 +86,6 @@ def test_ids_are_scored_as_motmetrics_does(monkeypatch: pytest.MonkeyPatch) -> N
 
 def _nearest(things: list[Any], mask: Any) -> int:
     """Id of the thing that shares most with the mask."""
-    from seg_node.masks.overlap import shared_areas
+    from seg_node.masks.overlap import intersection_areas
 
-    return int(things[shared_areas([thing.mask for thing in things], [mask]).argmax()].id)
+    return int(things[intersection_areas([thing.mask for thing in things], [mask]).argmax()].id)

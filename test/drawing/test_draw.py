@@ -12,7 +12,7 @@ NOTHING = LabelSet({})
 
 
 def scene(image_size, crops, ids=None, class_ids=None, boxes_xyxy=None, semantic=None):
-    """A segmentation whose boxes are the crops' rectangles unless given."""
+    """A segmentation whose boxes are by default the crops' rectangles."""
     count = len(crops)
     rectangles = [
         (c.x_offset, c.y_offset, c.x_offset + c.pixels.shape[1], c.y_offset + c.pixels.shape[0])
@@ -67,7 +67,7 @@ def test_inside_the_mask_pixels_are_blended_and_its_border_has_the_full_colour()
     drawn = draw_segmentation(picture, segmentation, LABELS, opacity=0.25, boxes=False, captions=False)
     mask = np.zeros((90, 120), bool)
     mask[25:65, 30:90] = ring
-    # Pixels of the mask with a neighbour, diagonal ones too, that is not: the outline.
+    # The outline: pixels of the mask with a neighbour, also a diagonal one, outside it.
     inner = mask.copy()
     for dy, dx in np.ndindex(3, 3):
         inner &= np.roll(mask, (dy - 1, dx - 1), axis=(0, 1))
@@ -123,7 +123,7 @@ def test_only_masks_boxes_and_captions_change():
     outside = np.ones((480, 640), bool)
     outside[98:164, 48:113] = outside[199:302, 295:401] = False
     captions = changed(picture, drawn) & outside
-    # Above each box, from its left edge on: a filled rectangle.
+    # a filled rectangle above each box, starting at its left edge
     for x, bottom, other in (
         (48, 98, (slice(None), slice(220, None))),
         (295, 199, (slice(None), slice(0, 220))),
@@ -137,7 +137,7 @@ def test_only_masks_boxes_and_captions_change():
 
 
 def caption_of(image_size, box, name="person"):
-    """(x, y, width, height) of where the one caption is, found by what it alone changes."""
+    """Find the only caption, (x, y, width, height), by the pixels that it alone changes."""
     picture = noise(*image_size)
     segmentation = scene(image_size, [MaskCrop(0, 0, np.zeros((0, 0), bool))], boxes_xyxy=[box])
     labels = LabelSet({1: name})
@@ -285,6 +285,6 @@ def test_a_jpeg_holds_the_picture_in_its_colours(size):
 
 
 @pytest.mark.parametrize("size", [(1, 70_000), (65_501, 2)])
-def test_a_picture_that_no_jpeg_holds_is_refused_with_the_reason(size):
-    with pytest.raises(ValueError, match=f"picture of {size[1]}x{size[0]} does not fit into a JPEG"):
+def test_an_image_too_large_for_a_jpeg_is_refused(size):
+    with pytest.raises(ValueError, match=f"image of {size[1]}x{size[0]} does not fit into a JPEG"):
         encode_jpeg(np.zeros((*size, 3), np.uint8), 90)

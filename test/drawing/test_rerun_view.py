@@ -1,4 +1,4 @@
-"""What is logged to Rerun, read back from a recording."""
+"""Data logged to Rerun, read back from a recording."""
 
 import socket
 from pathlib import Path
@@ -42,7 +42,7 @@ def test_a_segmentation_is_a_mask_of_lasting_values_and_captioned_boxes(tmp_path
     logged = read_recording(tmp_path / "a.rrd")
     mask = np.array(logged["/scene/image/masks SegmentationImage:buffer"][STAMP_NS], np.uint8).reshape(SIZE)
     expected = [
-        [0, 255, 255, 0, 0, 0],  # 510 is the last of the second round
+        [0, 255, 255, 0, 0, 0],  # 510 is the last id of the second cycle of 255
         [0, 255, 255, 7, 7, 7],
         [0, 0, 7, 7, 7, 7],
         [0, 0, 7, 7, 7, 7],
@@ -103,7 +103,7 @@ def test_objects_stand_where_the_picture_shows_them(tmp_path: Path) -> None:
     view.log_timing(STAMP_NS, {"infer": 104.5})
     view.close()
     logged = read_recording(tmp_path / "a.rrd")
-    # Column-major. Rerun's pixels begin at 0, CameraInfo's have their centres there.
+    # Column-major. Rerun's pixel (0, 0) starts at 0, CameraInfo's is centred there.
     matrix = [500, 0, 0, 0, 510, 0, 320, 240, 1]
     assert logged["/front/scene/image Pinhole:image_from_camera"][STAMP_NS] == [matrix]
     boxes = "/front/scene/objects Boxes3D"
@@ -116,7 +116,7 @@ def test_objects_stand_where_the_picture_shows_them(tmp_path: Path) -> None:
     assert all(entity.startswith("/front/") for entity in entities(logged))
 
 
-def test_a_missing_folder_is_told_before_anything_is_recorded(tmp_path: Path) -> None:
+def test_a_missing_folder_is_reported_before_recording(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="there is no folder"):
         View().save(tmp_path / "missing" / "a.rrd")
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from seg_node.images.decode import SUPPORTED_ENCODINGS, ImageError, decode_image
 
-# Lopsided sizes (height, width): one row, one column, odd, wide, tall.
+# (height, width), never square: one row, one column, odd, wide, tall
 SIZES = [(1, 1), (1, 7), (9, 1), (5, 8), (13, 6)]
 EVEN_SIZES = [(2, 2), (2, 8), (10, 4)]
 PADDINGS = [0, 1, 5, 64]
@@ -40,7 +40,7 @@ def random_image(height, width, channels, dtype=np.uint8, seed=0):
 
 
 def message_bytes(rows, padding=0):
-    """Rows of an image as (bytes, step); the padding is junk that must not reach the result."""
+    """Rows of an image as (bytes, step), padded with junk that must not reach the result."""
     rows = [row.tobytes() for row in rows]
     return b"".join(row + b"\xa5" * padding for row in rows), len(rows[0]) + padding
 
@@ -62,14 +62,14 @@ def test_packed_8_bit_is_a_view_of_the_message(encoding, size, padding):
 
 
 @pytest.mark.parametrize("container", [bytes, bytearray, memoryview, lambda b: np.frombuffer(b, np.uint8)])
-def test_any_container_of_bytes_is_taken(container):
+def test_any_container_of_bytes_is_decoded(container):
     image = random_image(4, 6, 3)
     data, step = message_bytes(image, 3)
     pixels, _ = decode_image(container(data), 4, 6, "rgb8", step)
     np.testing.assert_array_equal(pixels, image)
 
 
-def test_trailing_bytes_are_ignored_and_the_last_padding_may_miss():
+def test_trailing_bytes_are_ignored_and_the_last_padding_may_be_missing():
     image = random_image(3, 5, 3)
     data, step = message_bytes(image, 7)
     for variant in (data + b"junk", data[:-7]):
@@ -148,7 +148,7 @@ def test_a_large_stretched_image_matches_the_plain_rule_pixel_by_pixel(encoding)
 
 
 def mosaic_of(image_rgb, pattern):
-    """What a sensor with that colour filter sees of an RGB image."""
+    """Sample an RGB image as a sensor with this colour filter does."""
     rows, columns = np.indices(image_rgb.shape[:2])
     colour = np.array(["rgb".index(letter) for letter in pattern]).reshape(2, 2)[rows % 2, columns % 2]
     return np.take_along_axis(image_rgb, colour[..., None], axis=2)[..., 0], colour
@@ -185,7 +185,7 @@ def test_a_mosaic_is_interpolated_from_the_nearest_pixels_of_each_colour(pattern
 
 
 def bgr_of(y, u, v):
-    """ITU-R BT.601, limited range: Kr = 0.299, Kb = 0.114."""
+    """Convert YUV by ITU-R BT.601, limited range: Kr = 0.299, Kb = 0.114."""
     luma, pb, pr = (y - 16.0) / 219, (u - 128.0) / 224, (v - 128.0) / 224
     red, blue = luma + 2 * (1 - 0.299) * pr, luma + 2 * (1 - 0.114) * pb
     green = (luma - 0.299 * red - 0.114 * blue) / 0.587
@@ -276,7 +276,7 @@ def test_a_wrong_image_is_refused_with_its_reason(reason, height, width, encodin
     assert caught.value.reason == reason
 
 
-def test_an_unknown_encoding_is_told_what_would_work():
+def test_the_error_for_an_unknown_encoding_names_a_supported_one():
     with pytest.raises(
         ValueError, match=r"'yuv420' is not supported; set the camera driver to bgr8"
     ) as caught:

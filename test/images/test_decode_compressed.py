@@ -1,4 +1,4 @@
-"""Decoding of compressed camera images: round trips, files put together by hand, damaged files."""
+"""Decoding of compressed camera images: round trips, hand-made and damaged files."""
 
 import struct
 from array import array
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from seg_node.images.decode import ImageError, decode_compressed
 
-# Lopsided sizes (height, width): one row, one column, odd, wide, tall.
+# (height, width), never square: one row, one column, odd, wide, tall
 SIZES = [(1, 1), (1, 7), (9, 1), (5, 8), (13, 6)]
 
 
@@ -22,7 +22,7 @@ def encoded(image, suffix, *options):
 
 
 def smooth_image(height=48, width=80):
-    """Blue grows to the right, green downwards, red is constant: lopsided, and kind to JPEG."""
+    """Blue rises to the right, green downwards, red is constant: asymmetric, with small JPEG errors."""
     y, x = np.indices((height, width))
     return np.stack((x * 255 / width, y * 255 / height, np.full(x.shape, 200)), axis=-1).astype(np.uint8)
 
@@ -93,11 +93,11 @@ FLAT_GRBG = np.tile(np.array([[90, 200], [10, 90]], np.uint8), (24, 40))  # red 
         (".jpg", "bayer_grbg8; jpeg compressed ", "bgr"),  # ROS 1
         (".jpg", "bayer_grbg8; jpeg compressed", "bgr"),
         (".jpg", "bayer_grbg8;jpeg compressed bayer_grbg8 ", "bgr"),
-        (".jpg", "bayer_grbg16; jpeg compressed bayer_grbg8", "bgr"),  # 16 bits do not go into a JPEG
+        (".jpg", "bayer_grbg16; jpeg compressed bayer_grbg8", "bgr"),  # JPEG has no 16 bits
         (".jpg", "bayer_grbg8", "bgr"),
         (".png", "bayer_grbg8; png compressed bayer_grbg8", "bgr"),
         (".png", "bayer_grbg8; png compressed ", "bgr"),
-        (".jpg", "bayer_grbg8; jpeg compressed mono8", "mono"),  # made grey by the publisher
+        (".jpg", "bayer_grbg8; jpeg compressed mono8", "mono"),  # converted to grey by the publisher
         (".png", "bayer_grbg8; png compressed mono8", "mono"),
         (".jpg", "mono8; jpeg compressed mono8", "mono"),
     ],
@@ -119,7 +119,7 @@ def test_a_mosaic_in_a_jpeg_has_the_colours_of_the_one_in_a_png(pattern):
     np.testing.assert_allclose(found.astype(int), expected, atol=3)
 
 
-def test_a_colour_file_keeps_its_colours_whatever_its_format_says_of_a_mosaic():
+def test_a_colour_file_keeps_its_colours_even_if_its_format_names_a_mosaic():
     image = smooth_image()
     pixels, channels = decode_compressed(encoded(image, ".png"), "bayer_rggb8; png compressed bgr8")
     assert channels == "bgr"
@@ -132,7 +132,7 @@ def segment(marker, content):
 
 def test_jpeg_segments_before_the_frame_are_skipped():
     thumbnail = encoded(smooth_image(8, 16), ".jpg")
-    # One entry: tag 0x0112 (orientation), short, count 1, value 6 (turn by 90°).
+    # One entry: tag 0x0112 (orientation), short, count 1, value 6 (rotated by 90°).
     orientation = struct.pack(">2sHIHHHIHHI", b"MM", 42, 8, 1, 0x0112, 3, 1, 6, 0, 0)
     file = encoded(smooth_image(), ".jpg")
     before = segment(0xE1, b"Exif\0\0" + orientation) + segment(0xE2, thumbnail) + b"\xff\xff\xff"
@@ -178,7 +178,7 @@ JPEG, PNG = encoded(smooth_image(), ".jpg"), encoded(smooth_image(), ".png")
         ("truncated_data", PNG[: len(PNG) // 2], "png"),
         ("corrupt_image", JPEG[:2], "jpeg"),
         ("corrupt_image", JPEG[:2] + b"\x55\xff" * 40, "jpeg"),
-        ("corrupt_image", JPEG[:2] + JPEG[JPEG.index(b"\xff\xc0") :], "jpeg"),  # its tables are missing
+        ("corrupt_image", JPEG[:2] + JPEG[JPEG.index(b"\xff\xc0") :], "jpeg"),  # without its tables
         ("corrupt_image", JPEG[: JPEG.index(b"\xff\xc0") + 4] + b"\xff\xd9", "jpeg"),
         ("corrupt_image", PNG[:20], "png"),
         ("corrupt_image", PNG[:12] + b"\x55" * 24 + PNG[36:], "png"),

@@ -1,4 +1,4 @@
-"""Depth in metres from messages: units, byte order, padding, what counts as no measurement, compression."""
+"""Depth in metres from messages: units, byte order, padding, invalid pixels, compression."""
 
 import struct
 from types import SimpleNamespace
@@ -113,8 +113,8 @@ def test_a_png_behind_the_transports_header_is_read_whatever_its_format_leaves_o
         packed(png_of(MILLIMETRES), "png"),
     ],
 )
-def test_whole_numbers_have_the_unit_of_the_caller(message: Any) -> None:
-    """A RealSense D405 sends tenths of a millimetre."""
+def test_integers_have_the_callers_unit(message: Any) -> None:
+    """A RealSense D405 publishes tenths of a millimetre."""
     expected = [[0.0001, 0.25, 6.5535], [np.nan, 0.0999, 0.1]]
     np.testing.assert_allclose(decode_depth(message, unit_m=0.0001).metres, expected, rtol=1e-6)
 
@@ -127,7 +127,7 @@ def test_metres_stay_metres_whatever_the_unit() -> None:
 
 
 @pytest.mark.parametrize("unit_m", [-0.001, np.nan, np.inf])
-def test_a_unit_that_is_none_is_refused(unit_m: float) -> None:
+def test_an_invalid_unit_is_refused(unit_m: float) -> None:
     with pytest.raises(ValueError, match="unit_m"):
         decode_depth(image(MILLIMETRES, "16UC1"), unit_m=unit_m)
 
@@ -141,8 +141,8 @@ def test_a_unit_that_is_none_is_refused(unit_m: float) -> None:
         (49_900, 0.001, 49.9, False),
         (50_100, 0.001, 50.1, True),
         (3000, 0.0001, 0.3, False),
-        (60_000, 0.001, 60.0, True),  # tenths of a millimetre taken for millimetres, 6 m away
-        (2, 0.001, 0.002, True),  # metres in whole numbers
+        (60_000, 0.001, 60.0, True),  # tenths of a millimetre read as millimetres, 6 m away
+        (2, 0.001, 0.002, True),  # integer metres
         (0, 0.001, np.nan, False),
     ],
 )
@@ -167,7 +167,7 @@ def test_the_typical_depth_is_the_median_of_a_grid_over_the_image(size: tuple[in
 
 @given(st.floats(0.3, 9.0), st.sampled_from([50.0, 100.0]))
 def test_compressed_metres_are_quantised_inverse_depth(metres: float, z0: float) -> None:
-    """As the plugin's encoder: A = z0 (z0 + 1), B = 1 - A / max, value = A / depth + B."""
+    """Encode like the plugin: A = z0 (z0 + 1), B = 1 - A / max, value = A / depth + B."""
     a = z0 * (z0 + 1)
     b = 1 - a / 10.0
     message = compressed(
@@ -204,13 +204,13 @@ PNG = compressed(MILLIMETRES, "").data
         (broken(step=5), "wrong_step", "step"),
         (broken(data=b"123"), "truncated_data", "3 bytes"),
         (broken_compressed(format="bgr8; jpeg compressed bgr8"), "unknown_encoding", "compressedDepth"),
-        (packed(RVL, "16UC1; compressedDepth rvl"), "unknown_encoding", "rvl' is not read here.*to png"),
+        (packed(RVL, "16UC1; compressedDepth rvl"), "unknown_encoding", "rvl' is not supported.*to png"),
         (
             packed(RVL, "16UC1; compressedDepth"),
             "unknown_encoding",
-            "no PNG behind its 12-byte header",
+            "no PNG after its 12-byte header",
         ),
-        (packed(RVL[12:], "16UC1; compressedDepth png"), "unknown_encoding", "no PNG behind.*to png"),
+        (packed(RVL[12:], "16UC1; compressedDepth png"), "unknown_encoding", "no PNG after.*to png"),
         (
             packed(JPEG, "16UC1; jpeg compressed mono8"),
             "unknown_encoding",
@@ -218,8 +218,8 @@ PNG = compressed(MILLIMETRES, "").data
         ),
         (packed(TIFF, "16UC1; tiff compressed "), "unknown_encoding", "a TIFF; set.*png"),
         (packed(COLOUR, "bgr8; png compressed bgr8"), "unknown_encoding", "'compressedDepth' topic"),
-        (packed(COLOUR, "png"), "corrupt_image", "16 bit"),
-        (packed(GREY, "16UC1; png compressed "), "corrupt_image", "16 bit"),
+        (packed(COLOUR, "png"), "corrupt_image", "16-bit"),
+        (packed(GREY, "16UC1; png compressed "), "corrupt_image", "16-bit"),
         (
             packed(png_of(MILLIMETRES), "32FC1; compressedDepth png"),
             "corrupt_image",
@@ -229,13 +229,13 @@ PNG = compressed(MILLIMETRES, "").data
         (broken(encoding="\x1b[2J\n" * 99), "unknown_encoding", r"'\\x1b\[2J\\n"),
         (broken_compressed(format="\x1b[2J\n" * 99), "unknown_encoding", r"'\\x1b\[2J\\n"),
         (broken_compressed(data=b"123"), "truncated_data", "3 bytes"),
-        (broken_compressed(data=PNG[:50]), "truncated_data", "cut short"),
-        (broken_compressed(data=PNG[:12] + GREY), "corrupt_image", "16 bit"),
+        (broken_compressed(data=PNG[:50]), "truncated_data", "is truncated"),
+        (broken_compressed(data=PNG[:12] + GREY), "corrupt_image", "16-bit"),
         (compressed(MILLIMETRES, "32FC1; compressedDepth png", a=0.0), "corrupt_image", "A = 0"),
         (compressed(MILLIMETRES, "32FC1; compressedDepth png", a=float("nan")), "corrupt_image", "A = nan"),
     ],
 )
-def test_what_is_no_depth_is_refused_with_its_reason(message: Any, reason: str, words: str) -> None:
+def test_other_images_are_refused_with_their_reason(message: Any, reason: str, words: str) -> None:
     with pytest.raises(ImageError, match=words) as caught:
         decode_depth(message)
     assert caught.value.reason == reason

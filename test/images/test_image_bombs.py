@@ -1,4 +1,4 @@
-"""Small files that would keep a decoder busy or fill memory: refused, or read within a budget."""
+"""Small files that would keep a decoder busy or fill memory are refused, or read within a budget."""
 
 import struct
 import subprocess
@@ -24,8 +24,8 @@ from seg_node.images.depth import decode_depth
 HEADER = SimpleNamespace(stamp=SimpleNamespace(sec=0, nanosec=0), frame_id="camera")
 CPU_S, MEMORY_MB = 10, 1000
 
-# Decodes the file on standard input, and prepares it where asked; prints what came of it, and the megabytes
-# beyond those of the idle program.
+# Decodes the file on standard input and optionally prepares it; prints the outcome, and the megabytes beyond
+# those of the idle program.
 LIMITED = f"""
 import resource, sys
 from types import SimpleNamespace
@@ -55,7 +55,7 @@ except ImageError as error:
 
 
 def decode_limited(file: bytes, format: str, resizes: Sequence[str] = ()) -> str:
-    """ "decoded H W …" or the reason why not, in a process of its own, within CPU_S and MEMORY_MB."""
+    """ "decoded H W …" or the error's reason, from a process limited to CPU_S and MEMORY_MB."""
     done = subprocess.run([sys.executable, "-c", LIMITED, format, *resizes], input=file, capture_output=True)
     assert done.returncode == 0, done.stderr.decode()
     words, _, megabytes = done.stdout.decode().strip().rpartition(" ")
@@ -64,7 +64,7 @@ def decode_limited(file: bytes, format: str, resizes: Sequence[str] = ()) -> str
 
 
 def long_chunk(name: bytes, length: int) -> bytes:
-    """A PNG whose last chunk but one claims a length."""
+    """A PNG whose last chunk but one declares this length."""
     file = black_png(40, 40)
     at = file.index(b"IDAT") - 4 if name == b"IDAT" else len(file) - 12
     return file[:at] + struct.pack(">I4s", length, name) + file[at:]
@@ -153,7 +153,7 @@ def test_a_long_chunk_is_refused_with_its_length() -> None:
         (3, 8, bytes([9, 99])),
     ],
 )
-def test_every_way_of_reading_a_png_gives_the_same(
+def test_both_png_decoders_give_the_same_pixels(
     monkeypatch: pytest.MonkeyPatch, colour: int, bits: int, transparency: bytes
 ) -> None:
     channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour]
@@ -165,8 +165,8 @@ def test_every_way_of_reading_a_png_gives_the_same(
     file += chunk(b"tEXt", b"a\0b") + chunk(b"IDAT", zlib.compress(values.tobytes()))
     file += chunk(b"IEND", b"") + b"more"
     expected = cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_UNCHANGED)
-    for most in (png_file._MOST_UNPACKED, 0):
-        monkeypatch.setattr(png_file, "_MOST_UNPACKED", most)
+    for most in (png_file._MAX_UNPACKED_BYTES, 0):
+        monkeypatch.setattr(png_file, "_MAX_UNPACKED_BYTES", most)
         pixels = png_file.decode_png(file)
         assert pixels.dtype == expected.dtype
         np.testing.assert_array_equal(pixels, expected)
@@ -174,12 +174,12 @@ def test_every_way_of_reading_a_png_gives_the_same(
 
 @settings(max_examples=200, deadline=None)
 @given(st.sampled_from([(8, 0), (16, 0), (8, 2), (16, 2), (8, 3), (8, 6), (16, 6)]), st.data())
-def test_no_damaged_png_raises_anything_else_whoever_decodes_it(kind: tuple[int, int], data: Any) -> None:
+def test_no_damaged_png_raises_anything_else_in_either_decoder(kind: tuple[int, int], data: Any) -> None:
     file = black_png(5, 7, *kind, before=chunk(b"tEXt", b"a\0b"))
     at = data.draw(st.integers(0, len(file)))
     damaged = file[:at] + data.draw(st.binary(max_size=9)) + file[at + data.draw(st.integers(0, 9)) :]
-    for most in (png_file._MOST_UNPACKED, 0):
-        with mock.patch.object(png_file, "_MOST_UNPACKED", most):
+    for most in (png_file._MAX_UNPACKED_BYTES, 0):
+        with mock.patch.object(png_file, "_MAX_UNPACKED_BYTES", most):
             try:
                 pixels = png_file.decode_png(damaged)
             except ImageError as error:
@@ -189,7 +189,7 @@ def test_no_damaged_png_raises_anything_else_whoever_decodes_it(kind: tuple[int,
 
 
 def test_an_interlaced_png_has_as_many_bytes_as_its_passes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(png_file, "_MOST_UNPACKED", 0)
+    monkeypatch.setattr(png_file, "_MAX_UNPACKED_BYTES", 0)
     height, width = 11, 3  # by hand: passes of 1x2, 0x0, 1x1, 1x3, 2x3, 1x6 and 3x5 pixels, 6 bytes each
     size = 2 * 7 + 1 * 7 + 3 * 7 + 3 * 13 + 6 * 7 + 5 * 19
     file = bytearray(black_png(height, width, 16, 2, unpacked=size))
@@ -233,7 +233,7 @@ def test_too_large_a_size_is_refused_in_every_kind_of_message(decode: Any, heigh
 
 
 @pytest.mark.parametrize("decode", [decode_message, decode_depth])
-def test_max_pixels_is_the_callers_and_may_be_raised(decode: Any) -> None:
+def test_the_caller_may_raise_max_pixels(decode: Any) -> None:
     messages = (
         raw(30, 40, "mono16", bytes(2400)),
         packed(black_png(30, 40, 16), "16UC1; png compressed "),

@@ -16,7 +16,7 @@ from seg_node.inference import precision as precision_module
 from seg_node.inference.engine import Engine
 from seg_node.inference.fused_convolution import CudnnConvolution, FusedConvolution, fuse_activations
 from seg_node.inference.precision import Precision, apply_precision, choose_precision, full_float32
-from seg_node.masks.overlap import mask_areas, mask_ious, shared_areas
+from seg_node.masks.overlap import intersection_areas, mask_areas, mask_ious
 from seg_node.models.layers.backbones import Block, FeaturePyramid, ResNet, ResNetSpec
 from seg_node.models.layers.efficientnet_lite import EfficientNetLite0
 from seg_node.models.load import load_model
@@ -233,7 +233,7 @@ def test_bf16_finds_nearly_what_exact_finds(frame: Frame, exact: Instances) -> N
 def ious(expected: Instances, found: Instances) -> NDArray[np.float64]:
     """Return the IoU of each expected object with the object of its class found in its place."""
     areas = mask_areas(expected.masks), mask_areas(found.masks)
-    overlaps = mask_ious(shared_areas(expected.masks, found.masks), *areas)
+    overlaps = mask_ious(intersection_areas(expected.masks, found.masks), *areas)
     return (overlaps * (expected.class_ids[:, None] == found.class_ids)).max(axis=1)
 
 

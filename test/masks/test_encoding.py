@@ -30,7 +30,7 @@ def on_image(crop, image_size):
 
 @st.composite
 def crops_in_images(draw):
-    """(crop, image_size): empty, 1xN, Nx1, at any border, all true, all false, any width."""
+    """Draw (crop, image_size): empty, 1xN, Nx1, at any border, all true, all false, any width."""
     height, width = draw(st.integers(1, 40)), draw(st.integers(1, 40))
     rows = draw(st.sampled_from([0, 1, height]) | st.integers(0, height))
     columns = draw(st.sampled_from([1, width]) | st.integers(1, width)) if rows else 0
@@ -43,7 +43,7 @@ def crops_in_images(draw):
 
 @given(crops_in_images(), st.sampled_from(ENCODINGS))
 @settings(max_examples=400, deadline=None)
-def test_what_was_encoded_is_decoded(crop_and_size, encoding):
+def test_decoding_inverts_encoding(crop_and_size, encoding):
     crop, image_size = crop_and_size
     sent = message(crop, encoding, image_size)
     received = decode_crop(sent, *image_size)
@@ -87,7 +87,7 @@ def test_rle_of_pycocotools_is_decoded():
     [
         ("mono8", [255, 0, 255, 0, 255, 255]),
         ("bits", [0b10100000, 0b01100000]),
-        # Down the columns ... .#. ..# .## ...: runs 4 1 3 1 1 2 3; from the fourth on less the last but one:
+        # Down the columns ... .#. ..# .## ...: runs 4 1 3 1 1 2 3; from the fourth on minus the last but one:
         # 4 1 3 0 -2 1 2, each of which is one character 48 + (x & 31).
         ("rle", [52, 49, 51, 48, 78, 49, 50]),
     ],
@@ -166,7 +166,7 @@ HUGE = 2**32 - 1
         ((None, None), Roi(0, 0, HUGE, HUGE)),
     ],
 )
-def test_a_size_that_few_bytes_claim_is_refused(encoding, size, roi):
+def test_a_huge_size_declared_by_few_bytes_is_refused(encoding, size, roi):
     received = SimpleNamespace(roi=roi, encoding=encoding, data=b"0")
     for decode in (decode_crop, decode_mask) if size[0] is not None else (decode_crop,):
         with pytest.raises(ValueError, match=r"over max_pixels \(64 megapixels\)|does not lie in"):
@@ -174,7 +174,7 @@ def test_a_size_that_few_bytes_claim_is_refused(encoding, size, roi):
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_max_pixels_is_the_callers(encoding):
+def test_the_caller_sets_max_pixels(encoding):
     crop = MaskCrop(2, 3, np.ones((4, 5), bool))
     sent = message(crop, encoding, (20, 30))
     assert decode_mask(sent, 20, 30, max_pixels=600).sum() == 20
@@ -185,7 +185,7 @@ def test_max_pixels_is_the_callers(encoding):
 
 
 def test_only_the_roi_of_an_rle_is_unpacked():
-    """A row through the whole width of a large image, whose columns are 8000 pixels each."""
+    """A row across a large image has one run per column of 8000 pixels."""
     crop = MaskCrop(0, 17, np.ones((1, 8000), bool))
     sent = message(crop, "rle", (8000, 8000))
     tracemalloc.start()
@@ -199,7 +199,7 @@ def test_only_the_roi_of_an_rle_is_unpacked():
 
 
 def number(value):
-    """One of the numbers of COCO's text, as _compress writes the first three."""
+    """Encode one number as COCO's text, like _compress the first three."""
     text = []
     while True:
         low, value = value & 0x1F, value >> 5
@@ -210,14 +210,14 @@ def number(value):
 
 
 def test_runs_whose_sum_overflows_are_refused():
-    """Each is 2³³ more than the last but one: the last is 2⁵², and the sum 2⁷¹."""
+    """Each run is 2³³ longer than the last but one: the last is 2⁵², and the sum 2⁷¹."""
     runs = number(2**33) * (1 << 20)
     with pytest.raises(ValueError, match="rle runs cover impossible pixels, the image 12x10 has 120"):
         decode_mask(SimpleNamespace(roi=Roi(0, 0, 12, 10), encoding="rle", data=runs), 10, 12)
 
 
 def decoded_plainly(runs, roi, height, width):
-    """Pixel by pixel down the columns; None where the data do not fit."""
+    """Decode pixel by pixel down the columns; None if the data do not fit."""
     if any(count < 0 for count in runs) or sum(runs) != height * width:
         return None
     flat = [value for index, count in enumerate(runs) for value in [index % 2] * count]
@@ -234,7 +234,7 @@ def decoded_plainly(runs, roi, height, width):
     st.booleans(),
 )
 @settings(max_examples=600, deadline=None)
-def test_any_runs_are_decoded_as_a_plain_reading_does_or_refused(height, width, place, runs, fill):
+def test_any_runs_are_decoded_like_the_plain_reference_or_refused(height, width, place, runs, fill):
     roi = Roi(*place)
     if fill:  # most random runs fit no image
         runs = [*runs, max(0, height * width - sum(runs))]

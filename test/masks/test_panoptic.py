@@ -33,7 +33,7 @@ def instances_of(masks, scores, class_ids, ids=None):
 
 
 def random_scene(rng, count, image_size=(23, 41)):
-    """(full masks, scores, class ids, semantic map); some masks are empty, some cover others."""
+    """Draw (full masks, scores, class ids, semantic map); some masks are empty, some cover others."""
     height, width = image_size
     masks = np.zeros((count, height, width), bool)
     for mask in masks:
@@ -99,11 +99,11 @@ def test_fusion_equals_the_slow_reference(count, dtype):
             assert segment.roi == crop_of(mask).roi
 
 
-def test_a_small_scene_is_fused_as_by_hand():
+def test_a_small_scene_is_fused_as_computed_by_hand():
     front, behind, hidden, faint = np.zeros((4, 4, 6), bool)
     front[0:2, 0:3] = True
-    behind[1:3, 2:5] = True  # one of its 6 pixels is the front's
-    hidden[0:2, 0:2] = True  # all taken
+    behind[1:3, 2:5] = True  # one of its 6 pixels belongs to the front
+    hidden[0:2, 0:2] = True  # fully covered
     faint[3, 5] = True
     semantic = np.full((4, 6), 187, np.uint8)
     semantic[3] = 118
@@ -133,7 +133,7 @@ def test_a_small_scene_is_fused_as_by_hand():
     )
 
 
-def test_without_stuff_all_but_things_is_void():
+def test_without_stuff_everything_but_things_is_void():
     mask = np.zeros((5, 8), bool)
     mask[1:3, 2:4] = True
     result = fuse_panoptic(instances_of([mask], [0.9], [1]), None, (5, 8), LABELS, OPTIONS)
@@ -142,7 +142,7 @@ def test_without_stuff_all_but_things_is_void():
     assert not empty.segment_map.any() and empty.segments == ()
 
 
-def test_a_wholly_covered_thing_has_no_entry_even_at_overlap_threshold_one():
+def test_a_fully_covered_thing_has_no_segment_even_at_overlap_threshold_one():
     mask = np.ones((3, 4), bool)
     options = replace(OPTIONS, panoptic_overlap_threshold=1.0)
     result = fuse_panoptic(instances_of([mask, mask], [0.9, 0.8], [1, 1]), None, (3, 4), LABELS, options)
@@ -150,7 +150,7 @@ def test_a_wholly_covered_thing_has_no_entry_even_at_overlap_threshold_one():
 
 
 @pytest.mark.parametrize("count", [0, 1, 12])
-def test_instance_map_counts_instances_and_the_best_wins(count):
+def test_instance_map_numbers_instances_and_the_highest_score_wins(count):
     masks, scores, class_ids, _ = random_scene(np.random.default_rng(count), count)
     expected = np.zeros((23, 41), int)
     for i, j in np.ndindex(23, 41):
@@ -175,7 +175,7 @@ def test_class_map_without_panoptic_shows_the_best_instance(count):
 
 
 @pytest.mark.parametrize("count", [0, 1, 12])
-def test_class_map_says_the_same_as_the_panoptic_map(count):
+def test_class_map_agrees_with_the_panoptic_map(count):
     masks, scores, class_ids, semantic = random_scene(np.random.default_rng(count + 100), count)
     instances = instances_of(masks, scores, class_ids)
     panoptic = fuse_panoptic(instances, semantic, (23, 41), LABELS, OPTIONS)
@@ -196,7 +196,7 @@ def test_fusion_of_detectron2s_own_masks_gives_its_own_panoptic_map(image):
     height, width = arrays["image_hw"].tolist()
     packed = np.unpackbits(arrays["masks_packed"], axis=1, count=height * width)
     masks = packed.reshape(-1, height, width).astype(bool)
-    # The fixture numbers things and stuff apart; ours share one numbering.
+    # The fixture numbers things and stuff separately; here they share one numbering.
     stuff = arrays["sem_argmax"].astype(int)
     semantic = np.where(stuff > 0, stuff + 100, 0)
     labels = LabelSet({}, {class_id + 100: str(class_id) for class_id in range(1, 54)})

@@ -1,4 +1,4 @@
-"""Frames become the same input tensor, to the last bit, as torchvision's own transform makes."""
+"""Input tensors are identical, to the last bit, to those of torchvision's own transform."""
 
 from collections.abc import Iterator
 
@@ -72,7 +72,7 @@ def test_a_grey_image_is_the_same_in_each_channel() -> None:
     assert torch.equal(prepare_frames([Frame(grey, "mono")], SPEC, CPU).pixels, expected)
 
 
-def test_padded_rows_flipped_and_read_only_images_are_read_as_they_look() -> None:
+def test_padded_flipped_and_read_only_images_are_read_correctly() -> None:
     rgb = random_image(60, 80)
     expected, _ = torchvision_input([rgb], SPEC)
     padded_rows = np.zeros((60, 100, 3), np.uint8)
@@ -124,7 +124,7 @@ def test_faster_preparation_of_a_camera_image_is_within_its_tolerance(resize: st
 
 @pytest.fixture
 def nothing_uninitialised() -> Iterator[None]:
-    """`torch.empty` is filled with NaN, so that pixels which were never written show."""
+    """Fill `torch.empty` with NaN, so that pixels never written are found."""
     torch.use_deterministic_algorithms(True)
     assert torch.empty(1).isnan().all()
     yield
@@ -160,18 +160,18 @@ def test_large_images_are_prepared_from_fewer_rows_to_the_same_bits(
     spec = InputSpec(resize=resize, min_size=min_size, max_size=max_size)  # type: ignore[arg-type]
     frames: list[Frame] = [Frame(random_image(*size), "bgr"), Frame(random_image(*size)[..., 0], "mono")]
     before = torch.get_num_threads()
-    torch.set_num_threads(threads)  # with one, PyTorch takes another kernel
+    torch.set_num_threads(threads)  # for one, PyTorch uses another kernel
     try:
         expected = prepare_frames(frames, spec, CPU).pixels
-        monkeypatch.setattr(prepare, "_LARGE", 0)
-        monkeypatch.setattr(prepare, "_AT_ONCE", 100)
+        monkeypatch.setattr(prepare, "_LARGE_PIXELS", 0)
+        monkeypatch.setattr(prepare, "_CHUNK_PIXELS", 100)
         assert torch.equal(prepare_frames(frames, spec, CPU, exact).pixels, expected)
     finally:
         torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("exact", [True, False])
-def test_nothing_is_kept_for_each_width_of_an_image(exact: bool) -> None:
+def test_nothing_is_cached_per_image_width(exact: bool) -> None:
     caches = prepare._constants, prepare._linear
     for cache in caches:
         cache.cache_clear()

@@ -1,4 +1,4 @@
-"""Frames as the inputs of Detectron2, SOLO and YOLACT: the same grey levels as their resizing gives."""
+"""Inputs have the same grey levels as after the resizing of Detectron2, SOLO and YOLACT."""
 
 from dataclasses import replace
 
@@ -25,7 +25,7 @@ YOLACT = InputSpec(
     ("family", "spec"),
     [("d2_maskrcnn", DETECTRON2), ("adet_solov2", DETECTRON2), ("solov2", MMCV), ("yolact", YOLACT)],
 )
-def test_input_is_the_one_that_the_reference_recorded(family: str, spec: InputSpec, image: str) -> None:
+def test_input_equals_the_references_recorded_input(family: str, spec: InputSpec, image: str) -> None:
     batch = prepare_frames([read_frame(image)], spec, CPU)
     assert_recorded(family, image, "input", batch.pixels, atol=1e-6)
 
@@ -54,7 +54,7 @@ def test_colour_order_of_the_frame_does_not_matter(spec: InputSpec, channels: Ch
 
 
 @pytest.mark.parametrize("spec", [DETECTRON2, MMCV, YOLACT, replace(DETECTRON2, min_size=0)])
-def test_grey_frame_that_nobody_may_write_to_is_three_equal_channels(spec: InputSpec) -> None:
+def test_a_read_only_grey_frame_is_three_equal_channels(spec: InputSpec) -> None:
     grey = np.random.default_rng(0).integers(0, 256, (30, 40), np.uint8)
     grey.flags.writeable = False
     colours = np.repeat(grey[..., None], 3, axis=2)

@@ -1,4 +1,4 @@
-"""The tensor functions give the bytes of Pillow and OpenCV themselves, whatever the sizes."""
+"""The tensor functions give the same bytes as Pillow and OpenCV, for any sizes."""
 
 import cv2
 import numpy as np
@@ -58,7 +58,7 @@ CAMERAS = [
     ((1280, 720), (1333, 750)),
     ((1920, 1080), (1333, 750)),
     ((3, 301), (224, 224)),
-    ((301, 2), (224, 224)),  # where any Pillow changes the order of its passes
+    ((301, 2), (224, 224)),  # where Pillow versions change the order of the passes
 ]
 
 
@@ -77,8 +77,8 @@ def test_a_flat_image_stays_flat(level: int) -> None:
             assert (resize(torch.from_numpy(images), size) == level).all()
 
 
-def test_nothing_is_made_on_the_host_once_a_size_is_known() -> None:
-    """As a CUDA graph needs it: no tensor from Python numbers, none read by Python."""
+def test_nothing_is_computed_on_the_host_for_a_known_size() -> None:
+    """CUDA graphs allow no tensor from Python numbers, and none read by Python."""
     images = torch.zeros((1, 40, 60, 3), dtype=torch.uint8)
     for resize in (resize_pillow, resize_opencv):
         resize(images, (30, 50))

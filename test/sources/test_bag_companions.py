@@ -1,4 +1,4 @@
-"""seg_node.sources.bags.companions on bags written here: what belongs to the images, and to which one."""
+"""Companions of images, and the image each belongs to, in bags written here."""
 
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ def colour_at(stamp_ns: int) -> Any:
 
 
 def transform(stamp_ns: int, parent: str, child: str, x: float) -> Any:
-    """A TFMessage of one."""
+    """A TFMessage with one transform."""
     types = {
         name: STORE.types[f"geometry_msgs/msg/{name}"] for name in ("Transform", "Vector3", "Quaternion")
     }
@@ -49,7 +49,7 @@ def transform(stamp_ns: int, parent: str, child: str, x: float) -> Any:
 
 
 def write_messages(path: Path, messages: list[tuple[str, int, Any]]) -> Path:
-    """Topic, time of recording in ns and message, each."""
+    """Write (topic, time of recording in ns, message) tuples to a bag."""
     connections: dict[str, Any] = {}
     with Writer(path, version=9) as writer:
         for topic, recorded_ns, message in messages:
@@ -61,7 +61,7 @@ def write_messages(path: Path, messages: list[tuple[str, int, Any]]) -> Path:
 
 
 def write_camera(path: Path, count: int, depth_later_ns: int = 0, recorded_later_ns: int = 0) -> Path:
-    """A depth camera's bag; its i-th depth is 1000 + i mm, stamped and recorded later than the image."""
+    """Write a depth camera's bag; the i-th depth is 1000 + i mm, stamped and recorded after the image."""
     messages = []
     for index in range(count):
         stamp_ns = START_NS + index * PERIOD_NS
@@ -104,7 +104,7 @@ def test_calibration_depth_and_tf_are_found(tmp_path: Path) -> None:
         ({"/rear/d": "optical_frame", "/front/d": "optical_frame"}, "/front/d"),
     ],
 )
-def test_depth_is_that_of_the_images_frame(
+def test_depth_has_the_frame_of_the_images(
     tmp_path: Path, depths: dict[str, str], chosen: str | None
 ) -> None:
     topics = {name: [depth_at(START_NS, 1000, frame_id)] for name, frame_id in depths.items()}
@@ -115,7 +115,7 @@ def test_depth_is_that_of_the_images_frame(
         find_companions(bag, depth_topic="/no")
 
 
-def test_raw_depth_goes_before_its_compressed_twin(tmp_path: Path) -> None:
+def test_raw_depth_is_preferred_to_its_compressed_twin(tmp_path: Path) -> None:
     twin = compressed(0, "16UC1; compressedDepth png")
     topics = {"/f/image": [image(0)], "/f/depth/compressedDepth": [twin], "/f/depth": [depth(0)]}
     assert names(write_bag(tmp_path / "bag", topics)) == {"depth": "/f/depth"}
@@ -123,7 +123,7 @@ def test_raw_depth_goes_before_its_compressed_twin(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("stamped_ms", [-40, 0, 40])
 @pytest.mark.parametrize("recorded_ms", [0, 30, 190])
-def test_an_image_comes_with_what_is_nearest_to_its_stamp(
+def test_an_image_comes_with_the_messages_nearest_to_its_stamp(
     tmp_path: Path, stamped_ms: int, recorded_ms: int
 ) -> None:
     bag = write_camera(tmp_path / "run", 5, stamped_ms * 10**6, recorded_ms * 10**6)
@@ -138,7 +138,7 @@ def test_an_image_comes_with_what_is_nearest_to_its_stamp(
         assert set(message.data.view(np.uint16)) == {1000 + index}
 
 
-def test_without_stamps_the_time_of_recording_counts(tmp_path: Path) -> None:
+def test_without_stamps_the_time_of_recording_is_used(tmp_path: Path) -> None:
     messages = [
         (topic, START_NS + index * PERIOD_NS, message)
         for index in range(3)
@@ -160,7 +160,7 @@ def test_stamps_that_jump_back_lose_nothing(tmp_path: Path) -> None:
     assert sum(len(own) for *_, own in read_with_companions(bag, None, find_companions(bag))) == 4
 
 
-def test_bad_messages_are_told_and_the_others_come(tmp_path: Path) -> None:
+def test_bad_messages_are_reported_and_the_others_read(tmp_path: Path) -> None:
     cut = colour_at(START_NS + PERIOD_NS)
     cut.data = cut.data[:-5]
     images = [colour_at(START_NS), cut, colour_at(START_NS + 2 * PERIOD_NS)]

@@ -1,4 +1,4 @@
-"""seg_node.sources.bags.frames on bags written here with rosbags, sqlite3 and mcap."""
+"""Frames from bags written here with rosbags, sqlite3 and mcap."""
 
 import builtins
 from pathlib import Path
@@ -65,9 +65,7 @@ MONO = image(0, PIXELS[..., 0].copy(), "mono8")
         ),
     ],
 )
-def test_the_topic_that_stands_out_is_chosen(
-    tmp_path: Path, topics: dict[str, list[Any]], chosen: str
-) -> None:
+def test_the_best_ranked_topic_is_chosen(tmp_path: Path, topics: dict[str, list[Any]], chosen: str) -> None:
     bag = write_bag(tmp_path / "bag", topics)
     assert len(list(read_bag(bag))) == 1
     (expected,) = read_bag(bag, chosen)
@@ -76,7 +74,7 @@ def test_the_topic_that_stands_out_is_chosen(
     assert found[1].channels == expected[1].channels
 
 
-def test_unclear_topics_are_listed(tmp_path: Path) -> None:
+def test_ambiguous_topics_are_listed(tmp_path: Path) -> None:
     bag = write_bag(
         tmp_path / "bag", {"/front": [image(0), image(1)], "/rear": [image(0)], "/depth": [depth(0)]}
     )
@@ -92,7 +90,7 @@ def test_unclear_topics_are_listed(tmp_path: Path) -> None:
         open_source([write_bag(tmp_path / "imu", {"/imu": [header(0)]})])
 
 
-def test_bad_messages_are_told_and_the_others_read(tmp_path: Path) -> None:
+def test_bad_messages_are_reported_and_the_others_read(tmp_path: Path) -> None:
     cut = image(1)
     cut.data = cut.data[:-5]
     bag = write_bag(tmp_path / "bag", {"/image": [image(0), cut, image(2, encoding="yuv420"), image(3)]})

@@ -1,4 +1,4 @@
-"""Bags that were cut off, damaged, renamed, or made to take time and memory; test_bags.py has good ones."""
+"""Bags that are truncated, damaged, renamed or hostile; test_bags.py has intact ones."""
 
 import random
 import sqlite3
@@ -26,7 +26,7 @@ ROS1 = get_typestore(Stores.ROS1_NOETIC)
 
 
 def read(path: Path) -> tuple[list[str], list[tuple[str, str]]]:
-    """Names of the frames, and what was told."""
+    """Names of the frames, and the reported errors."""
     told: list[tuple[str, str]] = []
     frames = read_bag(path, on_error=lambda name, error: told.append((name, str(error))))
     return [name for name, _ in frames], told
@@ -42,7 +42,7 @@ def one_file(folder: Path) -> Path:
 
 
 def large(index: int) -> Any:
-    """Of 15 KB, so that a bag of them has something to cut."""
+    """An image of 15 KB, so that a bag of them can be cut inside one."""
     return image(index, np.random.default_rng(index).integers(0, 256, (50, 100, 3), np.uint8))
 
 
@@ -60,10 +60,10 @@ def write_ros1(path: Path, compression: Any = None) -> Path:
     return path
 
 
-# --- cut off ----------------------------------------------------------------------------------------
+# --- truncated --------------------------------------------------------------------------------------
 
 
-def test_of_an_mcap_that_was_not_closed_the_whole_messages_are_read(tmp_path: Path) -> None:
+def test_the_complete_messages_of_an_unclosed_mcap_are_read(tmp_path: Path) -> None:
     bag = write_bag(tmp_path / "run", {"/image": [large(index) for index in range(4)]})
     file = one_file(bag)
     data = file.read_bytes()
@@ -79,7 +79,7 @@ def test_of_an_mcap_that_was_not_closed_the_whole_messages_are_read(tmp_path: Pa
 
 
 @pytest.mark.parametrize("mode", [CompressionMode.STORAGE, CompressionMode.MESSAGE])
-def test_a_compressed_mcap_that_was_not_closed_is_read_too(tmp_path: Path, mode: CompressionMode) -> None:
+def test_an_unclosed_compressed_mcap_is_read_too(tmp_path: Path, mode: CompressionMode) -> None:
     writer = Writer(tmp_path / "run", version=9, storage_plugin=StoragePlugin.MCAP)
     writer.set_compression(mode, CompressionFormat.ZSTD)
     with writer:
@@ -104,7 +104,7 @@ def test_a_recording_that_ros1_did_not_close_says_how_to_repair_it(tmp_path: Pat
         open_source([active])
 
 
-def test_messages_that_sqlite_has_not_written_into_the_bag_are_told(tmp_path: Path) -> None:
+def test_messages_that_sqlite_has_not_written_into_the_bag_are_reported(tmp_path: Path) -> None:
     bag = write_bag(tmp_path / "run", {"/image": [image(0)]}, StoragePlugin.SQLITE3)
     (bag / "run.db3-wal").write_bytes(b"something")
     found, told = read(bag)
@@ -124,7 +124,7 @@ def test_metadata_that_cannot_be_read_says_how_to_repair_it(tmp_path: Path, text
 @pytest.mark.parametrize(
     "listed", ["\n    - run.mcap", '\n    - "run.mcap"', " [run.mcap]", "\n  - old/run.mcap"]
 )
-def test_metadata_names_its_files_in_any_of_yamls_ways(tmp_path: Path, listed: str) -> None:
+def test_metadata_may_list_its_files_in_any_yaml_style(tmp_path: Path, listed: str) -> None:
     bag = write_bag(tmp_path / "run", {"/image": [image(0)]})
     text = f"rosbag2_bagfile_information:\n  version: 9\n  relative_file_paths:{listed}\n  duration: 5\n"
     (bag / "metadata.yaml").write_text(text)
@@ -160,7 +160,7 @@ def test_a_damaged_message_costs_itself_also_if_it_is_the_first(
     assert [name for name, *_ in shots] == found and sum(len(own) for *_, own in shots) == 4 - len(where)
 
 
-def test_a_topic_without_a_message_that_can_be_read_is_chosen_last(tmp_path: Path) -> None:
+def test_a_topic_without_readable_messages_is_chosen_last(tmp_path: Path) -> None:
     bag = write_with_garbage(tmp_path / "run", StoragePlugin.MCAP, {0, 1, 2, 3})
     with pytest.raises(ValueError, match="several image topics"):
         describe_bag(bag)
@@ -197,7 +197,7 @@ def test_a_damaged_chunk_of_an_mcap_costs_that_chunk(tmp_path: Path) -> None:
     chunks = [chunk([message(large(index), index)]) for index in range(4)]
     broken = chunks[1].replace(large(1).data.tobytes()[:40], bytes(40))
     unmeasured = bytearray(chunks[2])
-    unmeasured[1:9] = struct.pack("<Q", 2**50)  # its length; the next chunk is known from the summary
+    unmeasured[1:9] = struct.pack("<Q", 2**50)  # its length; the summary has the next chunk
     file = tmp_path / "run.mcap"
     parts = [chunks[0], broken, bytes(unmeasured), chunks[3]]
     starts = np.cumsum([len(MCAP_MAGIC + HEAD), *map(len, parts[:3])]).tolist()
@@ -247,7 +247,7 @@ def test_bags_of_ros1_are_read(tmp_path: Path, compression: Any) -> None:
     assert read(write_ros1(tmp_path / "run.bag", compression)) == (names("run", 0, 1, 2), [])
 
 
-# --- made to take time, memory or more --------------------------------------------------------------
+# --- hostile ----------------------------------------------------------------------------------------
 
 
 def record(opcode: int, content: bytes) -> bytes:
@@ -295,9 +295,9 @@ ZEROS = bytes(2**20)
     ("parts", "words"),
     [
         ([chunk([ZEROS], "zstd", 2**40)], "bytes are declared"),
-        ([chunk([ZEROS], "zstd", 100)], "not of the 100 bytes"),
+        ([chunk([ZEROS], "zstd", 100)], "the expected 100 bytes"),
         ([chunk([record(0, b"")] * 200_000, "zstd")], "more messages than its size allows"),
-        ([chunk([ZEROS], "zstdd", 2**20)], "compression 'zstdd' is not known"),
+        ([chunk([ZEROS], "zstdd", 2**20)], "unknown compression 'zstdd'"),
         ([b"\x05" + struct.pack("<Q", 2_700_000_000) + bytes(1000)], "is damaged at byte"),
         ([b"\x05" + struct.pack("<Q", 2**63) + bytes(1000)], "is damaged at byte"),
     ],
@@ -318,10 +318,10 @@ def test_compressed_data_stays_below_the_limit_and_is_whole(
     fitting = zstd().compress(bytes(1000))
     assert unpack(fitting, "zstd", size) == bytes(1000)
     for data, words in (
-        (zstd().compress(bytes(1001)), "not of the 1000 bytes"),
-        (zstd().compress(ZEROS), "not of the 1000 bytes"),
+        (zstd().compress(bytes(1001)), "the expected 1000 bytes"),
+        (zstd().compress(ZEROS), "the expected 1000 bytes"),
         (fitting + fitting, "followed by other data"),
-        (fitting[:-1], "cut off|not of the 1000 bytes"),
+        (fitting[:-1], "cut off|the expected 1000 bytes"),
     ):
         with pytest.raises(ValueError, match=words):
             unpack(data, "zstd", size)
@@ -351,7 +351,7 @@ def test_a_database_that_computes_what_it_holds_is_refused(tmp_path: Path, state
     for statement in statements:
         database.execute(statement)
     database.close()
-    with pytest.raises(ValueError, match=r"its table \w+ is computed"):
+    with pytest.raises(ValueError, match=r"its table \w+ has computed columns"):
         describe_bag(tmp_path / "a.db3")
 
 
@@ -366,7 +366,7 @@ def test_rows_of_other_types_are_left_out(tmp_path: Path) -> None:
     assert found == names("run", 0) and len(told) == 2
 
 
-def test_texts_of_a_bag_reach_no_message_unescaped_or_whole(tmp_path: Path) -> None:
+def test_texts_of_a_bag_are_escaped_and_shortened_in_errors(tmp_path: Path) -> None:
     bag = write_bag(tmp_path / "run", {"/front": [image(0)], "/rear": [image(0)]}, StoragePlugin.SQLITE3)
     with sqlite3.connect(one_file(bag)) as database:
         database.execute("UPDATE topics SET name = ? WHERE id = 1", ("/\n\x1b[31m" * 100_000,))
@@ -394,7 +394,7 @@ def test_no_metadata_takes_time_or_leads_elsewhere(tmp_path: Path, list_of_files
 
 
 def changed(data: bytes, dice: random.Random) -> bytes:
-    """One to four damages: bits, numbers, holes, cuts."""
+    """Draw data with one to four damages: bits, numbers, holes, cuts."""
     result = bytearray(data)
     for _ in range(dice.choice((1, 1, 2, 4))):
         at = dice.randrange(len(result))

@@ -1,4 +1,4 @@
-"""Which files of a folder are pictures, what is said of the others, and names."""
+"""Images in folders, reports of other files, and names."""
 
 import os
 from pathlib import Path
@@ -26,7 +26,7 @@ def test_pictures_of_any_known_ending_are_found_and_the_others_counted(tmp_path:
     assert open_source([tmp_path]).passed_over == passed_over
 
 
-def test_a_picture_that_cannot_be_read_is_told_by_name(tmp_path: Path) -> None:
+def test_an_unreadable_image_is_reported_by_name(tmp_path: Path) -> None:
     touch(tmp_path, "c.heic")
     told: list[tuple[str, str]] = []
     assert not list(
@@ -36,10 +36,10 @@ def test_a_picture_that_cannot_be_read_is_told_by_name(tmp_path: Path) -> None:
     assert name == "c.heic" and "convert it to PNG or JPEG" in text
 
 
-def test_without_a_picture_the_error_says_what_there_is(tmp_path: Path) -> None:
+def test_the_error_for_a_folder_without_images_counts_its_files(tmp_path: Path) -> None:
     touch(tmp_path, "clip.mp4", *(f"{index}.x{index}" for index in range(9)))
     with pytest.raises(
-        FileNotFoundError, match=r"no image there \(10 files: .* …\); read are .*\.png"
+        FileNotFoundError, match=r"no image there \(10 files: .* and 2 more\); supported suffixes: .*\.png"
     ) as error:
         find_images([tmp_path])
     assert str(tmp_path) in str(error.value)
@@ -58,7 +58,7 @@ def test_a_file_named_twice_is_taken_once(tmp_path: Path) -> None:
     assert [path.name for path in find_images(arguments)[0]] == ["a.png", "b.png"]
 
 
-def test_equal_names_are_told_apart_without_leading_out_of_a_folder(tmp_path: Path) -> None:
+def test_equal_names_get_their_folders_but_never_lead_out_of_one(tmp_path: Path) -> None:
     touch(tmp_path, "a/x.png", "b/x.png", "c/y.png")
     paths = [tmp_path / "a/../b/x.png", tmp_path / "a/x.png", tmp_path / "c/../c/./y.png"]
     assert image_names(paths) == ("b/x.png", "a/x.png", "c/y.png")

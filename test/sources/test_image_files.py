@@ -1,4 +1,4 @@
-"""Which image files are read, what becomes of their values, and what is refused."""
+"""Readable image files, conversion of their values, and refusals."""
 
 import mmap
 import os
@@ -27,7 +27,7 @@ def save(path: Path, pixels: np.ndarray = SMOOTH, **options: Any) -> Path:
 
 
 def tiff(values: np.ndarray, tags: dict[int, int]) -> bytes:
-    """A little-endian TIFF of one strip with these tags (all SHORT) beside those of its size."""
+    """A little-endian TIFF of one strip with these tags (all SHORT) in addition to those of its size."""
     height, width = values.shape
     data = values.tobytes()
     entries = {256: width, 257: height, 259: 1, 273: 8, 277: 1, 278: height, 279: len(data), **tags}
@@ -64,7 +64,7 @@ def test_what_pillow_opens_is_read(tmp_path: Path, suffix: str) -> None:
     assert np.abs(frame.pixels.astype(int) - SMOOTH).mean() < 10, "what JPEG, GIF and AVIF lose"
 
 
-def test_no_format_is_asked_for_that_pillow_lacks() -> None:
+def test_formats_that_pillow_lacks_are_not_requested() -> None:
     assert set(PICTURE_FORMATS) <= set(Image.OPEN) and "EPS" not in PICTURE_FORMATS
 
 
@@ -87,7 +87,7 @@ def test_a_postscript_file_starts_no_program_whatever_its_name(
 @pytest.mark.parametrize(
     "content", [b"", b"text", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF89a", b"II*\0"]
 )
-def test_what_is_no_picture_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_an_image_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.png").write_bytes(content)
     refusal(tmp_path / "a.png")
 
@@ -118,7 +118,7 @@ def test_more_than_64_megapixels_are_refused_by_the_header(tmp_path: Path, width
 
 
 def test_up_to_64_megapixels_are_decoded(tmp_path: Path) -> None:
-    """One row, so that the test is quick; the header alone decides."""
+    """One row keeps the test fast; only the header matters."""
     (tmp_path / "a.png").write_bytes(png(64_000_000, 1))
     assert "scale it down" not in refusal(tmp_path / "a.png")
 
@@ -129,7 +129,7 @@ def test_a_tiff_of_huge_tiles_is_refused(tmp_path: Path) -> None:
 
 
 def progressive(scans: int) -> bytes:
-    """A progressive JPEG of at least so many scans: its last one again and again."""
+    """A progressive JPEG with at least this many scans, by repeating its last one."""
     done, encoded = cv2.imencode(".jpg", SMOOTH, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])
     assert done
     data = encoded.tobytes()
@@ -144,8 +144,8 @@ def test_a_jpeg_of_many_scans_is_refused(tmp_path: Path) -> None:
     assert "over 100 scans" in refusal(tmp_path / "many.jpg")
 
 
-def test_what_lies_behind_a_jpeg_is_not_counted(tmp_path: Path) -> None:
-    """Phones put a video there."""
+def test_data_after_a_jpeg_are_not_scanned(tmp_path: Path) -> None:
+    """Phones append a video."""
     path = save(tmp_path / "a.jpg")
     expected = read_image(path).pixels
     path.write_bytes(path.read_bytes() + b"\xff\xda\x00\x08" * 1000)
@@ -153,9 +153,9 @@ def test_what_lies_behind_a_jpeg_is_not_counted(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is limited on Linux only")
-def test_memory_is_limited_inside_and_free_again_behind() -> None:
+def test_memory_is_limited_inside_the_context_only() -> None:
     with pytest.raises(OSError, match="Cannot allocate"), limited_memory(50_000_000):
-        mmap.mmap(-1, 200_000_000, flags=mmap.MAP_PRIVATE)  # never from what was freed before
+        mmap.mmap(-1, 200_000_000, flags=mmap.MAP_PRIVATE)  # and not from memory freed before
     mmap.mmap(-1, 200_000_000, flags=mmap.MAP_PRIVATE).close()
 
 
@@ -203,7 +203,7 @@ def test_a_tiff_of_another_depth_is_refused(tmp_path: Path, pixels: np.ndarray, 
         ("<u2", {258: 16, 262: 1, 254: 1}, "thumbnail"),
     ],
 )
-def test_what_pillow_would_read_wrongly_is_refused(
+def test_files_that_pillow_would_read_wrongly_are_refused(
     tmp_path: Path, dtype: str, tags: dict[int, int], words: str
 ) -> None:
     (tmp_path / "a.tif").write_bytes(tiff(GREY16.astype(dtype), tags))
@@ -223,7 +223,7 @@ def test_16_bit_grey_is_scaled_and_white_is_white(
 
 
 def test_16_bit_grey_is_rounded(tmp_path: Path) -> None:
-    """65535 → 255; half-way between two values of 8 bit there is none of 16."""
+    """65535 → 255; no 16-bit value is halfway between two 8-bit values."""
     values = np.array([[0, 128, 129, 385, 386, 32768, 65406, 65407, 65535]], np.uint16)
     pixels = read_image(save(tmp_path / "a.png", values)).pixels
     assert pixels[0, :, 0].tolist() == [0, 0, 1, 1, 2, 128, 254, 255, 255]

@@ -1,4 +1,4 @@
-"""seg_node.sources.source on tiny files made here; bags are in test_bags.py."""
+"""Sources of tiny files made here; test_bags.py has bags."""
 
 import itertools
 import threading
@@ -44,7 +44,7 @@ def test_a_jpeg_has_opencvs_pixels(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_an_image_is_turned_upright_as_opencv_does(tmp_path: Path, orientation: int) -> None:
+def test_an_image_is_rotated_upright_as_by_opencv(tmp_path: Path, orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     path = save(tmp_path / "a.jpg", exif=exif, quality=95)
@@ -63,7 +63,7 @@ def test_grey_16_bit_and_alpha_become_8_bit_rgb(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_image(alpha).pixels, PICTURE)
 
 
-def test_unreadable_images_are_told_and_the_others_read(tmp_path: Path) -> None:
+def test_unreadable_images_are_reported_and_the_others_read(tmp_path: Path) -> None:
     good = save(tmp_path / "good.png")
     text = tmp_path / "text.png"
     text.write_text("not an image")
@@ -94,12 +94,12 @@ def test_images_come_from_files_folders_and_globs_in_order(tmp_path: Path) -> No
     assert open_source([tmp_path / "b.png", tmp_path / "deep"]).names == ("b.png", "d.png")
 
 
-def test_equal_file_names_are_told_apart_by_folder(tmp_path: Path) -> None:
+def test_equal_file_names_get_their_folder(tmp_path: Path) -> None:
     paths = [save(tmp_path / "left/1.png"), save(tmp_path / "right/1.png"), save(tmp_path / "right/2.png")]
     assert open_source(paths).names == ("left/1.png", "right/1.png", "right/2.png")
 
 
-def test_nothing_there_is_an_error_that_names_it(tmp_path: Path) -> None:
+def test_a_missing_path_is_named_in_the_error(tmp_path: Path) -> None:
     for argument in (
         tmp_path / "no.jpg",
         tmp_path,
@@ -148,7 +148,7 @@ def test_video_stamps_rise_where_the_container_has_none(
 
 def test_a_broken_video_is_refused_before_reading(tmp_path: Path) -> None:
     (tmp_path / "broken.mp4").write_bytes(b"\0" * 1000)
-    with pytest.raises(ValueError, match=r"broken\.mp4: no video that is read here"):
+    with pytest.raises(ValueError, match=r"broken\.mp4: not a supported video"):
         open_source([tmp_path / "broken.mp4"])
     whole = make_video(tmp_path / "whole.mp4", [0, 50]).read_bytes()
     (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) // 2])
@@ -157,7 +157,7 @@ def test_a_broken_video_is_refused_before_reading(tmp_path: Path) -> None:
 
 
 class FakeCamera:
-    """Gives `count` frames, then blocks for ever or ends."""
+    """A camera that delivers `count` frames, then blocks forever or ends."""
 
     def __init__(self, count: int, blocks: bool) -> None:
         self._pixels = iter(np.full((4, 6, 3), index % 256, np.uint8) for index in range(count))
@@ -175,7 +175,7 @@ class FakeCamera:
 
 
 @pytest.mark.parametrize(("blocks", "message"), [(True, "no frame for 0.2 s"), (False, "cannot be read")])
-def test_a_camera_that_stops_is_an_error_not_a_wait(
+def test_a_camera_that_stops_raises_instead_of_waiting(
     monkeypatch: pytest.MonkeyPatch, blocks: bool, message: str
 ) -> None:
     camera = FakeCamera(3, blocks)

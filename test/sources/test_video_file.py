@@ -1,4 +1,4 @@
-"""seg_node.sources.video_file and containers: damaged and cut videos, and files that would open others."""
+"""Damaged and truncated videos, and files that would open others."""
 
 import os
 import shutil
@@ -32,7 +32,7 @@ CODECS = {
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A video of 40 frames, 10 a second, in each container."""
+    """A video of 40 frames, 10 per second, in each container."""
     folder = tmp_path_factory.mktemp("videos")
     random = np.random.default_rng(0)
     pictures = [cv2.resize(random.integers(0, 256, (12, 16, 3), np.uint8), (160, 120)) for _ in range(FRAMES)]
@@ -46,14 +46,14 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def read(path: Path) -> tuple[list[str], list[tuple[str, str]]]:
-    """Names of the frames, and what was told."""
+    """Names of the frames, and the reported errors."""
     told: list[tuple[str, str]] = []
     frames = read_video(path, lambda name, error: told.append((name, str(error))))
     return [name for name, _ in frames], told
 
 
 @pytest.mark.parametrize("name", CODECS)
-def test_a_whole_video_is_known_by_its_content_and_read_without_a_word(
+def test_an_intact_video_is_recognised_by_content_and_read_without_errors(
     tmp_path: Path, whole: dict[str, Path], name: str
 ) -> None:
     nameless = tmp_path / "video"
@@ -72,7 +72,7 @@ def with_hole(data: bytes, share: float, size: int) -> bytes:
 
 
 @pytest.mark.parametrize("name", ["jpeg.avi", "jpeg.mkv", "xvid.mkv", "vp8.webm", "mpeg4.mp4"])
-def test_behind_a_hole_it_goes_on_and_what_is_missing_is_told(
+def test_reading_continues_after_a_hole_and_missing_frames_are_reported(
     tmp_path: Path, whole: dict[str, Path], name: str
 ) -> None:
     damaged = tmp_path / name
@@ -96,7 +96,7 @@ def test_a_damaged_frame_is_named_and_the_next_ones_keep_their_numbers(
 
 @pytest.mark.parametrize("name", ["jpeg.avi", "xvid.avi", "jpeg.mkv", "xvid.mkv", "vp8.webm"])
 @pytest.mark.parametrize("share", [0.6, 0.97])
-def test_of_a_cut_video_the_missing_frames_are_counted(
+def test_the_missing_frames_of_a_truncated_video_are_counted(
     tmp_path: Path, whole: dict[str, Path], name: str, share: float
 ) -> None:
     data = whole[name].read_bytes()
@@ -110,7 +110,9 @@ def test_of_a_cut_video_the_missing_frames_are_counted(
 
 
 @pytest.mark.parametrize("name", ["flash.flv", "wmv.wmv"])
-def test_a_cut_video_without_an_index_is_told(tmp_path: Path, whole: dict[str, Path], name: str) -> None:
+def test_a_truncated_video_without_an_index_is_reported(
+    tmp_path: Path, whole: dict[str, Path], name: str
+) -> None:
     data = whole[name].read_bytes()
     cut = tmp_path / name
     cut.write_bytes(data[: int(len(data) * 0.6)])
@@ -144,20 +146,20 @@ PLAYLISTS = {
 
 
 @pytest.mark.parametrize("name", PLAYLISTS)
-def test_a_playlist_is_no_video_whatever_its_name(tmp_path: Path, whole: dict[str, Path], name: str) -> None:
+def test_a_playlist_is_refused_under_any_name(tmp_path: Path, whole: dict[str, Path], name: str) -> None:
     shutil.copy(whole["jpeg.avi"], tmp_path / "other.avi")
     for copy in ("other.ts", "seg000.ts", "seg001.ts"):
         shutil.copy(whole["mpeg2.ts"], tmp_path / copy)
     (tmp_path / name).write_text(PLAYLISTS[name])
     for reader in (describe_video, lambda path: list(read_video(path))):
-        with pytest.raises(ValueError, match=r"no video that is read here \(MP4, .*; no playlists\)"):
+        with pytest.raises(ValueError, match=r"not a supported video \(MP4, .*; no playlists\)"):
             reader(tmp_path / name)
 
 
 def test_ffmpeg_may_choose_no_other_container_than_those_known(
     tmp_path: Path, whole: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Content that is taken for AVI here and for something else by FFmpeg."""
+    """Content that is recognised as AVI here and as another container by FFmpeg."""
     shutil.copy(whole["jpeg.avi"], tmp_path / "other.avi")
     (tmp_path / "a.avi").write_text(PLAYLISTS["concat.mp4"])
     monkeypatch.setattr("seg_node.sources.video_file.find_container", lambda path: "avi")

@@ -1,4 +1,4 @@
-"""examples/antipodal.py: grasps of shapes whose best grasp is known."""
+"""Grasps from examples/antipodal.py for shapes whose best grasp is known."""
 
 import sys
 from pathlib import Path
@@ -25,7 +25,7 @@ def test_a_bar_is_grasped_across_its_middle(angle_deg):
     assert np.linalg.norm(grasp.position - CENTRE) < 0.002
     assert angle_between_deg(grasp.rotation.as_matrix()[:, 1], opening_axis(angle_deg)) < 3
     assert grasp.width_m == pytest.approx(WIDTH_M, rel=0.05)
-    assert grasp.rotation.as_matrix()[:, 2] == pytest.approx([0, 0, 1])  # a flat bar: straight along the axis
+    assert grasp.rotation.as_matrix()[:, 2] == pytest.approx([0, 0, 1])  # a flat bar: along the optical axis
 
 
 def test_depth_that_bleeds_over_the_edge_does_not_tilt_the_grasp():
@@ -40,7 +40,7 @@ def test_depth_that_bleeds_over_the_edge_does_not_tilt_the_grasp():
 
 
 def test_a_tilted_surface_tilts_the_gripper_and_the_width_is_measured_along_it():
-    # 30 degrees about the x axis: depth falls with the row. The bar's narrow side is seen shorter than it is.
+    # 30 degrees about the x axis: depth falls with the row, and the bar's narrow side is foreshortened.
     rows, columns = np.mgrid[:480, :640]
     normal = np.array([0, np.sin(np.deg2rad(30)), np.cos(np.deg2rad(30))])
     rays = PINHOLE.rays(columns, rows)
@@ -60,9 +60,9 @@ def test_a_ring_is_grasped_at_its_wall():
     assert sorted(np.hypot(*(contacts - (80, 60)).T)) == pytest.approx([25, 45], abs=1)
 
 
-def test_of_an_l_the_narrow_side_of_one_arm_is_grasped():
+def test_an_l_is_grasped_across_one_arm():
     mask = np.zeros((120, 160), bool)
-    mask[10:110, 20:40] = mask[90:110, 20:150] = True  # arms 20 pixels wide; the centroid is in neither
+    mask[10:110, 20:40] = mask[90:110, 20:150] = True  # arms 20 pixels wide; the centroid is outside both
     contacts = find_contacts(mask)
     assert np.linalg.norm(contacts[0] - contacts[1]) == pytest.approx(20, abs=1.5)
     inner = contacts.mean(axis=0).round().astype(int)
@@ -89,7 +89,7 @@ def test_edges_that_would_slip_are_refused(monkeypatch):
         (bar_crop(0, (0.05, -0.36, 0.8)), False, "image's border cuts it off"),
     ],
 )
-def test_what_cannot_be_grasped_is_said(crop, invalid, complaint):
+def test_an_object_without_a_grasp_is_reported(crop, invalid, complaint):
     depth = np.full((480, 640), np.nan if invalid else 0.8, np.float32)
     with pytest.raises(ValueError, match=complaint):
         plan_grasp(crop, DepthImage(depth), PINHOLE)

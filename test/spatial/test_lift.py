@@ -1,4 +1,4 @@
-"""Objects lifted from analytic scenes: boxes of known pose, masks that bleed, depth with holes and noise."""
+"""Objects lifted from analytic scenes: boxes of known pose, imprecise masks, depth with holes and noise."""
 
 import numpy as np
 import pytest
@@ -49,7 +49,7 @@ def test_a_mask_that_bleeds_onto_a_wall_behind_changes_nothing(box: Box) -> None
 
 
 def test_a_mask_that_bleeds_onto_the_table_it_stands_on_moves_the_box_little() -> None:
-    """The table goes from the foot to far behind without a gap in depth."""
+    """The table extends behind the object's foot without a gap in depth."""
     upright = Box(np.array([0.0, 0.0, 0.9]), Box.at([0, 0, 0], [40, 0, 0], [1, 1, 1]).axes, np.zeros(3))
     axes = upright.axes @ Box.at([0, 0, 0], [0, 30, 0], [1, 1, 1]).axes
     bottle = Box(upright.centre, axes, np.array([0.07, 0.24, 0.07]))
@@ -92,7 +92,7 @@ def test_a_single_face_has_its_outline_and_no_thickness() -> None:
     np.testing.assert_allclose(np.abs(found.axes[:, 2]), [0, 0, 1], atol=0.01)
 
 
-def test_of_two_faces_the_third_side_is_right_too() -> None:
+def test_two_visible_faces_show_all_three_sides() -> None:
     box = Box.at([0.0, 0.0, 0.9], [0, 40, 0], [0.2, 0.12, 0.3])
     depth = box.depth()
     assert_is(lift(depth, np.isfinite(depth)), box)
@@ -135,7 +135,7 @@ def test_a_large_object_is_thinned_and_stays_in_place() -> None:
 
 
 @pytest.mark.parametrize("value", [0.0, np.nan, np.inf, -1.0])
-def test_without_valid_depth_the_object_is_there_but_not_located(value: float) -> None:
+def test_without_valid_depth_the_object_is_kept_but_not_located(value: float) -> None:
     mask = np.zeros(PINHOLE.image_size, np.bool_)
     mask[10:40, 10:40] = True
     found = lift(np.full(mask.shape, value), mask)
@@ -147,8 +147,8 @@ def test_without_valid_depth_the_object_is_there_but_not_located(value: float) -
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("seed", range(12))
-def test_depth_of_any_bits_gives_places_that_are_numbers_or_none(seed: int) -> None:
-    """Bytes of something else, or two kinds of nonsense beside a wall."""
+def test_depth_of_any_bits_gives_finite_places_or_none(seed: int) -> None:
+    """Depth of random bytes, or invalid values next to a wall."""
     rng, size = np.random.default_rng(seed), PINHOLE.image_size
     if seed % 2:
         values = rng.choice(np.array([0, -1, np.nan, np.inf, 1e-45, 3e38, 0.8, 0.8], np.float32), size)
@@ -164,7 +164,7 @@ def test_depth_of_any_bits_gives_places_that_are_numbers_or_none(seed: int) -> N
         assert np.isfinite(numbers).all()
 
 
-def test_too_few_points_are_none() -> None:
+def test_too_few_points_give_no_place() -> None:
     mask = np.zeros(PINHOLE.image_size, np.bool_)
     mask[10:14, 10:14] = True
     depth = np.ones(mask.shape)
@@ -184,7 +184,7 @@ def test_objects_come_in_the_order_of_the_instances() -> None:
     assert_is(found[2], BOXES[5])
 
 
-def test_nothing_seen_gives_nothing() -> None:
+def test_no_instances_give_no_objects() -> None:
     depth = DepthImage(np.ones(PINHOLE.image_size, np.float32))
     assert lift_instances(Instances.empty(), depth, PINHOLE, LiftOptions()) == ()
 

@@ -21,5 +21,5 @@ def test_a_point_on_a_pixels_ray_is_projected_to_that_pixel() -> None:
     np.testing.assert_allclose(PINHOLE.project(points), np.stack([columns, rows], 1), atol=1e-9)
 
 
-def test_points_that_are_not_before_the_camera_have_no_pixel() -> None:
+def test_points_behind_the_camera_have_no_pixel() -> None:
     assert np.isnan(PINHOLE.project([[0.1, 0.1, 0.0], [0.1, 0.1, -1.0]])).all()

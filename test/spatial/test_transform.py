@@ -1,4 +1,4 @@
-"""Objects moved into another frame, against scipy's rotations."""
+"""Objects transformed to another frame, against the formula of a quaternion's rotation."""
 
 import numpy as np
 import pytest
@@ -15,15 +15,20 @@ AXES = Rotation.from_euler("xyz", [10, 20, 30], degrees=True).as_matrix()
 FOUND = Object3D(3, 7, 0.5, CENTROID, CENTRE, AXES, np.array([0.3, 0.2, 0.1]), 2, 0.75, POINTS)
 
 
+def turned(vectors: np.ndarray, quaternion: np.ndarray) -> np.ndarray:
+    """Rotate vectors (N, 3) by the unit quaternion x, y, z, w: v + 2 w (u x v) + 2 u x (u x v)."""
+    u, w = quaternion[:3], quaternion[3]
+    return vectors + 2 * w * np.cross(u, vectors) + 2 * np.cross(u, np.cross(u, vectors))
+
+
 @given(st.lists(st.floats(-1, 1), min_size=4, max_size=4).filter(lambda q: np.linalg.norm(q) > 0.1))
-def test_everything_turns_and_shifts_together(quaternion: list[float]) -> None:
-    x, y, z, w = (np.array(quaternion) / np.linalg.norm(quaternion)).tolist()
-    turn, shift = Rotation.from_quat(quaternion), np.array([1.0, -2.0, 0.5])
-    (moved,) = RigidTransform.of(1.0, -2.0, 0.5, x, y, z, w).move([FOUND])
-    np.testing.assert_allclose(moved.centroid, turn.apply(CENTROID) + shift, atol=1e-12)
-    np.testing.assert_allclose(moved.centre, turn.apply(CENTRE) + shift, atol=1e-12)
-    np.testing.assert_allclose(moved.axes, turn.as_matrix() @ AXES, atol=1e-12)
-    np.testing.assert_allclose(moved.points, turn.apply(POINTS) + shift, atol=1e-6)
+def test_centroids_boxes_and_points_are_transformed_together(quaternion: list[float]) -> None:
+    unit, shift = np.array(quaternion) / np.linalg.norm(quaternion), np.array([1.0, -2.0, 0.5])
+    (moved,) = RigidTransform.of(1.0, -2.0, 0.5, *unit.tolist()).move([FOUND])
+    np.testing.assert_allclose(moved.centroid, turned(CENTROID, unit) + shift, atol=1e-12)
+    np.testing.assert_allclose(moved.centre, turned(CENTRE, unit) + shift, atol=1e-12)
+    np.testing.assert_allclose(moved.axes, turned(AXES.T, unit).T, atol=1e-12)
+    np.testing.assert_allclose(moved.points, turned(POINTS, unit) + shift, atol=1e-6)
     assert moved.points.dtype == np.float32
     assert (moved.id, moved.class_id, moved.score, moved.num_points, moved.valid_ratio) == (
         3,
@@ -65,15 +70,17 @@ NAN, INF = float("nan"), float("inf")
         (0, 0, 0, 0.9),
     ],
 )
-def test_what_is_no_rotation_is_refused(quaternion: tuple[float, float, float, float]) -> None:
-    with pytest.raises(ValueError, match="no unit quaternion"):
+def test_a_quaternion_that_is_not_a_rotation_is_refused(
+    quaternion: tuple[float, float, float, float],
+) -> None:
+    with pytest.raises(ValueError, match="not a unit quaternion"):
         RigidTransform.of(0, 0, 0, *quaternion)
 
 
 @pytest.mark.parametrize("value", [NAN, INF, -INF, 1e300])
 @pytest.mark.parametrize("axis", range(3))
-def test_what_is_no_place_is_refused(value: float, axis: int) -> None:
+def test_a_translation_that_is_not_a_place_is_refused(value: float, axis: int) -> None:
     place = [0.0, 0.0, 0.0]
     place[axis] = value
-    with pytest.raises(ValueError, match=r"translation .* no place"):
+    with pytest.raises(ValueError, match=r"translation .* not a place"):
         RigidTransform.of(*place, 0, 0, 0, 1)

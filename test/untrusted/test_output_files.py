@@ -1,4 +1,4 @@
-"""seg_node.untrusted.output_files and video: whole files, inside their folder."""
+"""Output files are complete and stay inside their folder."""
 
 import os
 from pathlib import Path
@@ -15,7 +15,7 @@ resource = pytest.importorskip("resource", reason="a full disk is played by a li
 
 @pytest.fixture
 def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No file grows beyond 10 KB while a test writes its own."""
+    """Limit files to 10 KB during a test."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     real_write = Path.write_bytes
 

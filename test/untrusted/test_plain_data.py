@@ -1,4 +1,4 @@
-"""Texts of others become plain data; a few bytes do not become very much of it."""
+"""Untrusted texts become plain data of bounded size."""
 
 import json
 import sys
@@ -47,8 +47,8 @@ def test_a_deep_file_is_refused_whatever_the_recursion_limit_is(limit: int) -> N
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (MERGES, r"more than 100000 values come by <<"),
-        (WIDE, r"more than 100000 values come by <<"),
+        (MERGES, r"more than 100000 values are merged by <<"),
+        (WIDE, r"more than 100000 values are merged by <<"),
         ("a: &a\n  <<: *a\n  b: 1\nc: &c {d: *c}", "nested more than 100 deep"),
         ("a: &a [*a]", "nested more than 100 deep"),
         ("[" * 900, "nested more than 100 deep"),
@@ -59,24 +59,24 @@ def test_a_deep_file_is_refused_whatever_the_recursion_limit_is(limit: int) -> N
         ("a: !!bool foo", "a value is not of its type"),
         ("a: !!float x", "a value is not of its type"),
         ("a: !!int", "a value is not of its type"),
-        ("a: !!timestamp foo", "timestamp is a type that is no plain data"),
-        ("a: !!set {x, y}", "set is a type that is no plain data"),
-        ("a: !!omap [x: 1]", "omap is a type that is no plain data"),
-        ("a: !!pairs [x: 1]", "pairs is a type"),
-        ('a: !!binary "@@"', "binary is a type"),
-        ("a: !mine 1", "!mine is a type"),
+        ("a: !!timestamp foo", "timestamp is not plain data"),
+        ("a: !!set {x, y}", "set is not plain data"),
+        ("a: !!omap [x: 1]", "omap is not plain data"),
+        ("a: !!pairs [x: 1]", "pairs is not plain data"),
+        ('a: !!binary "@@"', "binary is not plain data"),
+        ("a: !mine 1", "!mine is not plain data"),
         ("? [1, 2]\n: 3", "unhashable key"),
         ("? !!python/tuple [1, 2]\n: 3", "unhashable key"),
-        ("{true: 1}", "the key True is not a text"),
-        ("{1.5: 1}", "the key 1.5 is not a text"),
-        ("{~: 1}", "the key None is not a text"),
+        ("{true: 1}", "the key True is not a string"),
+        ("{1.5: 1}", "the key 1.5 is not a string"),
+        ("{~: 1}", "the key None is not a string"),
         ("a: \0", "the character .* is not allowed"),
         ("a: 1\n---\nb: 2", "another document"),
         ("a: *b", "undefined alias"),
         ("a:\n\t- b", "cannot start any token"),
     ],
 )
-def test_what_is_not_plain_data_is_refused_in_one_line(text: str, message: str) -> None:
+def test_data_that_are_not_plain_are_refused_in_one_line(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=rf"^c\.yaml: (not a YAML file.*|has )?.*{message}") as raised:
         parse_yaml(text, "c.yaml")
     assert "\n" not in str(raised.value)

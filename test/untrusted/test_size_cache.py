@@ -1,4 +1,4 @@
-"""A cache of sizes keeps what small sizes need, and nothing of huge ones."""
+"""A size cache keeps results for small sizes, and none for huge ones."""
 
 import pytest
 
@@ -23,7 +23,7 @@ def test_only_sizes_up_to_the_longest_are_kept(arguments: tuple[int, int], calls
     assert multiply.__doc__ == "Its docstring."
 
 
-def test_the_least_recently_used_is_given_up() -> None:
+def test_the_least_recently_used_is_dropped() -> None:
     called = []
 
     @size_cache(entries=2, longest=10)

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seg_node.masks.overlap import mask_areas, mask_ious, shared_areas
+from seg_node.masks.overlap import bounds_xyxy, intersection_areas, mask_areas, mask_ious
 from seg_node.masks.panoptic import fuse_panoptic
 from seg_node.types import Instances, LabelSet, MaskCrop, Segmentation, SegmentOptions
 
@@ -50,7 +50,7 @@ def without_duplicates(instances: Instances, iou: float) -> Instances:
     """Those whose mask overlaps no better-scored one's by more than `iou`: one thing, one name."""
     masks = instances.masks
     areas = mask_areas(masks)
-    overlaps = mask_ious(shared_areas(masks, masks), areas, areas) > iou
+    overlaps = mask_ious(intersection_areas(masks, masks), areas, areas) > iou
     kept: list[int] = []
     for i in range(len(masks)):
         if not overlaps[i, kept].any():
@@ -62,6 +62,4 @@ def without_duplicates(instances: Instances, iou: float) -> Instances:
 
 def mask_bounds(masks: Sequence[MaskCrop]) -> Tensor:
     """float (N, 4): boxes around the masks, for networks without boxes; zeros where a mask is empty."""
-    rois = [mask.roi for mask in masks]
-    corners = [(r.x_offset, r.y_offset, r.x_offset + r.width, r.y_offset + r.height) for r in rois]
-    return torch.tensor(corners, dtype=torch.float32).view(-1, 4)
+    return torch.from_numpy(bounds_xyxy(masks)).to(torch.float32)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import FrozenBatchNorm2d
 
-from seg_node.labels import labels_for
+from seg_node.labels import one_based_labels
 from seg_node.models.files.checkpoint import Checkpoint, load_network, outline
 from seg_node.models.layers.backbones import NormLayer, ResNet, read_resnet_spec
 from seg_node.models.layers.efficientnet_lite import OUT_CHANNELS, EfficientNetLite0
@@ -93,7 +93,7 @@ def load_torchvision(
     if settled.num_classes not in (None, num_classes):
         raise ValueError(f"{checkpoint.path}: {num_classes} classes, but {source} says {settled.num_classes}")
     try:
-        names = labels_for(
+        names = one_based_labels(
             num_classes, settled.class_names, labels, _stuff_names(network, settled.stuff_names)
         )
     except ValueError as error:

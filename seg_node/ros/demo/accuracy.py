@@ -23,7 +23,7 @@ from seg_node.evaluation.ground_truth import (
 from seg_node.evaluation.panoptic_quality import PanopticQuality
 from seg_node.ros.demo.recorder import FrameRecord
 from seg_node.ros.demo.report import SentImage
-from seg_node.untrusted.one_line import one_line
+from seg_node.untrusted.printable import one_line
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from rclpy.utilities import remove_ros_args
 from seg_node.ros.common import memory
 from seg_node.ros.node.executor import GuardedExecutor
 from seg_node.ros.node.stop_signal import STOP_S, StopSignal, exit_later
-from seg_node.untrusted.one_line import one_line
+from seg_node.untrusted.printable import one_line
 
 if TYPE_CHECKING:
     from seg_node.ros.node.node import SegNode

@@ -31,7 +31,7 @@ from seg_node.images.decode import decode_message
 from seg_node.inference.check_result import BadResult, check_segmentation
 from seg_node.inference.device_errors import DeviceLost
 from seg_node.inference.engine import Engine, OutOfMemory
-from seg_node.masks.region import RegionError, clip_region, cut_out, put_back
+from seg_node.masks.region import RegionError, clip_region, crop_frame, uncrop
 from seg_node.ros.common.memory import give_back_memory, limit_memory
 from seg_node.ros.messages import convert, vision
 from seg_node.ros.node.bond import LifecycleBond
@@ -424,9 +424,9 @@ class SegNode(LifecycleNode):
         size = frames[0].image_size
         region = clip_region(options.region(), size)
         wanted = options.segment_options(engine.labels, engine.default_options)
-        cut = [cut_out(frame, region) for frame in frames]
+        cut = [crop_frame(frame, region) for frame in frames]
         found = engine.segment_batch(cut, replace(wanted, panoptic=panoptic))
-        return [put_back(segmentation, region, size) for segmentation in found]
+        return [uncrop(segmentation, region, size) for segmentation in found]
 
     def _answer(self, engine: Engine, arrived: SegmentRequest) -> Segment.Response:
         """The response to a `~/segment` request; whatever is wrong with it becomes its message."""

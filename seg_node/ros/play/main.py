@@ -32,7 +32,7 @@ from seg_node.sources.bags.companions import Companion, CompanionTopic, find_com
 from seg_node.sources.left_out import LeftOut
 from seg_node.sources.source import Source, open_source
 from seg_node.types import Frame
-from seg_node.untrusted.one_line import one_line
+from seg_node.untrusted.printable import one_line
 
 JPEG_QUALITY = 90
 # A longer hole between two recorded stamps is not waited out: it is a pause or a fault of the recording.

@@ -1,4 +1,4 @@
-"""Camera frames and their calibration, depth and TF from ROS bags, read without ROS.
+"""Read camera frames and their calibration, depth and TF from ROS bags, without ROS.
 
-Damaged bags give what is whole in them.
+The intact messages of damaged bags are read.
 """

@@ -1,6 +1,6 @@
-"""What a bag holds beside a camera's images: their calibration, depth in the same frame, and tf.
+"""Read the messages that accompany a camera's images in a bag: calibration, aligned depth and tf.
 
-Messages stay serialised (CDR), for a player to send on; only their stamps are looked at.
+Messages stay serialised (CDR) for a player to publish; only their stamps are read.
 """
 
 from collections import deque
@@ -15,28 +15,28 @@ from seg_node.images.decode import decode_message
 from seg_node.sources.bags.frames import (
     DEPTH,
     IMAGE_TYPES,
-    MOST_COMPARED,
+    MAX_COMPARED_TOPICS,
     Bag,
     BagTopic,
     describe_bag,
     image_rank,
     open_bag,
-    tell,
+    report,
 )
 from seg_node.sources.bags.storage import Recorded, unpacked
 from seg_node.sources.left_out import OnError
 from seg_node.types import Frame
-from seg_node.untrusted.one_line import one_line
+from seg_node.untrusted.printable import one_line
 
 Role = Literal["camera_info", "depth", "tf", "tf_static"]
 TF_TYPE = "tf2_msgs/msg/TFMessage"
-# Images read ahead, so that a message recorded up to so many images late still comes with its own.
-AHEAD = 2
+# Images read ahead, so that a message recorded up to this many images late still joins its own.
+READ_AHEAD = 2
 
 
 @dataclass(frozen=True)
 class CompanionTopic:
-    """A topic of the bag and what it is to the images; type: such as "sensor_msgs/msg/CameraInfo"."""
+    """A topic and its role for the images. type: such as "sensor_msgs/msg/CameraInfo"."""
 
     name: str
     type: str
@@ -45,7 +45,7 @@ class CompanionTopic:
 
 @dataclass(frozen=True)
 class Companion:
-    """One message of such a topic. stamp_ns: of its header (time of recording where that is 0)."""
+    """One message of a companion topic. stamp_ns: of its header, or the time of recording if that is 0."""
 
     topic: CompanionTopic
     stamp_ns: int
@@ -55,12 +55,13 @@ class Companion:
 def find_companions(
     path: str | Path, topic: str | None = None, depth_topic: str | None = None
 ) -> tuple[CompanionTopic, ...]:
-    """What belongs to the image topic that `describe_bag` chooses; none of it in a bag of ROS 1.
+    """Find the companions of the image topic that `describe_bag` chooses; none in a ROS 1 bag.
 
-    The calibration is `camera_info` beside the image topic. Depth is the topic given, or else one of depth
-    images with the frame_id of the colour images (of several: named most alike, raw before compressed).
+    Calibration is `camera_info` next to the image topic. Depth is depth_topic or, if empty, a depth topic
+    with the frame_id of the colour images (of several, the one with the most similar name, raw before
+    compressed).
 
-    Raises as `describe_bag` does, and ValueError when there are no images on depth_topic.
+    Raises as `describe_bag` does, and ValueError if depth_topic has no images.
     """
     image_topic = describe_bag(path, topic).topic
     with open_bag(path) as bag:
@@ -84,9 +85,9 @@ def find_companions(
 def read_with_companions(
     path: str | Path, topic: str | None, companions: Sequence[CompanionTopic], on_error: OnError | None = None
 ) -> Iterator[tuple[str, Frame, list[Companion]]]:
-    """Read a bag as `read_bag` does, and with every image the messages whose stamps are nearest to its own.
+    """Read a bag like `read_bag`, each image together with the messages whose stamps are nearest to its own.
 
-    on_error: told of every message that cannot be read; without it ValueError is raised.
+    on_error: called for every message that cannot be read; without it ValueError is raised.
     """
     images: deque[tuple[str, Frame, int]] = deque()
     waiting: list[Companion] = []
@@ -95,7 +96,7 @@ def read_with_companions(
             waiting.append(item)
             continue
         images.append(item)
-        if len(images) > AHEAD:
+        if len(images) > READ_AHEAD:
             name, frame, own, waiting = _next_image(images, waiting)
             yield name, frame, own
     while images:
@@ -106,7 +107,7 @@ def read_with_companions(
 def _next_image(
     images: deque[tuple[str, Frame, int]], waiting: list[Companion]
 ) -> tuple[str, Frame, list[Companion], list[Companion]]:
-    """The oldest image with its companions, and those that still wait."""
+    """The oldest image with its companions, and the companions of later images."""
     name, frame, stamp_ns = images.popleft()
     if not images or images[0][2] <= stamp_ns:  # the last one, or the stamps jump back
         return name, frame, waiting, []
@@ -118,11 +119,11 @@ def _next_image(
 def _read(
     path: str | Path, image: BagTopic, companions: Sequence[CompanionTopic], on_error: OnError | None
 ) -> Iterator[tuple[str, Frame, int] | Companion]:
-    """Images (name, frame, stamp in ns) and companions as they were recorded."""
+    """Images (name, frame, stamp in ns) and companions in the order of recording."""
     topics = {companion.name: companion for companion in companions}
     index = -1
     with open_bag(path) as bag:
-        damage = lambda error: tell(str(path), image.name, error, on_error)  # noqa: E731
+        damage = lambda error: report(str(path), image.name, error, on_error)  # noqa: E731
         for message in bag.messages({image.topic, *topics}, damage):
             is_image = message.topic == image.topic
             index += is_image
@@ -133,9 +134,9 @@ def _read(
                     item = _image(bag, message, name)
                 else:
                     item = _companion(bag, message, topics[message.topic])
-            except Exception as error:  # bytes of a damaged bag break rosbags' decoder in many ways
+            except Exception as error:  # rosbags' decoder raises many types for damaged bytes
                 name = name if is_image else f"{message.topic} near {name}"
-                tell(f"{path}: {name}", name, error, on_error)
+                report(f"{path}: {name}", name, error, on_error)
                 continue
             yield item
 
@@ -151,7 +152,7 @@ def _companion(bag: Bag, message: Recorded, topic: CompanionTopic) -> Companion:
 
 
 def _stamp_ns(message: Any) -> int:
-    """Of the header, or of a TFMessage's first transform; 0 where there is none."""
+    """The stamp of the header, or of a TFMessage's first transform; 0 without one."""
     if hasattr(message, "header"):
         stamp = message.header.stamp
     elif message.transforms:
@@ -167,7 +168,7 @@ def _depth_topic(bag: Bag, types: dict[str, str], image_topic: str) -> str | Non
         return None
     found = []
     others = [name for name, kind in types.items() if kind in IMAGE_TYPES and name != image_topic]
-    for name in others[:MOST_COMPARED]:
+    for name in others[:MAX_COMPARED_TOPICS]:
         message = bag.first_message(name)
         if message and image_rank(message) == DEPTH and message.header.frame_id == image.header.frame_id:
             found.append(name)

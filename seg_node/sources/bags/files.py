@@ -1,4 +1,4 @@
-"""The files of a bag: told apart by their first bytes, found in a folder, decompressed where need be."""
+"""Find, recognise (by their first bytes), decompress and open the files of a bag."""
 
 import itertools
 import re
@@ -15,13 +15,14 @@ from seg_node.sources.bags.mcap import MCAP_MAGIC, McapFile
 from seg_node.sources.bags.ros1 import ROS1_MAGIC, Ros1Bag
 from seg_node.sources.bags.sqlite import SQLITE_MAGIC, SqliteBag
 from seg_node.sources.bags.storage import Storage, zstd
+from seg_node.untrusted.printable import listed
 
 BAG_SUFFIXES = (".mcap", ".db3", ".bag", ".bag.active", ".db3.zstd", ".mcap.zstd")
 MAX_METADATA_BYTES = 16 * 2**20
 MAX_FILES, MAX_NAME = 10_000, 1000
 _LIST = "relative_file_paths:"
 _FLAT_LIST = re.compile(r"\[[^\[\]{}]{,10000}\]")
-# Of a compressed file to what is in it: cameras' pictures are far below it.
+# of a compressed file; camera images compress far less
 MAX_RATIO = 1000
 _KINDS: dict[bytes, type[Any]] = {MCAP_MAGIC: McapFile, SQLITE_MAGIC: SqliteBag, ROS1_MAGIC: Ros1Bag}
 
@@ -31,24 +32,24 @@ def has_bag_suffix(path: Path) -> bool:
 
 
 def bag_name(path: Path) -> str:
-    """The name of the file or folder, without the ending of a bag."""
+    """The name of the file or folder without a bag's suffix."""
     name = path.absolute().name
     suffix = max((each for each in BAG_SUFFIXES if name.endswith(each)), key=len, default="")
     return name.removesuffix(suffix)
 
 
 def is_bag(path: Path) -> bool:
-    """Whether the path is a bag file, by name or content, or a folder that holds one."""
+    """Whether the path is a bag file, by name or content, or a folder with one."""
     if path.is_dir():
         return (path / "metadata.yaml").is_file() or any(map(has_bag_suffix, path.iterdir()))
     return has_bag_suffix(path) or (path.is_file() and _kind(path) is not None)
 
 
 def find_files(path: Path) -> list[Path]:
-    """The bag files of a bag, in the order in which they were recorded.
+    """Find the files of a bag, in the order of recording.
 
-    Raises ValueError when metadata.yaml cannot be read, or there is none and not just one file;
-    FileNotFoundError when a file is missing.
+    Raises FileNotFoundError if there is no such bag; ValueError if metadata.yaml cannot be read or names
+    missing files, or if there is none and not exactly one bag file.
     """
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such bag")
@@ -64,15 +65,14 @@ def find_files(path: Path) -> list[Path]:
         return files
     files = [path / name for name in _read_metadata(path / "metadata.yaml")]
     if missing := [file.name for file in files if not file.is_file()]:
-        raise ValueError(f"metadata.yaml names files that are not there: {', '.join(missing)}")
+        raise ValueError(f"metadata.yaml names missing files: {listed(missing)}")
     return files
 
 
 def open_file(path: Path, stack: ExitStack) -> Storage:
-    """One bag file, closed by the stack; a compressed one is decompressed beside the system's other
-    temporary files.
+    """Open one bag file, closed by the stack; a compressed one is first decompressed to a temporary file.
 
-    Raises ValueError, OSError and what its reader raises for a damaged one.
+    Raises ValueError, OSError, and any error of the reader for a damaged file.
     """
     if path.suffix == ".zstd":
         path = _decompress(path, Path(stack.enter_context(tempfile.TemporaryDirectory())))
@@ -92,13 +92,13 @@ def _kind(path: Path) -> type[Any] | None:
 
 
 def _read_metadata(file: Path) -> list[str]:
-    """The names of the bag's files, without folders: they are below the bag's own."""
+    """Read the names of the bag's files, without folders, since they lie in the bag's own."""
     repair = f"repair it by: ros2 bag reindex {file.parent}"
     if file.stat().st_size > MAX_METADATA_BYTES:
         raise ValueError(f"metadata.yaml is over {MAX_METADATA_BYTES // 2**20} MB; {repair}")
     try:
         names = [PurePath(name).name for name in _names(file.read_text())]
-    except Exception as error:  # damaged text breaks YAML's parser in many ways
+    except Exception as error:  # PyYAML raises many types for damaged text
         raise ValueError(f"metadata.yaml is damaged ({type(error).__name__}); {repair}") from error
     if not 0 < len(names) <= MAX_FILES or not all(names):
         raise ValueError(f"metadata.yaml names no files, or more than {MAX_FILES}; {repair}")
@@ -106,9 +106,9 @@ def _read_metadata(file: Path) -> list[str]:
 
 
 def _names(text: str) -> Iterator[str]:
-    """Of the list relative_file_paths, an item a line, as rosbag2 and rosbags write it, or all in one line.
+    """Parse the list relative_file_paths: one item per line, as rosbag2 and rosbags write it, or inline.
 
-    The rest is left alone: in a parser of all YAML, 100 KB can take minutes or end the process.
+    The rest is not parsed, because 100 KB can keep a YAML parser busy for minutes or crash it.
     """
     lines = iter(text.splitlines())
     head = next((line for line in lines if line.lstrip().startswith(_LIST)), _LIST)
@@ -123,12 +123,12 @@ def _names(text: str) -> Iterator[str]:
 
 
 def _decompress(path: Path, folder: Path) -> Path:
-    """Of a file that its recorder compressed as a whole."""
-    most = min(path.stat().st_size * MAX_RATIO, shutil.disk_usage(folder).free)
+    """Decompress a file that its recorder compressed as a whole."""
+    limit = min(path.stat().st_size * MAX_RATIO, shutil.disk_usage(folder).free)
     target = folder / path.stem
     with zstd().open(path, "rb") as packed, target.open("wb") as plain:
         while block := packed.read(2**20):
             plain.write(block)
-            if plain.tell() > most:
-                raise ValueError(f"{path.name} unpacks to over {most / 1e6:.0f} MB, too much for its size")
+            if plain.tell() > limit:
+                raise ValueError(f"{path.name} unpacks to over {limit / 1e6:.0f} MB, too much for its size")
     return target

@@ -1,6 +1,6 @@
-"""Camera frames from ROS bags (sqlite3, mcap and ROS 1), read without ROS.
+"""Read camera frames from ROS bags (sqlite3, mcap and ROS 1), without ROS.
 
-Messages are deserialised by the package rosbags, with ROS's own definitions: those in a bag are not used.
+The package rosbags deserialises messages with ROS's own definitions; those in a bag are not trusted.
 """
 
 import functools
@@ -19,19 +19,19 @@ from seg_node.sources.bags.storage import Contents, OnFault, Recorded, Storage, 
 from seg_node.sources.left_out import OnError
 from seg_node.types import Frame
 from seg_node.untrusted.memory_limit import limited_memory
-from seg_node.untrusted.one_line import one_line, reason
+from seg_node.untrusted.printable import one_line, reason
 
 __all__ = ["Bag", "BagTopic", "describe_bag", "is_bag", "open_bag", "read_bag"]
 
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
-TRIED_MESSAGES = 1000
-MOST_COMPARED = 100  # topics, of which the first message is looked at
+MAX_TRIED_MESSAGES = 1000
+MAX_COMPARED_TOPICS = 100  # whose first message is read
 COLOUR, GREY, DEPTH, UNREADABLE = range(4)
 
 
 @dataclass(frozen=True)
 class BagTopic:
-    """The image topic read from a bag: its number of messages and their mean rate (1/s). name: of the bag."""
+    """An image topic, its number of messages and mean rate (1/s). name: of the bag."""
 
     name: str
     topic: str
@@ -40,7 +40,7 @@ class BagTopic:
 
 
 class Bag:
-    """An opened bag. is_ros2: whether its messages are CDR."""
+    """An open bag. is_ros2: whether its messages are CDR."""
 
     def __init__(self, path: Path, storages: list[Storage]) -> None:
         self._path = path
@@ -49,9 +49,9 @@ class Bag:
         self._types = _typestore(self.is_ros2)
 
     def contents(self) -> Contents:
-        """Of all files together, topics sorted and one a name. May take as long as reading all messages.
+        """Merge the contents of all files, topics sorted by name. May take as long as reading all messages.
 
-        Raises ValueError when the bag is too damaged.
+        Raises ValueError if the bag is too damaged.
         """
         with _boundary(self._path):
             found = [storage.contents() for storage in self._storages]
@@ -69,32 +69,35 @@ class Bag:
         )
 
     def messages(self, topics: Collection[str], on_fault: OnFault) -> Iterator[Recorded]:
-        """Of those topics, in the order of recording; on_fault is told of what is damaged and left out."""
+        """Messages of these topics in the order of recording; on_fault is called for skipped damage."""
         for storage in self._storages:
             messages = storage.messages(topics, on_fault)
             while (message := _next(messages, on_fault)) is not None:
                 yield message
 
     def deserialize(self, message: Recorded) -> Any:
-        """The message as an object with ROS's fields. Raises errors of many kinds for damaged bytes."""
+        """Deserialise to an object with ROS's fields. Raises errors of any type for damaged bytes."""
         read = self._types.deserialize_cdr if self.is_ros2 else self._types.deserialize_ros1
         with limited_memory():
             return read(unpacked(message), message.type)
 
     def first_message(self, topic: str) -> Any | None:
-        """The first one that can be read, of TRIED_MESSAGES; None if none can."""
+        """The first readable one of MAX_TRIED_MESSAGES messages, or None."""
         messages = self.messages([topic], lambda _: None)
-        for message in itertools.islice(messages, TRIED_MESSAGES):
+        for message in itertools.islice(messages, MAX_TRIED_MESSAGES):
             try:
                 return self.deserialize(message)
-            except Exception:  # damaged; whoever reads the topic tells of it
+            except Exception:  # damaged, which is reported when the topic is read
                 continue
         return None
 
 
 @contextmanager
 def open_bag(path: str | Path) -> Iterator[Bag]:
-    """Raises FileNotFoundError, ValueError for a broken bag, RuntimeError without the package rosbags."""
+    """Open a bag.
+
+    Raises FileNotFoundError, ValueError for a broken bag, RuntimeError if the package rosbags is missing.
+    """
     try:
         import rosbags.typesys  # noqa: F401
     except ImportError:
@@ -106,13 +109,13 @@ def open_bag(path: str | Path) -> Iterator[Bag]:
 
 
 def describe_bag(path: str | Path, topic: str | None = None) -> BagTopic:
-    """Which topic `read_bag` reads, and how much.
+    """Choose the topic that `read_bag` reads, and describe it.
 
-    Without a topic: the only one with images; of several the only colour one. A compressed twin of a raw
-    topic does not count.
+    topic: None for the only image topic or, of several, the only colour one. A raw topic's compressed twin is
+    ignored.
 
-    Raises FileNotFoundError, ValueError when the bag is broken or the topic unclear (the error lists them),
-    RuntimeError without the package rosbags.
+    Raises FileNotFoundError; ValueError if the bag is broken or the topic ambiguous (the error lists them);
+    RuntimeError if the package rosbags is missing.
     """
     with open_bag(path) as bag:
         contents = bag.contents()
@@ -136,36 +139,35 @@ def describe_bag(path: str | Path, topic: str | None = None) -> BagTopic:
 def read_bag(
     path: str | Path, topic: str | None = None, on_error: OnError | None = None
 ) -> Iterator[tuple[str, Frame]]:
-    """Every image of one topic, with the stamp and frame_id of its header; see `describe_bag`.
+    """Read every image of one topic, with the stamp and frame_id of its header; see `describe_bag`.
 
-    on_error: told the name and error of each message that cannot be decoded, which is then left out, and of
-    damage to the bag; without it the error, a ValueError, is raised.
+    on_error: called with name and error of each message that cannot be decoded, which is then skipped, and
+    for damage to the bag; without it the error, a ValueError, is raised.
     """
     topic = topic or describe_bag(path).topic
     name = bag_name(Path(path))
     with open_bag(path) as bag:
-        messages = bag.messages([topic], lambda error: tell(str(path), name, error, on_error))
+        messages = bag.messages([topic], lambda error: report(str(path), name, error, on_error))
         for index, message in enumerate(messages):
             frame_name = f"{name}_{index:06d}"
             try:
                 frame = decode_message(bag.deserialize(message))
-            except Exception as error:  # bytes of a damaged bag break rosbags' decoder in many ways
+            except Exception as error:  # rosbags' decoder raises many types for damaged bytes
                 where = f"{path}: message {index} of {topic}"
-                tell(where, frame_name, error, on_error)
+                report(where, frame_name, error, on_error)
                 continue
             yield frame_name, frame
 
 
-def tell(where: str, name: str, error: Exception, on_error: OnError | None) -> None:
-    """Give name and error to on_error; without it raise ValueError that begins with `where`."""
+def report(where: str, name: str, error: Exception, on_error: OnError | None) -> None:
+    """Call on_error with name and error; without it raise ValueError whose text begins with `where`."""
     if on_error is None:
         raise ValueError(f"{where}: {reason(error)}") from error
     on_error(name, error)
 
 
 def image_rank(message: Any | None) -> int:
-    """TRIED_MESSAGES = 1000
-    COLOUR, GREY, DEPTH by the encoding of an Image or the format of a CompressedImage; or UNREADABLE."""
+    """Rank an Image's encoding or a CompressedImage's format: COLOUR, GREY, DEPTH or UNREADABLE."""
     if message is None:
         return UNREADABLE
     encoding = message.encoding if hasattr(message, "encoding") else message.format
@@ -175,10 +177,10 @@ def image_rank(message: Any | None) -> int:
 
 
 def _only_topic(bag: Bag, counts: dict[str, int]) -> str | None:
-    """The one topic that stands out: colour before grey before depth, raw before compressed."""
+    """The best-ranked topic if it is unique: colour before grey before depth, raw before compressed."""
     ranks: dict[int, list[str]] = {}
     raw = [topic for topic in counts if topic.rpartition("/")[0] not in counts]
-    if len(raw) > MOST_COMPARED:
+    if len(raw) > MAX_COMPARED_TOPICS:
         return None
     for topic in raw:
         ranks.setdefault(image_rank(bag.first_message(topic)), []).append(topic)
@@ -186,9 +188,9 @@ def _only_topic(bag: Bag, counts: dict[str, int]) -> str | None:
     return best[0] if len(best) == 1 else None
 
 
-@functools.cache  # which makes its functions as they are needed, in 10 ms each
+@functools.cache  # because a store compiles its functions on first use, 10 ms each
 def _typestore(is_ros2: bool) -> Any:
-    """ROS's own definitions of messages."""
+    """ROS's own message definitions."""
     from rosbags.typesys import Stores, get_typestore
 
     return get_typestore(Stores.ROS2_JAZZY if is_ros2 else Stores.ROS1_NOETIC)
@@ -196,7 +198,7 @@ def _typestore(is_ros2: bool) -> Any:
 
 @contextmanager
 def _boundary(path: Path) -> Iterator[None]:
-    """Damaged bytes raise errors of every kind in what reads them; outside there is one."""
+    """Turn the many error types that damaged bytes raise into ValueError."""
     try:
         yield
     except FileNotFoundError:
@@ -208,6 +210,6 @@ def _boundary(path: Path) -> Iterator[None]:
 def _next(messages: Iterator[Recorded], on_fault: OnFault) -> Recorded | None:
     try:
         return next(messages, None)
-    except Exception as error:  # damage that the reader of the file did not foresee
+    except Exception as error:  # damage that the file's reader did not handle
         on_fault(ValueError(f"the rest is not read ({reason(error)})"))
         return None

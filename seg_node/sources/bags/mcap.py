@@ -1,4 +1,4 @@
-"""MCAP files, record after record: one that was not closed, or is damaged, gives what is whole in it.
+"""Read MCAP files record by record, so that unclosed and damaged ones give their intact messages.
 
 https://mcap.dev/spec: a record is its opcode, the length of its content (8 bytes) and the content.
 """
@@ -11,13 +11,13 @@ from pathlib import Path
 from zlib import crc32
 
 from seg_node.sources.bags.storage import MAX_RECORD, Contents, OnFault, Recorded, StoredTopic, unpack
-from seg_node.untrusted.one_line import reason
+from seg_node.untrusted.printable import reason
 
 MCAP_MAGIC = b"\x89MCAP0\r\n"
 _FOOTER, _SCHEMA, _CHANNEL, _MESSAGE, _CHUNK = 2, 3, 4, 5, 6
 _CHUNK_INDEX, _STATISTICS, _DATA_END = 0x08, 0x0B, 0x0F
-# Compressed, 8 million records fit into 20 KB; of a recorder's, the smallest take some 10 bytes each.
-SPARE_RECORDS, BYTES_A_RECORD = 100_000, 4
+# 8 million compressed records fit into 20 KB; a recorder's smallest records take about 10 bytes each.
+SPARE_RECORDS, MIN_RECORD_BYTES = 100_000, 4
 _HEAD, _FOOTER_CONTENT = 9, 20
 _TAIL = _HEAD + _FOOTER_CONTENT + len(MCAP_MAGIC)
 
@@ -25,7 +25,7 @@ _Statistics = tuple[Counter[int], int, int]  # messages by channel, first and la
 
 
 class Fields:
-    """The fields of a record, from first to last. Raises ValueError behind its end."""
+    """A cursor over the fields of a record. Raises ValueError beyond its end."""
 
     def __init__(self, data: memoryview) -> None:
         self._data, self._at = data, 0
@@ -47,14 +47,14 @@ class Fields:
 
 
 class McapFile:
-    """A `Storage`; what it says of itself is taken from its summary, if it has one."""
+    """A `Storage` for MCAP; contents come from the file's summary if it has one."""
 
     def __init__(self, path: Path) -> None:
-        """Raises ValueError, OSError, or other errors when it cannot be read at all."""
+        """Open the file and read its summary. Raises OSError, or other errors if it cannot be read at all."""
         self._path = path
         self._schemas: dict[int, str] = {}
         self._channels: dict[int, tuple[str, str]] = {}  # topic and type
-        self._chunks: list[int] = []  # where they start, by the summary
+        self._chunks: list[int] = []  # their offsets in the file, from the summary
         self._statistics: _Statistics | None = None
         self._file = path.open("rb")
         self._end = os.fstat(self._file.fileno()).st_size
@@ -80,25 +80,25 @@ class McapFile:
             yield found
 
     def _messages(self, topics: Collection[str] | None, on_fault: OnFault) -> Iterator[tuple[int, Recorded]]:
-        """(channel, message); of all topics for None."""
-        most = SPARE_RECORDS + self._end // BYTES_A_RECORD
+        """Pairs (channel, message); of all topics for None."""
+        remaining = SPARE_RECORDS + self._end // MIN_RECORD_BYTES
         for opcode, at, length in self._records(len(MCAP_MAGIC), on_fault):
             found: list[tuple[int, Recorded]] = []
             try:
                 for record in self._split(opcode, at, length):
                     found.extend(self._take(*record, topics))
-                    most -= 1
-                    if most < 0:
+                    remaining -= 1
+                    if remaining < 0:
                         on_fault(ValueError(f"{self._path.name} has more messages than its size allows"))
                         return
-            except Exception as error:  # damaged bytes, in many ways
-                if at + length < self._end:  # else it is what the file ends in
+            except Exception as error:  # damaged bytes raise many types
+                if at + length < self._end:  # otherwise a truncated last record, reported by _records
                     name = self._path.name
                     on_fault(ValueError(f"{name}: part at byte {at} is damaged ({reason(error)})"))
             yield from sorted(found, key=lambda each: each[1].time_ns)
 
     def _split(self, opcode: int, at: int, length: int) -> Iterator[tuple[int, memoryview]]:
-        """The record, or those in it, if it is a chunk; none, if it is of no use here."""
+        """The record itself, the records inside a chunk, or nothing for records that are not needed."""
         if opcode in (_SCHEMA, _CHANNEL, _MESSAGE):
             yield opcode, self._read(at, length)
         elif opcode == _CHUNK:
@@ -107,7 +107,7 @@ class McapFile:
     def _take(
         self, opcode: int, content: memoryview, topics: Collection[str] | None
     ) -> Iterator[tuple[int, Recorded]]:
-        """The message, if the record is one of the topics; what it says of schemas and channels is kept."""
+        """Store schemas and channels; yield messages of the topics."""
         fields = Fields(content)
         if opcode == _SCHEMA:
             key, name = fields.number(2), fields.text()
@@ -120,13 +120,13 @@ class McapFile:
         elif opcode == _MESSAGE:
             key, _, time_ns, _ = (fields.number(size) for size in (2, 4, 8, 8))
             if key not in self._channels:
-                raise ValueError(f"a message is of channel {key}, which there is not")
+                raise ValueError(f"a message has the unknown channel {key}")
             topic, kind = self._channels[key]
             if topics is None or topic in topics:
                 yield key, Recorded(topic, kind, time_ns, fields.rest())
 
     def _records(self, at: int, on_fault: OnFault) -> Iterator[tuple[int, int, int]]:
-        """(opcode, start of content, its length) of the data; behind damage from the next known chunk."""
+        """(opcode, start of content, its length) of the data; skips damage up to the next known chunk."""
         while at < self._end:
             self._file.seek(at)
             head = self._file.read(_HEAD)
@@ -152,7 +152,7 @@ class McapFile:
         return memoryview(self._file.read(length))
 
     def _read_tail(self) -> bool:
-        """Read footer and summary; whether there is a footer: whether the file was closed."""
+        """Read footer and summary; return whether there is a footer, that is, the file was closed."""
         self._file.seek(max(self._end - _TAIL, 0))
         tail = self._file.read()
         head = bytes([_FOOTER]) + _FOOTER_CONTENT.to_bytes(8, "little")
@@ -162,7 +162,7 @@ class McapFile:
         if 0 < summary < self._end:
             try:
                 self._read_summary(summary, self._end - _TAIL)
-            except Exception:  # it is damaged: the messages themselves say the same
+            except Exception:  # damaged: contents() then counts the messages instead
                 self._statistics = None
         return True
 
@@ -185,7 +185,7 @@ class McapFile:
         self._chunks.sort()
 
     def _count(self) -> tuple[str, _Statistics]:
-        """What is damaged, and the statistics that the summary lacks, from all messages."""
+        """Count all messages, if the summary lacks statistics; also returns the last damage found."""
         faults: list[Exception] = []
         counts, times = Counter[int](), array("Q")
         for key, message in self._messages(None, faults.append):

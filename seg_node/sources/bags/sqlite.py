@@ -1,4 +1,4 @@
-"""ROS 2 bags in SQLite (.db3), message after message: damage costs those that lie in it."""
+"""Read ROS 2 bags in SQLite (.db3) message by message, so that damage costs only the messages in it."""
 
 import os
 import sqlite3
@@ -8,15 +8,15 @@ from pathlib import Path
 from urllib.parse import quote
 
 from seg_node.sources.bags.storage import MAX_RECORD, Contents, OnFault, Recorded, StoredTopic
-from seg_node.untrusted.one_line import reason
+from seg_node.untrusted.printable import reason
 
 SQLITE_MAGIC = b"SQLite format 3\0"
-# Views and computed columns run what the file says, for ever if it likes; rosbag2 makes neither.
+# Views and computed columns run code of the file, possibly forever; rosbag2 creates neither.
 _COMPUTED = """
     SELECT name FROM sqlite_master WHERE type NOT IN ('table', 'index') OR sql LIKE '%VIRTUAL%'
     UNION SELECT m.name FROM sqlite_master AS m, pragma_table_xinfo(m.name) AS c
     WHERE m.type = 'table' AND c.hidden != 0"""
-# Without the index, which may be what is damaged. Rows with a time of another type are damage too.
+# Without the index, which may be damaged. Rows whose time has another type are damaged too.
 _ROWS = "SELECT rowid, topic_id, timestamp FROM messages NOT INDEXED WHERE typeof(timestamp) = 'integer'"
 _DATA = "SELECT data FROM messages WHERE rowid = ? AND length(data) <= ?"
 
@@ -24,20 +24,22 @@ _Row = tuple[int, int, int]  # rowid, topic_id, timestamp
 
 
 class SqliteBag:
-    """A `seg_node.sources.bags.storage.Storage`."""
+    """A `seg_node.sources.bags.storage.Storage` for SQLite."""
 
     def __init__(self, path: Path) -> None:
-        """Raises ValueError or sqlite3.Error when it cannot be read."""
+        """Open the bag. Raises ValueError or sqlite3.Error if it cannot be read."""
         self._unwritten = _unwritten(path)
         self._name = path.name
-        # Immutable: as long as it is read, nothing is written beside it either. Its name may be any bytes.
+        # Immutable: SQLite then writes no files next to it. The name may be any bytes.
         uri = f"file:{quote(os.fsencode(path))}?mode=ro&immutable=1"
         self._database = sqlite3.connect(uri, uri=True)
         self._database.text_factory = lambda text: text.decode(errors="replace")
         try:
             self._database.execute("PRAGMA trusted_schema = OFF")
             if computed := self._database.execute(_COMPUTED).fetchone():
-                raise ValueError(f"its table {computed[0]} is computed, which no recorder does")
+                raise ValueError(
+                    f"its table {computed[0]} has computed columns or is a view, which no recorder writes"
+                )
             rows = self._database.execute(
                 "SELECT id, name, type, serialization_format FROM topics"
             ).fetchall()
@@ -76,12 +78,12 @@ class SqliteBag:
         return f"repair it by: sqlite3 {self._name} .recover | sqlite3 NEW.db3"
 
     def _count(self) -> tuple[Counter[int], list[int], str]:
-        """Messages by the topic's key, some of their times with the first and last, and what is damaged."""
+        """Messages per topic key, times that include the first and the last, and the first damage found."""
         sums = f"SELECT topic_id, COUNT(*), MIN(timestamp), MAX(timestamp) FROM ({_ROWS}) GROUP BY topic_id"
         faults: list[Exception] = []
         try:
             rows = self._database.execute(sums).fetchall()
-        except sqlite3.Error:  # what comes before the damage can be counted row by row
+        except sqlite3.Error:  # rows before the damage can be counted one by one
             rows = []
             found = self._rows(None)
             while (row := self._next(found, faults.append)) is not None:
@@ -92,7 +94,7 @@ class SqliteBag:
         return counts, [time for row in rows for time in row[2:]], str(faults[0]) if faults else ""
 
     def _rows(self, keys: list[int] | None) -> Iterator[_Row]:
-        """By time, or of a damaged file as they lie in it: SQLite sorts before it gives any. None: of all."""
+        """Rows by time or, if damage prevents sorting, in storage order. keys: None for all topics."""
         chosen = _ROWS if keys is None else f"{_ROWS} AND topic_id IN ({','.join('?' * len(keys))})"
         try:
             rows = self._database.execute(f"{chosen} ORDER BY timestamp, rowid", keys or ())
@@ -102,7 +104,7 @@ class SqliteBag:
             first = rows.fetchone()
         if first is not None:
             yield first
-        for row in rows:  # noqa: UP028, `yield from` closes the cursor, at times after the database
+        for row in rows:  # noqa: UP028, `yield from` would close the cursor, possibly after the database
             yield row
 
     def _next(self, rows: Iterator[_Row], on_fault: OnFault) -> _Row | None:
@@ -121,7 +123,7 @@ class SqliteBag:
 
 
 def _unwritten(path: Path) -> str:
-    """What a recorder that was killed left beside the file, where that is so."""
+    """Describe the log that a killed recorder left next to the file; empty if there is none."""
     log = path.with_name(f"{path.name}-wal")
     if not log.exists() or not log.stat().st_size:
         return ""

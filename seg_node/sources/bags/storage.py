@@ -1,4 +1,4 @@
-"""What the readers of the three kinds of bag files have in common."""
+"""The interface of the three bag readers, and decompression with limits."""
 
 import bz2
 import sys
@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-# A message of 64 MP with four bytes a pixel, and its header.
+# a message of 64 MP with four bytes per pixel, and its header
 MAX_RECORD = 2**28
 ZSTD_START = b"\x28\xb5\x2f\xfd"
 
@@ -15,7 +15,7 @@ OnFault = Callable[[Exception], None]
 
 @dataclass(frozen=True)
 class StoredTopic:
-    """type: such as "sensor_msgs/msg/Image". count: of its messages."""
+    """A topic in a bag file. type: such as "sensor_msgs/msg/Image". count: number of messages."""
 
     name: str
     type: str
@@ -24,10 +24,10 @@ class StoredTopic:
 
 @dataclass(frozen=True)
 class Contents:
-    """What a bag file holds.
+    """The contents of a bag file.
 
-    topics: one entry a connection, several may have a name. start_ns, end_ns: times of the first and last
-    message, 0 without any. fault: what is wrong with the file, empty for nothing.
+    topics: one entry per connection, names may repeat. start_ns, end_ns: times of the first and last message,
+    0 without any. fault: damage to the file, empty if it is intact.
     """
 
     topics: list[StoredTopic]
@@ -37,7 +37,7 @@ class Contents:
 
 
 class Recorded(NamedTuple):
-    """One message as it was recorded. type: as in StoredTopic. time_ns: of recording. data: serialised."""
+    """One recorded message. type: as in StoredTopic. time_ns: of recording. data: serialised."""
 
     topic: str
     type: str
@@ -46,21 +46,21 @@ class Recorded(NamedTuple):
 
 
 class Storage(Protocol):
-    """One bag file, opened."""
+    """An open bag file."""
 
     def contents(self) -> Contents:
-        """May take as long as reading all messages."""
+        """Topics, times and damage. May take as long as reading all messages."""
         ...
 
     def messages(self, topics: Collection[str], on_fault: OnFault) -> Iterator[Recorded]:
-        """The messages of those topics in the order of their times; on_fault is told what is left out."""
+        """Messages of these topics in the order of their times; on_fault is called for skipped damage."""
         ...
 
     def close(self) -> None: ...
 
 
 def unpacked(message: Recorded) -> bytes | memoryview:
-    """The data of a message, decompressed where a recorder compressed it by itself: CDR begins with 00."""
+    """Decompress a message that its recorder compressed; plain CDR begins with 00, unlike zstd."""
     is_packed = bytes(message.data[: len(ZSTD_START)]) == ZSTD_START
     return unpack(message.data, "zstd") if is_packed else message.data
 
@@ -68,25 +68,26 @@ def unpacked(message: Recorded) -> bytes | memoryview:
 def unpack(
     data: bytes | memoryview, compression: str, size: int | None = None, is_cut: bool = False
 ) -> bytes:
-    """Decompressed data of at most MAX_RECORD bytes.
+    """Decompress data to at most MAX_RECORD bytes.
 
-    compression: zstd, lz4 or bz2. size: as declared. is_cut: known to be cut off; what there is, is returned.
+    compression: zstd, lz4 or bz2. size: as declared. is_cut: whether the data are known to be truncated; the
+    available part is then returned.
 
-    Raises ValueError when it is larger, of another size or cut off, and the decompressor's own errors.
+    Raises ValueError if the result is larger, of another size or truncated, and the decompressor's errors.
     """
     if size is not None and size > MAX_RECORD:
         raise ValueError(f"{size} bytes are declared, over {MAX_RECORD}")
     decompressor = _decompressor(compression)
-    most = MAX_RECORD if size is None else size
-    parts, length = [decompressor.decompress(data, max_length=most + 1)], 0
+    limit = MAX_RECORD if size is None else size
+    parts, length = [decompressor.decompress(data, max_length=limit + 1)], 0
     while not decompressor.eof and not decompressor.needs_input and parts[-1]:
         length += len(parts[-1])
-        if length > most:
+        if length > limit:
             break
-        parts.append(decompressor.decompress(b"", max_length=most + 1 - length))
+        parts.append(decompressor.decompress(b"", max_length=limit + 1 - length))
     whole = b"".join(parts)
-    if len(whole) > most or (size not in (None, len(whole)) and not is_cut):
-        raise ValueError(f"compressed data is not of the {most} bytes that it may have")
+    if len(whole) > limit or (size not in (None, len(whole)) and not is_cut):
+        raise ValueError(f"compressed data does not unpack to the expected {limit} bytes")
     if not decompressor.eof and not is_cut:
         raise ValueError("compressed data is cut off")
     if decompressor.unused_data:
@@ -103,11 +104,11 @@ def _decompressor(compression: str) -> Any:
         return lz4.frame.LZ4FrameDecompressor()
     if compression == "zstd":
         return zstd().ZstdDecompressor()
-    raise ValueError(f"compression {compression[:20]!r} is not known")
+    raise ValueError(f"unknown compression {compression[:20]!r}")
 
 
 def zstd() -> Any:
-    """The module. Imported only where it is needed, like lz4: an installation from packages may lack them."""
+    """Import the zstd module, only when needed, like lz4: an installation from packages may lack them."""
     if sys.version_info >= (3, 14):
         from compression import zstd as module
     else:

@@ -7,7 +7,7 @@ import yaml
 
 from fuzz import trees
 from fuzz.target import Input, Target
-from seg_node.labels import labels_for, read_labels, zero_based_labels
+from seg_node.labels import one_based_labels, read_labels, zero_based_labels
 
 _VALID = {"things": ["cup", "can", "box"], "stuff": ["table"]}
 _BY_ID = {"things": {1: "cup", 2: "can", 5: "box"}, "stuff": {7: "table"}}
@@ -34,7 +34,7 @@ def run(fields: Input, folder: Path) -> None:
     labels = read_labels(path, fields["first_id"])
     assert all(isinstance(name, str) for names in (labels.things, labels.stuff) for name in names.values())
     if fields["first_id"]:
-        labels_for(91, given=labels)
+        one_based_labels(91, given=labels)
     else:
         zero_based_labels(80, 3, given=labels)
 

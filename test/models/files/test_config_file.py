@@ -122,7 +122,7 @@ def test_yaml_that_does_not_fit_is_refused_by_name(
         ("c.yaml", b"MODEL: {RPN: {}, X: [], Y: ~}", "has no settings"),
         ("c.py", b"model = dict()", "has no settings"),
         ("c.yaml", b"---\n", "it has no settings"),
-        ("c.yaml", b"{~: 1}", "the key None is not a text"),
+        ("c.yaml", b"{~: 1}", "the key None is not a string"),
         ("c.yaml", b"a: \xff", "not a YAML file: it is not a text in UTF-8"),
         ("c.yaml", b"a: " + b"x" * 300_000, "larger than 262144 bytes"),
         ("c.yaml", b"_BASE_: /etc/passwd", r"its base /etc/passwd is none of \.yaml, \.yml, \.json, \.py"),
