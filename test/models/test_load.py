@@ -20,7 +20,7 @@ from seg_node.models.load import load_model
 from seg_node.models.model import SegmentationModel
 from seg_node.models.rcnn.model import RCNNModel
 from seg_node.models.rcnn.network import MaskRCNN, mask_rcnn_r50_fpn, mask_rcnn_r50_fpn_v2
-from seg_node.models.rcnn.torchvision import our_name, their_name
+from seg_node.models.rcnn.torchvision import to_checkpoint_name, to_network_name
 from seg_node.types import Frame
 
 FIXTURES = Path(__file__).resolve().parents[3] / "shared/fixtures"
@@ -317,8 +317,10 @@ def test_full_size_architecture_has_exactly_the_published_tensors(
     published = dict(line.removesuffix(" float32").removesuffix(" int64").split(" ", 1) for line in lines)
     with torch.device("meta"):
         ours = {name: str(tuple(tensor.shape)) for name, tensor in build().state_dict().items()}
-    assert {our_name(name): shape for name, shape in published.items()} == ours
-    assert {their_name(name) for name in ours} == {their_name(our_name(name)) for name in published}
+    assert {to_network_name(name): shape for name, shape in published.items()} == ours
+    assert {to_checkpoint_name(name) for name in ours} == {
+        to_checkpoint_name(to_network_name(name)) for name in published
+    }
 
 
 def test_family_that_the_file_is_not_of_is_refused_by_its_own(thin_checkpoint: tuple[Path, Path]) -> None:

@@ -43,7 +43,7 @@ _SUPPORTED: Mapping[str, tuple[Any, ...]] = {
     "MASK_IN_FEATURES": (["p2", "p3", "p4", "p5"],),
 }
 # said by the tensors, or of use in training only
-_PASSED_OVER = """FPN_SCALE_RANGES INSTANCE_CHANNELS INSTANCE_IN_CHANNELS LOSS MASK_CHANNELS MASK_IN_CHANNELS
+_IGNORED_KEYS = """FPN_SCALE_RANGES INSTANCE_CHANNELS INSTANCE_IN_CHANNELS LOSS MASK_CHANNELS MASK_IN_CHANNELS
     NUM_INSTANCE_CONVS NUM_KERNELS NUM_MASKS PRIOR_PROB SIGMA TYPE_DCN"""
 
 
@@ -88,7 +88,7 @@ def _check(keys: Mapping[str, Any], source: str) -> None:
                 f"{source}: MODEL.SOLOV2.{key}: {value!r} is not supported; supported: "
                 f"{', '.join(repr(supported) for supported in _SUPPORTED[key])}"
             )
-    known = {*_SETTINGS, *_OPTIONS, *_SUPPORTED, *_PASSED_OVER.split(), "NUM_CLASSES"}
+    known = {*_SETTINGS, *_OPTIONS, *_SUPPORTED, *_IGNORED_KEYS.split(), "NUM_CLASSES"}
     unknown = [f"MODEL.SOLOV2.{key}" for key in keys if key not in known]
     if unknown:
         logger.warning("%s: not understood and ignored: %s", source, some_of(unknown))

@@ -28,7 +28,7 @@ from seg_node.models.solo.adelaidet_config import read_adelaidet_config
 from seg_node.models.solo.config import read_names, read_openmmlab_config
 from seg_node.models.solo.heads import DecoupledSOLOHead, SOLOHead
 from seg_node.models.solo.model import SOLO, SoloModel
-from seg_node.models.solo.names import find_dialect, is_adelaidet, our_name, their_name
+from seg_node.models.solo.names import find_dialect, is_adelaidet, to_checkpoint_name, to_network_name
 from seg_node.models.solo.settings import LEVELS, PUBLISHED, SoloConfig
 from seg_node.models.solo.solov2_head import SOLOv2Head
 from seg_node.types import LabelSet
@@ -57,7 +57,7 @@ def load_solo(
     path, dialect = checkpoint.path, find_dialect(checkpoint.tensors)
     if dialect is None:
         raise ValueError(f"{path}: not a SOLO: it has neither kernels nor lists of masks")
-    tensors = {our_name(name, dialect): tensor for name, tensor in checkpoint.tensors.items()}
+    tensors = {to_network_name(name, dialect): tensor for name, tensor in checkpoint.tensors.items()}
     try:
         num_classes = tensors["head.solo_cate.weight"].shape[0]
         if is_adelaidet(dialect):
@@ -71,10 +71,10 @@ def load_solo(
         outlined = outline(build)
         _check_kind(outlined, tensors, settings, source)
     except KeyError as error:
-        raise ValueError(f"{path}: {their_name(error.args[0], dialect)} is missing") from error
+        raise ValueError(f"{path}: {to_checkpoint_name(error.args[0], dialect)} is missing") from error
     except (IndexError, ArithmeticError) as error:
         raise ValueError(f"{path}: not a SOLO of a known kind: {error}") from error
-    network = load_network(build, outlined, tensors, lambda name: their_name(name, dialect), path)
+    network = load_network(build, outlined, tensors, lambda name: to_checkpoint_name(name, dialect), path)
     names = _carried_names(checkpoint) or settings.class_names
     try:
         known = zero_based_labels(num_classes, 0, names, labels)

@@ -22,10 +22,10 @@ from seg_node.models.files.config_values import (
 from seg_node.models.files.load_error import some_of
 from seg_node.models.solo.config_keys import (
     HARMLESS_STEPS,
-    PASSED_OVER,
+    IGNORED_KEYS,
     READ,
     SUPPORTED,
-    TOP_LEVEL_PASSED_OVER,
+    TOP_LEVEL_IGNORED,
     TOP_LEVEL_READ,
 )
 from seg_node.models.solo.settings import LEVELS, SoloConfig, SoloSettings
@@ -43,7 +43,7 @@ def read_openmmlab_config(content: Section, source: str, base: SoloConfig, num_c
     num_classes: of the checkpoint.
     Raises ValueError for a key that is not known, or whose value is not supported or does not fit.
     """
-    known = {*TOP_LEVEL_READ.split(), *TOP_LEVEL_PASSED_OVER.split()}
+    known = {*TOP_LEVEL_READ.split(), *TOP_LEVEL_IGNORED.split()}
     unknown = [key for key in content if key not in known and not key.startswith("_")]
     if content and not content.keys() & known:
         raise ValueError(f"{source}: has no key of mmdetection's, such as model: is it another software's?")
@@ -203,7 +203,7 @@ def _section(parent: Section, key: str, name: str, source: str) -> Section:
 
 def _check(section: Section, name: str, source: str) -> None:
     supported = SUPPORTED[name]
-    known = {*supported, *READ.get(name, "").split(), *PASSED_OVER.get(name, "").split()}
+    known = {*supported, *READ.get(name, "").split(), *IGNORED_KEYS.get(name, "").split()}
     for key, value in section.items():
         value = list(value) if isinstance(value, tuple) else value
         if isinstance(value, str):

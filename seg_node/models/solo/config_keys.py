@@ -102,7 +102,7 @@ READ: Mapping[str, str] = {
     "Pad": "size_divisor",
 }
 # said by the tensors, or of use in training only
-PASSED_OVER: Mapping[str, str] = {
+IGNORED_KEYS: Mapping[str, str] = {
     "model": "pretrained init_cfg train_cfg",
     "backbone": """depth groups base_width base_channels in_channels stem_channels frozen_stages norm_eval
         zero_init_residual with_cp init_cfg pretrained stage_with_dcn""",
@@ -120,7 +120,7 @@ PASSED_OVER: Mapping[str, str] = {
 HARMLESS_STEPS = """LoadImageFromFile LoadAnnotations RandomFlip ImageToTensor DefaultFormatBundle Collect
     PackDetInputs"""
 TOP_LEVEL_READ = "model test_cfg img_norm_cfg data test_pipeline test_dataloader classes metainfo"
-TOP_LEVEL_PASSED_OVER = """train_cfg val_cfg dataset_type data_root train_pipeline val_pipeline
+TOP_LEVEL_IGNORED = """train_cfg val_cfg dataset_type data_root train_pipeline val_pipeline
     train_dataloader val_dataloader
     val_evaluator test_evaluator optimizer optimizer_config optim_wrapper lr_config param_scheduler
     checkpoint_config log_config evaluation total_epochs max_epochs interval runner device_ids gpu_ids device

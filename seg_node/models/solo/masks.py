@@ -93,9 +93,9 @@ def _places(wanted: Tensor, grids: Sequence[int]) -> tuple[Tensor, Tensor, list[
         return cells, class_ids, count_levels(cells, grids)
     classes, up_to = wanted.shape[1], wanted.flatten().cumsum(0)
     ends = accumulate(grid**2 * classes for grid in grids)
-    counted = torch.stack([up_to[end - 1] for end in ends]).tolist()
-    places = torch.searchsorted(up_to, torch.arange(1, counted[-1] + 1, device=wanted.device))
-    return places // classes, places % classes, [b - a for a, b in pairwise([0, *counted])]
+    totals = torch.stack([up_to[end - 1] for end in ends]).tolist()
+    places = torch.searchsorted(up_to, torch.arange(1, totals[-1] + 1, device=wanted.device))
+    return places // classes, places % classes, [b - a for a, b in pairwise([0, *totals])]
 
 
 def select_instances(

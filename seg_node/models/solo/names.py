@@ -113,12 +113,12 @@ def is_adelaidet(dialect: Dialect) -> bool:
     return dialect is _ADELAIDET
 
 
-def our_name(name: str, dialect: Dialect) -> str:
+def to_network_name(name: str, dialect: Dialect) -> str:
     """The network's name of a tensor."""
     return _translate(name, ((theirs, ours) for theirs, ours in dialect))
 
 
-def their_name(name: str, dialect: Dialect) -> str:
+def to_checkpoint_name(name: str, dialect: Dialect) -> str:
     """The name that the network's tensor `name` has in a checkpoint."""
     return _translate(name, ((ours, theirs) for theirs, ours in dialect))
 

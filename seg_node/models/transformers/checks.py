@@ -13,7 +13,7 @@ from seg_node.models.files.config_values import positive_side, three_divisors, t
 from seg_node.untrusted.plain_data import read_json
 
 _MODEL_TYPES = ("mask2former", "maskformer", "oneformer", "eomt", "eomt_dinov3", "detr")
-_MOST_LAYERS = 200  # of one kind
+_MAX_LAYERS = 200  # of one kind
 _LAYER_KEYS = ("layers", "depth", "blocks", "levels", "stages", "convs")
 _SIZE_KEYS = (
     *("size", "crop_size", "pad_size", "max_size", "size_divisor"),
@@ -102,9 +102,9 @@ def _check_layers(section: Mapping[str, Any], folder: Path) -> None:
     for key, value in section.items():
         counts = value if isinstance(value, list) else [value]
         if any(part in key for part in _LAYER_KEYS) and any(
-            isinstance(count, int) and count > _MOST_LAYERS for count in counts
+            isinstance(count, int) and count > _MAX_LAYERS for count in counts
         ):
-            raise ValueError(f"{folder}: config.json: {key}: {value!r}, of at most {_MOST_LAYERS}")
+            raise ValueError(f"{folder}: config.json: {key}: {value!r}, of at most {_MAX_LAYERS}")
 
 
 def _check_shards(folder: Path) -> None:

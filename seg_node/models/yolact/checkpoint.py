@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 _HEAD = "prediction_layers.0."
 _MASK_IOU = "maskiou_net.maskiou_net."
-_MOST_LAYERS = 100  # of one stack; the published models have 11
+_MAX_LAYERS = 100  # of one stack; the published models have 11
 # the reference names a model's configuration in its file name: yolact_im400_54_800000.pth
 _SIZE_IN_NAME = re.compile(r"_im(400|700)(?!\d)")
 
@@ -62,7 +62,7 @@ def load_yolact(
         tensors = _tensors_of_inference(checkpoint.tensors, settings.downsamples)
         build = partial(_build, tensors, settings, published.darknet)
         outlined = outline(build)
-    network = load_network(build, outlined, tensors, _their_name, path)
+    network = load_network(build, outlined, tensors, _to_checkpoint_name, path)
     try:
         names = zero_based_labels(published.num_classes - 1, names=settings.class_names, given=labels)
     except ValueError as error:
@@ -76,7 +76,7 @@ def _naming_file(path: Path) -> Iterator[None]:
     try:
         yield
     except KeyError as error:
-        raise ValueError(f"{path}: {_their_name(error.args[0])} is missing") from error
+        raise ValueError(f"{path}: {_to_checkpoint_name(error.args[0])} is missing") from error
     except (ValueError, IndexError, ArithmeticError) as error:
         raise ValueError(f"{path}: not a YOLACT of dbolya's kind: {error}") from error
 
@@ -105,7 +105,9 @@ def _published_model(checkpoint: Checkpoint, has_config: bool) -> PublishedModel
 def _tensors_of_inference(tensors: Mapping[str, Tensor], downsamples: int) -> dict[str, Tensor]:
     """The network's, by its names."""
     return {
-        _our_name(name): tensor for name, tensor in tensors.items() if not _is_left_out(name, downsamples)
+        _to_network_name(name): tensor
+        for name, tensor in tensors.items()
+        if not _is_left_out(name, downsamples)
     }
 
 
@@ -117,7 +119,7 @@ def _is_left_out(name: str, downsamples: int) -> bool:
     return twice or name.startswith("semantic_seg_conv.")
 
 
-def _our_name(name: str) -> str:
+def _to_network_name(name: str) -> str:
     """layers.0.2.conv1.weight → layer1.2.conv1.weight for ResNets; DarkNet's names end otherwise."""
     name = name.replace(".conv_offset_mask.", ".conv_offset.")
     match = re.fullmatch(
@@ -127,7 +129,7 @@ def _our_name(name: str) -> str:
     return f"backbone.layer{int(match[1]) + 1}.{match[2]}" if match else name
 
 
-def _their_name(name: str) -> str:
+def _to_checkpoint_name(name: str) -> str:
     name = name.replace(".conv_offset.", ".conv_offset_mask.")
     match = re.match(r"backbone\.layer(\d+)\.", name)
     return f"backbone.layers.{int(match[1]) - 1}.{name[match.end() :]}" if match else name
@@ -185,8 +187,8 @@ def read_yolact_spec(
 def _read_layers(tensors: Mapping[str, Tensor], prefix: str) -> tuple[Layer, ...]:
     """Layers have even numbers, ReLUs odd ones; a layer without weights enlarges."""
     numbers = [int(name[len(prefix) :].split(".")[0]) for name in tensors if name.startswith(prefix)]
-    if numbers and max(numbers) > _MOST_LAYERS:
-        raise ValueError(f"a layer {prefix}{max(numbers)}, of at most {_MOST_LAYERS}")
+    if numbers and max(numbers) > _MAX_LAYERS:
+        raise ValueError(f"a layer {prefix}{max(numbers)}, of at most {_MAX_LAYERS}")
     weights = [
         tensors.get(f"{prefix}{number}.weight") for number in range(0, max(numbers, default=-2) + 1, 2)
     ]

@@ -77,7 +77,7 @@ _READ: Mapping[str, Collection[str]] = {
     "_eval_args": ("cross_class_nms", "score_threshold"),
 }
 # said by the tensors, or of use in training only
-_PASSED_OVER_KEYS = """
+_IGNORED_WORDS = """
 name max_iter lr momentum decay gamma lr_steps lr_warmup_init lr_warmup_until conf_alpha bbox_alpha
 mask_alpha mask_size masks_to_train mask_dim mask_proto_crop mask_proto_crop_expand mask_proto_loss
 mask_proto_binarize_downsampled_gt mask_proto_normalize_mask_loss_by_sqrt_area mask_proto_reweight_mask_loss
@@ -94,8 +94,8 @@ min_size force_cpu_nms num_instance_coeffs train_masks train_boxes use_gt_bboxes
 delayed_settings no_jit use_maskiou discard_mask_area maskiou_alpha rescore_bbox
 maskious_to_train num_heads _tmp_img_h _tmp_img_w _thin_overrides _thin_base_channels
 """
-_PASSED_OVER: Mapping[str, Collection[str]] = {
-    "": _PASSED_OVER_KEYS.split(),
+_IGNORED_KEYS: Mapping[str, Collection[str]] = {
+    "": _IGNORED_WORDS.split(),
     "fpn": ("num_features",),
     "backbone": ("name", "path", "type", "args"),
     "transform": (),
@@ -192,7 +192,7 @@ def _check(section: Mapping[str, Any], name: str, source: str) -> None:
             if value not in _SUPPORTED[name][key]:
                 supported = " or ".join(repr(choice) for choice in _SUPPORTED[name][key])
                 raise ValueError(f"{source}: {place}{key}: {value!r} is not supported, only {supported}")
-        elif key not in _READ[name] and key not in _PASSED_OVER[name]:
+        elif key not in _READ[name] and key not in _IGNORED_KEYS[name]:
             hint = did_you_mean(key, [*_SUPPORTED[name], *_READ[name]])
             raise ValueError(f"{source}: {place}{key} is not a key of YOLACT's configurations{hint}")
 

@@ -12,7 +12,7 @@ def test_the_kernels_give_the_torch_functions_results() -> None:
     """By Triton's interpreter, in a process of its own because it must be chosen before the import."""
     pytest.importorskip("triton", reason="the kernels need Triton, which is not installed")
     result = subprocess.run(
-        [sys.executable, Path(__file__).resolve().parents[2].parent / "helpers/rcnn_kernels.py"],
+        [sys.executable, Path(__file__).resolve().parents[2] / "helpers/rcnn_kernels.py"],
         env=os.environ | {"TRITON_INTERPRET": "1"},
         capture_output=True,
         text=True,
