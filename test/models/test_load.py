@@ -78,7 +78,7 @@ def test_auto_says_what_it_took_the_file_for(
 ) -> None:
     with caplog.at_level(logging.INFO):
         model = load_model("auto", *thin_checkpoint)
-    assert f"{thin_checkpoint[0]}: taken for a checkpoint of the torchvision family" in caplog.text
+    assert f"{thin_checkpoint[0]}: recognised as a checkpoint of the torchvision family" in caplog.text
     assert model.labels.things[90] == "toothbrush" and model.labels.things[3] == "car"
     assert len(model.labels.things) == 80
 
@@ -329,7 +329,7 @@ def test_family_that_the_file_is_not_of_is_refused_by_its_own(thin_checkpoint: t
 
 
 def test_config_without_weights_is_refused(thin_checkpoint: tuple[Path, Path]) -> None:
-    with pytest.raises(ValueError, match=r"thin\.yaml is given without the weights"):
+    with pytest.raises(ValueError, match=r"thin\.yaml is given without its weights"):
         load_model("auto", None, thin_checkpoint[1])
 
 

@@ -73,7 +73,7 @@ def convert_caffe2(blobs: Mapping[str, Tensor]) -> dict[str, Tensor]:
             tensors.setdefault(f"{module}running_var", torch.full_like(value, 1 - _FROZEN_BN_EPS))
     unknown = [blob for blob in unknown if not blob.endswith("_momentum")]
     if unknown:
-        logger.info("blobs without a place in the model: %s", some_of(sorted(unknown)))
+        logger.info("ignored blobs that the model does not have: %s", some_of(sorted(unknown)))
     return tensors
 
 

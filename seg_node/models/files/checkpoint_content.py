@@ -56,13 +56,13 @@ def _unwrap(content: Mapping[Any, Any], path: Path) -> Mapping[Any, Any]:
         first = next(iter(places))
         keys = "".join(f"[{key!r}]" for key in first.split("/"))
         raise ValueError(
-            f"{path}: holds the tensors of several networks ({some_of(list(places))}); save the one that is "
-            f"meant alone: torch.save(torch.load(FILE){keys}, NEW)"
+            f"{path}: holds the tensors of several networks ({some_of(list(places))}); save only the "
+            f"one you need: torch.save(torch.load(FILE){keys}, NEW)"
         )
     if not places:
         return content
     ((place, tensors),) = places.items()
-    logger.info("%s: the tensors under %s are taken", path, one_line(place))
+    logger.info("%s: using the tensors under %s", path, one_line(place))
     return tensors
 
 
@@ -98,7 +98,7 @@ def _check_tensors(content: Mapping[Any, Any], path: Path) -> dict[str, Tensor]:
     tensors = {}
     for name, value in content.items():
         if not isinstance(name, str):
-            raise ValueError(f"{path}: {name!r} is no name; the tensors of a network have texts as names")
+            raise ValueError(f"{path}: {name!r} is not a name; tensors of a network have text as names")
         if (name.startswith("ema_") and "." not in name) or name == "n_averaged":
             continue
         if not isinstance(value, Tensor):
@@ -123,7 +123,9 @@ def _check_size(content: Any, path: Path) -> None:
         value = waiting.pop()
         count += 1
         if count > _MAX_DESCRIPTION:
-            raise ValueError(f"{path}: what describes its tensors has more than {_MAX_DESCRIPTION} values")
+            raise ValueError(
+                f"{path}: the description of its tensors has more than {_MAX_DESCRIPTION} values"
+            )
         if isinstance(value, Mapping):
             waiting.extend(value.values())
         elif isinstance(value, list | tuple | set | frozenset):
@@ -138,5 +140,5 @@ def _without_wrappers(tensors: Mapping[str, Tensor], path: Path) -> dict[str, Te
     if len(renamed) < len(tensors):
         raise ValueError(f"{path}: names of tensors differ by module. or _orig_mod. alone; save one network")
     if any(_WRAPPER_MODULES.search(name) for name in tensors):
-        logger.info("%s: what torch.compile and others put into the names is left out", path)
+        logger.info("%s: removed the name parts that torch.compile or other wrappers added", path)
     return renamed

@@ -44,7 +44,7 @@ def read_config(path: Path) -> dict[str, Any]:
     """
     settings = _Reader().read(path, ())
     if not _has_values(settings):
-        raise ValueError(f"{path}: has no settings; is it the file that is meant?")
+        raise ValueError(f"{path}: has no settings; is it the right file?")
     return settings
 
 
@@ -139,7 +139,7 @@ def _parse(text: str, path: Path) -> Any:
                 f"{path}: is a CfgNode written by yaml.dump, with code of Python; {_DUMP_CFG}"
             ) from error
         if "python/" in str(error):
-            raise ValueError(f"{error}: it asks for objects of Python; write plain values") from error
+            raise ValueError(f"{error}: it contains Python objects; write plain values") from error
         raise
 
 

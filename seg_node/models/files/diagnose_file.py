@@ -121,7 +121,7 @@ def describe_binary(path: Path) -> str:
         begins_as_pickle = file.read(1) == b"\x80"
     if begins_as_pickle:
         return _cut_off(path)
-    return f"is no weights file (.safetensors, .pth of torch.save, .pkl), or damaged; {_AGAIN}"
+    return f"is not a weights file (.safetensors, .pth of torch.save, .pkl), or damaged; {_AGAIN}"
 
 
 def _cut_off(path: Path) -> str:

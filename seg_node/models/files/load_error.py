@@ -61,10 +61,10 @@ def some_of(names: Sequence[str]) -> str:
 
 def _as_load_error(error: Exception, prefix: str, files: str) -> LoadError:
     if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
-        return LoadError(one_line(f"{files}: need more memory than there is; is it the file that is meant?"))
+        return LoadError(one_line(f"{files}: need more memory than is available; is it the right file?"))
     if not isinstance(error, _EXPECTED) or isinstance(error, RecursionError):
         reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        return LoadError(one_line(f"{files}: damaged, or not of a form that seg_node knows ({reason})"))
+        return LoadError(one_line(f"{files}: damaged, or in a format that seg_node does not know ({reason})"))
     message = one_line(f"{prefix}{error}")
     if isinstance(error, FileNotFoundError):
         return _MissingFile(message)

@@ -93,7 +93,7 @@ class PickleMachine:
             elif opcode.name in _ACTIONS:
                 _ACTIONS[opcode.name](self, argument)
             else:
-                raise RefusedError(f"it uses {opcode.name}, which weights have no need of")
+                raise RefusedError(f"it uses {opcode.name}, which weights do not need")
         raise EOFError("the pickle has no end")
 
     def _step(self, count: int = 1) -> None:
@@ -157,7 +157,7 @@ class PickleMachine:
     def _find(self, full_name: str) -> None:
         make = self._names.get(full_name)
         if make is None:
-            raise RefusedError(f"it asks for {full_name}, which weights have no need of")
+            raise RefusedError(f"it asks for {full_name}, which weights do not need")
         self._stack.append(Named(full_name, make))
 
     def _find_on_stack(self, _: Any) -> None:

@@ -27,8 +27,8 @@ def without_prefix(checkpoint: Checkpoint, is_known: Callable[[Checkpoint], bool
     if len(found) > 1:
         first = next(iter(found))
         raise ValueError(
-            f"{checkpoint.path}: holds several networks, named {', '.join(f'{p}…' for p in found)}; save the "
-            f"one that is meant alone, as in torch.save({{k[{len(first)}:]: v for k, v in STATE_DICT.items() "
+            f"{checkpoint.path}: holds several networks, named {', '.join(f'{p}…' for p in found)}; save "
+            f"only the one you need: torch.save({{k[{len(first)}:]: v for k, v in STATE_DICT.items() "
             f"if k.startswith({first!r})}}, NEW)"
         )
     if not found:
@@ -36,10 +36,10 @@ def without_prefix(checkpoint: Checkpoint, is_known: Callable[[Checkpoint], bool
     ((prefix, inner),) = found.items()
     left_out = len(checkpoint.tensors) - len(inner.tensors)
     logger.info(
-        "%s: the prefix %s of the names is taken off%s",
+        "%s: removed the prefix %s of the names%s",
         checkpoint.path,
         one_line(prefix),
-        f", {left_out} tensors without it are left out" if left_out else "",
+        f", dropped {left_out} tensors without it" if left_out else "",
     )
     return inner
 

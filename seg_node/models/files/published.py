@@ -96,7 +96,7 @@ def _download(url: str, path: Path) -> None:
             if not digest.hexdigest().startswith(_expected_hash(url)):
                 raise RuntimeError(
                     f"{url}: SHA-256 begins {digest.hexdigest()[:8]}, expected {_expected_hash(url)}; "
-                    "something on the way changed the file, so it was thrown away"
+                    "the file was changed in transit, so it was discarded"
                 )
             Path(part).chmod(0o644)
             os.replace(part, path)

@@ -208,8 +208,8 @@ class _Reader:
         module = "." * statement.level + (statement.module or "")
         if statement.names[0].name == "*" and module.partition(".")[0] not in sys.stdlib_module_names:
             raise ValueError(
-                f"{self._source}: line {statement.lineno} takes all of {module}, which would have to be run; "
-                "copy its settings here, or name it by _base_"
+                f"{self._source}: line {statement.lineno} imports all of {module}, which would have to be "
+                "run; copy its settings here, or name it by _base_"
             )
 
     def _code_changes(self, node: ast.stmt | ast.expr) -> ValueError:

@@ -31,9 +31,10 @@ _NORM_GROUPS = 32  # of every group norm in Detectron2
 _MAX_LAYERS = 8  # of one kind in a head
 
 
-def is_detectron2(tensors: Mapping[str, Tensor]) -> bool:
+def is_detectron2(checkpoint: Checkpoint) -> bool:
     """Whether these are the tensors of a Mask R-CNN of Detectron2."""
-    return {"backbone.bottom_up.stem.conv1.weight", "roi_heads.mask_head.predictor.weight"} <= set(tensors)
+    names = {"backbone.bottom_up.stem.conv1.weight", "roi_heads.mask_head.predictor.weight"}
+    return names <= checkpoint.tensors.keys()
 
 
 def load_detectron2(
@@ -77,7 +78,7 @@ def _read_config(content: Mapping[str, Any], source: str, is_resnext: bool, path
     config = read_detectron2_config(content, source, is_resnext)
     if not content:
         logger.warning(
-            "%s: no config is given; assumed that of Detectron2's %s models: STRIDE_IN_1X1 %s, PIXEL_STD %s",
+            "%s: no config given; assuming that of Detectron2's %s models: STRIDE_IN_1X1 %s, PIXEL_STD %s",
             path,
             "ResNeXt" if is_resnext else "ResNet",
             config.stride_in_1x1,
@@ -146,20 +147,20 @@ def _count_classes(network: MaskRCNN, config: Detectron2Config, source: str) -> 
 
 def to_network_name(name: str, names: NamePairs) -> str:
     """Return the network's name of Detectron2's tensor `name`."""
-    for theirs, ours in names:
-        name = name.replace(theirs, ours)
+    for stored, module in names:
+        name = name.replace(stored, module)
     return name
 
 
 def to_checkpoint_name(name: str, names: NamePairs) -> str:
     """Return Detectron2's name of the network's tensor `name`."""
-    for theirs, ours in names:
-        name = name.replace(ours, theirs)
+    for stored, module in names:
+        name = name.replace(module, stored)
     return name
 
 
 def name_pairs(num_box_convs: int) -> NamePairs:
-    """List the parts of names, Detectron2's and the network's, in the order in which to replace them.
+    """List pairs of name parts, Detectron2's and the network's, in the order in which to replace them.
 
     num_box_convs: convolutions of the box head before its fully connected layers.
     """
@@ -178,8 +179,8 @@ def name_pairs(num_box_convs: int) -> NamePairs:
         ),
     ]
     return (
-        *((f"{theirs}.norm.", f"{ours}.1.") for theirs, ours in convs),
-        *((f"{theirs}.", f"{ours}.0.") for theirs, ours in convs),
+        *((f"{stored}.norm.", f"{module}.1.") for stored, module in convs),
+        *((f"{stored}.", f"{module}.0.") for stored, module in convs),
         *((f"{box}fc{i + 1}.", f"box_head.layers.{first_fc + 2 * i}.") for i in range(_MAX_LAYERS)),
         (f"{rpn}conv.", "rpn.conv.0.0."),
         (f"{rpn}objectness_logits.", "rpn.cls_logits."),

@@ -54,23 +54,23 @@ def to_network_name(name: str) -> str:
     """Return the network's name of torchvision's tensor `name`."""
     for pattern, replacement in _OLD_SPELLINGS:
         name = re.sub(pattern, replacement, name)
-    for theirs, ours in _PREFIXES.items():
-        if name.startswith(theirs):
-            return ours + name[len(theirs) :]
+    for stored, module in _PREFIXES.items():
+        if name.startswith(stored):
+            return module + name[len(stored) :]
     return name
 
 
 def to_checkpoint_name(name: str) -> str:
     """Return torchvision's name (since 0.14) of the network's tensor `name`."""
-    for theirs, ours in _PREFIXES.items():
-        if name.startswith(ours):
-            return theirs + name[len(ours) :]
+    for stored, module in _PREFIXES.items():
+        if name.startswith(module):
+            return stored + name[len(module) :]
     return name
 
 
-def is_torchvision_rcnn(tensors: Mapping[str, Tensor]) -> bool:
+def is_torchvision_rcnn(checkpoint: Checkpoint) -> bool:
     """Whether these are a torchvision Mask R-CNN's tensors."""
-    return {"backbone.body.conv1.weight", _MASK_PREDICTOR} <= set(tensors)
+    return {"backbone.body.conv1.weight", _MASK_PREDICTOR} <= checkpoint.tensors.keys()
 
 
 def is_embedded(checkpoint: Checkpoint) -> bool:

@@ -1,6 +1,6 @@
 """YOLACT and YOLACT++ checkpoints of dbolya/yolact: R-50, R-101 and DarkNet-53, any input size.
 
-Widths, depths and the class count are read off the tensors. Source: `yolact.py: load_weights`.
+Widths, depths and the class count come from the tensors. Source: `yolact.py: load_weights`.
 """
 
 import logging
@@ -34,23 +34,24 @@ logger = logging.getLogger(__name__)
 
 _HEAD = "prediction_layers.0."
 _MASK_IOU = "maskiou_net.maskiou_net."
-_MAX_LAYERS = 100  # of one stack; the published models have 11
-# the reference names a model's configuration in its file name: yolact_im400_54_800000.pth
+_MAX_LAYERS = 100  # in a stack; the published models have 11
+# the reference's file names contain the configuration: yolact_im400_54_800000.pth
 _SIZE_IN_NAME = re.compile(r"_im(400|700)(?!\d)")
 
 
-def is_yolact(tensors: Mapping[str, Tensor]) -> bool:
+def is_yolact(checkpoint: Checkpoint) -> bool:
     """Whether these are a YOLACT's tensors."""
-    return {f"{_HEAD}bbox_layer.weight", f"{_HEAD}mask_layer.weight", "proto_net.0.weight"} <= tensors.keys()
+    names = {f"{_HEAD}bbox_layer.weight", f"{_HEAD}mask_layer.weight", "proto_net.0.weight"}
+    return names <= checkpoint.tensors.keys()
 
 
 def load_yolact(
     checkpoint: Checkpoint, config: Mapping[str, Any], source: str, labels: LabelSet | None = None
 ) -> YolactModel:
-    """The checkpoint's model.
+    """Load a checkpoint's model.
 
-    config: the reference's, whole or in part; what is missing is as in the published models.
-    source: names the configuration in errors. labels: the user's names, used instead of the configuration's.
+    config: the reference's, complete or partial; missing keys are as in the published models.
+    source: names the configuration in errors. labels: class names that replace the configuration's.
     Raises ValueError that names the file, the tensor or key, and what is expected.
     """
     path = checkpoint.path
@@ -72,7 +73,7 @@ def load_yolact(
 
 @contextmanager
 def _naming_file(path: Path) -> Iterator[None]:
-    """Says which file it is whose tensors are missing or of no use."""
+    """Add the file's name to errors about its tensors."""
     try:
         yield
     except KeyError as error:
@@ -82,13 +83,13 @@ def _naming_file(path: Path) -> Iterator[None]:
 
 
 def _published_model(checkpoint: Checkpoint, has_config: bool) -> PublishedModel:
-    """Raises KeyError with the name of a tensor that should be there."""
+    """Describe the published model most like the checkpoint. Raises KeyError with a missing tensor's name."""
     tensors, path = checkpoint.tensors, checkpoint.path
     match = None if has_config else _SIZE_IN_NAME.search(path.name)
     size = int(match[1]) if match else PUBLISHED_SIZE
     if not has_config:
         logger.warning(
-            "%s: no configuration, taken for a model of %dx%d images%s; else give its configuration",
+            "%s: no configuration given, assuming a model of %dx%d images%s; for others give its configuration",
             path,
             size,
             size,
@@ -103,7 +104,7 @@ def _published_model(checkpoint: Checkpoint, has_config: bool) -> PublishedModel
 
 
 def _tensors_of_inference(tensors: Mapping[str, Tensor], downsamples: int) -> dict[str, Tensor]:
-    """The network's, by its names."""
+    """Select the tensors that inference needs and rename them as in the network."""
     return {
         _to_network_name(name): tensor
         for name, tensor in tensors.items()
@@ -112,7 +113,7 @@ def _tensors_of_inference(tensors: Mapping[str, Tensor], downsamples: int) -> di
 
 
 def _is_left_out(name: str, downsamples: int) -> bool:
-    """Tensors that serve training, or that old versions of the reference saved twice."""
+    """Whether a tensor is for training only, or saved twice by old versions of the reference."""
     if name.startswith("fpn.downsample_layers."):
         return int(name.split(".")[2]) >= downsamples
     twice = name.startswith("backbone.layer") and not name.startswith("backbone.layers.")
@@ -120,7 +121,7 @@ def _is_left_out(name: str, downsamples: int) -> bool:
 
 
 def _to_network_name(name: str) -> str:
-    """layers.0.2.conv1.weight → layer1.2.conv1.weight for ResNets; DarkNet's names end otherwise."""
+    """Rename layers.0.2.conv1.weight to layer1.2.conv1.weight in ResNets; DarkNet's names end differently."""
     name = name.replace(".conv_offset_mask.", ".conv_offset.")
     match = re.fullmatch(
         r"backbone\.layers\.(\d+)\.(\d+\.(?:conv\d(?:\.conv_offset)?|bn\d|downsample\.\d)\.[a-z_]+)",
@@ -144,7 +145,7 @@ def _count_priors(tensors: Mapping[str, Tensor]) -> int:
 
 
 def _build(tensors: Mapping[str, Tensor], config: YolactConfig, darknet: bool) -> Yolact:
-    """The network, its weights random. Raises KeyError with a missing name."""
+    """Build the network with random weights. Raises KeyError with a missing name."""
     backbone: nn.Module
     if darknet:
         darknet_spec = read_darknet_spec(tensors, "backbone.")
@@ -168,7 +169,7 @@ def _build(tensors: Mapping[str, Tensor], config: YolactConfig, darknet: bool) -
 def read_yolact_spec(
     tensors: Mapping[str, Tensor], stage_channels: tuple[int, ...], downsamples: int
 ) -> YolactSpec:
-    """Everything above the backbone. Raises KeyError with a missing name."""
+    """Derive the spec of all layers above the backbone. Raises KeyError with a missing name."""
     priors = _count_priors(tensors)
     return YolactSpec(
         stage_channels=stage_channels,
@@ -185,7 +186,7 @@ def read_yolact_spec(
 
 
 def _read_layers(tensors: Mapping[str, Tensor], prefix: str) -> tuple[Layer, ...]:
-    """Layers have even numbers, ReLUs odd ones; a layer without weights enlarges."""
+    """Read a stack of layers: they have even numbers, ReLUs odd ones; one without weights enlarges."""
     numbers = [int(name[len(prefix) :].split(".")[0]) for name in tensors if name.startswith(prefix)]
     if numbers and max(numbers) > _MAX_LAYERS:
         raise ValueError(f"a layer {prefix}{max(numbers)}, of at most {_MAX_LAYERS}")

@@ -183,7 +183,7 @@ def test_file_that_would_run_a_command_is_refused_by_its_name(
     }
     write(contents[place], tmp_path / "w.pth")
     with pytest.raises(
-        ValueError, match=r"w\.pth: .*it asks for (posix|nt)\.system, which weights have no need of"
+        ValueError, match=r"w\.pth: .*it asks for (posix|nt)\.system, which weights do not need"
     ):
         read_checkpoint(tmp_path / "w.pth")
     assert [path.name for path in tmp_path.iterdir()] == ["w.pth"]
@@ -226,7 +226,7 @@ DAMAGED: dict[str, tuple[Callable[[Path], Any], str]] = {
         lambda path: path.write_text("MODEL:\n  größe: 3\n" * 99),
         "is a text file, not weights; it begins with 'MODEL:'",
     ),
-    "zeros": (lambda path: path.write_bytes(bytes(100)), "is no weights file .*, or damaged"),
+    "zeros": (lambda path: path.write_bytes(bytes(100)), "is not a weights file .*, or damaged"),
     "cut short": (
         lambda path: save_cut(path, torch.save),
         r"is cut off or damaged \(\d+ bytes\); download it again$",
@@ -349,7 +349,7 @@ def test_description_of_very_many_values_is_refused(tmp_path: Path) -> None:
     for _ in range(60):
         nested = (nested, nested)
     save_pickle({"meta": {"CLASSES": nested}, "state_dict": {NAME: WEIGHT.numpy()}}, tmp_path / "w.pth")
-    with pytest.raises(ValueError, match="what describes its tensors has more than 1000000 values"):
+    with pytest.raises(ValueError, match="the description of its tensors has more than 1000000 values"):
         read_checkpoint(tmp_path / "w.pth")
 
 

@@ -122,7 +122,7 @@ def test_full_size_checkpoint_fits_with_nothing_left_over(
     assert model.input_spec.std[0] == (57.375 if is_resnext else 1)
     assert len(model.labels.stuff) == (53 if "panoptic" in listing.parent.name else 0)
     assert (
-        f"no config is given; assumed that of Detectron2's {'ResNeXt' if is_resnext else 'ResNet'}"
+        f"no config given; assuming that of Detectron2's {'ResNeXt' if is_resnext else 'ResNet'}"
         in caplog.text
     )
 

@@ -31,7 +31,7 @@ def load(tensors: dict[str, Tensor]) -> SoloModel:
 @pytest.mark.parametrize("listing", LISTINGS, ids=lambda file: f"{file.parent.name}/{file.stem}")
 def test_full_size_checkpoints_load_with_nothing_left_over(listing: Path) -> None:
     tensors = full_size_tensors(listing)
-    assert is_solo(tensors)
+    assert is_solo(Checkpoint(Path("solo.pth"), tensors))
     model = load_solo(Checkpoint(Path("solo.pth"), tensors), {}, "None")
     ours = model.network.state_dict()
     counters = [name for name in ours if name.endswith("num_batches_tracked")]  # AdelaiDet has none
@@ -60,7 +60,7 @@ def test_every_name_has_a_way_back(listing: Path) -> None:
 @needs_shared
 @pytest.mark.parametrize("listing", OTHERS, ids=lambda file: f"{file.parent.name}/{file.stem}")
 def test_other_families_are_not_taken_for_it(listing: Path) -> None:
-    assert not is_solo(full_size_tensors(listing))
+    assert not is_solo(Checkpoint(Path("solo.pth"), full_size_tensors(listing)))
 
 
 def test_a_tensor_missing_is_named_as_in_the_file() -> None:

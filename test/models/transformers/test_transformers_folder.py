@@ -85,7 +85,7 @@ def test_ids_of_coco_categories_are_kept_and_unused_ones_have_no_name(eomt: Path
 def test_without_labels_all_unknown_classes_are_things(eomt: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "seg_node"):
         assert load_transformers(eomt).labels == LabelSet(dict(enumerate(NAMES)))
-    assert f"{eomt} does not tell which of its classes are stuff" in caplog.text
+    assert f"{eomt} does not say which of its classes are stuff" in caplog.text
 
 
 def test_labels_of_the_user_tell_stuff(eomt: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -324,8 +324,8 @@ def test_the_library_tries_no_connection_while_a_folder_is_read(
         (PREPROCESSOR, {"size": {"shortest_edge": 10**9}}, r"shortest_edge: 1000000000 does not fit"),
         (PREPROCESSOR, {"image_std": [0, 1, 1]}, "image_std: .*expected three numbers above 0"),
         (PREPROCESSOR, {"image_mean": "grey"}, "image_mean: 'grey' does not fit"),
-        (PREPROCESSOR, {"rescale_factor": "x"}, "preprocessor_config.json fits no image"),
-        (PREPROCESSOR, {"resample": 2**40}, "preprocessor_config.json fits no image"),
+        (PREPROCESSOR, {"rescale_factor": "x"}, "preprocessor_config.json cannot prepare an image"),
+        (PREPROCESSOR, {"resample": 2**40}, "preprocessor_config.json cannot prepare an image"),
     ],
 )
 def test_values_that_would_fail_or_take_all_memory_later_are_refused_now(
@@ -358,5 +358,5 @@ def test_an_adapter_and_shards_elsewhere_are_refused(eomt: Path) -> None:
 
 
 def test_one_file_of_a_folder_is_answered_with_the_folder(eomt: Path) -> None:
-    with pytest.raises(LoadError, match=rf"a part of a folder of transformers; give the folder: {eomt}$"):
+    with pytest.raises(LoadError, match=rf"belongs to a folder of transformers; give the folder: {eomt}$"):
         load_model("auto", eomt / WEIGHTS)

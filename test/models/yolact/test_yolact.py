@@ -83,7 +83,7 @@ def test_every_step_is_the_reference_s(fixture_model: YolactModel, image: str) -
 @pytest.mark.parametrize("listing", ["", "_yolact_base", "_yolact_darknet53"])
 def test_full_size_checkpoints_load_with_nothing_left_over(listing: str) -> None:
     tensors = full_size_tensors(FIXTURES / f"yolact/keys_fullsize{listing}.txt")
-    assert is_yolact(tensors)
+    assert is_yolact(Checkpoint(Path("yolact.pth"), tensors))
     model = load(tensors)
     ours = sum(value.numel() for value in model.network.state_dict().values())
     training_only = sum(tensors[f"semantic_seg_conv.{kind}"].numel() for kind in ("weight", "bias"))

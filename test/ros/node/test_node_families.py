@@ -62,7 +62,7 @@ def test_the_messages_hold_what_the_model_of_any_family_found(
         "qos_overrides": {topic: {"subscription": dict(RELIABLE)} for topic in IMAGE_TOPICS},
     }
     with running_node(tmp_path, parameters) as node:
-        assert f"taken for a checkpoint of the {family} family" in node.log
+        assert f"recognised as a checkpoint of the {family} family" in node.log
         instances = probe.listen(InstanceMaskArray, f"{NODE}/instances")
         panoptic = probe.listen(PanopticSegmentation, f"{NODE}/panoptic")
         probe.publisher(Image, "/image").publish(image_message(pixels, 5000))
