@@ -1,4 +1,4 @@
-"""Checkpoint files become models, whatever their spelling, and files that do not fit are refused by name."""
+"""Checkpoint files of any spelling are loaded as models; files that do not fit are refused by name."""
 
 import logging
 import re
@@ -73,7 +73,7 @@ def test_every_spelling_and_wrapping_gives_the_same_model(
         np.testing.assert_array_equal(answer(load_model("auto", tmp_path / file, str(config))), expected)
 
 
-def test_auto_says_what_it_took_the_file_for(
+def test_auto_logs_the_recognised_family(
     thin_checkpoint: tuple[Path, Path], caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO):
@@ -157,7 +157,7 @@ def test_tensor_that_does_not_fit_is_named_with_its_shape(
 def test_network_far_larger_than_its_file_is_refused_before_it_takes_memory(
     thin_checkpoint: tuple[Path, Path], tensors: Tensors, tmp_path: Path
 ) -> None:
-    """A pyramid as wide as 20 000 channels would have layers of 14 GB."""
+    """A pyramid with 20 000 channels has layers of 14 GB."""
     changed = dict(tensors)
     name = "backbone.fpn.layer_blocks.0.0.weight"
     changed[name] = torch.zeros(20_000, *tensors[name].shape[1:])
@@ -174,7 +174,7 @@ def test_layers_without_end_are_refused(tensors: Tensors, tmp_path: Path) -> Non
         load_model("auto", tmp_path / "deep.pth")
 
 
-def test_quantised_weights_are_not_taken_for_floats(tensors: Tensors, tmp_path: Path) -> None:
+def test_quantised_weights_are_refused(tensors: Tensors, tmp_path: Path) -> None:
     name = "backbone.body.layer1.0.conv1.weight"
     torch.save({**tensors, name: tensors[name].to(torch.int8)}, tmp_path / "int8.pth")
     with pytest.raises(LoadError, match=rf"int8\.pth: {name}: holds torch\.int8, expected floats"):

@@ -89,7 +89,7 @@ def _published_model(checkpoint: Checkpoint, has_config: bool) -> PublishedModel
     size = int(match[1]) if match else PUBLISHED_SIZE
     if not has_config:
         logger.warning(
-            "%s: no configuration given, assuming a model of %dx%d images%s; for others give its configuration",
+            "%s: no configuration given, assuming a model of %dx%d images%s; else give its configuration",
             path,
             size,
             size,

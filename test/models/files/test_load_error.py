@@ -1,4 +1,4 @@
-"""Whatever goes wrong while a model is loaded is one exception with one line that names the file."""
+"""Any failure to load a model raises a single kind of exception, whose one line names the file."""
 
 from pathlib import Path
 

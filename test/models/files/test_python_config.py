@@ -1,4 +1,4 @@
-"""Python configurations are followed as far as they are data; code that makes the settings is refused."""
+"""Python configurations are read as far as they are data; code that makes settings is refused."""
 
 import logging
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Mask R-CNN with shapes known beforehand finds what the plain way finds."""
+"""Mask R-CNN with fixed shapes gives the results of the plain path."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -48,7 +48,7 @@ def test_suppression_keeps_what_torchvisions_keeps(seed: int, threshold: float) 
 
 
 @pytest.mark.parametrize("rounds", [fixed_shapes.OBJECT_ROUNDS, fixed_shapes.PROPOSAL_ROUNDS])
-def test_a_chain_longer_than_the_rounds_is_told(rounds: int) -> None:
+def test_a_chain_longer_than_the_rounds_does_not_converge(rounds: int) -> None:
     x = torch.arange(2.0 * rounds) * 4  # each overlaps the next ones by 0.6 and 0.3
     boxes = torch.stack((x, x * 0, x + 16, x * 0 + 16), dim=1)[None]
     valid = torch.ones(1, len(x), dtype=torch.bool)
@@ -83,7 +83,7 @@ def test_regions_of_all_levels_at_once_are_those_of_each_level(sampling_ratio: i
 
 
 def test_a_region_is_pooled_on_its_own_level_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With as many samples as cells: the others cost as much as all of a level's would."""
+    """With as many samples as cells, regions of other levels must not cost as much as the level's own."""
     pooled: list[Tensor] = []
 
     def noted(features: Tensor, regions: Tensor, *others: Any) -> Tensor:
@@ -213,7 +213,7 @@ def test_the_panoptic_models_stuff_is_the_same() -> None:
 
 
 def test_boxes_that_do_not_count_are_zeros() -> None:
-    """NaN deltas give NaN boxes, and a NaN is no place to pool from."""
+    """NaN deltas give NaN boxes, which cannot be pooled."""
     model = load_model()
     rpn, settings = model.network.rpn, model.network.settings
     random = torch.Generator().manual_seed(0)

@@ -1,4 +1,4 @@
-"""What Mask R-CNN and its masks ask of a GPU: few waits, bounded memory, kernels that are checked first."""
+"""Mask R-CNN on a GPU: few waits, bounded memory, kernels that are checked before use."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -53,7 +53,7 @@ def test_the_host_waits_for_a_steady_frame_only_where_it_must(
 
 
 class Largest(TorchDispatchMode):
-    """The bytes of the largest tensor that an operator gives."""
+    """Record the bytes of the largest tensor that an operator returns."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ def large_boxes(count: int, side: int) -> Tensor:
 
 
 @pytest.mark.parametrize("sample", [False, True])
-def test_pasting_needs_little_more_than_the_pixels(sample: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pasting_needs_hardly_more_memory_than_pixels(sample: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paste_batched, "_CHUNK_PIXELS", 10_000)
     random = torch.Generator().manual_seed(0)
     padded = torch.rand(6, 30, 30, generator=random)
@@ -87,7 +87,7 @@ def test_pasting_needs_little_more_than_the_pixels(sample: bool, monkeypatch: py
     assert torch.equal(pixels, paste_batched.paste_pixels(padded, origins, rects, total, 0.5, sample))
 
 
-def test_cutting_masks_out_needs_little_more_than_the_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cropping_masks_needs_little_more_memory_than_the_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(download_crops, "_CHUNK_PIXELS", 1000)
     masks = torch.rand(9, 80, 90, generator=torch.Generator().manual_seed(0)) > 0.5
     masks[3] = False
@@ -99,7 +99,7 @@ def test_cutting_masks_out_needs_little_more_than_the_pixels(monkeypatch: pytest
 
 @pytest.fixture
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[..., Tensor]], None]]:
-    """Puts a function in the Triton kernel's place."""
+    """Replace the Triton kernel by a function."""
 
     def replace(paste_pixels: Callable[..., Tensor]) -> None:
         module = SimpleNamespace(paste_pixels=paste_pixels)
@@ -125,7 +125,7 @@ def test_the_kernel_is_checked_under_both_rules(wrong: bool | None, stand_in: An
     assert paste_batched.kernel_works(CPU) == (wrong is None)
 
 
-def test_a_full_memory_says_nothing_about_the_kernel(stand_in: Any) -> None:
+def test_running_out_of_memory_does_not_reject_the_kernel(stand_in: Any) -> None:
     def kernel(*_: Any) -> Tensor:
         raise torch.cuda.OutOfMemoryError("CUDA out of memory")
 

@@ -1,4 +1,4 @@
-"""Whose tensors are a SOLO's, and under which names."""
+"""Checkpoints of SOLO are recognised, and their tensors renamed."""
 
 from pathlib import Path
 
@@ -59,7 +59,7 @@ def test_every_name_has_a_way_back(listing: Path) -> None:
 
 @needs_shared
 @pytest.mark.parametrize("listing", OTHERS, ids=lambda file: f"{file.parent.name}/{file.stem}")
-def test_other_families_are_not_taken_for_it(listing: Path) -> None:
+def test_other_families_are_not_recognised_as_solo(listing: Path) -> None:
     assert not is_solo(Checkpoint(Path("solo.pth"), full_size_tensors(listing)))
 
 
