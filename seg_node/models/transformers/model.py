@@ -67,7 +67,7 @@ class TransformersModel:
         inputs = (
             self.processor(images=_to_rgb(frame), return_tensors="pt", **self.prompt) for frame in frames
         )
-        return [{name: upload(tensor, device) for name, tensor in tensors.items()} for tensors in inputs]
+        return [_upload_tensors(each, device) for each in inputs]
 
     @torch.inference_mode()
     def __call__(
@@ -111,6 +111,13 @@ class TransformersModel:
             instance_id = _same_object(crop, class_id, instances) if is_thing else 0
             segments.append(Segment(segment_id, class_id, is_thing, score, crop.area, crop.roi, instance_id))
         return PanopticSegments(segment_map, tuple(segments))
+
+
+def _upload_tensors(inputs: Mapping[str, Any], device: torch.device) -> Mapping[str, Any]:
+    """Upload the tensors and keep other values, such as EoMT's empty list of patch_offsets."""
+    return {
+        name: upload(value, device) if isinstance(value, Tensor) else value for name, value in inputs.items()
+    }
 
 
 def _autocast(network: nn.Module) -> torch.autocast:
