@@ -23,14 +23,14 @@ from torchvision.models.resnet import resnet18
 from torchvision.ops import FrozenBatchNorm2d
 
 from seg_node.models.layers.backbones import FeaturePyramid, ResNet, ResNetSpec
-from seg_node.models.rcnn.detectron2 import name_pairs, their_name
+from seg_node.models.rcnn.detectron2 import name_pairs, to_checkpoint_name
 from seg_node.models.rcnn.detectron2_config import read_detectron2_config
 from seg_node.models.rcnn.network import build_mask_rcnn
 from seg_node.models.rcnn.semantic_head import SemanticHead
 from seg_node.models.rcnn.spec import RCNNSpec
 from seg_node.models.solo.model import SOLO
 from seg_node.models.solo.names import find_dialect
-from seg_node.models.solo.names import their_name as solo_name
+from seg_node.models.solo.names import to_checkpoint_name as solo_name
 from seg_node.models.solo.settings import PUBLISHED
 from seg_node.models.solo.solov2_head import SOLOv2Head
 from seg_node.models.yolact.config import PublishedModel, read_yolact_config
@@ -142,7 +142,7 @@ def panoptic_fpn() -> Random:
     def run(frame: Frame) -> Any:
         return network(prepare_frames([frame], config.input_spec, _CPU), config.options)
 
-    return Random(network, run, goals, lambda name: their_name(name, names))
+    return Random(network, run, goals, lambda name: to_checkpoint_name(name, names))
 
 
 def yolact() -> Random:

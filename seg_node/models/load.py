@@ -1,7 +1,8 @@
-"""Weights file → the model it holds, whatever software wrote it."""
+"""Loading of a model from a weights file of any supported software."""
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, get_args
 
@@ -23,20 +24,29 @@ logger = logging.getLogger(__name__)
 
 Model = SegmentationModel[Any, Any]
 Loader = Callable[[Checkpoint, Mapping[str, Any], str, LabelSet | None], Model]
-# of the families that keep their weights in one file; transformers has folders
-_LOADERS: Mapping[str, Loader] = {
-    "embedded": load_torchvision,
-    "torchvision": load_torchvision,
-    "detectron2": load_detectron2,
-    "yolact": load_yolact,
-    "solo": load_solo,
-}
-_RECOGNISERS: Mapping[str, Callable[[Checkpoint], bool]] = {
-    "embedded": is_embedded,
-    "torchvision": lambda checkpoint: is_torchvision_rcnn(checkpoint.tensors),
-    "detectron2": lambda checkpoint: is_detectron2(checkpoint.tensors),
-    "yolact": lambda checkpoint: is_yolact(checkpoint.tensors),
-    "solo": lambda checkpoint: is_solo(checkpoint.tensors),
+
+
+@dataclass(frozen=True)
+class Family:
+    """A family of networks whose weights are a single file.
+
+    recognise: whether a checkpoint belongs to it.
+    load: builds the model of a checkpoint, a configuration, its name in messages, and the user's labels.
+    first_class_id: id of the first class in a file of labels.
+    """
+
+    recognise: Callable[[Checkpoint], bool]
+    load: Loader
+    first_class_id: int = 0
+
+
+# in the order in which they are tried: an embedded model has torchvision's names too
+_FAMILIES: Mapping[str, Family] = {
+    "embedded": Family(is_embedded, load_torchvision, first_class_id=1),
+    "torchvision": Family(is_torchvision_rcnn, load_torchvision, first_class_id=1),
+    "detectron2": Family(is_detectron2, load_detectron2),
+    "yolact": Family(is_yolact, load_yolact),
+    "solo": Family(is_solo, load_solo),
 }
 _WEIGHTS_SUFFIXES = (".pth", ".pt", ".pkl", ".safetensors")
 EMBEDDED_WEIGHTS = Path(__file__).parents[1] / "weights" / "embedded.safetensors"
@@ -48,15 +58,14 @@ def load_model(
     config: str | Path | None = None,
     labels: str | Path | None = None,
 ) -> Model:
-    """The model of a checkpoint, on the CPU.
+    """Load the model of a checkpoint to the CPU.
 
     family: one of `ModelFamily`, or "auto": recognised from the names of the tensors.
     weights: a file, for transformers a folder, or the name of a published model that `seg_node fetch-weights
     NAME` has downloaded; None for the model that comes with seg_node.
-    config: the reference's own configuration file, for what the weights do not tell.
-    labels: a file with the names of the classes, see `read_labels`.
-    Raises LoadError, and nothing else, whatever is wrong: naming the file, the tensor or key and what is
-    expected or to be done.
+    config: the reference's own configuration file, for settings that are not in the weights.
+    labels: a file with class names, see `read_labels`.
+    Raises only LoadError, which names the file, the tensor or key, and the expected value or the cure.
     """
     with loading(weights or EMBEDDED_WEIGHTS, config, labels):
         model = _load(family, weights, config, labels)
@@ -72,24 +81,24 @@ def _load(
             f"model family {family!r} is not known; known: auto, {', '.join(get_args(ModelFamily))}"
         )
     if weights is None and config is not None and family == "auto":
-        raise LoadError(f"{config} is given without the weights that it is for")
+        raise LoadError(f"{config} is given without its weights")
     path = _find_weights(family, weights)
     if family == "auto" and is_transformers_folder(path):
-        family = _taken_for("transformers", path)
+        family = _log_family("transformers", path)
     if family == "transformers":
         return load_transformers(path, _read_labels(labels, first_id=0))
     content: Mapping[str, Any] = {}
     if config:
         with loading(config):
             content = read_config(Path(config).expanduser())
-    checkpoint = without_prefix(read_checkpoint(path), lambda tensors: _recognise(tensors) is not None)
+    checkpoint = without_prefix(read_checkpoint(path), lambda part: _recognise(part) is not None)
     own = _recognise(checkpoint)
     if family == "auto":
-        family = _taken_for(own or _unknown(checkpoint), path)
-    elif own is not None and _LOADERS[own] is not _LOADERS[family]:
+        family = _log_family(own or _refuse(checkpoint), path)
+    elif own is not None and _FAMILIES[own].load is not _FAMILIES[family].load:
         raise ValueError(f"{path}: a checkpoint of the {own} family, not of {family}")
-    first_id = 1 if _LOADERS[family] is load_torchvision else 0
-    return _LOADERS[family](checkpoint, content, str(config), _read_labels(labels, first_id))
+    chosen = _FAMILIES[family]
+    return chosen.load(checkpoint, content, str(config), _read_labels(labels, chosen.first_class_id))
 
 
 def _find_weights(family: str, weights: str | Path | None) -> Path:
@@ -119,22 +128,23 @@ def _find_weights(family: str, weights: str | Path | None) -> Path:
 
 
 def _recognise(checkpoint: Checkpoint) -> str | None:
-    return next((name for name, recognises in _RECOGNISERS.items() if recognises(checkpoint)), None)
+    return next((name for name, family in _FAMILIES.items() if family.recognise(checkpoint)), None)
 
 
-def _taken_for(family: str, path: Path) -> str:
+def _log_family(family: str, path: Path) -> str:
     logger.info("%s: recognised as a checkpoint of the %s family", path, family)
     return family
 
 
-def _unknown(checkpoint: Checkpoint) -> NoReturn:
+def _refuse(checkpoint: Checkpoint) -> NoReturn:
+    """Raise ValueError for a checkpoint that no family recognises."""
     path = checkpoint.path
     if is_transformers_folder(path.parent):
-        raise ValueError(f"{path}: is a part of a folder of transformers; give the folder: {path.parent}")
+        raise ValueError(f"{path}: belongs to a folder of transformers; give the folder: {path.parent}")
     some = ", ".join(list(checkpoint.tensors)[:3])
     raise ValueError(
         f"{path}: the tensors ({some}, …) are of no known family; known: "
-        f"{', '.join(_RECOGNISERS)}, and folders of transformers"
+        f"{', '.join(_FAMILIES)}, and folders of transformers"
     )
 
 

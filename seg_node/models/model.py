@@ -1,4 +1,4 @@
-"""What the engine asks of every model family, whatever its architecture."""
+"""The interface that the engine expects from every model family."""
 
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
@@ -13,12 +13,12 @@ Raw = TypeVar("Raw")
 
 
 class SegmentationModel(Protocol[Batch, Raw]):
-    """One loaded checkpoint.
+    """A loaded checkpoint.
 
-    network: its weights; `dense(pixels)` is all of it that depends on nothing but the input's shape.
+    network: the weights; `dense(pixels)` is the part that depends only on the input's shape.
     labels: names of its classes.
     default_options: the thresholds of the software it was trained with.
-    Batch is its network's input, Raw the network's answer for one image, both on the device.
+    Batch is the network's input, Raw its output for one image, both on the device.
     """
 
     @property
@@ -31,16 +31,16 @@ class SegmentationModel(Protocol[Batch, Raw]):
     def default_options(self) -> SegmentOptions: ...
 
     def prepare(self, frames: Sequence[Frame], device: torch.device, exact: bool = True) -> Batch:
-        """Uploads the frames as the network wants them.
+        """Upload the frames as the network's input.
 
-        exact: to the last bit as the reference does. Raises ValueError for a frame without pixels.
+        exact: bit-identical to the reference. Raises ValueError for a frame without pixels.
         """
         ...
 
     def __call__(self, batch: Batch, options: SegmentOptions) -> list[Raw]:
-        """Runs the network: one answer for each image of the batch."""
+        """Run the network: one output for each image of the batch."""
         ...
 
     def assemble(self, raw: Raw, image_size: tuple[int, int], options: SegmentOptions) -> Segmentation:
-        """Turns one answer into objects at the resolution of the camera image."""
+        """Convert one output to objects at the resolution of the camera image."""
         ...

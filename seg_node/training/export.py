@@ -7,14 +7,14 @@ import torch
 from safetensors.torch import save
 
 from seg_node.models.rcnn.model import RCNNModel
-from seg_node.models.rcnn.torchvision import their_name
+from seg_node.models.rcnn.torchvision import to_checkpoint_name
 from seg_node.models.rcnn.torchvision_config import describe_rcnn
 
 
 def export_model(model: RCNNModel, path: Path) -> None:
     """Write safetensors: float16, torchvision's names; metadata `config` in JSON (`torchvision_config`)."""
     tensors = {
-        their_name(name): (value.half() if value.is_floating_point() else value).cpu().contiguous()
+        to_checkpoint_name(name): (value.half() if value.is_floating_point() else value).cpu().contiguous()
         for name, value in model.network.state_dict().items()
     }
     config = describe_rcnn(model.network.settings, model.input_spec, model.default_options)

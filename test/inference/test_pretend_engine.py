@@ -23,7 +23,7 @@ from seg_node.inference import cuda_graph
 from seg_node.inference.engine import Engine, OutOfMemory
 from seg_node.inference.precision import Precision, apply_precision
 from seg_node.models.load import load_model
-from seg_node.models.rcnn import paste_batched as paste_gpu
+from seg_node.models.rcnn import paste_batched
 from seg_node.types import Frame, Segmentation
 
 CPU, GPU, OTHER = torch.device("cpu"), torch.device("cuda", 0), torch.device("cuda", 1)
@@ -197,7 +197,7 @@ def test_the_warm_up_leaves_nothing_to_record_search_or_compile(
     families: dict[str, Load], gpu: PretendGpu, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
-    monkeypatch.setattr(paste_gpu, "kernel_works", lambda device: asked.append(device))
+    monkeypatch.setattr(paste_batched, "kernel_works", lambda device: asked.append(device))
     engine = Engine(families["panoptic_fpn"](), GPU, "fp32")
     options = replace(engine.default_options, score_threshold=0.99, max_instances=7, panoptic=False)
     engine.warm_up(SIZE, options)

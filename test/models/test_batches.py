@@ -1,4 +1,4 @@
-"""Frames of several cameras go through a model in one batch, and each gives what it gives alone."""
+"""Frames of several cameras in one batch give the same results as alone."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -51,7 +51,7 @@ def test_a_frame_gives_the_same_in_a_batch_as_alone(write: Writer, tmp_path: Pat
     for frame, found in zip(frames, together, strict=True):
         alone = engine.segment(frame, options)
         assert len(found.instances) == len(alone.instances) > 0
-        # kernels for a batch add in another order: the last digits differ
+        # kernels for a batch add in another order, so the last digits differ
         np.testing.assert_allclose(found.instances.scores, alone.instances.scores, atol=1e-4)
         np.testing.assert_allclose(found.instances.boxes_xyxy, alone.instances.boxes_xyxy, atol=1e-2)
         areas = [[mask.area for mask in own.instances.masks] for own in (found, alone)]

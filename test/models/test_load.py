@@ -1,4 +1,4 @@
-"""Checkpoint files become models, whatever their spelling, and files that do not fit are refused by name."""
+"""Checkpoint files of any spelling are loaded as models; files that do not fit are refused by name."""
 
 import logging
 import re
@@ -20,7 +20,7 @@ from seg_node.models.load import load_model
 from seg_node.models.model import SegmentationModel
 from seg_node.models.rcnn.model import RCNNModel
 from seg_node.models.rcnn.network import MaskRCNN, mask_rcnn_r50_fpn, mask_rcnn_r50_fpn_v2
-from seg_node.models.rcnn.torchvision import our_name, their_name
+from seg_node.models.rcnn.torchvision import to_checkpoint_name, to_network_name
 from seg_node.types import Frame
 
 FIXTURES = Path(__file__).resolve().parents[3] / "shared/fixtures"
@@ -73,7 +73,7 @@ def test_every_spelling_and_wrapping_gives_the_same_model(
         np.testing.assert_array_equal(answer(load_model("auto", tmp_path / file, str(config))), expected)
 
 
-def test_auto_says_what_it_took_the_file_for(
+def test_auto_logs_the_recognised_family(
     thin_checkpoint: tuple[Path, Path], caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO):
@@ -157,7 +157,7 @@ def test_tensor_that_does_not_fit_is_named_with_its_shape(
 def test_network_far_larger_than_its_file_is_refused_before_it_takes_memory(
     thin_checkpoint: tuple[Path, Path], tensors: Tensors, tmp_path: Path
 ) -> None:
-    """A pyramid as wide as 20 000 channels would have layers of 14 GB."""
+    """A pyramid with 20 000 channels has layers of 14 GB."""
     changed = dict(tensors)
     name = "backbone.fpn.layer_blocks.0.0.weight"
     changed[name] = torch.zeros(20_000, *tensors[name].shape[1:])
@@ -174,7 +174,7 @@ def test_layers_without_end_are_refused(tensors: Tensors, tmp_path: Path) -> Non
         load_model("auto", tmp_path / "deep.pth")
 
 
-def test_quantised_weights_are_not_taken_for_floats(tensors: Tensors, tmp_path: Path) -> None:
+def test_quantised_weights_are_refused(tensors: Tensors, tmp_path: Path) -> None:
     name = "backbone.body.layer1.0.conv1.weight"
     torch.save({**tensors, name: tensors[name].to(torch.int8)}, tmp_path / "int8.pth")
     with pytest.raises(LoadError, match=rf"int8\.pth: {name}: holds torch\.int8, expected floats"):
@@ -317,8 +317,10 @@ def test_full_size_architecture_has_exactly_the_published_tensors(
     published = dict(line.removesuffix(" float32").removesuffix(" int64").split(" ", 1) for line in lines)
     with torch.device("meta"):
         ours = {name: str(tuple(tensor.shape)) for name, tensor in build().state_dict().items()}
-    assert {our_name(name): shape for name, shape in published.items()} == ours
-    assert {their_name(name) for name in ours} == {their_name(our_name(name)) for name in published}
+    assert {to_network_name(name): shape for name, shape in published.items()} == ours
+    assert {to_checkpoint_name(name) for name in ours} == {
+        to_checkpoint_name(to_network_name(name)) for name in published
+    }
 
 
 def test_family_that_the_file_is_not_of_is_refused_by_its_own(thin_checkpoint: tuple[Path, Path]) -> None:
@@ -327,7 +329,7 @@ def test_family_that_the_file_is_not_of_is_refused_by_its_own(thin_checkpoint: t
 
 
 def test_config_without_weights_is_refused(thin_checkpoint: tuple[Path, Path]) -> None:
-    with pytest.raises(ValueError, match=r"thin\.yaml is given without the weights"):
+    with pytest.raises(ValueError, match=r"thin\.yaml is given without its weights"):
         load_model("auto", None, thin_checkpoint[1])
 
 

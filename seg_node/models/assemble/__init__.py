@@ -1,4 +1,4 @@
-"""A network's objects and masks become `Instances`, only their crops downloaded from the device.
+"""Conversion of a network's objects and masks to `Instances`; only mask crops are downloaded.
 
-Which objects are kept is decided by the families.
+The families decide which objects are kept.
 """

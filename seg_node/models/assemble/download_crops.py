@@ -1,4 +1,4 @@
-"""Whole masks on a GPU → the crops that a segmentation holds; only their pixels are downloaded."""
+"""Whole masks on a GPU → the mask crops of a segmentation; only their pixels are downloaded."""
 
 from collections.abc import Sequence
 
@@ -7,15 +7,15 @@ from torch import Tensor
 
 from seg_node.types import MaskCrop
 
-_AT_ONCE = 1 << 22  # pixels whose places are in memory together: 72 bytes each
+_CHUNK_PIXELS = 1 << 22  # indexed at a time: 72 bytes each
 
 
 def download_crops(masks: Tensor, *fields: Tensor) -> tuple[list[MaskCrop], list[Tensor]]:
-    """Each object's mask, cropped to the smallest rectangle that holds it, and the fields on the host.
+    """Crop each object's mask to its smallest bounding rectangle; return crops and fields on the host.
 
-    masks: bool (N, H, W) on any device; one without pixels gets a crop of (0, 0).
-    fields: what else is known of the objects, (N,) or (N, K) each, float32 or integers below 2**53.
-    There are two downloads: the rectangles and the fields, then all pixels at once.
+    masks: bool (N, H, W) on any device; an empty mask gets a crop of (0, 0).
+    fields: other data of the objects, (N,) or (N, K) each, float32 or integers below 2**53.
+    There are two downloads: rectangles and fields, then all pixels at once.
     """
     columns, rows = _bounds(masks.any(dim=1)), _bounds(masks.any(dim=2))
     corners = torch.cat((columns, rows), dim=1)
@@ -33,7 +33,7 @@ def download_crops(masks: Tensor, *fields: Tensor) -> tuple[list[MaskCrop], list
 
 
 def _download(fields: Sequence[Tensor]) -> list[Tensor]:
-    """The fields, (N,) or (N, K) each, by a single copy: as float64, which holds all of their values."""
+    """Download the fields, (N,) or (N, K) each, by a single copy as float64, which holds all values."""
     columns = [field[:, None] if field.ndim == 1 else field for field in fields]
     packed = torch.cat([part.double() for part in columns], dim=1).cpu()
     parts = packed.split([part.shape[1] for part in columns], dim=1)
@@ -41,23 +41,23 @@ def _download(fields: Sequence[Tensor]) -> list[Tensor]:
 
 
 def _bounds(used: Tensor) -> Tensor:
-    """bool (N, L) → int64 (N, 2): the first that is true and the one after the last; zeros without any."""
+    """bool (N, L) → int64 (N, 2): first true index and end (last + 1); zeros if none is true."""
     numbers = used.to(torch.uint8)
     end = used.shape[1] - numbers.flip(1).argmax(dim=1)
     return torch.stack((numbers.argmax(dim=1), end), dim=1) * used.any(dim=1)[:, None]
 
 
 def _cut(masks: Tensor, corners: Tensor, total: int) -> Tensor:
-    """bool (total,): the pixels within the corners (N, 4: left, right, top, bottom), object after object."""
+    """Gather the pixels inside the corners (N, 4: left, right, top, bottom) of each object: bool (total,)."""
     left, right, top, bottom = corners.t()
     widths, ends = right - left, ((right - left) * (bottom - top)).cumsum(0)
     starts = ends - widths * (bottom - top)
     pixels = masks.new_empty(total)
-    for first in range(0, total, _AT_ONCE):
-        at = torch.arange(first, min(first + _AT_ONCE, total), device=masks.device)
+    for first in range(0, total, _CHUNK_PIXELS):
+        at = torch.arange(first, min(first + _CHUNK_PIXELS, total), device=masks.device)
         owner = torch.searchsorted(ends, at, right=True)
         place, width = at - starts[owner], widths[owner]
-        pixels[first : first + _AT_ONCE] = masks[
+        pixels[first : first + _CHUNK_PIXELS] = masks[
             owner, top[owner] + place // width, left[owner] + place % width
         ]
     return pixels

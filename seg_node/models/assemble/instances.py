@@ -1,4 +1,4 @@
-"""What every family does last: a network's objects and their masks become `Instances`."""
+"""The last step of every family: objects and masks become `Instances` and a `Segmentation`."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,9 +16,10 @@ from seg_node.types import Instances, LabelSet, MaskCrop, Segmentation, SegmentO
 def gather_instances(
     boxes_xyxy: Tensor, scores: Tensor, class_ids: Tensor, masks: Sequence[MaskCrop], min_area: int
 ) -> Instances:
-    """The objects, best first, numbered from 1; those with fewer mask pixels than min_area are left out.
+    """Build instances numbered from 1, without those whose masks have fewer pixels than min_area.
 
-    boxes_xyxy: float (N, 4), pixels of the image. scores: float (N,). class_ids: integer (N,). Any device.
+    The objects come best first. boxes_xyxy: float (N, 4), pixels of the image. scores: float (N,).
+    class_ids: integer (N,). Any device.
     """
     kept = [i for i, mask in enumerate(masks) if min_area == 0 or mask.area >= min_area]
     return Instances(
@@ -37,7 +38,7 @@ def assemble_segmentation(
     labels: LabelSet,
     options: SegmentOptions,
 ) -> Segmentation:
-    """The instances, and the panoptic map where it is wanted. semantic: as in `fuse_panoptic`."""
+    """Combine the instances with the panoptic map, if wanted. semantic: as in `fuse_panoptic`."""
     if options.duplicate_iou < 1:
         instances = without_duplicates(instances, options.duplicate_iou)
     if not options.panoptic:
@@ -47,7 +48,7 @@ def assemble_segmentation(
 
 
 def without_duplicates(instances: Instances, iou: float) -> Instances:
-    """Those whose mask overlaps no better-scored one's by more than `iou`: one thing, one name."""
+    """Drop instances whose mask overlaps that of a better-scored one by more than `iou`."""
     masks = instances.masks
     areas = mask_areas(masks)
     overlaps = mask_ious(intersection_areas(masks, masks), areas, areas) > iou
@@ -61,5 +62,5 @@ def without_duplicates(instances: Instances, iou: float) -> Instances:
 
 
 def mask_bounds(masks: Sequence[MaskCrop]) -> Tensor:
-    """float (N, 4): boxes around the masks, for networks without boxes; zeros where a mask is empty."""
+    """Box the masks of networks without boxes: float (N, 4), zeros for an empty mask."""
     return torch.from_numpy(bounds_xyxy(masks)).to(torch.float32)

@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 _FROZEN_BN_EPS = 1e-5
 _HEAD = "proposal_generator.rpn_head"
 
-# patterns in names with dots for underscores; of _MODULES one must fit
+# patterns for names with underscores replaced by dots; exactly one of _MODULES must match
 _PARAMETERS = (
     (r"\.w$", ".weight"),
     (r"\.b$", ".bias"),
@@ -50,14 +50,14 @@ _MODULES = (
 
 
 def is_caffe2(names: Iterable[str]) -> bool:
-    """Whether names are of blobs: they have underscores where PyTorch has dots."""
+    """Whether these are names of Caffe2 blobs, which have underscores where PyTorch has dots."""
     return not any("." in name for name in names)
 
 
 def convert_caffe2(blobs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The blobs with Detectron2's names and its order of classes: the background last, or left out.
+    """Rename blobs as in Detectron2 and reorder their classes: the background comes last, or is dropped.
 
-    Those of the optimizer (…_momentum) and those that a Mask R-CNN has no place for are left out.
+    Blobs of the optimizer (…_momentum) and blobs that a Mask R-CNN does not have are dropped.
     """
     tensors: dict[str, Tensor] = {}
     unknown = []
@@ -67,18 +67,18 @@ def convert_caffe2(blobs: Mapping[str, Tensor]) -> dict[str, Tensor]:
             unknown.append(blob)
             continue
         tensors[name] = _without_background_first(name, value)
-        if blob.endswith("_bn_s"):  # of a frozen normalisation that is an affine transformation only
+        if blob.endswith("_bn_s"):  # frozen normalisation, stored as scale and bias only
             module = name.removesuffix("weight")
             tensors.setdefault(f"{module}running_mean", torch.zeros_like(value))
             tensors.setdefault(f"{module}running_var", torch.full_like(value, 1 - _FROZEN_BN_EPS))
     unknown = [blob for blob in unknown if not blob.endswith("_momentum")]
     if unknown:
-        logger.info("blobs without a place in the model: %s", some_of(sorted(unknown)))
+        logger.info("ignored blobs that the model does not have: %s", some_of(sorted(unknown)))
     return tensors
 
 
 def detectron2_name(blob: str) -> str | None:
-    """None for a blob that Detectron2's model has no place for."""
+    """Return Detectron2's name of a blob, or None if its model has no such tensor."""
     name = blob.replace("_", ".")
     for pattern, replacement in _PARAMETERS:
         name = re.sub(pattern, replacement, name)
@@ -86,7 +86,7 @@ def detectron2_name(blob: str) -> str | None:
         renamed, fits = re.subn(f"^{pattern}", replacement, name)
         module, _, parameter = renamed.rpartition(".")
         if fits and parameter in ("weight", "bias", "running_mean", "running_var"):
-            # the trunk's convolutions have no bias; the stem's, of zeros, is left over from ImageNet training
+            # the trunk's convolutions have no bias; the stem's is all zeros, a leftover of ImageNet training
             is_spare = parameter == "bias" and ".bottom_up." in module and not module.endswith("norm")
             return None if is_spare else renamed
     return None

@@ -30,10 +30,11 @@ Network = TypeVar("Network", bound=nn.Module)
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """path: the file. tensors: by their name in it.
+    """The content of a weights file.
 
-    metadata: the texts that a safetensors file may carry; of a .pth or .pkl what describes the tensors:
-    `meta` as mmdetection and `__author__` as Detectron2 write it.
+    path: the file. tensors: keyed by their names in the file.
+    metadata: the texts of a safetensors file; for .pth and .pkl the entries that describe the tensors:
+    mmdetection's `meta` and Detectron2's `__author__`.
     """
 
     path: Path
@@ -42,10 +43,10 @@ class Checkpoint:
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Reads a safetensors file, one written by torch.save, or a pickle of numpy arrays.
+    """Read a safetensors file, a file written by torch.save, or a pickle of numpy arrays.
 
-    Which of them it is, is told by the content. Blobs of Caffe2 get Detectron2's names.
-    Raises LoadError for a file that is missing, holds no tensors, or more than plain data.
+    The format is recognised from the content. Caffe2 blobs get Detectron2's names.
+    Raises LoadError for a file that is missing, holds no tensors, or holds more than plain data.
     """
     with loading(path):
         if not path.is_file():
@@ -79,27 +80,27 @@ def _read_content(path: Path, head: bytes) -> Any:
     is_torch = is_zip(path) or bool(LEGACY_HEAD.match(head))
     try:
         return read_torch_file(path) if is_torch else read_pickle(path.read_bytes())
-    except Exception as error:  # a damaged file can make either raise anything
+    except Exception as error:  # a damaged file can make either reader raise anything
         damage = _damage(path, error, is_torch)
         if damage:
             raise ValueError(f"{path}: {damage}") from error
         kind = "PyTorch checkpoint" if is_torch else "pickle of weights"
         reason = (str(error) or type(error).__name__).splitlines()[0]
         cure = "save the tensors alone with torch.save(model.state_dict(), FILE)"
-        if isinstance(error, zipfile.BadZipFile | zlib.error):  # a checksum
+        if isinstance(error, zipfile.BadZipFile | zlib.error):  # a checksum does not match
             cure = "download it again"
         raise ValueError(f"{path}: not a plain {kind} ({reason}); {cure}") from error
 
 
 def _damage(path: Path, error: Exception, is_torch: bool) -> str | None:
-    """None for a file that is whole, but holds something else or asks for more than weights need."""
+    """Describe damage; None for an intact file that holds something else or needs more than weights do."""
     if isinstance(error, RefusedError) or is_zip(path):
         return None
     return describe_damage(path) or describe_binary(path)
 
 
 def outline(build: Callable[[], Network]) -> Network:
-    """The network that `build` makes, without memory for its numbers."""
+    """Build the network on the device "meta", without memory for its weights."""
     with torch.device("meta"):
         return build()
 
@@ -111,11 +112,11 @@ def load_network(
     file_name: Callable[[str], str],
     path: Path,
 ) -> Network:
-    """The network that `build` makes, with the tensors, which have its names already.
+    """Build the network and load the tensors, which already have its names.
 
-    outlined: its `outline`; a file whose tensors do not fit it, or each other, is refused before a network of
-    their sizes takes memory. file_name: the network's name → the file's, for the messages.
-    Raises ValueError that lists every tensor missing, left over, or of another shape or kind.
+    outlined: its `outline`; tensors that do not fit it, or each other, are refused before a network of
+    their sizes takes memory. file_name: maps the network's names to the file's, for messages.
+    Raises ValueError that lists the tensors that are missing, left over, or of another shape or kind.
     """
     expected = outlined.state_dict()
     wrong = [problem for name in expected for problem in _compare(name, expected[name], tensors.get(name))]
@@ -129,7 +130,7 @@ def load_network(
 
 
 def _compare(name: str, expected: Tensor, found: Tensor | None) -> list[tuple[str, str]]:
-    """What is wrong with a tensor, with its name."""
+    """Return the problems of one tensor, each with its name."""
     shape = tuple(expected.shape)
     if found is None:
         if name.endswith("num_batches_tracked"):

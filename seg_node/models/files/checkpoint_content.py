@@ -1,4 +1,4 @@
-"""What a training script has saved → the tensors of its network, by their names in it."""
+"""The content of a training script's checkpoint → the named tensors of its network."""
 
 import logging
 import re
@@ -13,24 +13,24 @@ from seg_node.models.files.load_error import one_line, some_of
 
 logger = logging.getLogger(__name__)
 
-# under which training scripts put the network's tensors, beside the optimizer's
+# keys under which training scripts store the network's tensors, beside the optimizer's
 _WRAPPERS = ("blobs", "model", "state_dict", "model_state_dict")
-# what is worth keeping of what lies beside them: mmdetection's, Detectron2's
+# entries beside them that are kept: mmdetection's, Detectron2's
 _DESCRIPTIONS = ("meta", "__author__")
-_MAX_PLACES = 4  # deep; of a mapping of tensors in mappings
-# modules that torch.compile, FSDP and activation checkpoints put around others
-_AROUND = re.compile(r"(?<![^.])(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
+_MAX_DEPTH = 4  # of mappings around the mapping of tensors
+# wrapper modules of torch.compile, FSDP and activation checkpoints
+_WRAPPER_MODULES = re.compile(r"(?<![^.])(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
 _MAX_DESCRIPTION = 1_000_000  # values
 MAX_TENSORS = 20_000  # ResNeXt-152 with a pyramid and heads: 1 000
-_MAX_SHARED = 4  # times that tensors may be in one file by several names
+_MAX_SHARED = 4  # times: tensors of one file may share memory under several names
 
 
 def find_tensors(content: Any, path: Path) -> tuple[Mapping[str, Tensor], Mapping[str, Any]]:
-    """The network's tensors and what describes them.
+    """Return the network's tensors and their description.
 
-    Taken from one of the usual places, else from the only mapping that holds tensors with names of modules.
-    Blobs of Caffe2 get Detectron2's names.
-    Raises ValueError that names the file and what is there instead.
+    They are looked up under the usual keys, else in the only mapping whose tensors have names of modules.
+    Caffe2 blobs get Detectron2's names.
+    Raises ValueError that names the file and what it holds instead.
     """
     if isinstance(content, list | tuple) and any(isinstance(item, Mapping) for item in content):
         content = {str(place): item for place, item in enumerate(content)}
@@ -42,7 +42,7 @@ def find_tensors(content: Any, path: Path) -> tuple[Mapping[str, Tensor], Mappin
     tensors = _check_tensors(found, path)
     if is_caffe2(tensors):
         return convert_caffe2(tensors) or tensors, described
-    return _without_modules_around(tensors, path), described
+    return _without_wrappers(tensors, path), described
 
 
 def _unwrap(content: Mapping[Any, Any], path: Path) -> Mapping[Any, Any]:
@@ -56,31 +56,31 @@ def _unwrap(content: Mapping[Any, Any], path: Path) -> Mapping[Any, Any]:
         first = next(iter(places))
         keys = "".join(f"[{key!r}]" for key in first.split("/"))
         raise ValueError(
-            f"{path}: holds the tensors of several networks ({some_of(list(places))}); save the one that is "
-            f"meant alone: torch.save(torch.load(FILE){keys}, NEW)"
+            f"{path}: holds the tensors of several networks ({some_of(list(places))}); save only the "
+            f"one you need: torch.save(torch.load(FILE){keys}, NEW)"
         )
     if not places:
         return content
     ((place, tensors),) = places.items()
-    logger.info("%s: the tensors under %s are taken", path, one_line(place))
+    logger.info("%s: using the tensors under %s", path, one_line(place))
     return tensors
 
 
 def _is_wrapped(content: Mapping[Any, Any]) -> bool:
-    """Whether it has no tensors of modules itself, but further mappings."""
+    """Whether the mapping holds further mappings but no tensors of modules."""
     return not _has_tensors(content) and any(isinstance(value, Mapping) for value in content.values())
 
 
 def _has_tensors(content: Mapping[Any, Any]) -> bool:
-    """Whether there are tensors with names of modules in it, such as conv1.weight."""
+    """Whether the mapping holds tensors with names of modules, such as conv1.weight."""
     return any(
         isinstance(name, str) and "." in name and isinstance(value, Tensor) for name, value in content.items()
     )
 
 
 def _find_networks(content: Mapping[Any, Any], place: str = "") -> Iterator[tuple[str, Mapping[Any, Any]]]:
-    """Mappings with the tensors of a network, and where they are."""
-    if place.count("/") >= _MAX_PLACES:
+    """Yield the path and the content of each mapping that holds a network's tensors."""
+    if place.count("/") >= _MAX_DEPTH:
         return
     for key, value in content.items():
         if not isinstance(value, Mapping) or not isinstance(key, str) or key.startswith("optim"):
@@ -93,12 +93,12 @@ def _find_networks(content: Mapping[Any, Any], place: str = "") -> Iterator[tupl
 
 
 def _check_tensors(content: Mapping[Any, Any], path: Path) -> dict[str, Tensor]:
-    """Without the moving averages that mmdetection keeps beside (ema_conv1_weight), and PyTorch's count."""
+    """Validate the tensors; drop mmdetection's moving averages (ema_conv1_weight) and PyTorch's counter."""
     size = path.stat().st_size
     tensors = {}
     for name, value in content.items():
         if not isinstance(name, str):
-            raise ValueError(f"{path}: {name!r} is no name; the tensors of a network have texts as names")
+            raise ValueError(f"{path}: {name!r} is not a name; tensors of a network have text as names")
         if (name.startswith("ema_") and "." not in name) or name == "n_averaged":
             continue
         if not isinstance(value, Tensor):
@@ -117,24 +117,28 @@ def _check_tensors(content: Mapping[Any, Any], path: Path) -> dict[str, Tensor]:
 
 
 def _check_size(content: Any, path: Path) -> None:
-    """Because a few containers that hold each other can stand for billions of values."""
+    """Refuse huge descriptions: a few containers that hold each other can stand for billions of values."""
     waiting, count = [content], 0
     while waiting:
         value = waiting.pop()
         count += 1
         if count > _MAX_DESCRIPTION:
-            raise ValueError(f"{path}: what describes its tensors has more than {_MAX_DESCRIPTION} values")
+            raise ValueError(
+                f"{path}: the description of its tensors has more than {_MAX_DESCRIPTION} values"
+            )
         if isinstance(value, Mapping):
             waiting.extend(value.values())
         elif isinstance(value, list | tuple | set | frozenset):
             waiting.extend(value)
 
 
-def _without_modules_around(tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
-    """Without DataParallel's prefix, and without what torch.compile and others put between."""
-    renamed = {_AROUND.sub("", name).removeprefix("module."): value for name, value in tensors.items()}
+def _without_wrappers(tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """Strip the name parts added by DataParallel, torch.compile and other wrappers."""
+    renamed = {
+        _WRAPPER_MODULES.sub("", name).removeprefix("module."): value for name, value in tensors.items()
+    }
     if len(renamed) < len(tensors):
         raise ValueError(f"{path}: names of tensors differ by module. or _orig_mod. alone; save one network")
-    if any(_AROUND.search(name) for name in tensors):
-        logger.info("%s: what torch.compile and others put into the names is left out", path)
+    if any(_WRAPPER_MODULES.search(name) for name in tensors):
+        logger.info("%s: removed the name parts that torch.compile or other wrappers added", path)
     return renamed

@@ -1,6 +1,6 @@
-"""Configuration files of others: YAML, and Python read as data, with the files that they are based on.
+"""Configuration files of other projects: YAML, and Python read as data, merged with their base files.
 
-Nothing is ever executed, and a file of which nothing or only a part can be read is refused.
+Nothing is ever executed. A file is refused if nothing in it, or not its model, can be read.
 """
 
 import difflib
@@ -18,45 +18,45 @@ __all__ = ["did_you_mean", "parse_python_config", "read_config"]
 
 logger = logging.getLogger(__name__)
 
-_BASE_KEYS = ("_BASE_", "_base_")  # Detectron2's, mmdetection's: what a file changes
+_BASE_KEYS = ("_BASE_", "_base_")  # Detectron2's, mmdetection's: the files that a file builds on
 _BASE_SUFFIXES = (".yaml", ".yml", ".json", ".py")
-_MOST_FILES = 100  # with the bases, each as often as it is named
-_DELETE_KEY = "_delete_"  # mmdetection's: replace the base's settings instead of changing some
-_HEAD = 1024  # bytes that are looked at first
+_MAX_FILES = 100  # including bases, each as often as it is named
+_DELETE_KEY = "_delete_"  # mmdetection's: replace the base's settings instead of merging
+_HEAD_BYTES = 1024  # read to recognise the format
 _OLD_PICKLE = re.compile(rb"c[\w.]+\n\w+\n")
 _DUMP_CFG = 'write it in the training\'s environment: open("config.yaml", "w").write(cfg.dump())'
 
 
 def did_you_mean(key: str, known: Iterable[str], likeness: float = 0.85) -> str:
-    """The end of a message about an unknown key: what it may be a misspelling of.
+    """Return the end of a message about an unknown key: the known key it may be a misspelling of.
 
-    likeness: that two names need, from 0 to 1.
+    likeness: the least similarity of the two names, from 0 to 1.
     """
     near = difflib.get_close_matches(key[:100], list(known), n=1, cutoff=likeness)
     return f"; did you mean {near[0]}?" if near else ""
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """The settings of a YAML or Python file, over those of the files it names as its base.
+    """Read the settings of a YAML or Python file, merged over those of its base files.
 
-    Raises FileNotFoundError; ValueError, naming the file, for one that is not a mapping of settings, that has
-    none, or whose base cannot be followed.
+    Raises FileNotFoundError; ValueError, naming the file, if it is not a mapping of settings, has none, or
+    its base cannot be read.
     """
     settings = _Reader().read(path, ())
     if not _has_values(settings):
-        raise ValueError(f"{path}: has no settings; is it the file that is meant?")
+        raise ValueError(f"{path}: has no settings; is it the right file?")
     return settings
 
 
 class _Reader:
-    """One configuration with its bases, which may name each other in many ways."""
+    """Reader of one configuration and its bases, with limits on their number and size."""
 
     def __init__(self) -> None:
-        self._files_left = _MOST_FILES
+        self._files_left = _MAX_FILES
         self._bytes_left = MAX_YAML_BYTES
 
     def read(self, path: Path, below: tuple[Path, ...]) -> dict[str, Any]:
-        """below: the files whose base this is."""
+        """Read a file and its bases. below: the chain of files that this one is the base of."""
         self._check_path(path, below)
         content = self._read_file(path, below)
         key = next((key for key in _BASE_KEYS if key in content), "")
@@ -69,7 +69,7 @@ class _Reader:
     def _check_path(self, path: Path, below: tuple[Path, ...]) -> None:
         self._files_left -= 1
         if self._files_left < 0:
-            raise ValueError(f"{below[0]}: is based on more than {_MOST_FILES} files")
+            raise ValueError(f"{below[0]}: is based on more than {_MAX_FILES} files")
         if not path.is_file():
             wanted = f", the base of {below[-1]}" if below else ""
             raise FileNotFoundError(f"{path}: no such configuration file{wanted}")
@@ -93,7 +93,7 @@ class _Reader:
         return settings
 
     def _follow(self, text: str, path: Path, below: tuple[Path, ...]) -> dict[str, Any]:
-        """What a Python file says, and the files in it under `with read_base()`."""
+        """Read a Python file and the files that it imports under `with read_base()`."""
 
         def read_base(module: str, level: int) -> dict[str, Any]:
             return self.read(_module_path(path, module, level), (*below, path))
@@ -110,9 +110,9 @@ class _Reader:
 
 
 def _check_format(path: Path, kind: str) -> None:
-    """Raises ValueError for a file that is no text at all."""
+    """Refuse a file that is not text."""
     with path.open("rb") as file:
-        head = file.read(_HEAD)
+        head = file.read(_HEAD_BYTES)
     if head.startswith(b"\x80") or _OLD_PICKLE.match(head):
         raise ValueError(
             f"{path}: not a {kind} file but a pickle, which is not read as a configuration; if it is "
@@ -125,7 +125,8 @@ def _check_format(path: Path, kind: str) -> None:
     try:
         head.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        if error.start < len(head) - 3 or len(head) < _HEAD:  # else a character cut at its end
+        # else the last character is only cut off by the limit
+        if error.start < len(head) - 3 or len(head) < _HEAD_BYTES:
             raise ValueError(f"{path}: not a {kind} file: it is not a text in UTF-8") from error
 
 
@@ -138,19 +139,19 @@ def _parse(text: str, path: Path) -> Any:
                 f"{path}: is a CfgNode written by yaml.dump, with code of Python; {_DUMP_CFG}"
             ) from error
         if "python/" in str(error):
-            raise ValueError(f"{error}: it asks for objects of Python; write plain values") from error
+            raise ValueError(f"{error}: it contains Python objects; write plain values") from error
         raise
 
 
 def _with_text_keys(content: Any) -> Any:
-    """Numbers that are keys become texts, as nobody reads them; the depth is checked already."""
+    """Convert keys that are numbers to text; no setting has such a key. The depth is checked before."""
     if isinstance(content, dict):
         return {str(key): _with_text_keys(value) for key, value in content.items()}
     return [_with_text_keys(item) for item in content] if isinstance(content, list) else content
 
 
 def _has_values(content: Any) -> bool:
-    """Whether there is anything but empty sections."""
+    """Whether the content is more than empty sections."""
     if isinstance(content, dict | list):
         return any(
             _has_values(value) for value in (content.values() if isinstance(content, dict) else content)
@@ -165,7 +166,7 @@ def _base_path(base: Any, path: Path) -> Path:
 
 
 def _module_path(path: Path, module: str, level: int) -> Path:
-    """The file of a relative import: level 1 is the importing file's folder."""
+    """Return the file of a relative import; level 1 is the importing file's folder."""
     folder = path.parent
     for _ in range(level - 1):
         folder = folder / ".."
@@ -173,14 +174,14 @@ def _module_path(path: Path, module: str, level: int) -> Path:
 
 
 def _merge(base: Mapping[str, Any], changes: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """The base with what `changes` says, key by key."""
+    """Merge `changes` into the base, key by key."""
     merged = dict(base)
     for key, value in changes.items():
         if isinstance(value, Mapping):
-            anew = value.get(_DELETE_KEY, False) or key not in base
-            if not anew and not isinstance(base[key], Mapping):
+            replaces = value.get(_DELETE_KEY, False) or key not in base
+            if not replaces and not isinstance(base[key], Mapping):
                 raise ValueError(f"{path}: {key}: its base has {base[key]!r} where it has further keys")
-            value = _merge({} if anew else base[key], value, path)
+            value = _merge({} if replaces else base[key], value, path)
             value.pop(_DELETE_KEY, None)
         merged[key] = value
     return merged

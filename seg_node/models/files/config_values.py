@@ -1,4 +1,4 @@
-"""Values of configurations, checked: numbers are finite, and not so large that an image takes all memory."""
+"""Converters for configuration values; numbers must be finite and too small to exhaust memory."""
 
 import math
 from collections.abc import Mapping
@@ -10,9 +10,9 @@ _LARGEST_NUMBER = 1e9
 
 
 def section(content: Mapping[str, Any], source: str, *keys: str) -> Mapping[str, Any]:
-    """The dictionary below the keys, one in the other; empty where there is none.
+    """Return the nested dictionary under the keys; empty if absent.
 
-    source: names the file in messages. Raises ValueError where something else is there.
+    source: names the file in messages. Raises ValueError if a key holds something else.
     """
     for key in keys:
         inner = content.get(key) or {}
@@ -23,7 +23,7 @@ def section(content: Mapping[str, Any], source: str, *keys: str) -> Mapping[str,
 
 
 def number(value: Any) -> float:
-    """Raises TypeError or ValueError for what is no finite number."""
+    """Convert to a float. Raises TypeError or ValueError for anything but a finite number."""
     result = float(value)
     if not abs(result) <= _LARGEST_NUMBER:
         raise ValueError(f"expected a number from -{_LARGEST_NUMBER:g} to {_LARGEST_NUMBER:g}")
@@ -35,13 +35,13 @@ def numbers(value: Any) -> tuple[float, ...]:
 
 
 def three_numbers(value: Any) -> tuple[float, float, float]:
-    """Such as the means of the colours."""
+    """Three numbers, such as the means of the colour channels."""
     first, second, third = numbers(value)
     return first, second, third
 
 
 def three_divisors(value: Any) -> tuple[float, float, float]:
-    """Such as the standard deviations of the colours."""
+    """Three positive numbers, such as the standard deviations of the colour channels."""
     divisors = three_numbers(value)
     if not min(divisors) > 0:
         raise ValueError("expected three numbers above 0")
@@ -49,7 +49,7 @@ def three_divisors(value: Any) -> tuple[float, float, float]:
 
 
 def sizes(value: Any) -> tuple[float, ...]:
-    """Lengths or ratios, above 0."""
+    """One or more lengths or ratios above 0."""
     lengths = numbers(value)
     if not lengths or not min(lengths) > 0:
         raise ValueError("expected numbers above 0")
@@ -57,7 +57,7 @@ def sizes(value: Any) -> tuple[float, ...]:
 
 
 def count(value: Any, least: int = 0, most: int = _LARGEST_COUNT) -> int:
-    """A whole number from least to most."""
+    """Convert to a whole number from least to most."""
     if (isinstance(value, float) and not math.isfinite(value)) or int(value) != value:
         raise ValueError("expected a whole number")
     if not least <= value <= most:
@@ -70,7 +70,7 @@ def positive(value: Any) -> int:
 
 
 def side(value: Any) -> int:
-    """Of a network's input, in pixels; 0 where that means the image's own."""
+    """Side of a network's input in pixels; 0 means the image's own."""
     return count(value, most=_LARGEST_SIDE)
 
 
@@ -79,5 +79,5 @@ def positive_side(value: Any) -> int:
 
 
 def area(value: Any) -> int:
-    """In pixels."""
+    """Area in pixels."""
     return count(value, most=_LARGEST_SIDE**2)

@@ -1,7 +1,7 @@
-"""Detectron2's and AdelaiDet's configuration files: their keys, and what all networks with a ResNet share.
+"""Detectron2's and AdelaiDet's configuration files: their keys, and the settings of a ResNet trunk.
 
-What changes an answer is taken over or, where only one way of it is offered, checked; what only training
-needs is passed over. A key that the file leaves out has the default of Detectron2's `config/defaults.py`.
+Keys that change the results are mapped or, if only some of their values are supported, checked; keys of
+training are ignored. A missing key has the default of Detectron2's `config/defaults.py`.
 """
 
 import ast
@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 from seg_node.models.files.config_file import did_you_mean
 from seg_node.models.files.config_values import count, positive_side, side, three_divisors, three_numbers
 from seg_node.models.files.detectron2_keys import (
+    IGNORED_KEYS,
     OTHER_DEFAULTS,
-    PASSED_OVER,
     PUBLISHED,
     RCNN_KEYS,
     TRUNK_SUPPORTED,
@@ -25,12 +25,12 @@ from seg_node.preprocess.prepare import InputSpec
 
 logger = logging.getLogger(__name__)
 
-_MOST_HINTS = 20  # to misspelt keys
-_LONGEST_VALUE = 1000  # characters of a value that is written as a text
+_MAX_HINTS = 20  # misspelt keys in a warning
+_LONGEST_VALUE = 1000  # characters of a value written as text
 
 Keys = Mapping[str, Any]  # MODEL.RPN.NMS_THRESH → its value
 # key → (Detectron2's default, field of a config, field in it if any, conversion)
-Honoured = Mapping[str, tuple[Any, str, str, Callable[[Any], Any]]]
+MappedKeys = Mapping[str, tuple[Any, str, str, Callable[[Any], Any]]]
 Config = TypeVar("Config")
 
 INPUT_SPEC = InputSpec(
@@ -46,10 +46,10 @@ INPUT_SPEC = InputSpec(
 
 @dataclass(frozen=True)
 class Trunk:
-    """The input, and what the weights of a ResNet do not tell.
+    """The input, and settings of a ResNet that cannot be derived from its weights.
 
     stride_in_1x1: a stage's stride of 2 is in the first 1x1 convolution of its first block, not in the 3x3.
-    depth, groups: of the ResNet; None where the file does not say.
+    depth, groups: of the ResNet; None if the file does not set them.
     """
 
     input_spec: InputSpec = INPUT_SPEC
@@ -58,7 +58,7 @@ class Trunk:
     groups: int | None = None
 
 
-def _if_said(value: Any) -> int | None:
+def _optional_count(value: Any) -> int | None:
     return None if value is None else count(value)
 
 
@@ -68,41 +68,42 @@ def _channels(value: Any) -> str:
     return str(value).lower()
 
 
-TRUNK: Honoured = {
+TRUNK: MappedKeys = {
     "INPUT.FORMAT": ("BGR", "input_spec", "channels", _channels),
     "INPUT.MIN_SIZE_TEST": (800, "input_spec", "min_size", side),
     "INPUT.MAX_SIZE_TEST": (1333, "input_spec", "max_size", positive_side),
     "MODEL.PIXEL_MEAN": (INPUT_SPEC.mean, "input_spec", "mean", three_numbers),
     "MODEL.PIXEL_STD": (INPUT_SPEC.std, "input_spec", "std", three_divisors),
     "MODEL.RESNETS.STRIDE_IN_1X1": (True, "stride_in_1x1", "", bool),
-    "MODEL.RESNETS.DEPTH": (None, "depth", "", _if_said),
-    "MODEL.RESNETS.NUM_GROUPS": (None, "groups", "", _if_said),
+    "MODEL.RESNETS.DEPTH": (None, "depth", "", _optional_count),
+    "MODEL.RESNETS.NUM_GROUPS": (None, "groups", "", _optional_count),
 }
 
 
 def read_trunk(content: Mapping[str, Any], source: str) -> Trunk:
-    """Of a network that has the trunk and other heads, whose own keys are the caller's.
+    """Read the trunk's settings for a network whose heads' keys are read by the caller.
 
     content: empty for the published models' settings. source: names the file in messages.
     Raises ValueError that names a key whose value is not supported or does not fit.
     """
-    keys = read_keys(content, source, (*TRUNK, *TRUNK_SUPPORTED), (*PASSED_OVER, *RCNN_KEYS)) or PUBLISHED
+    keys = read_keys(content, source, (*TRUNK, *TRUNK_SUPPORTED), (*IGNORED_KEYS, *RCNN_KEYS)) or PUBLISHED
     check(keys, TRUNK_SUPPORTED, source)
     return apply(Trunk(), keys, TRUNK, source)
 
 
 def read_keys(
-    content: Mapping[str, Any], source: str, known: Collection[str], passed_over: tuple[str, ...]
+    content: Mapping[str, Any], source: str, known: Collection[str], ignored: tuple[str, ...]
 ) -> dict[str, Any]:
-    """The file's keys; warns of those that are neither known nor begin with what is passed over.
+    """Flatten the file's keys and warn about those that are neither known nor begin with an ignored prefix.
 
-    Raises ValueError when that is so of all."""
+    Raises ValueError if no key is recognised.
+    """
     keys = dict(_flatten(content))
-    unknown = [key for key in keys if key not in known and not key.startswith(passed_over)]
+    unknown = [key for key in keys if key not in known and not key.startswith(ignored)]
     if keys and len(unknown) == len(keys):
         raise ValueError(f"{source}: has no key of Detectron2's: is it another software's?")
     if unknown:
-        named = [f"{key}{did_you_mean(key, known)}" for key in unknown[:_MOST_HINTS]] + unknown[_MOST_HINTS:]
+        named = [f"{key}{did_you_mean(key, known)}" for key in unknown[:_MAX_HINTS]] + unknown[_MAX_HINTS:]
         logger.warning("%s: not understood and ignored: %s", source, some_of(named))
     return keys
 
@@ -116,7 +117,7 @@ def _flatten(content: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str
 
 
 def _literal(value: Any) -> Any:
-    """Detectron2's files have Python's tuples and numbers as texts: "(800,)", "1e-3"."""
+    """Parse a tuple or number that Detectron2's files write as text: "(800,)", "1e-3"."""
     try:
         return ast.literal_eval(value) if isinstance(value, str) and len(value) <= _LONGEST_VALUE else value
     except (ValueError, SyntaxError, RecursionError, MemoryError):
@@ -124,22 +125,22 @@ def _literal(value: Any) -> Any:
 
 
 def check(keys: Keys, supported: Supported, source: str) -> None:
-    """Raises ValueError for a value that is not among those supported."""
+    """Raise ValueError for a value that is not supported."""
     for key, values in supported.items():
         default = OTHER_DEFAULTS.get(key, values[0])
         value = keys.get(key, default)
         plain = list(value) if isinstance(value, tuple) else value
         if plain not in values:
-            said = "" if key in keys else " (Detectron2's default; is the file's _BASE_ missing?)"
+            origin = "" if key in keys else " (Detectron2's default; is the file's _BASE_ missing?)"
             raise ValueError(
-                f"{source}: {key}: {value!r}{said} is not supported; supported: "
+                f"{source}: {key}: {value!r}{origin} is not supported; supported: "
                 f"{', '.join(repr(value) for value in values)}"
             )
 
 
-def apply(config: Config, keys: Keys, honoured: Honoured, source: str) -> Config:
-    """The configuration with what the keys say. Raises ValueError for a value that does not fit."""
-    for key, (default, part, name, conversion) in honoured.items():
+def apply(config: Config, keys: Keys, mapped: MappedKeys, source: str) -> Config:
+    """Apply the keys to the configuration. Raises ValueError for a value that does not fit."""
+    for key, (default, part, name, conversion) in mapped.items():
         value = convert(conversion, keys.get(key, default), key, source)
         if name:
             value = replace(getattr(config, part), **{name: value})
@@ -148,7 +149,7 @@ def apply(config: Config, keys: Keys, honoured: Honoured, source: str) -> Config
 
 
 def convert(conversion: Callable[[Any], Any], value: Any, key: str, source: str) -> Any:
-    """Raises ValueError that names the key."""
+    """Convert one value. Raises ValueError that names the key."""
     try:
         return conversion(value)
     except (TypeError, ValueError, LookupError, ArithmeticError) as error:

@@ -1,4 +1,4 @@
-"""The keys of Detectron2's and AdelaiDet's configurations that are checked, and those that do not matter.
+"""The keys of Detectron2's and AdelaiDet's configurations that are checked, and those that are ignored.
 
 Source of the keys and their defaults: Detectron2 `config/defaults.py`.
 """
@@ -10,11 +10,11 @@ TRUNK_LEVELS = ["res2", "res3", "res4", "res5"]
 ROI_LEVELS = ["p2", "p3", "p4", "p5"]
 RPN_LEVELS = [*ROI_LEVELS, "p6"]
 
-# which of these a layer has is told by the tensors
+# the tensors show which of these a layer has
 NORMS = ("FrozenBN", "BN", "SyncBN", "nnSyncBN", "naiveSyncBN", "GN")
 
 Supported = Mapping[str, tuple[Any, ...]]
-# key → what is supported; the first is Detectron2's default unless OTHER_DEFAULTS has it
+# key → supported values; the first is Detectron2's default unless OTHER_DEFAULTS has the key
 TRUNK_SUPPORTED: Supported = {
     "VERSION": (2,),
     "MODEL.BACKBONE.NAME": ("build_resnet_fpn_backbone",),
@@ -65,8 +65,8 @@ OTHER_DEFAULTS: Mapping[str, Any] = {
     "MODEL.ROI_BOX_HEAD.NAME": "",
     "MODEL.ROI_BOX_HEAD.POOLER_RESOLUTION": 14,
 }
-# key, or beginning of keys: for training, said better by the tensors, or of other architectures
-PASSED_OVER = (
+# keys, or their prefixes: for training, derived from the tensors, or of other architectures
+IGNORED_KEYS = (
     "_", "SOLVER.", "DATALOADER.", "DATASETS.", "GLOBAL.", "OUTPUT_DIR", "SEED", "CUDNN_BENCHMARK",
     "VIS_PERIOD", "FLOAT32_PRECISION", "TEST.", "INPUT.MIN_SIZE_TRAIN", "INPUT.MAX_SIZE_TRAIN",
     "INPUT.RANDOM_FLIP", "INPUT.HFLIP_TRAIN", "INPUT.IS_ROTATE", "INPUT.CROP.", "INPUT.MASK_FORMAT",
@@ -92,14 +92,14 @@ PASSED_OVER = (
     "MODEL.TOP_MODULE.", "MODEL.VOVNET.",
 )  # fmt: skip
 
-# beginning of keys that do not matter to a network with other heads
+# prefixes of keys that do not affect a network with other heads
 RCNN_KEYS = (
     "MODEL.META_ARCHITECTURE", "MODEL.MASK_ON", "MODEL.KEYPOINT_ON", "MODEL.LOAD_PROPOSALS",
     "MODEL.PROPOSAL_GENERATOR.", "MODEL.ANCHOR_GENERATOR.", "MODEL.RPN.", "MODEL.ROI_", "MODEL.SEM_SEG_HEAD.",
     "MODEL.PANOPTIC_FPN.",
 )  # fmt: skip
 
-# what Base-RCNN-FPN.yaml and the Mask R-CNNs based on it say
+# the settings of Base-RCNN-FPN.yaml and the Mask R-CNNs based on it
 PUBLISHED: Mapping[str, Any] = {
     "MODEL.BACKBONE.NAME": "build_resnet_fpn_backbone",
     "MODEL.RESNETS.OUT_FEATURES": TRUNK_LEVELS,

@@ -1,4 +1,4 @@
-"""What is wrong with a weights file that no reader takes, told from its first bytes and its size."""
+"""Diagnosis of a weights file that no reader accepts, from its first bytes and its size."""
 
 import re
 import tarfile
@@ -6,10 +6,10 @@ import zipfile
 from collections.abc import Collection
 from pathlib import Path
 
-_HEAD = 1024  # bytes that are looked at
+_HEAD_BYTES = 1024
 _AGAIN = "download it again"
 _UNPACK = "unpack it first, then give the weights file in it"
-# (first bytes, where they are, what it is and what to do)
+# (magic bytes, their offset, description and cure)
 _FORMATS = (
     (b"\x1f\x8b", 0, f"is compressed by gzip (.gz, .tgz), not weights; {_UNPACK}"),
     (b"BZh", 0, f"is compressed by bzip2, not weights; {_UNPACK}"),
@@ -26,31 +26,29 @@ _FORMATS = (
     (b"\x93NUMPY", 0, "is one array of numpy (.npy), not weights with names; known: PyTorch, safetensors"),
     (b"MATLAB ", 0, "is a file of MATLAB, which is not read; known: PyTorch, safetensors"),
     (b"ftrt", 0, "is an engine of TensorRT, which is not read; give the checkpoint that it was made from"),
-    # its version, then its first graph; ONNX has had no such version since 2017
+    # version, then the first graph; ONNX files since 2017 have a later version
     (b"\x08\x01\x12", 0, "is a SavedModel of TensorFlow, which is not read; known: PyTorch, safetensors"),
     (b"GGUF", 0, "is a GGUF file, which is not read; known: PyTorch, safetensors"),
     (b"TFL3", 4, "is a TensorFlow Lite model, which is not read; known: PyTorch, safetensors"),
 )
-_ONNX = re.compile(
-    rb"\x08[\x01-\x1f][\x12\x1a\x22\x2a\x32\x3a\x42]"
-)  # its version, then a field of the model
+_ONNX = re.compile(rb"\x08[\x01-\x1f][\x12\x1a\x22\x2a\x32\x3a\x42]")  # version, then a field of the model
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f]")
 _OPENVINO = re.compile(r"\s*(<\?xml[^>]*>\s*)?<net ")
 _WEB_PAGE = re.compile(r"\s*(<!doctype html|<html|<head|<\?xml)", re.IGNORECASE)
 
 
 def is_zip(path: Path) -> bool:
-    """Whether it begins as a zip archive and is a whole one; there may be one behind other data as well."""
+    """Whether the file is a complete zip archive without leading data, which zipfile alone would accept."""
     with path.open("rb") as file:
         return file.read(2) == b"PK" and zipfile.is_zipfile(path)
 
 
 def describe_other_format(path: Path) -> str | None:
-    """What the file is instead of weights and what to do, where its format says so beyond doubt."""
+    """Describe a file whose format is certainly not weights, and the cure; None for any other."""
     with path.open("rb") as file:
-        head = file.read(_HEAD)
-    for magic, place, description in _FORMATS:
-        if head.startswith(magic, place):
+        head = file.read(_HEAD_BYTES)
+    for magic, offset, description in _FORMATS:
+        if head.startswith(magic, offset):
             return description
     if head[257:262] == b"ustar":
         return _describe_tar(path)
@@ -76,7 +74,7 @@ def _describe_tar(path: Path) -> str:
 
 
 def _describe_zip(path: Path) -> str | None:
-    """None for what torch.save writes."""
+    """Describe a zip archive; None for one written by torch.save."""
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
     if _has(names, "constants.pkl") and _has(names, "data.pkl"):
@@ -97,33 +95,33 @@ def _describe_zip(path: Path) -> str | None:
 
 
 def _has(names: Collection[str], record: str) -> bool:
-    """Whether PyTorch's archives, which have all in one folder, have that record."""
+    """Whether a PyTorch archive, whose records lie in a single folder, has that record."""
     return any(name.count("/") == 1 and name.endswith(f"/{record}") for name in names)
 
 
 def describe_damage(path: Path) -> str | None:
-    """What the file is instead of weights and what to do, such as "is empty; download it again".
+    """Describe an unreadable file and the cure, such as "is empty; download it again".
 
-    None where nothing of this is plain to see. Only for files that could not be read: an old pickle, for
-    one, is a text as well.
+    None if no known cause is recognised. Call it only for files that no reader could read: an old pickle,
+    for example, is text as well.
     """
     with path.open("rb") as file:
-        head = file.read(_HEAD)
+        head = file.read(_HEAD_BYTES)
     if not head:
         return f"is empty; {_AGAIN}"
     text = _as_text(head)
     if text is not None:
         return _describe_text(text, path)
-    return _cut_off(path) if head[8:9] == b"{" else None  # as safetensors begin
+    return _cut_off(path) if head[8:9] == b"{" else None  # the start of a safetensors file
 
 
 def describe_binary(path: Path) -> str:
-    """As `describe_damage`, for a pickle that ends early or has bytes that are none of a pickle's."""
+    """Describe, like `describe_damage`, a pickle that ends early or has bytes that are no pickle opcodes."""
     with path.open("rb") as file:
         begins_as_pickle = file.read(1) == b"\x80"
     if begins_as_pickle:
         return _cut_off(path)
-    return f"is no weights file (.safetensors, .pth of torch.save, .pkl), or damaged; {_AGAIN}"
+    return f"is not a weights file (.safetensors, .pth of torch.save, .pkl), or damaged; {_AGAIN}"
 
 
 def _cut_off(path: Path) -> str:
@@ -134,7 +132,8 @@ def _as_text(head: bytes) -> str | None:
     try:
         text = head.decode("utf-8")
     except UnicodeDecodeError as error:
-        if error.start < len(head) - 3 or len(head) < _HEAD:  # a character cut at the end of the head is fine
+        # a character cut off at the end of the head is fine
+        if error.start < len(head) - 3 or len(head) < _HEAD_BYTES:
             return None
         text = head[: error.start].decode("utf-8")
     return None if _CONTROL.search(text) else text

@@ -1,6 +1,6 @@
-"""Pickled weights → tensors and plain containers, without running anything that the file asks for.
+"""Pickled weights → tensors and plain containers, without running any code that the file names.
 
-The few names that arrays of weights need lead to stand-ins that hold data, and every other name is refused.
+The few names that weights need map to stand-ins that hold data; every other name is refused.
 """
 
 import io
@@ -16,14 +16,14 @@ from torch import Tensor
 
 from seg_node.models.files.pickle_machine import MAX_STEPS, Inert, Named, PickleMachine, RefusedError, pairs
 
-_TYPE_CODE = re.compile(r"[<>=|]?[?a-zA-Z]\d{0,3}")  # numpy's, of one number or text
+_TYPE_CODE = re.compile(r"[<>=|]?[?a-zA-Z]\d{0,3}")  # numpy's code of a single number or text
 _PLAIN_KINDS = "fiub"  # floats, integers, booleans: no objects, texts, records
-_MAX_DEPTH = 100  # of containers in containers; of an optimizer's state: 5
+_MAX_DEPTH = 100  # of nested containers; an optimizer's state has 5
 _ROOM = 1 << 20
 
 
 class _DType(Inert):
-    """Stands in for numpy.dtype; of texts, dates and objects, which are no weights, without a type."""
+    """Stand-in for numpy.dtype. Texts, dates and objects, which are no weights, have dtype None."""
 
     def __init__(self, code: Any, *_: Any) -> None:
         kind = np.dtype(code) if isinstance(code, str) and _TYPE_CODE.fullmatch(code) else None
@@ -37,7 +37,7 @@ class _DType(Inert):
 
 
 class _Array(Inert):
-    """Stands in for numpy's `_reconstruct`, and for the array whose content then follows as its state."""
+    """Stand-in for numpy's `_reconstruct`, and for the array whose content then follows as its state."""
 
     def __init__(self, kind: Any = None, *_: Any) -> None:
         if not isinstance(kind, Named) or kind.full_name != "numpy.ndarray":
@@ -50,7 +50,7 @@ class _Array(Inert):
 
 
 def _tensor(data: Any, dtype: _DType, shape: Any, order: Any) -> Tensor | None:
-    """The array's own copy of the data, whose length must be that of the shape; None for no numbers."""
+    """Copy the data, whose length must fit the shape, to a tensor; None if they are not numbers."""
     if dtype.dtype is None:
         return None
     if not isinstance(shape, tuple) or not all(isinstance(side, int) and side >= 0 for side in shape):
@@ -61,27 +61,27 @@ def _tensor(data: Any, dtype: _DType, shape: Any, order: Any) -> Tensor | None:
 
 
 def _from_buffer(data: Any, dtype: _DType, shape: Any, order: Any) -> _Array:
-    """numpy's `_frombuffer`: an array in one step (pickle protocol 5)."""
+    """Stand-in for numpy's `_frombuffer`: an array in one step (pickle protocol 5)."""
     array = _Array(Named("numpy.ndarray", _no_array))
     array.tensor = _tensor(data, dtype, shape, order)
     return array
 
 
 def _scalar(dtype: _DType, data: Any) -> Any:
-    """numpy's `scalar`: a number."""
+    """Stand-in for numpy's `scalar`: a number."""
     number = _tensor(data, dtype, (), "C")
     return None if number is None else number.item()
 
 
 def _encode(text: str, encoding: str = "") -> bytes:
-    """`_codecs.encode`, by which Python 3 writes bytes in old protocols."""
+    """Stand-in for `_codecs.encode`, which Python 3 uses for bytes in old protocols."""
     if encoding != "latin1":
         raise RefusedError("text in another encoding than latin1")
     return text.encode("latin1")
 
 
 def _no_bytes() -> bytes:
-    """`bytes`, by which those protocols write none at all."""
+    """Stand-in for `bytes`, which old protocols use for empty bytes."""
     return b""
 
 
@@ -90,7 +90,7 @@ def _no_array(*_: Any) -> Any:
 
 
 def _dict(*arguments: Any) -> dict[Any, Any]:
-    """A dictionary of nothing, of another or of pairs, its last argument; a defaultdict has one before it."""
+    """Stand-in for dict and its subclasses: the last argument is the entries; a defaultdict has another."""
     items = arguments[-1] if arguments else ()
     if isinstance(items, dict):
         return dict(items)
@@ -108,75 +108,75 @@ def _set(items: Any = ()) -> set[Any]:
 
 
 def _reconstruct(kind: Any, *_: Any) -> Any:
-    """`copyreg._reconstructor`, by which old protocols make objects."""
+    """Stand-in for `copyreg._reconstructor`, which old protocols use for objects."""
     if not isinstance(kind, Named):
         raise RefusedError(f"an object of a {type(kind).__name__}")
     return kind.make()
 
 
-def _of_each(modules: str, names: str, make: Callable[..., Any]) -> dict[str, Callable[..., Any]]:
+def _names(modules: str, names: str, make: Callable[..., Any]) -> dict[str, Callable[..., Any]]:
     return {f"{module}.{name}": make for module in modules.split() for name in names.split()}
 
 
-# what is named in a checkpoint → what stands for it
+# full name in a checkpoint → its stand-in
 STAND_INS: Mapping[str, Callable[..., Any]] = {
     "numpy.ndarray": _no_array,
     "numpy.dtype": _DType,
     "_codecs.encode": _encode,
-    **_of_each("numpy.core.multiarray numpy._core.multiarray", "_reconstruct", _Array),
-    **_of_each("numpy.core.multiarray numpy._core.multiarray", "scalar", _scalar),
-    **_of_each("numpy.core.numeric numpy._core.numeric", "_frombuffer", _from_buffer),
-    **_of_each("builtins __builtin__", "bytes", _no_bytes),
-    **_of_each("builtins __builtin__", "dict", _dict),
-    **_of_each("builtins __builtin__", "list", _list),
-    **_of_each("builtins __builtin__", "set", _set),
-    **_of_each("collections", "OrderedDict defaultdict Counter", _dict),
-    **_of_each("copyreg copy_reg", "_reconstructor", _reconstruct),
-    **_of_each("builtins __builtin__", "object int long float str bool tuple", Inert),  # of a defaultdict
-    **_of_each("builtins __builtin__", "frozenset complex range xrange slice Ellipsis", Inert),
-    # how mmengine logs the losses, in the checkpoints of mmdetection 3
+    **_names("numpy.core.multiarray numpy._core.multiarray", "_reconstruct", _Array),
+    **_names("numpy.core.multiarray numpy._core.multiarray", "scalar", _scalar),
+    **_names("numpy.core.numeric numpy._core.numeric", "_frombuffer", _from_buffer),
+    **_names("builtins __builtin__", "bytes", _no_bytes),
+    **_names("builtins __builtin__", "dict", _dict),
+    **_names("builtins __builtin__", "list", _list),
+    **_names("builtins __builtin__", "set", _set),
+    **_names("collections", "OrderedDict defaultdict Counter", _dict),
+    **_names("copyreg copy_reg", "_reconstructor", _reconstruct),
+    **_names("builtins __builtin__", "object int long float str bool tuple", Inert),  # defaultdict's factory
+    **_names("builtins __builtin__", "frozenset complex range xrange slice Ellipsis", Inert),
+    # mmengine's log of the losses in checkpoints of mmdetection 3
     "mmengine.logging.history_buffer.HistoryBuffer": Inert,
-    **_of_each("builtins __builtin__", "getattr", Inert),
-    # what training scripts keep beside the tensors: their command line, paths, dates, settings
-    **_of_each("argparse", "Namespace", Inert),
-    **_of_each("types", "SimpleNamespace", Inert),
-    **_of_each(
+    **_names("builtins __builtin__", "getattr", Inert),
+    # stored by training scripts beside the tensors: command line, paths, dates, settings
+    **_names("argparse", "Namespace", Inert),
+    **_names("types", "SimpleNamespace", Inert),
+    **_names(
         "pathlib pathlib._local",
         "Path PosixPath WindowsPath PurePath PurePosixPath PureWindowsPath",
         Inert,
     ),
-    **_of_each("datetime", "datetime date time timedelta timezone", Inert),
-    **_of_each("collections", "deque", Inert),
-    **_of_each("uuid", "UUID", Inert),
-    **_of_each("decimal fractions", "Decimal Fraction", Inert),
-    **_of_each("yacs.config detectron2.config.config fvcore.common.config", "CfgNode", Inert),
-    **_of_each("mmcv.utils.config mmengine.config.config", "Config ConfigDict", Inert),
-    **_of_each("addict.addict easydict munch", "Dict EasyDict Munch", Inert),
-    **_of_each("omegaconf.dictconfig omegaconf.listconfig", "DictConfig ListConfig", Inert),
-    **_of_each("omegaconf.base", "ContainerMetadata Metadata", Inert),
-    **_of_each(
+    **_names("datetime", "datetime date time timedelta timezone", Inert),
+    **_names("collections", "deque", Inert),
+    **_names("uuid", "UUID", Inert),
+    **_names("decimal fractions", "Decimal Fraction", Inert),
+    **_names("yacs.config detectron2.config.config fvcore.common.config", "CfgNode", Inert),
+    **_names("mmcv.utils.config mmengine.config.config", "Config ConfigDict", Inert),
+    **_names("addict.addict easydict munch", "Dict EasyDict Munch", Inert),
+    **_names("omegaconf.dictconfig omegaconf.listconfig", "DictConfig ListConfig", Inert),
+    **_names("omegaconf.base", "ContainerMetadata Metadata", Inert),
+    **_names(
         "omegaconf.nodes", "AnyNode IntegerNode FloatNode StringNode BooleanNode PathNode EnumNode", Inert
     ),
-    **_of_each("typing", "Any", Inert),
+    **_names("typing", "Any", Inert),
 }
 
 
 def read_pickle(data: bytes) -> Any:
-    """What a pickle holds, its numpy arrays as tensors; those of Python 2 too.
+    """Read a pickle of Python 2 or 3, its numpy arrays as tensors.
 
-    Raises any exception for damaged data, RefusedError that names what else the file asks for.
+    Raises any exception for damaged data, RefusedError that names anything else the file asks for.
     """
     machine = PickleMachine(STAND_INS, max_bytes=3 * len(data) + _ROOM)
     try:
         return without_stand_ins(machine.run(io.BytesIO(data)))
     except RefusedError:
         for _ in islice(pickletools.genops(data), MAX_STEPS):
-            pass  # raises where the data end too early, which is the first thing to say
+            pass  # raises if the data end too early, the more useful message
         raise
 
 
 def without_stand_ins(content: Any) -> Any:
-    """The content of a pickle with tensors for the arrays and None for what was not needed.
+    """Replace the stand-ins in a pickle's content by tensors, or None for objects that are not needed.
 
     Raises RefusedError for containers nested too deep.
     """
@@ -184,7 +184,7 @@ def without_stand_ins(content: Any) -> Any:
 
 
 def _plain(content: Any, done: dict[int, Any], depth: int) -> Any:
-    """done: what objects, by their id, have become, for one may be in very many places."""
+    """Convert one value. done: results by id, since one object may occur in very many places."""
     if depth > _MAX_DEPTH:
         raise RefusedError(f"containers in containers, more than {_MAX_DEPTH} deep")
     if id(content) not in done:

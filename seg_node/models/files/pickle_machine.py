@@ -1,8 +1,8 @@
-"""Runs the program that a pickle is, on data alone and within limits.
+"""Interpreter of pickle programs that works on data alone and within limits.
 
-A pickle may name any importable function and call it, use keys whose hash takes for ever, and make much out
-of a few bytes. Here nothing is imported: a name leads to what the caller has put in its place or is refused,
-keys are plain values, and steps and bytes are counted.
+A pickle can call any importable function, use keys whose hash takes forever, and expand a few bytes to
+gigabytes. Here nothing is imported: a name maps to the caller's stand-in or is refused, keys are plain
+values, and steps and bytes are counted.
 """
 
 import pickle
@@ -13,8 +13,8 @@ from typing import Any, BinaryIO
 
 from torch import Tensor
 
-MAX_STEPS = 1_000_000  # of a checkpoint of a thousand tensors with their optimizer: 100 000
-_MAX_INTEGER = 2**256  # of the state of a random number generator: 2**128
+MAX_STEPS = 1_000_000  # a checkpoint of a thousand tensors with their optimizer takes 100 000
+_MAX_INTEGER = 2**256  # the state of a random number generator has 2**128
 _MAX_KEY_PARTS = 16
 
 _PUSHING = frozenset((
@@ -28,29 +28,29 @@ _GETTING = frozenset(("GET", "BINGET", "LONG_BINGET"))
 
 
 class RefusedError(pickle.UnpicklingError):
-    """The file is not damaged: it asks for what weights have no need of."""
+    """The file is intact but asks for something that weights do not need."""
 
 
 @dataclass(frozen=True, eq=False)
 class Named:
-    """What stands for a function or class that a pickle names; `make` is called where it would be."""
+    """Stand-in for a function or class that a pickle names; `make` is called in its place."""
 
     full_name: str
     make: Callable[..., Any]
 
 
 class Inert:
-    """Stands in for an object that is not needed: takes whatever it is given and does nothing with it."""
+    """Stand-in for an object that is not needed: accepts any arguments and state, and ignores them."""
 
     def __init__(self, *_: Any) -> None:
         pass
 
     def set_state(self, state: Any) -> None:
-        """What the pickle says of the object, after it was made."""
+        """Set the object's state after its construction."""
 
 
 class PickleMachine:
-    """One run of a pickle's program."""
+    """A single run of a pickle's program."""
 
     def __init__(
         self,
@@ -58,10 +58,11 @@ class PickleMachine:
         max_bytes: int,
         load_persistent: Callable[[Any], Any] | None = None,
     ) -> None:
-        """names: module.name → what is called in its place.
+        """Prepare a run.
 
-        max_bytes: that texts, bytes and tensors made by calls may have in all.
-        load_persistent: what stands for an object that lies outside the pickle; None: there is none.
+        names: module.name → callable used in its place.
+        max_bytes: limit for all texts, bytes and tensors made by calls.
+        load_persistent: resolves references to objects outside the pickle; None refuses them.
         """
         self._names = names
         self._bytes_left = max_bytes
@@ -72,9 +73,9 @@ class PickleMachine:
         self._memo: dict[int, Any] = {}
 
     def run(self, stream: BinaryIO) -> Any:
-        """What the pickle at the stream's place holds; the stream is then behind it.
+        """Return the content of the pickle at the stream's position and advance the stream past it.
 
-        Raises RefusedError for what weights have no need of, any exception for damaged data.
+        Raises RefusedError for anything that weights do not need, any exception for damaged data.
         """
         argument: Any
         for opcode, argument, _ in pickletools.genops(stream):
@@ -92,7 +93,7 @@ class PickleMachine:
             elif opcode.name in _ACTIONS:
                 _ACTIONS[opcode.name](self, argument)
             else:
-                raise RefusedError(f"it uses {opcode.name}, which weights have no need of")
+                raise RefusedError(f"it uses {opcode.name}, which weights do not need")
         raise EOFError("the pickle has no end")
 
     def _step(self, count: int = 1) -> None:
@@ -156,7 +157,7 @@ class PickleMachine:
     def _find(self, full_name: str) -> None:
         make = self._names.get(full_name)
         if make is None:
-            raise RefusedError(f"it asks for {full_name}, which weights have no need of")
+            raise RefusedError(f"it asks for {full_name}, which weights do not need")
         self._stack.append(Named(full_name, make))
 
     def _find_on_stack(self, _: Any) -> None:
@@ -167,7 +168,7 @@ class PickleMachine:
         if not isinstance(function, Named) or not isinstance(arguments, tuple):
             raise RefusedError(f"it calls a {type(function).__name__}")
         result = function.make(*arguments)
-        if isinstance(result, dict | list | set):  # perhaps a copy of one that is large
+        if isinstance(result, dict | list | set):  # possibly a copy of a large one
             self._step(len(result))
         self._count_bytes(result)
         self._stack.append(result)
@@ -185,7 +186,7 @@ class PickleMachine:
         self._call(self._stack.pop(), arguments)
 
     def _make_with_keywords(self, _: Any) -> None:
-        self._stack.pop()  # no class that stands in takes any
+        self._stack.pop()  # no stand-in takes keyword arguments
         self._reduce(None)
 
     def _instantiate(self, name: str) -> None:
@@ -213,14 +214,14 @@ class PickleMachine:
 
 
 def pairs(keys: Sequence[Any], values: Sequence[Any]) -> list[tuple[Any, Any]]:
-    """Entries of a dictionary. Raises RefusedError for a key that is no plain value."""
+    """Pair keys with values. Raises RefusedError for a key that is not a plain value."""
     return [(checked_key(key), value) for key, value in zip(keys, values, strict=True)]
 
 
 def checked_key(key: Any) -> Any:
-    """A key whose hash is quick: a text, a number, or a short tuple of such.
+    """Return a key whose hash is quick: a text, a number, or a short tuple of these.
 
-    Raises RefusedError for another: tuples that hold each other twice take for ever.
+    Raises RefusedError for any other: the hash of tuples that hold each other twice takes forever.
     """
     parts = key if isinstance(key, tuple) else (key,)
     if len(parts) > _MAX_KEY_PARTS or not all(

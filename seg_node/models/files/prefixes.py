@@ -1,4 +1,4 @@
-"""What training frameworks put before the names of a network's tensors, as Lightning does with "model."."""
+"""Removal of prefixes that training frameworks add to tensor names, such as Lightning's "model."."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
@@ -12,14 +12,14 @@ from seg_node.models.files.load_error import one_line
 logger = logging.getLogger(__name__)
 
 _MAX_DEPTH = 4  # modules around the network
-_MAX_MODULES = 50  # beside each other
+_MAX_MODULES = 50  # at one depth
 
 
 def without_prefix(checkpoint: Checkpoint, is_known: Callable[[Checkpoint], bool]) -> Checkpoint:
-    """The checkpoint as it is, or those of its tensors that are a known network's without a common prefix.
+    """Return the checkpoint as it is, or only the known network's tensors with their prefix removed.
 
-    is_known: whether the names are of one of the families.
-    Raises ValueError when there are several such networks, as of teacher and student.
+    is_known: whether a family recognises the names.
+    Raises ValueError if there are several such networks, such as teacher and student.
     """
     if is_known(checkpoint):
         return checkpoint
@@ -27,8 +27,8 @@ def without_prefix(checkpoint: Checkpoint, is_known: Callable[[Checkpoint], bool
     if len(found) > 1:
         first = next(iter(found))
         raise ValueError(
-            f"{checkpoint.path}: holds several networks, named {', '.join(f'{p}…' for p in found)}; save the "
-            f"one that is meant alone, as in torch.save({{k[{len(first)}:]: v for k, v in STATE_DICT.items() "
+            f"{checkpoint.path}: holds several networks, named {', '.join(f'{p}…' for p in found)}; save "
+            f"only the one you need: torch.save({{k[{len(first)}:]: v for k, v in STATE_DICT.items() "
             f"if k.startswith({first!r})}}, NEW)"
         )
     if not found:
@@ -36,10 +36,10 @@ def without_prefix(checkpoint: Checkpoint, is_known: Callable[[Checkpoint], bool
     ((prefix, inner),) = found.items()
     left_out = len(checkpoint.tensors) - len(inner.tensors)
     logger.info(
-        "%s: the prefix %s of the names is taken off%s",
+        "%s: removed the prefix %s of the names%s",
         checkpoint.path,
         one_line(prefix),
-        f", {left_out} tensors without it are left out" if left_out else "",
+        f", dropped {left_out} tensors without it" if left_out else "",
     )
     return inner
 
@@ -47,7 +47,7 @@ def without_prefix(checkpoint: Checkpoint, is_known: Callable[[Checkpoint], bool
 def _find(
     checkpoint: Checkpoint, prefix: str, is_known: Callable[[Checkpoint], bool]
 ) -> Iterator[tuple[str, Checkpoint]]:
-    """Each prefix below which there is a known network, and that network."""
+    """Yield each prefix of a known network, and that network."""
     groups = _group(checkpoint.tensors)
     if prefix.count(".") >= _MAX_DEPTH or len(groups) > _MAX_MODULES:
         return
@@ -60,7 +60,7 @@ def _find(
 
 
 def _group(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
-    """By the first part of their names, which is then left out."""
+    """Group tensors by the first part of their names, and remove it."""
     groups: dict[str, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         module, dot, rest = name.partition(".")

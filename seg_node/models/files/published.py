@@ -1,4 +1,4 @@
-"""Published weights by name: downloaded by `seg_node fetch-weights` only, found again offline."""
+"""Published weights by name: only `seg_node fetch-weights` downloads them; loading works offline."""
 
 import hashlib
 import http.client
@@ -9,12 +9,12 @@ import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
-# The urls of torchvision's weight enums (COCO_V1); the files' names end in the first digits of their SHA-256.
+# URLs of torchvision's weight enums (COCO_V1); the files' names end in the first digits of their SHA-256
 WEIGHTS: Mapping[str, str] = {
     "maskrcnn_resnet50_fpn": "https://download.pytorch.org/models/maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth",
     "maskrcnn_resnet50_fpn_v2": "https://download.pytorch.org/models/maskrcnn_resnet50_fpn_v2_coco-73cbd019.pth",
 }
-# whole, because anybody can make another file whose hash begins as the name says
+# whole, because anybody can make another file whose hash starts with the digits in the name
 _SHA256: Mapping[str, str] = {
     WEIGHTS["maskrcnn_resnet50_fpn"]: "bf2d0c1efbc936eeee2bc95a48e80ebc86b891f61b0106485937fc29f9315fc0",
     WEIGHTS["maskrcnn_resnet50_fpn_v2"]: "73cbd0190fcbe3ba339921fbce2c3a0b6bb9126c9a133c85e43a2a8e060a109e",
@@ -28,15 +28,15 @@ _TIMEOUT_S = 30.0
 
 
 def cache_folder() -> Path:
-    """$SEG_NODE_CACHE, or ~/.cache/seg_node."""
+    """Return $SEG_NODE_CACHE, or ~/.cache/seg_node."""
     return Path(os.environ.get("SEG_NODE_CACHE") or Path.home() / ".cache" / "seg_node")
 
 
 def cached_weights(name: str) -> Path:
-    """The file that `fetch_weights` stored, its SHA-256 checked again; nothing is downloaded here.
+    """Find the file that `fetch_weights` stored and verify its SHA-256; nothing is downloaded.
 
-    Raises ValueError for an unknown name or a file that has changed since, FileNotFoundError with the command
-    that fetches the file.
+    Raises ValueError for an unknown name or a changed file, FileNotFoundError with the command that fetches
+    the file.
     """
     path = cache_folder() / _file_name(name)
     if not path.is_file():
@@ -52,11 +52,11 @@ def cached_weights(name: str) -> Path:
 
 
 def fetch_weights(name: str) -> Path:
-    """Downloads weights into the cache, unless they are there, and returns the file.
+    """Download weights into the cache unless they are there, and return the file.
 
-    The file appears only when it is complete and its SHA-256 is the published one; progress goes to stderr.
+    The file appears only once it is complete and its SHA-256 verified; progress goes to stderr.
 
-    Raises ValueError for an unknown name, RuntimeError when the download fails or is not what was expected.
+    Raises ValueError for an unknown name, RuntimeError if the download fails or the SHA-256 differs.
     """
     path = cache_folder() / _file_name(name)
     url = WEIGHTS[name]
@@ -73,7 +73,7 @@ def fetch_weights(name: str) -> Path:
 
 
 def _download(url: str, path: Path) -> None:
-    """Writes the url's bytes to path, all or nothing."""
+    """Write the url's bytes to path, all or nothing."""
     from tqdm import tqdm
 
     with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as response:
@@ -96,7 +96,7 @@ def _download(url: str, path: Path) -> None:
             if not digest.hexdigest().startswith(_expected_hash(url)):
                 raise RuntimeError(
                     f"{url}: SHA-256 begins {digest.hexdigest()[:8]}, expected {_expected_hash(url)}; "
-                    "something on the way changed the file, so it was thrown away"
+                    "the file was changed in transit, so it was discarded"
                 )
             Path(part).chmod(0o644)
             os.replace(part, path)
@@ -111,7 +111,7 @@ def _file_name(name: str) -> str:
 
 
 def _expected_hash(url: str) -> str:
-    """The file's SHA-256; of one that is not in the table the beginning, from its name."""
+    """Return the file's SHA-256, or its first digits from the name if the table does not have it."""
     match = re.search(r"-([0-9a-f]{8,64})\.pth$", url)
     assert match, url
     return _SHA256.get(url, match[1])

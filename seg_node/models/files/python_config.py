@@ -1,7 +1,7 @@
-"""Configurations that are Python files → what their assignments say, read as data and never run.
+"""Python configuration files → their settings, read as data and never run.
 
-Beside plain assignments, what mmdetection, mmengine and YOLACT do with dictionaries: dict(…), Config({…}),
-X.copy({…}), X.update(…), X.key = …, and `with read_base(): from .x import *`.
+Plain assignments are supported, and the operations on dictionaries that mmdetection, mmengine and YOLACT
+use: dict(…), Config({…}), X.copy({…}), X.update(…), X.key = …, `with read_base(): from .x import *`.
 """
 
 import ast
@@ -21,21 +21,21 @@ _CURE = (
     "MODEL.PIXEL_MEAN and the other keys of its configurations)"
 )
 
-# mmdetection's names of a base and of what a network does with pictures: without them it answers wrongly
+# mmdetection's names of a base and of preprocessing and postprocessing: without them results are wrong
 _DECISIVE = frozenset(("_base_", "_BASE_", "test_cfg", "test_pipeline", "img_norm_cfg"))
-# functions of Python by which a line can change any setting
+# functions through which a line can change any setting
 _REACHING_ALL = frozenset(("exec", "eval", "globals", "locals", "vars", "setattr"))
 
-# module of a base, such as base.solo, and its dots in front → its names
+# module of a base, such as base.solo, and the number of leading dots → its settings
 ReadBase = Callable[[str, int], Mapping[str, Any]]
 
 
 def parse_python_config(text: str, source: str, read_base: ReadBase | None = None) -> dict[str, Any]:
-    """What the statements at the top of a Python file say, tuples as lists.
+    """Read the top-level statements of a Python file, tuples as lists.
 
-    What would have to be executed is left out, with one warning that names it.
+    Code that would have to be executed is skipped, with one warning that names it.
     source: names the text in messages. read_base: reads a file that mmengine's `with read_base():` names.
-    Raises ValueError for a text that is not Python, and where code makes or changes the settings themselves.
+    Raises ValueError for a text that is not Python, or if code makes or changes the settings themselves.
     """
     settings, left_out = follow_python(text, source, read_base)
     if left_out:
@@ -46,7 +46,7 @@ def parse_python_config(text: str, source: str, read_base: ReadBase | None = Non
 def follow_python(
     text: str, source: str, read_base: ReadBase | None = None
 ) -> tuple[dict[str, Any], list[str]]:
-    """As `parse_python_config`, and what is left out."""
+    """Read like `parse_python_config`, and return the skipped code instead of a warning."""
     try:
         statements = ast.parse(text).body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
@@ -56,11 +56,11 @@ def follow_python(
         reader.read(statement)
     reader.check_model()
     check_plain(reader.values.names, source, "Python")
-    return _settled(reader.values.names), reader.values.left_out
+    return _as_settings(reader.values.names), reader.values.left_out
 
 
 class _Reader:
-    """Follows the statements of one file."""
+    """Reader of the statements of one file."""
 
     def __init__(self, source: str, read_base: ReadBase | None) -> None:
         self.values = Evaluator(source)
@@ -69,7 +69,7 @@ class _Reader:
         self._unknown: dict[str, int] = {}  # name that was left out → line
 
     def read(self, statement: ast.stmt) -> None:
-        """Raises ValueError for a statement by which code changes the settings."""
+        """Read one statement. Raises ValueError if it changes settings by code."""
         try:
             self._read(statement)
         except (NotDataError, RecursionError):
@@ -117,7 +117,7 @@ class _Reader:
             self.values.left_out.append(f"{name} (line {line})")
 
     def _follow(self, body: Sequence[ast.stmt]) -> None:
-        """The imports of `with read_base()`: files whose names this one then has."""
+        """Read the files imported under `with read_base()` and take over their names."""
         for statement in body:
             if not isinstance(statement, ast.ImportFrom) or not statement.level or self._read_base is None:
                 raise ValueError(
@@ -137,7 +137,7 @@ class _Reader:
                     )
 
     def _set(self, target: ast.Attribute | ast.Subscript, value: ast.expr) -> None:
-        """model.x.y = … or model["x"] = … of a dictionary that is known."""
+        """Apply model.x.y = … or model["x"] = … to a known dictionary."""
         holder = self._changed(target.value)
         try:
             key: Any = (
@@ -148,7 +148,7 @@ class _Reader:
             raise self._code_changes(target) from error
 
     def _update(self, target: ast.expr, call: ast.Call) -> None:
-        """X.update(…), which in mmengine changes the dictionaries inside too."""
+        """Apply X.update(…), which in mmengine also updates nested dictionaries."""
         holder = self._changed(target)
         try:
             changes = self.values.copied(call.args[0]) if call.args else {}
@@ -167,7 +167,7 @@ class _Reader:
                 holder[key] = value
 
     def _changed(self, target: ast.expr) -> Any:
-        """What a statement changes. Raises ValueError for a part of something that would have to be run."""
+        """Return the value that a statement changes. Raises ValueError if it comes from code."""
         root = target
         while isinstance(root, ast.Attribute | ast.Subscript):
             root = root.value
@@ -185,14 +185,14 @@ class _Reader:
         return self.values.evaluate(target)
 
     def _check_unread(self, statement: ast.stmt) -> None:
-        """Raises ValueError for a statement that may change what has been read: a loop, a method."""
+        """Raise ValueError for a statement that may change settings already read: a loop, a method."""
         within: Iterator[ast.AST] = ast.walk(statement)
         match statement:
             case ast.Assert() | ast.Expr(value=ast.Call(func=ast.Name(id="print"))):
                 return
             case ast.Expr(value=ast.Call(func=ast.Attribute() as method)):
                 within = ast.walk(method)
-            case ast.Expr():  # a function can change what it is given, but no text and no number
+            case ast.Expr():  # a function can change its arguments, except texts and numbers
                 within = (n for n in within if isinstance(n, ast.Name) and self._is_container(n.id))
         for node in within:
             if isinstance(node, ast.ImportFrom):
@@ -204,12 +204,12 @@ class _Reader:
         return isinstance(self.values.names.get(name), dict | list)
 
     def _check_import(self, statement: ast.ImportFrom) -> None:
-        """Raises ValueError where settings may come from another file that is not followed."""
+        """Raise ValueError if settings may come from another file that is not read."""
         module = "." * statement.level + (statement.module or "")
         if statement.names[0].name == "*" and module.partition(".")[0] not in sys.stdlib_module_names:
             raise ValueError(
-                f"{self._source}: line {statement.lineno} takes all of {module}, which would have to be run; "
-                "copy its settings here, or name it by _base_"
+                f"{self._source}: line {statement.lineno} imports all of {module}, which would have to be "
+                "run; copy its settings here, or name it by _base_"
             )
 
     def _code_changes(self, node: ast.stmt | ast.expr) -> ValueError:
@@ -219,9 +219,7 @@ class _Reader:
         )
 
     def check_model(self) -> None:
-        """Raises ValueError when the network itself (in mmdetection and LazyConfig `model`), its base or what
-        it does with pictures was left out.
-        """
+        """Raise ValueError if the model itself, its base, preprocessing or postprocessing was skipped."""
         if "model" in self._unknown:
             line = self._unknown["model"]
             raise ValueError(
@@ -235,8 +233,8 @@ class _Reader:
                 )
 
 
-def _settled(value: Any) -> Any:
-    """Without functions, all keys as texts; how deep it is, is checked already."""
+def _as_settings(value: Any) -> Any:
+    """Drop functions and convert all keys to text. The depth is checked before."""
     if isinstance(value, dict):
-        return {str(k): _settled(v) for k, v in value.items() if not isinstance(v, FunctionName)}
-    return [_settled(item) for item in value] if isinstance(value, list) else value
+        return {str(k): _as_settings(v) for k, v in value.items() if not isinstance(v, FunctionName)}
+    return [_as_settings(item) for item in value] if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""Expressions of Python → the plain data that they stand for, without running them and within limits."""
+"""Python expressions → the plain data they stand for, evaluated without running code and within limits."""
 
 import ast
 import operator
@@ -24,14 +24,14 @@ class NotDataError(Exception):
 
 
 class FunctionName(str):
-    """Stands for a function in a dictionary, of which only the key matters."""
+    """Placeholder for a function in a dictionary, of which only the key matters."""
 
 
 class Evaluator:
-    """The names of one file, as far as it has been read, and what expressions of them are.
+    """Evaluator of expressions, with the names that one file has assigned so far.
 
     names: name → its value, tuples as lists. imported: name → module that it comes from, name in it.
-    modules: names of whole modules. left_out: what could not be read, for people.
+    modules: names of whole modules. left_out: descriptions of skipped code.
     """
 
     def __init__(self, source: str) -> None:
@@ -44,13 +44,13 @@ class Evaluator:
         self._work_left = _MAX_WORK
 
     def spend(self, work: int) -> None:
-        """Counts values made or copied. Raises ValueError when they are very many."""
+        """Count values made or copied. Raises ValueError beyond the limit."""
         self._work_left -= work
         if self._work_left < 0:
             raise ValueError(f"{self._source}: more than {_MAX_WORK} values are made on the way")
 
     def evaluate(self, node: ast.expr) -> Any:
-        """Raises NotDataError for what would have to be executed."""
+        """Return the value of an expression. Raises NotDataError if it would have to be executed."""
         self.spend(1)
         match node:
             case ast.Constant(value=None | bool() | float() | str() as value):
@@ -64,7 +64,7 @@ class Evaluator:
             case ast.Name(id=name) if name in self.names:
                 return self.names[name]
             case ast.Name(id=name) if name in self.imported:
-                return self.imported[name][1]  # of a class: mmengine's files write type=SOLOv2
+                return self.imported[name][1]  # a class: mmengine's files write type=SOLOv2
             case ast.Attribute(value=inner, attr=name):
                 return self._member(self.evaluate(inner), name)
             case ast.Subscript(value=inner, slice=key):
@@ -82,12 +82,12 @@ class Evaluator:
         raise NotDataError
 
     def keywords(self, call: ast.Call) -> dict[Any, Any]:
-        """The keyword arguments of a call as of dict(…); those that are not data are left out."""
+        """Return the keyword arguments of a call such as dict(…), without those that are not data."""
         names = [keyword.arg for keyword in call.keywords]
         return dict(self._entries(names, [keyword.value for keyword in call.keywords]))
 
     def _entries(self, keys: Sequence[Any], values: Sequence[ast.expr]) -> Iterator[tuple[Any, Any]]:
-        """The entries of {…} or dict(…), a key None for **other; those that are not data are left out."""
+        """Yield the entries of {…} or dict(…) that are data. A key None stands for **other."""
         if any(isinstance(key, list | dict) for key in keys):
             raise NotDataError
         for key, value in zip(keys, values, strict=True):
@@ -102,7 +102,7 @@ class Evaluator:
                     yield key, FunctionName(key)
 
     def copied(self, node: ast.expr) -> dict[Any, Any]:
-        """The dictionary that the expression is, to be changed."""
+        """Return a copy of the dictionary that the expression evaluates to."""
         value = self.evaluate(node)
         if not isinstance(value, dict):
             raise NotDataError
@@ -117,7 +117,7 @@ class Evaluator:
         return str(value) if isinstance(value, FunctionName) else value
 
     def _call(self, call: ast.Call) -> Any:
-        """Of the few functions that make plain data of plain data."""
+        """Evaluate a call of one of the few functions that make plain data from plain data."""
         match call:
             case ast.Call(func=ast.Name(id="dict" | "Config" | "ConfigDict"), args=[] | [_]):
                 return (self.copied(call.args[0]) if call.args else {}) | self.keywords(call)
@@ -131,7 +131,7 @@ class Evaluator:
         raise NotDataError
 
     def _check_base(self, holder: ast.expr) -> None:
-        """Raises ValueError for the copy of something that is not known, which would lack all of it."""
+        """Raise ValueError for the copy of an unknown name, whose settings would all be missing."""
         if isinstance(holder, ast.Name) and holder.id not in self.names and holder.id not in self.modules:
             raise ValueError(
                 f"{self._source}: {holder.id} (line {holder.lineno}) is the base of other settings, but no "
@@ -152,7 +152,7 @@ class Evaluator:
         return made
 
     def _compute(self, left: Any, op: ast.operator, right: Any) -> Any:
-        """Of two numbers, or of lists or texts; NotDataError where the result would be unreasonably large."""
+        """Compute with numbers, lists or texts. Raises NotDataError if the result would be too large."""
         joined = _join(left, op, right)
         if joined is not None:
             self.spend(len(joined))
@@ -171,7 +171,7 @@ class Evaluator:
 
 
 def _join(left: Any, op: ast.operator, right: Any) -> list[Any] | str | None:
-    """Lists or texts one behind the other; None where it is no such sum or product."""
+    """Concatenate or repeat lists or texts; None for any other operation."""
     if not isinstance(left, list | str):
         return None
     if isinstance(op, ast.Add) and type(left) is type(right):
@@ -211,7 +211,7 @@ def _number(kind: Callable[[Any], Any], value: Any) -> Any:
 
 
 def _checked(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, with NotDataError for arguments that it does not take."""
+    """Wrap the function to raise NotDataError for invalid arguments."""
 
     def call(*arguments: Any) -> Any:
         try:

@@ -1,8 +1,9 @@
-"""Files of torch.save, of the zip format and of the one before, → what they hold, without running anything.
+"""Reader for files of torch.save, in the zip format and the legacy one, that runs nothing.
 
-torch.load(weights_only=True) hangs on keys that hold each other, reads other archives than Python's zipfile
-does, and advises to run a file that it refuses. Here the archive has one reader, and the program in it runs
-on data alone. Source of the formats: torch `serialization.py: _save, _legacy_save`, `_utils.py: _rebuild_…`.
+torch.load(weights_only=True) hangs on keys that hold each other, reads zip archives differently from
+Python's zipfile, and advises users to run a file that it refuses. Here the archive has a single reader, and
+its pickle program runs on data alone.
+Source of the formats: torch `serialization.py: _save, _legacy_save`, `_utils.py: _rebuild_…`.
 """
 
 import io
@@ -21,7 +22,7 @@ from seg_node.models.files.diagnose_file import is_zip
 from seg_node.models.files.pickle_file import STAND_INS, without_stand_ins
 from seg_node.models.files.pickle_machine import Inert, Named, PickleMachine, RefusedError
 
-LEGACY_HEAD = re.compile(rb"\x80.\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19\.", re.DOTALL)  # its magic number, pickled
+LEGACY_HEAD = re.compile(rb"\x80.\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19\.", re.DOTALL)  # pickled magic number
 _ROOM = 1 << 20
 _MAX_SIDE = 2**62
 
@@ -41,14 +42,17 @@ _DTYPES: Mapping[str, torch.dtype] = {
 
 @dataclass(frozen=True)
 class _Storage:
-    """data: one dimension."""
+    """Numbers that tensors are views of. data: one dimension."""
 
     data: Tensor
 
 
 def _rebuild_tensor(storage: Any, offset: Any, size: Any, stride: Any, *rest: Any) -> Tensor:
-    """`_rebuild_tensor` and `_rebuild_tensor_v2`. Raises RefusedError for a view beyond its storage."""
-    if len(rest) > 2 and rest[2]:  # metadata: its numbers are the conjugates or negatives of the stored ones
+    """Stand-in for `_rebuild_tensor` and `_rebuild_tensor_v2`.
+
+    Raises RefusedError for a view beyond its storage.
+    """
+    if len(rest) > 2 and rest[2]:  # metadata: the numbers are conjugates or negatives of the stored ones
         raise RefusedError("it has a tensor that is a conjugate or negative view")
     return _view(storage.data, offset, size, stride)
 
@@ -56,7 +60,7 @@ def _rebuild_tensor(storage: Any, offset: Any, size: Any, stride: Any, *rest: An
 def _rebuild_tensor_v3(
     storage: Any, offset: Any, size: Any, stride: Any, _: Any, __: Any, dtype: Any, *rest: Any
 ) -> Tensor:
-    """Of the types that have no storages of their own, such as uint16."""
+    """Stand-in for `_rebuild_tensor_v3`, used by types without a storage type, such as uint16."""
     return _view(storage.data.view(_DTYPES[dtype.full_name]), offset, size, stride)
 
 
@@ -75,7 +79,7 @@ def _rebuild_parameter(data: Tensor, *_: Any) -> Tensor:
 
 
 def _rebuild_from_type(function: Named, _: Any, arguments: tuple[Any, ...], *__: Any) -> Any:
-    """Of a tensor with attributes, such as a buffer."""
+    """Stand-in for `_rebuild_from_type_v2`: a tensor with attributes, such as a buffer."""
     return function.make(*arguments)
 
 
@@ -115,7 +119,7 @@ _NAMES: Mapping[str, Callable[..., Any]] = {
 
 
 def read_torch_file(path: Path) -> Any:
-    """What torch.save wrote. Raises RefusedError, or any exception for a damaged file."""
+    """Read a file of torch.save. Raises RefusedError, or any exception for a damaged file."""
     read = _read_zip if is_zip(path) else _read_legacy
     return without_stand_ins(read(path))
 
@@ -164,7 +168,7 @@ def _read_legacy(path: Path) -> Any:
     free = len(data)
 
     def reserve(identity: Any) -> _Storage:
-        """The bytes follow behind the program."""
+        """Reserve memory for a storage; its bytes follow after the program."""
         nonlocal free
         dtype, key, count = _read_identity(identity)
         if key not in storages:
@@ -179,7 +183,7 @@ def _read_legacy(path: Path) -> Any:
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
         raise RefusedError("the names of its storages are no list of texts")
     for key in keys:
-        stream.seek(8, io.SEEK_CUR)  # the count of numbers, known already
+        stream.seek(8, io.SEEK_CUR)  # the count of numbers, already known
         _fill(storages[key], stream)
     return content
 
@@ -190,7 +194,7 @@ def _fill(content: bytearray, stream: BinaryIO) -> None:
 
 
 def _read_identity(identity: Any) -> tuple[torch.dtype, str, int]:
-    """Type, name and count of numbers of a storage: ("storage", type, key, location, count[, view])."""
+    """Return type, key and count of numbers of ("storage", type, key, location, count[, view])."""
     kind, storage_type, key, _, count, *view = identity
     if kind != "storage" or not isinstance(key, str) or type(count) is not int or view not in ([], [None]):
         raise RefusedError("it refers to something outside of it that is no storage of tensors")

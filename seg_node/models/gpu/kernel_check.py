@@ -1,4 +1,4 @@
-"""Whether a Triton kernel may stand for the torch function that computes the same."""
+"""Check of a Triton kernel against the torch function that it replaces."""
 
 import logging
 from collections.abc import Callable
@@ -9,10 +9,10 @@ logger = logging.getLogger(__name__)
 
 
 def kernel_passes(task: str, compare: Callable[[], bool]) -> bool:
-    """Whether the kernel can be built here and gives what the torch function gives; a warning says why not.
+    """Whether the kernel builds here and matches the torch function; logs a warning if not.
 
-    task: for the warning, what is done with or without it. compare: runs both and compares.
-    Raises torch.cuda.OutOfMemoryError, which says nothing about the kernel, so that it is asked again.
+    task: names the operation in the warning. compare: runs both and compares.
+    Raises torch.cuda.OutOfMemoryError, which says nothing about the kernel, so that the check is repeated.
     """
     try:
         if compare():
@@ -20,7 +20,7 @@ def kernel_passes(task: str, compare: Callable[[], bool]) -> bool:
         problem = "its results differ from PyTorch's"
     except torch.cuda.OutOfMemoryError:
         raise
-    except Exception as error:  # Triton raises errors of many kinds; the torch function needs none of it
+    except Exception as error:  # Triton raises many kinds of errors; the torch function works without it
         problem = f"{type(error).__name__}: {error}"
     logger.warning("%s without the Triton kernel, which is slower: %s", task, problem)
     return False

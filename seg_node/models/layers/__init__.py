@@ -1,4 +1,4 @@
-"""Backbones and layers that several families share.
+"""Backbones and layers shared by several families.
 
 Heads and post-processing belong to the families.
 """

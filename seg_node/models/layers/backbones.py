@@ -1,6 +1,6 @@
-"""ResNet and feature pyramid: what the families share below their heads.
+"""ResNet and feature pyramid, shared by the families.
 
-Module names are torchvision's, so that its checkpoints fit as they are.
+Module names are torchvision's, so its checkpoints load without renaming.
 Sources: He et al. 2015 (ResNet), Xie et al. 2016 (ResNeXt), Lin et al. 2016 (FPN).
 """
 
@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 NormLayer = Callable[[int], nn.Module]
 
-_MOST_LAYERS = 200  # in a row; ResNet-152 has 36 blocks in a stage
+_MAX_LAYERS = 200  # in a row; ResNet-152 has 36 blocks in a stage
 
 
 @dataclass(frozen=True)
 class ResNetSpec:
-    """The numbers that make one ResNet differ from another.
+    """The numbers in which ResNets differ.
 
     stem_channels: width of the 7x7 convolution.
     blocks: residual blocks of each stage.
@@ -25,7 +25,7 @@ class ResNetSpec:
     groups: of the 3x3 convolution (ResNeXt: 32 or 64).
     bottleneck: 1x1, 3x3, 1x1 blocks; else two 3x3 (ResNet-18 and -34).
     stride_in_1x1: where a bottleneck halves the resolution: MSRA's models in the first 1x1, torchvision's
-    in the 3x3. It cannot be told from the weights.
+    in the 3x3. It cannot be derived from the weights.
     """
 
     stem_channels: int
@@ -38,7 +38,7 @@ class ResNetSpec:
 
 
 def read_resnet_spec(tensors: Mapping[str, Tensor], prefix: str, stride_in_1x1: bool = False) -> ResNetSpec:
-    """The spec of the ResNet whose tensors are named `prefix` + conv1.weight, layer1.0.conv1.weight, …
+    """Derive the spec of the ResNet whose tensors are named `prefix` + conv1.weight, layer1.0.conv1.weight, …
 
     Raises KeyError with the name of a tensor that should be there.
     """
@@ -65,30 +65,30 @@ _DEPTHS: Mapping[tuple[int, ...], int] = {
 
 
 def check_resnet(spec: ResNetSpec, depth: int | None, groups: int | None, source: str) -> None:
-    """Raises ValueError when a configuration describes another ResNet than the tensors are of.
+    """Raise ValueError if a configuration describes another ResNet than the tensors.
 
-    depth, groups: as it says; None where it does not. source: names it.
+    depth, groups: the configuration's; None if not set. source: names it in messages.
     """
     own_depth = _DEPTHS.get(spec.blocks, 0)
     own_depth = 34 if own_depth == 50 and not spec.bottleneck else own_depth
-    for what, said, own in (("layers", depth, own_depth), ("groups", groups, spec.groups)):
-        if said is not None and own and said != own:
+    for unit, configured, own in (("layers", depth, own_depth), ("groups", groups, spec.groups)):
+        if configured is not None and own and configured != own:
             raise ValueError(
-                f"{source} describes a ResNet of {said} {what}, but the weights are of one of {own}: "
+                f"{source} describes a ResNet of {configured} {unit}, but the weights are of one of {own}: "
                 "it is the configuration of another model"
             )
 
 
 def count_numbered(names: Iterable[str], prefix: str) -> int:
-    """How many different numbers follow the prefix. Raises ValueError for more than a network has layers."""
+    """Count the different numbers after the prefix. Raises ValueError for more than a network has layers."""
     count = len({name[len(prefix) :].split(".", 1)[0] for name in names if name.startswith(prefix)})
-    if count > _MOST_LAYERS:
-        raise ValueError(f"{count} layers are named {prefix}…, of at most {_MOST_LAYERS}")
+    if count > _MAX_LAYERS:
+        raise ValueError(f"{count} layers are named {prefix}…, of at most {_MAX_LAYERS}")
     return count
 
 
 class Block(nn.Module):
-    """One residual block, basic or bottleneck. Its layers are registered in the order in which they run."""
+    """Residual block, basic or bottleneck. Its layers are registered in the order in which they run."""
 
     def __init__(self, in_channels: int, stage: int, stride: int, spec: ResNetSpec, norm: NormLayer) -> None:
         super().__init__()
@@ -149,9 +149,9 @@ class ResNet(nn.Module):
 def conv_norm(
     in_channels: int, out_channels: int, kernel: int, norm: NormLayer | None, relu: bool = True
 ) -> nn.Sequential:
-    """Convolution of stride 1 that keeps the size (index 0), its norm if any (1), ReLU last.
+    """Build a convolution of stride 1 that keeps the size (index 0), its norm if any (1), ReLU last.
 
-    A bias only where no norm follows.
+    The convolution has a bias only if no norm follows.
     """
     layers: list[nn.Module] = [
         nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2, bias=norm is None)
@@ -164,7 +164,7 @@ def conv_norm(
 
 
 class FeaturePyramid(nn.Module):
-    """Backbone stages (fine to coarse) → as many maps of one width, and one of double the last's stride."""
+    """Backbone stages (fine to coarse) → as many maps of equal width, and one of twice the last's stride."""
 
     def __init__(self, in_channels: Sequence[int], out_channels: int, norm: NormLayer | None) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Deformable convolutions (Dai et al. 2017; modulated: Zhu et al. 2019), where a checkpoint has them.
+"""Deformable convolutions (Dai et al. 2017; modulated: Zhu et al. 2019) of checkpoints that have them.
 
 Sources: mmcv `ops/dcn/deform_conv.py: DeformConvPack, ModulatedDeformConvPack`, dbolya/yolact
 `external/DCNv2/dcn_v2.py: DCN`.
@@ -14,10 +14,10 @@ _OFFSETS = ".conv_offset.weight"
 
 
 class DeformableConv2d(nn.Module):
-    """A convolution that takes each tap at a shifted place, modulated also with a weight of its own."""
+    """Convolution that samples each tap at a shifted place; if modulated, with a weight of its own."""
 
     def __init__(self, conv: nn.Conv2d, modulated: bool, bias: bool) -> None:
-        """conv: the plain one that it stands for, square, of a padding that keeps the size."""
+        """Replace `conv`, a square convolution whose padding keeps the size."""
         super().__init__()
         kernel, self.stride = conv.kernel_size[0], conv.stride[0]
         self.taps, self.padding = kernel**2, kernel // 2
@@ -28,7 +28,7 @@ class DeformableConv2d(nn.Module):
         self.conv_offset = nn.Conv2d(conv.in_channels, channels, kernel, self.stride, self.padding)
 
     def forward(self, x: Tensor) -> Tensor:
-        """In float32 whatever x is: shifts of many pixels lose their fractions in half precision."""
+        """Compute in float32 for any x: shifts of many pixels lose their fractions in half precision."""
         shifts, x = self.conv_offset(x).float(), x.float()
         offsets, weights = shifts[:, : 2 * self.taps], shifts[:, 2 * self.taps :]
         mask = weights.sigmoid() if weights.shape[1] else None
@@ -36,9 +36,9 @@ class DeformableConv2d(nn.Module):
 
 
 def make_deformable(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Replaces the convolutions that have offsets among the tensors, which have the network's names.
+    """Replace the network's convolutions that have offsets among the tensors, which have its names.
 
-    Offsets of what is no convolution of the network are left over.
+    Offsets that belong to no convolution of the network are left over.
     """
     modules = dict(network.named_modules())
     for name, tensor in tensors.items():

@@ -17,7 +17,7 @@ _STAGES = (
     (1, 3, 1, 6, 320),
 )
 _STEM = 32
-_LAST_OF_STRIDE = (2, 4, 10, 15)  # the last block of stride 4, 8, 16, 32
+_LAST_OF_STRIDE = (2, 4, 10, 15)  # index of the last block of stride 4, 8, 16, 32
 OUT_CHANNELS = (24, 40, 112, 320)
 BATCH_NORM_EPS = 1e-3
 
@@ -25,7 +25,7 @@ BATCH_NORM_EPS = 1e-3
 def _conv(
     in_channels: int, out_channels: int, kernel: int, stride: int, groups: int, norm: bool, relu: bool = True
 ) -> nn.Sequential:
-    """Padding, convolution, batch norm, ReLU6, each where there is one.
+    """Build padding (if needed), convolution, batch norm and ReLU6 (if wanted).
 
     At stride 2, TensorFlow pads an even size by one pixel more at the right and bottom than at the left
     and top.
@@ -67,7 +67,7 @@ class InvertedResidual(nn.Module):
 class EfficientNetLite0(nn.Module):
     """Image (N, 3, H, W), H and W multiples of 32 → maps of stride 4, 8, 16, 32 and OUT_CHANNELS.
 
-    norm: batch norms after the convolutions; False for weights into which they are folded.
+    norm: batch norms after the convolutions; False for weights with folded norms.
     """
 
     def __init__(self, norm: bool = False) -> None:

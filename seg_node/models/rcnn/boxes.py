@@ -1,6 +1,6 @@
-"""Arithmetic of anchors and boxes, (x_min, y_min, x_max, y_max) in network-input pixels.
+"""Arithmetic of anchors and boxes (x_min, y_min, x_max, y_max) in network-input pixels.
 
-Each step is done in the order of torchvision's `anchor_utils.py`, `_utils.py: BoxCoder` and `poolers.py`
+Each step follows the order of torchvision's `anchor_utils.py`, `_utils.py: BoxCoder` and `poolers.py`
 or Detectron2's `anchor_generator.py` and `poolers.py`, because another order rounds differently.
 """
 
@@ -15,13 +15,13 @@ from torchvision.ops import clip_boxes_to_image, roi_align
 from seg_node.models.rcnn.fixed_pooling import pool_fixed
 from seg_node.models.rcnn.roi_align import align_rows
 
-MAX_LOG_SCALE = math.log(1000 / 16)  # a box grows at most 62.5 times, so that exp() stays finite
+MAX_LOG_SCALE = math.log(1000 / 16)  # a box grows at most 62.5 times, which keeps exp() finite
 
 
 def cell_anchors(sizes: Sequence[float], ratios: Sequence[float], rounded: bool) -> Tensor:
-    """Anchors around (0, 0), one for each size and height/width ratio: float (A, 4).
+    """Compute the anchors around (0, 0) of each size and height/width ratio: float (A, 4).
 
-    rounded: corners to whole pixels, ratio outermost (torchvision), or as they come, size outermost
+    rounded: corners rounded to whole pixels, ratio outermost (torchvision), or exact, size outermost
     (Detectron2).
     """
     return _rounded_anchors(sizes, ratios) if rounded else _exact_anchors(sizes, ratios)
@@ -44,10 +44,10 @@ def _exact_anchors(sizes: Sequence[float], ratios: Sequence[float]) -> Tensor:
 def anchors_at(
     indices: Tensor, cells: Tensor, grid_width: int, stride: tuple[int, int], offset: float = 0.0
 ) -> Tensor:
-    """The anchors of the given places in a level's list, which runs over rows, columns, cells.
+    """Compute the anchors at the given indices of a level, whose list runs over rows, columns, cells.
 
-    indices: int64 (K,). cells: (A, 4). stride: (vertical, horizontal) pixels. offset: of the first, in
-    strides. Returns (K, 4).
+    indices: int64 (K,). cells: (A, 4). stride: (vertical, horizontal) pixels. offset: of the first anchor,
+    in strides. Returns (K, 4).
     """
     place = indices // len(cells)
     column, row = place % grid_width, place // grid_width
@@ -58,7 +58,7 @@ def anchors_at(
 
 
 def decode_boxes(deltas: Tensor, references: Tensor, weights: tuple[float, float, float, float]) -> Tensor:
-    """Moves and scales the reference boxes (K, 4) by the predicted deltas (K, 4): dx, dy, dw, dh."""
+    """Move and scale the reference boxes (K, 4) by the predicted deltas (K, 4): dx, dy, dw, dh."""
     sides = references[:, 2:] - references[:, :2]
     centres = references[:, :2] + 0.5 * sides
     shifts, log_scales = _divide(deltas[:, :2], *weights[:2]), _divide(deltas[:, 2:], *weights[2:])
@@ -68,21 +68,21 @@ def decode_boxes(deltas: Tensor, references: Tensor, weights: tuple[float, float
 
 
 def _divide(pairs: Tensor, first: float, second: float) -> Tensor:
-    """(K, 2) by a number each; as one kernel where they are equal, as in every published model."""
+    """Divide the columns of (K, 2); one kernel if the divisors are equal, as in published models."""
     if first == second:
         return pairs if first == 1 else pairs / first
     return torch.stack((pairs[:, 0] / first, pairs[:, 1] / second), dim=1)
 
 
 def clip_boxes(boxes: Tensor, sizes: Sequence[tuple[int, int]]) -> Tensor:
-    """The boxes (N, …, 4) of N images, each within its image's (height, width)."""
+    """Clip the boxes (N, …, 4) of N images to each image's (height, width)."""
     if len(set(sizes)) == 1:
         return clip_boxes_to_image(boxes, sizes[0])
     return torch.stack([clip_boxes_to_image(b, size) for b, size in zip(boxes, sizes, strict=True)])
 
 
 def pyramid_levels(boxes: Tensor, num_levels: int, epsilon: Literal["level", "side"] = "level") -> Tensor:
-    """The pyramid level, 0 for stride 4, whose resolution suits each box (Lin et al. 2016, equation 1).
+    """Assign each box to a pyramid level, 0 for stride 4 (Lin et al. 2016, equation 1).
 
     epsilon: see `RCNNSettings.roi_level_epsilon`.
     """
@@ -101,11 +101,11 @@ def pool_regions(
     level_epsilon: Literal["level", "side"] = "level",
     fixed: bool = False,
 ) -> Tensor:
-    """RoIAlign on the pyramid level that suits each box.
+    """Apply RoIAlign on each box's pyramid level.
 
     features: maps (N, C, h, w) of stride 4, 8, …. boxes: (K, 4) for each of the N images.
-    Returns (ΣK, C, size, size) in the boxes' order. Features in channels_last order go the fast way.
-    fixed: without waiting for a number from the GPU.
+    Returns (ΣK, C, size, size) in the boxes' order. Features in channels_last order are faster.
+    fixed: no shape depends on the GPU's results, so the host never waits.
     """
     image = torch.cat([torch.full_like(b[:, :1], i) for i, b in enumerate(boxes)])
     regions = torch.cat([image, torch.cat(list(boxes))], dim=1)

@@ -1,6 +1,6 @@
-"""Mask R-CNN and Panoptic FPN checkpoints of Detectron2: R50, R101, X101 with FPN, and what was trained so.
+"""Mask R-CNN and Panoptic FPN checkpoints of Detectron2: R50, R101, X101 with FPN, and models trained alike.
 
-All widths, depths, norms and the class count are read off the tensors; the rest is in Detectron2's config.
+All widths, depths, norms and the class count come from the tensors, the rest from Detectron2's config.
 """
 
 import logging
@@ -25,61 +25,66 @@ logger = logging.getLogger(__name__)
 
 NamePairs = tuple[tuple[str, str], ...]
 
-# what older files keep besides weights: it is in the config
+# not weights: older files also store these values of the config
 _IGNORED = ("pixel_mean", "pixel_std", "proposal_generator.anchor_generator.cell_anchors.")
-_NORM_GROUPS = 32  # of a group norm, wherever Detectron2 has one
-_MOST_LAYERS = 8  # of one kind in a head
+_NORM_GROUPS = 32  # of every group norm in Detectron2
+_MAX_LAYERS = 8  # of one kind in a head
 
 
-def is_detectron2(tensors: Mapping[str, Tensor]) -> bool:
+def is_detectron2(checkpoint: Checkpoint) -> bool:
     """Whether these are the tensors of a Mask R-CNN of Detectron2."""
-    return {"backbone.bottom_up.stem.conv1.weight", "roi_heads.mask_head.predictor.weight"} <= set(tensors)
+    names = {"backbone.bottom_up.stem.conv1.weight", "roi_heads.mask_head.predictor.weight"}
+    return names <= checkpoint.tensors.keys()
 
 
 def load_detectron2(
-    checkpoint: Checkpoint, config: Mapping[str, Any], source: str, labels: LabelSet | None = None
+    checkpoint: Checkpoint, content: Mapping[str, Any], source: str, labels: LabelSet | None = None
 ) -> RCNNModel:
-    """The model of a checkpoint, a Panoptic FPN when it has a semantic head.
+    """Load a checkpoint's model, a Panoptic FPN if it has a semantic head.
 
-    config: Detectron2's, from the file that `source` names; empty for that of the published models.
+    content: Detectron2's configuration, read from `source`; empty for that of the published models.
     labels: the user's class names.
     Raises ValueError that names the file, and the tensor or key that does not fit.
     """
     names = name_pairs(count_numbered(checkpoint.tensors, "roi_heads.box_head.conv"))
     tensors = {
-        our_name(name, names): tensor
+        to_network_name(name, names): tensor
         for name, tensor in checkpoint.tensors.items()
         if not name.startswith(_IGNORED)
     }
-    settled = _settle(config, source, _is_resnext(tensors), checkpoint.path)
-    build = partial(_build_network, tensors, settled)
+    config = _read_config(content, source, _is_resnext(tensors), checkpoint.path)
+    build = partial(_build_network, tensors, config)
     try:
         outlined = outline(build)
     except KeyError as error:
-        raise ValueError(f"{checkpoint.path}: {their_name(error.args[0], names)} is missing") from error
+        raise ValueError(
+            f"{checkpoint.path}: {to_checkpoint_name(error.args[0], names)} is missing"
+        ) from error
     except (ValueError, IndexError, ArithmeticError) as error:
         raise ValueError(f"{checkpoint.path}: not a Mask R-CNN of Detectron2's kind: {error}") from error
-    _check_architecture(tensors, settled, source, checkpoint.path)
-    network = load_network(build, outlined, tensors, lambda name: their_name(name, names), checkpoint.path)
+    _check_architecture(tensors, config, source, checkpoint.path)
+    network = load_network(
+        build, outlined, tensors, lambda name: to_checkpoint_name(name, names), checkpoint.path
+    )
     try:
-        class_names = zero_based_labels(*_count_classes(network, settled, source), given=labels)
+        class_names = zero_based_labels(*_count_classes(network, config, source), given=labels)
     except ValueError as error:
         raise ValueError(f"{checkpoint.path}: {error}") from error
-    return RCNNModel(network, class_names, settled.input_spec, settled.options)
+    return RCNNModel(network, class_names, config.input_spec, config.options)
 
 
-def _settle(config: Mapping[str, Any], source: str, is_resnext: bool, path: Path) -> Detectron2Config:
-    """What the config says; without one, the published models', with a warning."""
-    settled = read_detectron2_config(config, source, is_resnext)
-    if not config:
+def _read_config(content: Mapping[str, Any], source: str, is_resnext: bool, path: Path) -> Detectron2Config:
+    """Read the configuration; without one, assume the published models' and log a warning."""
+    config = read_detectron2_config(content, source, is_resnext)
+    if not content:
         logger.warning(
-            "%s: no config is given; assumed that of Detectron2's %s models: STRIDE_IN_1X1 %s, PIXEL_STD %s",
+            "%s: no config given; assuming that of Detectron2's %s models: STRIDE_IN_1X1 %s, PIXEL_STD %s",
             path,
             "ResNeXt" if is_resnext else "ResNet",
-            settled.stride_in_1x1,
-            settled.input_spec.std,
+            config.stride_in_1x1,
+            config.input_spec.std,
         )
-    return settled
+    return config
 
 
 def _is_resnext(tensors: Mapping[str, Tensor]) -> bool:
@@ -91,7 +96,7 @@ def _is_resnext(tensors: Mapping[str, Tensor]) -> bool:
 def _check_architecture(
     tensors: Mapping[str, Tensor], config: Detectron2Config, source: str, path: Path
 ) -> None:
-    """Raises ValueError when the config describes another model than the tensors are of."""
+    """Raise ValueError if the config describes another model than the tensors."""
     check_resnet(read_resnet_spec(tensors, "backbone."), config.depth, config.groups, source)
     has_semantic_head = "semantic_head.predictor.weight" in tensors
     if config.meta_architecture == "PanopticFPN" and not has_semantic_head:
@@ -105,7 +110,7 @@ def _check_architecture(
 
 
 def _build_network(tensors: Mapping[str, Tensor], config: Detectron2Config) -> MaskRCNN:
-    """With random weights. tensors: by the network's names. Raises KeyError with a missing name."""
+    """Build with random weights. tensors: by the network's names. Raises KeyError with a missing name."""
     read_norm = partial(_read_norm, tensors)
     backbone_norm = read_norm("backbone.bn1")
     if backbone_norm is None:
@@ -122,51 +127,51 @@ def _build_network(tensors: Mapping[str, Tensor], config: Detectron2Config) -> M
 
 def _read_norm(tensors: Mapping[str, Tensor], prefix: str) -> NormLayer | None:
     if f"{prefix}.running_var" in tensors:
-        return nn.BatchNorm2d  # the frozen ones too: Detectron2 computes them as these
+        return nn.BatchNorm2d  # for frozen ones too: Detectron2 computes them alike
     return partial(nn.GroupNorm, _NORM_GROUPS) if f"{prefix}.weight" in tensors else None
 
 
 def _count_classes(network: MaskRCNN, config: Detectron2Config, source: str) -> tuple[int, int]:
-    """Things and stuff. Raises ValueError when the weights have others than the config says."""
+    """Count things and stuff. Raises ValueError if the config has other numbers than the weights."""
     num_things = network.box_head.cls_score.out_features - 1
     head = network.semantic_head
-    num_stuff = 0 if head is None else head.predictor.out_channels - 1  # the first is for all things
-    for kind, count, said in (
+    num_stuff = 0 if head is None else head.predictor.out_channels - 1  # channel 0 stands for all things
+    for kind, count, configured in (
         ("thing", num_things, config.num_things),
         ("stuff", num_stuff, config.num_stuff if head else None),
     ):
-        if said not in (None, count):
-            raise ValueError(f"{count} {kind} classes, but {source} says {said} (NUM_CLASSES)")
+        if configured not in (None, count):
+            raise ValueError(f"{count} {kind} classes, but {source} says {configured} (NUM_CLASSES)")
     return num_things, num_stuff
 
 
-def our_name(name: str, names: NamePairs) -> str:
-    """The network's name of a tensor that Detectron2 calls `name`."""
-    for theirs, ours in names:
-        name = name.replace(theirs, ours)
+def to_network_name(name: str, names: NamePairs) -> str:
+    """Return the network's name of Detectron2's tensor `name`."""
+    for stored, module in names:
+        name = name.replace(stored, module)
     return name
 
 
-def their_name(name: str, names: NamePairs) -> str:
-    """Detectron2's name of the network's tensor `name`."""
-    for theirs, ours in names:
-        name = name.replace(ours, theirs)
+def to_checkpoint_name(name: str, names: NamePairs) -> str:
+    """Return Detectron2's name of the network's tensor `name`."""
+    for stored, module in names:
+        name = name.replace(module, stored)
     return name
 
 
 def name_pairs(num_box_convs: int) -> NamePairs:
-    """Parts of names, Detectron2's and the network's, to be replaced one after the other.
+    """List pairs of name parts, Detectron2's and the network's, in the order in which to replace them.
 
-    num_box_convs: convolutions of the box head in front of its fully connected layers.
+    num_box_convs: convolutions of the box head before its fully connected layers.
     """
     box, mask, rpn = "roi_heads.box_head.", "roi_heads.mask_head.", "proposal_generator.rpn_head."
     predictor = "roi_heads.box_predictor."
-    first_fc = num_box_convs + 1  # behind the convolutions and what flattens their output
+    first_fc = num_box_convs + 1  # after the convolutions and nn.Flatten
     convs = [
         *((f"backbone.fpn_lateral{i + 2}", f"fpn.inner_blocks.{i}") for i in range(4)),
         *((f"backbone.fpn_output{i + 2}", f"fpn.layer_blocks.{i}") for i in range(4)),
         *((f"{box}conv{i + 1}", f"box_head.layers.{i}") for i in range(num_box_convs)),
-        *((f"{mask}mask_fcn{i + 1}", f"mask_head.convs.{i}") for i in range(_MOST_LAYERS)),
+        *((f"{mask}mask_fcn{i + 1}", f"mask_head.convs.{i}") for i in range(_MAX_LAYERS)),
         *(
             (f"sem_seg_head.p{i + 2}.{j}", f"semantic_head.levels.{i}.{j}")
             for i in range(4)
@@ -174,9 +179,9 @@ def name_pairs(num_box_convs: int) -> NamePairs:
         ),
     ]
     return (
-        *((f"{theirs}.norm.", f"{ours}.1.") for theirs, ours in convs),
-        *((f"{theirs}.", f"{ours}.0.") for theirs, ours in convs),
-        *((f"{box}fc{i + 1}.", f"box_head.layers.{first_fc + 2 * i}.") for i in range(_MOST_LAYERS)),
+        *((f"{stored}.norm.", f"{module}.1.") for stored, module in convs),
+        *((f"{stored}.", f"{module}.0.") for stored, module in convs),
+        *((f"{box}fc{i + 1}.", f"box_head.layers.{first_fc + 2 * i}.") for i in range(_MAX_LAYERS)),
         (f"{rpn}conv.", "rpn.conv.0.0."),
         (f"{rpn}objectness_logits.", "rpn.cls_logits."),
         (f"{rpn}anchor_deltas.", "rpn.bbox_pred."),

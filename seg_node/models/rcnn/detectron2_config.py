@@ -1,4 +1,4 @@
-"""Detectron2's configuration of a Mask R-CNN or Panoptic FPN (YAML) → the dataclasses it is about."""
+"""Detectron2's configuration of a Mask R-CNN or Panoptic FPN (YAML) → `Detectron2Config`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -10,15 +10,15 @@ from seg_node.models.files.config_values import area, count, number, sizes
 from seg_node.models.files.detectron2 import (
     INPUT_SPEC,
     TRUNK,
-    Honoured,
     Keys,
+    MappedKeys,
     apply,
     check,
     convert,
     read_keys,
 )
 from seg_node.models.files.detectron2_keys import (
-    PASSED_OVER,
+    IGNORED_KEYS,
     PUBLISHED,
     PUBLISHED_RESNEXT,
     RCNN_SUPPORTED,
@@ -35,12 +35,12 @@ _OPTIONS = SegmentOptions(score_threshold=0.05)
 
 @dataclass(frozen=True)
 class Detectron2Config:
-    """What a configuration says, by default that of the models with a feature pyramid.
+    """A configuration; the defaults are those of the models with a feature pyramid.
 
     stride_in_1x1: a stage's stride of 2 is in the first 1x1 convolution of its first block, not in the 3x3.
-    depth, groups: of the ResNet; None where the file does not say.
+    depth, groups: of the ResNet; None if the file does not set them.
     meta_architecture: GeneralizedRCNN or PanopticFPN.
-    num_things, num_stuff: what the weights must have; None for any.
+    num_things, num_stuff: class counts that the weights must have; None for any.
     """
 
     settings: RCNNSettings = DETECTRON2_SETTINGS
@@ -60,7 +60,7 @@ def _four_floats(value: Any) -> tuple[float, float, float, float]:
 
 
 def _rows(value: Any) -> list[tuple[float, ...]]:
-    """One for each level, or one for all; a list without inner brackets is that one.
+    """Read one row per level, or one row for all, which may lack its inner brackets.
 
     Source: Detectron2 `modeling/anchor_generator.py: _broadcast_params`.
     """
@@ -68,7 +68,7 @@ def _rows(value: Any) -> list[tuple[float, ...]]:
     return [sizes(row) for row in ([value] if is_flat else value)]
 
 
-def _of_each_level(value: Any) -> tuple[tuple[float, ...], ...]:
+def _levels(value: Any) -> tuple[tuple[float, ...], ...]:
     rows = tuple(_rows(value))
     return rows * len(RPN_LEVELS) if len(rows) == 1 else rows
 
@@ -81,7 +81,7 @@ def _same_for_all_levels(value: Any) -> tuple[float, ...]:
 
 
 def _more_than(value: Any) -> float:
-    """The smallest side longer than that, in float32."""
+    """Return the smallest float32 side above the value, since Detectron2 compares with >."""
     return max(
         DETECTRON2_SETTINGS.proposal_min_side,
         float(np.nextafter(np.float32(number(value)), np.float32(np.inf))),
@@ -89,16 +89,16 @@ def _more_than(value: Any) -> float:
 
 
 def _sampling_ratio(value: Any) -> int:
-    return count(value, most=64)  # points of a bin along a side; 2 is usual
+    return count(value, most=64)  # points per bin and side; 2 is usual
 
 
 def _is_aligned(value: Any) -> bool:
     return {"ROIAlign": False, "ROIAlignV2": True}[value]
 
 
-_RCNN: Honoured = {
+_RCNN: MappedKeys = {
     "MODEL.META_ARCHITECTURE": ("GeneralizedRCNN", "meta_architecture", "", str),
-    "MODEL.ANCHOR_GENERATOR.SIZES": ([[32, 64, 128, 256, 512]], "settings", "anchor_sizes", _of_each_level),
+    "MODEL.ANCHOR_GENERATOR.SIZES": ([[32, 64, 128, 256, 512]], "settings", "anchor_sizes", _levels),
     "MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS": (
         [[0.5, 1.0, 2.0]], "settings", "anchor_ratios", _same_for_all_levels
     ),
@@ -121,23 +121,23 @@ _RCNN: Honoured = {
     "MODEL.PANOPTIC_FPN.COMBINE.STUFF_AREA_LIMIT": (4096, "options", "panoptic_stuff_min_area", area),
 }  # fmt: skip
 _NUM_THINGS, _NUM_SEMANTIC = "MODEL.ROI_HEADS.NUM_CLASSES", "MODEL.SEM_SEG_HEAD.NUM_CLASSES"
-# of the mask head, which must be as of the box head
+# keys of the mask head that must equal the box head's
 _MASK_POOLER = ("POOLER_SAMPLING_RATIO", "POOLER_TYPE")
 
 
 def read_detectron2_config(
     content: Mapping[str, Any], source: str, is_resnext: bool = False
 ) -> Detectron2Config:
-    """Of a Mask R-CNN or Panoptic FPN with a feature pyramid.
+    """Read the configuration of a Mask R-CNN or Panoptic FPN with a feature pyramid.
 
-    content: empty for the published models' settings; is_resnext then tells whose, ResNet's or ResNeXt's.
+    content: empty for the settings of the published models, with ResNeXt if is_resnext, else ResNet.
     source: names the file in messages.
     Raises ValueError that names a key whose value is not supported or does not fit.
     """
     known = {*TRUNK, *_RCNN, _NUM_THINGS, _NUM_SEMANTIC}.union(
         TRUNK_SUPPORTED, RCNN_SUPPORTED, SEMANTIC_SUPPORTED
     )
-    keys = read_keys(content, source, known, PASSED_OVER)
+    keys = read_keys(content, source, known, IGNORED_KEYS)
     if not keys:
         keys = {**PUBLISHED, **(PUBLISHED_RESNEXT if is_resnext else {})}
     check(keys, {**TRUNK_SUPPORTED, **RCNN_SUPPORTED}, source)
@@ -158,5 +158,5 @@ def _with_counts(config: Detectron2Config, keys: Keys, source: str) -> Detectron
         config = replace(config, num_things=convert(count, keys[_NUM_THINGS], _NUM_THINGS, source))
     if config.meta_architecture == "PanopticFPN" and _NUM_SEMANTIC in keys:
         num_semantic = convert(count, keys[_NUM_SEMANTIC], _NUM_SEMANTIC, source)
-        config = replace(config, num_stuff=num_semantic - 1)  # without the one of all things
+        config = replace(config, num_stuff=num_semantic - 1)  # without class 0, all things
     return config

@@ -1,4 +1,4 @@
-"""A Mask R-CNN checkpoint as the engine uses it: network, labels, input and how its answer is assembled."""
+"""A Mask R-CNN checkpoint as the engine uses it: network, labels, input, assembly of results."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,19 +44,19 @@ class RCNNModel:
         return assemble_segmentation(instances, semantic, image_size, self.labels, options)
 
     def _semantic_map(self, raw: RawPrediction, image_size: tuple[int, int]) -> NDArray[np.int16] | None:
-        """(H, W): the stuff's class ids, 0 where the semantic branch sees a thing; None without stuff."""
+        """Compute class ids of stuff (H, W), 0 where the branch predicts a thing; None without stuff."""
         if raw.semantic_logits is None:
             return None
         classes = classify_pixels(raw.semantic_logits, raw.input_size, image_size)
         class_ids = upload(torch.tensor([0, *sorted(self.labels.stuff)], dtype=torch.int16), classes.device)
-        # as class_ids[classes], three times as fast on the CPU
+        # equals class_ids[classes], three times as fast on the CPU
         return download(class_ids.index_select(0, classes.view(-1)).view(image_size)).numpy()
 
 
 def assemble_instances(
     raw: RawPrediction, image_size: tuple[int, int], settings: RCNNSettings, options: SegmentOptions
 ) -> Instances:
-    """Boxes in pixels of the camera image, masks pasted inside them; those below min_area left out."""
+    """Scale boxes to the camera image and paste masks into them; drop objects below min_area."""
     scale = torch.tensor([size / raw_size for size, raw_size in zip(image_size, raw.input_size, strict=True)])
     boxes = raw.boxes_xyxy.cpu() * scale[[1, 0, 1, 0]]
     visible = torch.ones(len(boxes), dtype=torch.bool)
@@ -77,10 +77,10 @@ def _paste(
     settings: RCNNSettings,
     options: SegmentOptions,
 ) -> list[MaskCrop]:
-    """The visible ones' masks. boxes, visible: on the CPU.
+    """Paste the masks of visible boxes. boxes, visible: on the CPU.
 
-    On a GPU all are pasted, which costs nothing for a box without pixels, and spares an upload of which are
-    visible; only the masks' pixels inside their boxes are downloaded.
+    On a GPU all masks are pasted: a box without pixels costs nothing, and `visible` needs no upload. Only
+    the masks' pixels inside their boxes are downloaded.
     """
     threshold, rule = options.mask_threshold, settings.mask_paste
     if mask_probs.is_cuda:

@@ -9,7 +9,7 @@ from torchvision.ops import FrozenBatchNorm2d
 
 from seg_node.models.gpu.transfer import download
 from seg_node.models.layers.backbones import FeaturePyramid, ResNet, ResNetSpec
-from seg_node.models.rcnn.fixed import Selection, detect, pack, propose, selection_of, unpack_row
+from seg_node.models.rcnn.fixed_shapes import Selection, detect, pack, propose, selection_of, unpack_row
 from seg_node.models.rcnn.roi_heads import BoxHead, MaskHead, probs_of_classes
 from seg_node.models.rcnn.rpn import RegionProposals
 from seg_node.models.rcnn.semantic_head import SemanticHead
@@ -21,12 +21,12 @@ from seg_node.types import SegmentOptions
 
 @dataclass(frozen=True)
 class RawPrediction:
-    """A network's answer for one image, still on its device: N objects, best first.
+    """The network's output for one image, on its device: N objects, best first.
 
     boxes_xyxy: float (N, 4), network-input pixels. scores: float (N,). class_ids: int64 (N,).
     mask_probs: float (N, M, M), the object's probability on an MxM grid over its box.
     input_size: (height, width) of the image as the network saw it, without padding.
-    semantic_logits: float (classes, h, w), of every fourth pixel of the padded input; None without stuff.
+    semantic_logits: float (classes, h, w), at a quarter of the padded input's resolution; None without stuff.
     """
 
     boxes_xyxy: Tensor
@@ -38,7 +38,7 @@ class RawPrediction:
 
 
 def unpack(packed: Sequence[Tensor], sizes: Sequence[tuple[int, int]]) -> list[RawPrediction] | None:
-    """What `MaskRCNN.fixed` gives, boxes and scores on the CPU; None when it is not complete."""
+    """Unpack the result of `MaskRCNN.fixed`, boxes and scores on the CPU; None if it is not complete."""
     rows, mask_probs, *semantic = packed
     stuff: Sequence[Tensor | None] = semantic[0].unbind() if semantic else [None] * len(sizes)
     predictions = []
@@ -52,9 +52,9 @@ def unpack(packed: Sequence[Tensor], sizes: Sequence[tuple[int, int]]) -> list[R
 
 
 class MaskRCNN(nn.Module):
-    """The whole network: images in, boxes with classes and mask probabilities out.
+    """Complete network: images in, boxes with classes and mask probabilities out.
 
-    semantic_head: makes it a Panoptic FPN (Kirillov et al. 2019).
+    With a semantic_head it is a Panoptic FPN (Kirillov et al. 2019).
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class MaskRCNN(nn.Module):
         self.mask_head = mask_head
         self.settings = settings
         self.semantic_head = semantic_head
-        self.fixed_shapes = False  # set where `fixed` pays: on GPUs
+        self.fixed_shapes = False  # set on GPUs, where `fixed` is faster
 
     def forward(self, batch: ModelInput, options: SegmentOptions) -> list[RawPrediction]:
         if self.fixed_shapes:
@@ -93,20 +93,20 @@ class MaskRCNN(nn.Module):
         ]
 
     def dense(self, pixels: Tensor, panoptic: bool = True) -> tuple[Tensor, ...]:
-        """All that depends on nothing but the input (N, 3, H, W), and is a map itself.
+        """Compute all maps that depend only on the input (N, 3, H, W).
 
-        The pyramid's levels but the coarsest, which only serves proposals; objectness logits and deltas of
-        all levels; the semantic logits where there are any and `panoptic` asks for them.
+        Returns the pyramid's levels without the coarsest, which only proposals use; objectness logits and
+        deltas of all levels; the semantic logits, if the network has them and `panoptic` is set.
         """
         features = self.fpn(self.backbone(pixels))
         logits, deltas = self.rpn.head(features)
         semantic = []
         if self.semantic_head is not None and panoptic:
-            semantic = [self.semantic_head(features).float().contiguous()]  # as resizing wants it
+            semantic = [self.semantic_head(features).float().contiguous()]  # resizing needs this layout
         return (*features[:-1], *logits, *deltas, *semantic)
 
     def _split(self, maps: Sequence[Tensor]) -> tuple[Sequence[Tensor], ...]:
-        """Of what `dense` gives the pyramid, the logits, the deltas, and the semantic logits or nothing."""
+        """Split the maps of `dense` into pyramid, logits, deltas and semantic logits, if any."""
         levels = len(self.settings.anchor_sizes)
         ends = levels - 1, 2 * levels - 1, 3 * levels - 1
         return maps[: ends[0]], maps[ends[0] : ends[1]], maps[ends[1] : ends[2]], maps[ends[2] :]
@@ -114,25 +114,25 @@ class MaskRCNN(nn.Module):
     def fixed(
         self, pixels: Tensor, sizes: tuple[tuple[int, int], ...], selection: Selection
     ) -> tuple[Tensor, ...]:
-        """The same answer by shapes known beforehand, see fixed.py: what `unpack` reads.
+        """Compute the same with fixed shapes, see fixed_shapes.py; `unpack` reads the result.
 
-        All numbers of an image in one row, mask probabilities (N, M, G, G), semantic logits if wanted.
+        Returns the rows of `pack`, mask probabilities (N, M, G, G), and semantic logits if wanted.
         """
         regions, logits, deltas, semantic = self._split(self.dense(pixels, selection.panoptic))
-        proposals, counted, settled = propose(self.rpn, logits, deltas, sizes, pixels.shape[-2:])
+        proposals, valid, converged = propose(self.rpn, logits, deltas, sizes, pixels.shape[-2:])
         classes, refinements = self.box_head.head(regions, list(proposals), fixed=True)
-        kept = detect(self.settings, proposals, counted, classes, refinements, sizes, selection)
+        kept = detect(self.settings, proposals, valid, classes, refinements, sizes, selection)
         masks = self.mask_head.head(regions, list(kept.boxes_xyxy), fixed=True)
         probs = probs_of_classes(masks, kept.class_ids.flatten()).unflatten(0, kept.scores.shape)
-        return pack(kept, settled), probs, *semantic
+        return pack(kept, converged), probs, *semantic
 
 
 def build_mask_rcnn(
     backbone: nn.Module, spec: RCNNSpec, settings: RCNNSettings, semantic_head: SemanticHead | None = None
 ) -> MaskRCNN:
-    """The network around a backbone that gives maps of stride 4, 8, 16, 32; weights random.
+    """Build the network, with random weights, on a backbone whose maps have stride 4, 8, 16, 32.
 
-    Raises ValueError when the anchors are not for as many levels as the pyramid has.
+    Raises ValueError if the anchors are for another number of levels than the pyramid has.
     """
     levels = len(spec.stage_channels) + 1
     if len(settings.anchor_sizes) != levels:
@@ -153,13 +153,13 @@ _RESNET50 = ResNetSpec(64, (3, 4, 6, 3), (64, 128, 256, 512), (256, 512, 1024, 2
 
 
 def mask_rcnn_r50_fpn(num_classes: int = 91) -> MaskRCNN:
-    """torchvision's `maskrcnn_resnet50_fpn`, weights random."""
+    """Build torchvision's `maskrcnn_resnet50_fpn` with random weights."""
     backbone = ResNet(_RESNET50, partial(FrozenBatchNorm2d, eps=0.0))
     return build_mask_rcnn(backbone, _torchvision_spec(num_classes), RCNNSettings())
 
 
 def mask_rcnn_r50_fpn_v2(num_classes: int = 91) -> MaskRCNN:
-    """torchvision's `maskrcnn_resnet50_fpn_v2`, weights random."""
+    """Build torchvision's `maskrcnn_resnet50_fpn_v2` with random weights."""
     norm = nn.BatchNorm2d
     spec = replace(
         _torchvision_spec(num_classes),

@@ -1,4 +1,4 @@
-"""Which boxes overlap, by one Triton kernel. Imported only where Triton is installed."""
+"""Pairs of overlapping boxes by a single Triton kernel. Imported only if Triton is installed."""
 
 import torch
 import triton  # type: ignore[import-untyped]
@@ -9,7 +9,7 @@ _BLOCK = 32
 
 
 def overlaps(boxes: Tensor, threshold: float | Tensor, groups: Tensor | None) -> Tensor:
-    """float16 (B, K, K): as `seg_node.models.rcnn.suppression.overlaps_by_torch`."""
+    """Compute `seg_node.models.rcnn.suppression.overlaps_by_torch` as float16 (B, K, K)."""
     lists, count = boxes.shape[:2]
     boxes = boxes.contiguous()
     if isinstance(threshold, Tensor):
@@ -19,7 +19,7 @@ def overlaps(boxes: Tensor, threshold: float | Tensor, groups: Tensor | None) ->
     answer = torch.empty(lists, count, count, dtype=torch.float16, device=boxes.device)
     blocks = triton.cdiv(count, _BLOCK)
     kinds = boxes if groups is None else groups.contiguous()
-    # without fused multiply-add, so that the results are those of the torch function
+    # no fused multiply-add, so that the results equal those of the torch function
     _overlaps[blocks, blocks, lists](
         boxes, kinds, threshold, answer, count, groups is not None, _BLOCK, enable_fp_fusion=False
     )
@@ -30,7 +30,7 @@ def overlaps(boxes: Tensor, threshold: float | Tensor, groups: Tensor | None) ->
 def _overlaps(  # type: ignore[no-untyped-def]
     boxes, groups, threshold, answer, count, GROUPED: tl.constexpr, BLOCK: tl.constexpr
 ):
-    """One square block of a list's pairs."""
+    """Compute one square block of a list's pairs."""
     first = tl.program_id(2) * count
     row = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)[:, None]
     column = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)[None, :]

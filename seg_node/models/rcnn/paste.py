@@ -1,4 +1,4 @@
-"""Mask probabilities on a small grid over each box → masks at image resolution, only where the box is."""
+"""Mask probabilities on a small grid over each box → masks at image resolution, cropped to the box."""
 
 import math
 
@@ -12,16 +12,16 @@ from torch import Tensor
 from seg_node.masks.crop import tight_crop
 from seg_node.types import MaskCrop
 
-# OpenCV enlarges ten times faster than PyTorch, but not to the last bit: measured, they part by up to 5e-6
+# OpenCV enlarges ten times faster than PyTorch, but not bit-identically: they differ by up to 5e-6 (measured)
 _TOLERANCE = 1e-5
-# PyTorch's formula in numpy: measured 7e-7, and 1.5e-6 if its build rounds products and sums at once
+# PyTorch's formula in numpy differs by 7e-7 (measured), or 1.5e-6 if its build uses fused multiply-add
 _FORMULA_TOLERANCE = 1.6e-6
 
 
 def paste_masks(
     mask_probs: Tensor, boxes_xyxy: Tensor, image_size: tuple[int, int], threshold: float
 ) -> list[MaskCrop]:
-    """The pixels of each object, cropped to the smallest rectangle that holds them.
+    """Paste masks into their boxes; return each object's pixels in their smallest bounding rectangle.
 
     mask_probs: (N, M, M) float on the CPU. boxes_xyxy: (N, 4) float, pixels of the image,
     may reach beyond it.
@@ -34,7 +34,8 @@ def paste_masks(
     padded[:, 1:-1, 1:-1] = mask_probs.numpy()
     corners = _enlarge(boxes_xyxy.numpy(), (grid + 2) / grid).astype(np.int64)
     sizes = (corners[:, 3:] - corners[:, 1:2] + 1) * (corners[:, 2:3] - corners[:, :1] + 1)
-    buffer = np.empty(sizes.max(initial=0), np.float32)  # for all: an own one each would cost as much again
+    # shared by all: allocating one per object would double the time
+    buffer = np.empty(sizes.max(initial=0), np.float32)
     return [
         _paste(probs, box, image_size, threshold, buffer)
         for probs, box in zip(padded, corners.tolist(), strict=True)
@@ -56,7 +57,10 @@ def _paste(
     threshold: float,
     buffer: NDArray[np.float32],
 ) -> MaskCrop:
-    """box: corners in whole pixels, the last column and row included. buffer: at least a value for each."""
+    """Paste one mask. box: corners in whole pixels, the last column and row included.
+
+    buffer: at least as many values as the box has pixels.
+    """
     x_min, y_min, x_max, y_max = box
     top, bottom = max(y_min, 0), min(y_max + 1, image_size[0])
     left, right = max(x_min, 0), min(x_max + 1, image_size[1])
@@ -70,7 +74,7 @@ def _paste(
     crop = tight_crop(mask, left, top)
     if np.count_nonzero(visible >= threshold + _TOLERANCE) == crop.area:
         return crop
-    undecided = np.flatnonzero(mask & (visible < threshold + _TOLERANCE))  # ten times as fast as 2D nonzero
+    undecided = np.flatnonzero(mask & (visible < threshold + _TOLERANCE))  # ten times faster than 2D nonzero
     rows, columns = np.divmod(undecided, mask.shape[1])
     mask[rows, columns] = _exact(
         probs, (height, width), rows + (top - y_min), columns + (left - x_min), threshold
@@ -85,7 +89,7 @@ def _exact(
     columns: NDArray[np.intp],
     threshold: float,
 ) -> NDArray[np.bool_]:
-    """bool (K,): whether these pixels of PyTorch's enlargement of `probs` to `size` reach the threshold."""
+    """Test whether pixels of PyTorch's enlargement of `probs` to `size` reach the threshold: bool (K,)."""
     above, below, down = _neighbours(rows, probs.shape[0], size[0])
     left, right, across = _neighbours(columns, probs.shape[1], size[1])
     upper = (1 - across) * probs[above, left] + across * probs[above, right]
@@ -102,7 +106,7 @@ def _exact(
 def _neighbours(
     pixels: NDArray[np.intp], grid: int, size: int
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
-    """The two places of the grid between which each pixel's centre lies, and the second one's weight."""
+    """Return the two grid cells around each pixel's centre, and the weight of the second."""
     places = (pixels.astype(np.float32) + np.float32(0.5)) * (np.float32(grid) / np.float32(size))
     places = np.maximum(places - np.float32(0.5), np.float32(0))
     first = np.minimum(places.astype(np.intp), grid - 1)
@@ -112,7 +116,7 @@ def _neighbours(
 def paste_sampled_masks(
     mask_probs: Tensor, boxes_xyxy: Tensor, image_size: tuple[int, int], threshold: float
 ) -> list[MaskCrop]:
-    """As `paste_masks`, but each pixel takes the probability at its centre, 0 beyond the grid.
+    """Paste masks like `paste_masks`, but sample the probability at pixel centres, 0 beyond the grid.
 
     boxes_xyxy: with sides above 0.
     Source: Detectron2 `layers/mask_ops.py: paste_masks_in_image`, the same pixels.
@@ -138,6 +142,6 @@ def _paste_sampled(
 
 
 def _grid_places(start: int, end: int, low: np.float32, high: np.float32) -> Tensor:
-    """Where the centres of the pixels start … end-1 lie between the box's edges, which are at -1 and 1."""
+    """Map the centres of the pixels start … end-1 to coordinates in which the box spans -1 to 1."""
     centres = np.arange(start, end, dtype=np.float32) + np.float32(0.5)
     return torch.from_numpy((centres - low) / (high - low) * 2 - 1)

@@ -1,9 +1,9 @@
-"""Mask probabilities on a small grid over each box → masks at image resolution, made on the boxes' device.
+"""Mask probabilities on a small grid over each box → masks at image resolution, computed on the device.
 
-All pixels of all boxes in one pass, only inside boxes and image, as bytes one after the other: on CUDA a
-Triton kernel, without Triton the same arithmetic as a torch function. One byte a pixel: unpacking bits on the
-host costs about what their smaller download saves (0.06 ms for 20 objects of 200 x 200 pixels).
-Equal to `seg_node.models.rcnn.paste` but for pixels whose probability is within 1e-5 of the threshold.
+All pixels inside boxes and image are computed in one pass and stored one after the other: on CUDA by a
+Triton kernel, without Triton by a torch function with the same arithmetic. A pixel takes one byte: unpacking
+bits on the host costs about what the smaller download saves (0.06 ms for 20 objects of 200 x 200 pixels).
+Results equal `seg_node.models.rcnn.paste` except where a probability is within 1e-5 of the threshold.
 """
 
 from functools import cache
@@ -22,17 +22,17 @@ from seg_node.types import MaskCrop
 
 PasteRule = Literal["resize", "sample"]
 _RULES: tuple[PasteRule, ...] = get_args(PasteRule)
-_AT_ONCE = 1 << 20  # pixels whose places and neighbours are in memory together: 168 bytes each
+_CHUNK_PIXELS = 1 << 20  # computed at a time by torch: 168 bytes each
 
 
 def paste_on_device(
     mask_probs: Tensor, boxes_xyxy: Tensor, image_size: tuple[int, int], threshold: float, rule: PasteRule
 ) -> list[MaskCrop]:
-    """The pixels of each object, cropped to the smallest rectangle that holds them.
+    """Paste masks into their boxes; return each object's pixels in their smallest bounding rectangle.
 
     mask_probs: (N, M, M) float, on the device. boxes_xyxy: (N, 4) float on the CPU, pixels of the image.
     threshold: a pixel belongs to the object at or above it.
-    rule: "resize" as `paste_masks`; "sample" as `paste_sampled_masks`, where no area means no pixels.
+    rule: "resize" for `paste_masks`, "sample" for `paste_sampled_masks`, but boxes may have no area.
     The host waits once, for the pixels.
     """
     origins, rects = place_boxes(boxes_xyxy.float(), mask_probs.shape[-1], image_size, rule)
@@ -54,7 +54,7 @@ def paste_on_device(
 
 @cache
 def kernel_works(device: torch.device) -> bool:
-    """Whether the Triton kernel can be built here and gives what the torch function gives; asked once."""
+    """Whether the Triton kernel builds here and agrees with the torch function; checked once."""
     return kernel_passes("masks are pasted", lambda: all(_kernel_agrees(device, rule) for rule in _RULES))
 
 
@@ -74,11 +74,11 @@ def _kernel_agrees(device: torch.device, rule: PasteRule) -> bool:
 def place_boxes(
     boxes: Tensor, grid: int, image_size: tuple[int, int], rule: PasteRule
 ) -> tuple[Tensor, Tensor]:
-    """Where the masks' grids lie and which pixels of the image they can touch.
+    """Compute where the masks' grids lie and which pixels of the image they can touch.
 
-    Returns float32 (N, 4): x, y, width and height of each grid (for "resize" enlarged by a cell around it, in
-    whole pixels), and int64 (N, 5): left, top, width and height of its visible rectangle, and how many pixels
-    there are up to its end.
+    Returns float32 (N, 4): x, y, width and height of each grid (for "resize" with a border of one cell, in
+    whole pixels), and int64 (N, 5): left, top, width and height of its visible rectangle, and the running
+    total of their pixels.
     """
     low, high = boxes[:, :2], boxes[:, 2:]
     if rule == "resize":
@@ -98,21 +98,21 @@ def place_boxes(
 def paste_pixels(
     padded: Tensor, origins: Tensor, rects: Tensor, total: int, threshold: float, sample: bool
 ) -> Tensor:
-    """uint8 (total,): 1 where the probability reaches the threshold, row by row of each rectangle.
+    """Threshold the pixels of all rectangles, row by row: uint8 (total,).
 
     padded: float32 (N, M+2, M+2), zeros around the grid. origins, rects: see `place_boxes`.
     """
     pixels = torch.empty(total, dtype=torch.uint8, device=padded.device)
-    for start in range(0, total, _AT_ONCE):
-        at = torch.arange(start, min(start + _AT_ONCE, total), device=padded.device)
-        pixels[start : start + _AT_ONCE] = _are_inside(at, padded, origins, rects, threshold, sample)
+    for start in range(0, total, _CHUNK_PIXELS):
+        at = torch.arange(start, min(start + _CHUNK_PIXELS, total), device=padded.device)
+        pixels[start : start + _CHUNK_PIXELS] = _are_inside(at, padded, origins, rects, threshold, sample)
     return pixels
 
 
 def _are_inside(
     at: Tensor, padded: Tensor, origins: Tensor, rects: Tensor, threshold: float, sample: bool
 ) -> Tensor:
-    """bool (K,): whether the probability reaches the threshold at the K given of all rectangles' pixels."""
+    """Threshold the pixels with the given indices among those of all rectangles: bool (K,)."""
     left, top, width, height, ends = rects.unbind(1)
     thing = torch.searchsorted(ends.contiguous(), at, right=True)
     at = at - (ends - width * height)[thing]
@@ -129,7 +129,7 @@ def _are_inside(
 def _neighbours(
     pixel: Tensor, origin: Tensor, extent: Tensor, grid: int, sample: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The two cells of the padded grid beside a pixel's centre, and its place between them, 0 … 1."""
+    """Return the two cells of the padded grid around a pixel's centre, and its position between, 0 … 1."""
     if sample:
         place = ((((pixel + 0.5 - origin) / extent * 2 - 1) + 1) * (grid - 2) - 1) * 0.5
         first = place.floor().to(torch.int64) + 1  # the zeros beyond the grid are its first and last cell

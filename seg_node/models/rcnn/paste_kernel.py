@@ -1,4 +1,4 @@
-"""`paste_on_device`'s pixels by one Triton kernel. Imported only where Triton is installed."""
+"""The pixels of `paste_on_device` by a single Triton kernel. Imported only if Triton is installed."""
 
 import torch
 import triton  # type: ignore[import-untyped]
@@ -11,10 +11,10 @@ _BLOCK = 1024
 def paste_pixels(
     padded: Tensor, origins: Tensor, rects: Tensor, total: int, largest: int, threshold: float, sample: bool
 ) -> Tensor:
-    """As `seg_node.models.rcnn.paste_batched.paste_pixels`; largest: pixels of the largest rectangle."""
+    """Compute `paste_batched.paste_pixels`. largest: pixels of the largest rectangle."""
     pixels = torch.empty(total, dtype=torch.uint8, device=padded.device)
     programs = (triton.cdiv(largest, _BLOCK), len(rects))
-    # without fused multiply-add, so that the results are those of the torch function
+    # no fused multiply-add, so that the results equal those of the torch function
     _paste[programs](
         padded, origins, rects, pixels, threshold, padded.shape[-1], sample, _BLOCK, enable_fp_fusion=False
     )
@@ -23,7 +23,7 @@ def paste_pixels(
 
 @triton.jit
 def _neighbours(pixel, origin, extent, GRID: tl.constexpr, SAMPLE: tl.constexpr):  # type: ignore[no-untyped-def]
-    """The two cells of the padded grid beside a pixel's centre, and its place between them, 0 … 1."""
+    """Return the two cells of the padded grid around a pixel's centre, and its position between, 0 … 1."""
     if SAMPLE:
         between = tl.div_rn(pixel + 0.5 - origin, extent) * 2.0 - 1.0
         place = ((between + 1.0) * (GRID - 2) - 1.0) * 0.5
@@ -44,7 +44,7 @@ def _neighbours(pixel, origin, extent, GRID: tl.constexpr, SAMPLE: tl.constexpr)
 def _paste(  # type: ignore[no-untyped-def]
     padded, origins, rects, pixels, threshold, GRID: tl.constexpr, SAMPLE: tl.constexpr, BLOCK: tl.constexpr
 ):
-    """One block of pixels of one object; most blocks of a small object have none."""
+    """Compute one block of pixels of one object; most blocks of a small object are empty."""
     thing = tl.program_id(1)
     left = tl.load(rects + thing * 5)
     top = tl.load(rects + thing * 5 + 1)

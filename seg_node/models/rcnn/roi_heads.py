@@ -1,7 +1,7 @@
-"""What Mask R-CNN does with each proposed region: class, refined box, mask (He et al. 2017).
+"""Heads of Mask R-CNN: class, refined box and mask of each proposed region (He et al. 2017).
 
 Sources of the order of operations: torchvision `models/detection/roi_heads.py` and Detectron2
-`modeling/roi_heads/fast_rcnn.py: fast_rcnn_inference_single_image`; `RCNNSettings` says whose.
+`modeling/roi_heads/fast_rcnn.py: fast_rcnn_inference_single_image`; `RCNNSettings` selects one.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from seg_node.types import SegmentOptions
 
 @dataclass(frozen=True)
 class Detections:
-    """What the box head found in one image, best first: boxes (N, 4), scores (N,), class_ids int64 (N,)."""
+    """Objects of one image, best first: boxes (N, 4), scores (N,), class_ids int64 (N,)."""
 
     boxes_xyxy: Tensor
     scores: Tensor
@@ -34,7 +34,7 @@ class BoxHead(nn.Module):
 
     conv_channels: 3x3 convolutions with `norm` before the fully connected layers (none in the first
     torchvision model). num_classes counts the background.
-    box_classes: for how many classes there are box deltas; 1: the same for all.
+    box_classes: number of classes with box deltas; 1: shared by all.
     """
 
     pool_size = 7
@@ -64,7 +64,7 @@ class BoxHead(nn.Module):
     def head(
         self, features: Sequence[Tensor], proposals: Sequence[Tensor], fixed: bool = False
     ) -> tuple[Tensor, Tensor]:
-        """Class logits (R, classes) and deltas (R, box_classes·4) of all proposals, in order; float32.
+        """Compute class logits (R, classes) and deltas (R, box_classes·4) of all proposals; float32.
 
         fixed: as in `pool_regions`.
         """
@@ -107,9 +107,9 @@ class BoxHead(nn.Module):
 
 
 class MaskHead(nn.Module):
-    """Detections → for each the probability of being the object, on a 28x28 grid over its box.
+    """Detections → mask probabilities of each on a 28x28 grid over its box.
 
-    mask_classes: for how many classes there is a mask; 1: the same for all.
+    mask_classes: number of classes with a mask; 1: shared by all.
     """
 
     pool_size = 14
@@ -131,7 +131,7 @@ class MaskHead(nn.Module):
         self.settings = settings
 
     def head(self, features: Sequence[Tensor], boxes: Sequence[Tensor], fixed: bool = False) -> Tensor:
-        """Logits (R, mask_classes, 28, 28), float32. fixed: as in `pool_regions`."""
+        """Compute logits (R, mask_classes, 28, 28), float32. fixed: as in `pool_regions`."""
         x = self.convs(_pool(features, boxes, self.pool_size, self.settings, fixed))
         x = F.relu(self.conv5_mask(x), inplace=True)
         return self.mask_fcn_logits(x).float()
@@ -143,15 +143,15 @@ class MaskHead(nn.Module):
 
 
 def probs_of_classes(logits: Tensor, class_ids: Tensor) -> Tensor:
-    """(R, mask_classes, M, M), (R,) → the probabilities (R, M, M) of each region's own class."""
+    """Select each region's own class: (R, mask_classes, M, M), (R,) → probabilities (R, M, M)."""
     channels = class_ids if logits.shape[1] > 1 else torch.zeros_like(class_ids)
     return logits[torch.arange(len(logits), device=logits.device), channels].sigmoid()
 
 
 def wanted_classes(classes: frozenset[int] | None, like: Tensor, settings: RCNNSettings) -> Tensor:
-    """bool (C,) for `like` of shape (…, C): the given classes, without the background.
+    """Mark the given classes, without the background: bool (C,) for `like` of shape (…, C).
 
-    It uploads nothing, so that a CUDA graph can hold it.
+    Nothing is uploaded, so a CUDA graph can record it.
     """
     count = like.shape[-1]
     wanted = torch.full((count,), classes is None, device=like.device)

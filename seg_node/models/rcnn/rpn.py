@@ -1,7 +1,7 @@
-"""Region proposals (Ren et al. 2015): where on the pyramid an object may be, whatever its class.
+"""Region proposals (Ren et al. 2015): boxes that may hold an object of any class.
 
 Sources of the order of operations: torchvision `models/detection/rpn.py` and Detectron2
-`modeling/proposal_generator/proposal_utils.py: find_top_rpn_proposals`; `RCNNSettings` says whose.
+`modeling/proposal_generator/proposal_utils.py: find_top_rpn_proposals`; `RCNNSettings` selects one.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from seg_node.preprocess.prepare import ModelInput
 
 
 class RegionProposals(nn.Module):
-    """Pyramid → up to `proposals` boxes in each image that may hold an object."""
+    """Pyramid → up to `proposals` boxes per image that may hold an object."""
 
     def __init__(self, channels: int, num_convs: int, settings: RCNNSettings) -> None:
         super().__init__()
@@ -31,12 +31,12 @@ class RegionProposals(nn.Module):
             self.register_buffer(f"cells{level}", cells, persistent=False)
 
     def head(self, features: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        """Objectness logits (N, A, h, w) and deltas (N, 4A, h, w) of each level, float32."""
+        """Compute objectness logits (N, A, h, w) and deltas (N, 4A, h, w) of each level, float32."""
         hidden = [self.conv(feature) for feature in features]
         return [self.cls_logits(x).float() for x in hidden], [self.bbox_pred(x).float() for x in hidden]
 
     def forward(self, logits: Sequence[Tensor], deltas: Sequence[Tensor], batch: ModelInput) -> list[Tensor]:
-        """The boxes (K, 4) of each image, best first, from what `head` gives."""
+        """Select the boxes (K, 4) of each image, best first, from the output of `head`."""
         boxes, scores, counts = self.candidates(logits, deltas, batch.pixels.shape[-2:])
         levels = torch.cat(
             [torch.full_like(part, level) for level, part in enumerate(scores.split(counts, dim=1))], dim=1
@@ -49,9 +49,9 @@ class RegionProposals(nn.Module):
     def candidates(
         self, logits: Sequence[Tensor], deltas: Sequence[Tensor], padded_size: Sequence[int]
     ) -> tuple[Tensor, Tensor, list[int]]:
-        """Each level's best anchors, moved and scaled, one level behind the other.
+        """Decode each level's best anchors, level after level.
 
-        Returns boxes (N, K, 4), logits (N, K), and how many of the K come from each level.
+        Returns boxes (N, K, 4), logits (N, K), and the number of boxes of each level.
         """
         maps = zip(logits, deltas, strict=True)
         best = [self._best(level, *pair, padded_size) for level, pair in enumerate(maps)]
@@ -63,7 +63,7 @@ class RegionProposals(nn.Module):
     def _best(
         self, level: int, logits: Tensor, deltas: Tensor, padded_size: Sequence[int]
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """The level's best anchors: logits (N, K), deltas and anchors (N, K, 4)."""
+        """Select the level's best anchors: logits (N, K), deltas and anchors (N, K, 4)."""
         settings = self.settings
         rows, columns = logits.shape[-2:]
         stride = padded_size[0] // rows, padded_size[1] // columns
@@ -79,7 +79,7 @@ class RegionProposals(nn.Module):
 
     def _suppress(self, boxes: Tensor, scores: Tensor, levels: Tensor, size: tuple[int, int]) -> Tensor:
         boxes = clip_boxes_to_image(boxes, size)
-        valid = remove_small_boxes(boxes, self.settings.proposal_min_side)  # NaN ones too
+        valid = remove_small_boxes(boxes, self.settings.proposal_min_side)  # removes NaN as well
         valid = valid[scores[valid].isfinite()]
         boxes, scores, levels = boxes[valid], scores[valid], levels[valid]
         kept = batched_nms(boxes, scores, levels, self.settings.proposal_nms_threshold)

@@ -1,4 +1,4 @@
-"""The semantic branch of Panoptic FPN (Kirillov et al. 2019): what stuff each pixel belongs to.
+"""Semantic branch of Panoptic FPN (Kirillov et al. 2019): the stuff class of each pixel.
 
 Source: Detectron2 `modeling/meta_arch/semantic_seg.py: SemSegFPNHead`.
 """
@@ -14,15 +14,15 @@ from torch import Tensor, nn
 from seg_node.models.layers.backbones import NormLayer, conv_norm, count_numbered
 from seg_node.untrusted.size_cache import size_cache
 
-_LARGE = 1 << 26  # logits that are resized at once: 256 MB
+_MAX_LOGITS = 1 << 26  # resized at once: 256 MB
 
 
 class SemanticHead(nn.Module):
-    """Pyramid → class logits (N, classes, H/4, W/4): every map is brought to stride 4, and they are added.
+    """Pyramid → class logits (N, classes, H/4, W/4): the sum of all maps, enlarged to stride 4.
 
-    widths: of each pyramid level, fine to coarse, the convolutions' outputs; behind each one the map is
-    enlarged to double size, except on the finest level, which has stride 4 already.
-    num_classes counts class 0, "a thing".
+    widths: output channels of the convolutions of each level, fine to coarse; the map is doubled in size
+    after each one, except on the finest level, which already has stride 4.
+    num_classes includes class 0, "a thing".
     """
 
     def __init__(
@@ -49,7 +49,7 @@ def _level(widths: Sequence[int], norm: NormLayer | None, enlarged: bool) -> nn.
 
 
 def build_semantic_head(tensors: Mapping[str, Tensor], prefix: str, norm: NormLayer | None) -> SemanticHead:
-    """The head whose tensors are named `prefix` + levels.0.0.0.weight, …; weights random.
+    """Build the head, with random weights, whose tensors are named `prefix` + levels.0.0.0.weight, ….
 
     Raises KeyError with the name of a tensor that should be there.
     """
@@ -63,12 +63,12 @@ def build_semantic_head(tensors: Mapping[str, Tensor], prefix: str, norm: NormLa
 
 
 def classify_pixels(logits: Tensor, input_size: tuple[int, int], image_size: tuple[int, int]) -> Tensor:
-    """The class of each pixel of the camera image, the first of equal ones: int64 or int32 (H, W).
+    """Classify each pixel of the camera image, the first of equal classes: int64 or int32 (H, W).
 
     logits: (classes, h/4, w/4) of the padded input. input_size: (height, width) of the input without padding.
     Source: Detectron2 `modeling/postprocessing.py: sem_seg_postprocess`.
     """
-    if not logits.is_cuda or len(logits) * image_size[0] * image_size[1] > _LARGE:
+    if not logits.is_cuda or len(logits) * image_size[0] * image_size[1] > _MAX_LOGITS:
         return _classify_in_one_step(logits, input_size, image_size)
     enlarged = F.interpolate(logits[None], scale_factor=4, mode="bilinear", align_corners=False)
     cropped = enlarged[..., : input_size[0], : input_size[1]]
@@ -77,10 +77,10 @@ def classify_pixels(logits: Tensor, input_size: tuple[int, int], image_size: tup
 
 
 def _classify_in_one_step(logits: Tensor, input_size: tuple[int, int], image_size: tuple[int, int]) -> Tensor:
-    """The same, both resizings as one, class by class, in sums of columns and of rows.
+    """Classify with both resizings merged into one, class by class, as sums of columns and rows.
 
-    On the CPU four times as fast, and without gigabytes for large images. Sums are rounded differently, in
-    the seventh digit.
+    Four times as fast on the CPU, without gigabytes for large images. Sums round differently in the seventh
+    digit.
     """
     rows = _taps(logits.shape[1], input_size[0], image_size[0], logits.device)
     columns = _taps(logits.shape[2], input_size[1], image_size[1], logits.device)
@@ -96,16 +96,16 @@ def _classify_in_one_step(logits: Tensor, input_size: tuple[int, int], image_siz
             values.addcmul_(row, weight[:, None])
         higher = values > highest
         torch.maximum(highest, values, out=highest)
-        # as masked_fill_ with the number, which only grows
+        # equals masked_fill_ with the number, since it only grows
         torch.maximum(numbers, higher.to(kind).mul_(number), out=numbers)
     return numbers.to(torch.int32)
 
 
 @size_cache(entries=16, longest=1 << 14)
 def _taps(grid: int, used: int, pixels: int, device: torch.device) -> list[tuple[Tensor, Tensor]]:
-    """Of the up to three grid cells that each of so many pixels is made of: places and weights (pixels,).
+    """List the up to three grid cells that each pixel is made of: indices and weights (pixels,).
 
-    grid: cells, enlarged four times, of which the first `used` are resized. Weights are PyTorch's own.
+    grid: number of cells; enlarged four times, the first `used` are resized. Weights are PyTorch's own.
     """
     weights = torch.eye(grid)
     enlarged = F.interpolate(weights[None, None], size=(4 * grid, grid), mode="bilinear", align_corners=False)

@@ -1,4 +1,4 @@
-"""The numbers and conventions of a Mask R-CNN that its weights do not tell."""
+"""Numbers and conventions of a Mask R-CNN that cannot be derived from its weights."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,24 +6,25 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class RCNNSettings:
-    """Numbers that are not in the weights; the defaults are torchvision's.
+    """Settings with torchvision's defaults.
 
-    background: which class is the background. "first": 0, and it has box deltas and a mask channel as the
-    others; "last": it has neither, and the objects' classes count from 0.
+    background: which class is the background. "first": class 0, with box deltas and a mask channel; "last":
+    it has neither, and the objects' classes start at 0.
     anchor_sizes: pixels, of each pyramid level. anchor_ratios: height/width.
-    anchors_rounded: anchor corners to whole pixels.
-    anchor_strides: pixels from one anchor to the next: "measured", the padded image's side by the map's,
-    or "exact", 4, 8, … whatever the sizes. anchor_offset: of the first one, in strides.
-    proposals_per_level, proposals: best kept before and after suppression.
-    proposal_nms_threshold, proposal_min_side: overlap (IoU) suppressed, and pixels that a side has at least.
-    proposal_nms_scores: what suppression sorts by.
-    proposal_box_weights, box_weights: by which the deltas of proposals and of the box head are divided.
+    anchors_rounded: anchor corners are rounded to whole pixels.
+    anchor_strides: pixels from one anchor to the next: "measured", the padded image's side divided by the
+    map's, or "exact", 4, 8, … for any size. anchor_offset: of the first anchor, in strides.
+    proposals_per_level, proposals: number kept before and after suppression.
+    proposal_nms_threshold, proposal_min_side: overlap (IoU) above which boxes are suppressed, and the
+    shortest side in pixels.
+    proposal_nms_scores: sort key of suppression.
+    proposal_box_weights, box_weights: divisors of the deltas of proposals and of the box head.
     roi_sampling_ratio, roi_aligned: RoIAlign's points per bin and side (0: as many as pixels), and
-    whether it places pixel centres half a pixel off (the corrected version).
+    whether it shifts by half a pixel (the corrected version).
     roi_level_epsilon: keeps a box on the edge between two pyramid levels on the coarser one: added to the
     "level", or to the box's "side" in units of 224 pixels.
-    box_min_side: pixels that a side has at least.
-    boxes_clipped: boxes end at the image's edge, and those without pixels are left out.
+    box_min_side: shortest side in pixels.
+    boxes_clipped: boxes are clipped to the image, and those without pixels are dropped.
     mask_paste: masks at image resolution by resizing to whole pixels or by sampling at pixel centres.
     """
 
@@ -48,13 +49,13 @@ class RCNNSettings:
     mask_paste: Literal["resize", "sample"] = "resize"
 
 
-# with what configurations change as in its published models
+# the settings of its published models
 DETECTRON2_SETTINGS = RCNNSettings(
     background="last",
     anchors_rounded=False,
     anchor_strides="exact",
     proposal_nms_scores="logits",
-    proposal_min_side=2.0**-126,  # the smallest normal float32: Detectron2 says > 0
+    proposal_min_side=2.0**-126,  # smallest normal float32: Detectron2 compares with > 0
     roi_sampling_ratio=0,
     roi_aligned=True,
     roi_level_epsilon="side",

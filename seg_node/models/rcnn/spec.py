@@ -1,4 +1,4 @@
-"""The shape of a Mask R-CNN above its backbone, read off a checkpoint's tensors."""
+"""The shape of a Mask R-CNN above its backbone, derived from a checkpoint's tensors."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -13,11 +13,11 @@ _BOX_FC = re.compile(r"box_head\.layers\.(\d+)\.weight")
 
 @dataclass(frozen=True)
 class RCNNSpec:
-    """Widths, depths and norms above the backbone: what a checkpoint's tensors tell.
+    """Widths, depths and norms above the backbone.
 
-    stage_channels: the backbone's outputs, fine to coarse. num_classes counts the background.
-    box_classes, mask_classes: for how many classes there are box deltas and masks; 1: the same for all.
-    *_norm: None where convolutions have a bias instead.
+    stage_channels: the backbone's outputs, fine to coarse. num_classes includes the background.
+    box_classes, mask_classes: number of classes with box deltas and masks; 1: shared by all.
+    *_norm: None if convolutions have a bias instead.
     """
 
     stage_channels: tuple[int, ...]
@@ -40,9 +40,9 @@ def read_rcnn_spec(
     stage_channels: tuple[int, ...],
     read_norm: Callable[[str], NormLayer | None],
 ) -> RCNNSpec:
-    """Everything above the backbone, from tensors with the network's names.
+    """Derive the spec from tensors with the network's names.
 
-    read_norm: the kind of norm whose tensors begin with a prefix, if there are any.
+    read_norm: returns the kind of norm whose tensors have a prefix, if any.
     Raises KeyError with the name of a tensor that should be there.
     """
     box_convs = count_numbered((name for name in tensors if tensors[name].ndim == 4), "box_head.layers.")
@@ -65,7 +65,7 @@ def read_rcnn_spec(
 
 
 def _read_box_fcs(tensors: Mapping[str, Tensor]) -> tuple[int, ...]:
-    """Widths of the fully connected layers, whose numbers have gaps for the layers without weights."""
+    """Read the widths of the fully connected layers, whose numbers skip layers without weights."""
     numbers = sorted(int(match[1]) for match in map(_BOX_FC.fullmatch, tensors) if match)
     return tuple(tensors[f"box_head.layers.{number}.weight"].shape[0] for number in numbers)
 

@@ -1,4 +1,4 @@
-"""Greedy non-maximum suppression without waiting for a number from the GPU: rounds of a matrix product."""
+"""Greedy non-maximum suppression with fixed shapes, by rounds of a matrix product."""
 
 from functools import cache
 
@@ -9,28 +9,28 @@ from seg_node.models.gpu.kernel_check import kernel_passes
 
 
 def suppress(
-    boxes: Tensor, counted: Tensor, threshold: float | Tensor, rounds: int, groups: Tensor | None = None
+    boxes: Tensor, valid: Tensor, threshold: float | Tensor, rounds: int, groups: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Which of the boxes of B lists stay, bool (B, K), and whether that is final, bool (B,).
+    """Return which boxes of B lists are kept, bool (B, K), and whether that converged, bool (B,).
 
-    boxes: (B, K, 4), by falling score. counted: bool (B, K), the others neither stay nor suppress.
+    boxes: (B, K, 4), by falling score. valid: bool (B, K), other boxes are neither kept nor suppress any.
     threshold: a number or a 0-dimensional tensor on the boxes' device.
     groups: int64 (B, K), only boxes of one group suppress each other.
-    A box stays when no better one that stays overlaps it by more than the threshold. Begun with all boxes,
-    that rule settles from the best one on; each round settles one more link of every chain.
+    A box is kept if no better kept box overlaps it by more than the threshold. Starting with all boxes, this
+    rule converges from the best box on; each round decides one more link of every chain.
     """
     overlaps = _overlaps(boxes, threshold, groups)
-    allowed = before = kept = counted[:, None].to(overlaps.dtype)
+    allowed = before = kept = valid[:, None].to(overlaps.dtype)
     for _ in range(rounds):
-        # how many that stay overlap each box, and whether that is less than 1, or 0 where it does not count
+        # count the kept boxes that overlap each box; keep it if that is below 1, or below 0 if invalid
         before, kept = kept, torch.bmm(kept, overlaps).lt_(allowed)
     return kept[:, 0] > 0, (kept == before).flatten(1).all(dim=1)
 
 
 def _overlaps(boxes: Tensor, threshold: float | Tensor, groups: Tensor | None) -> Tensor:
-    """(B, K, K): 1 where the row's box overlaps the column's worse one by more than the threshold, else 0.
+    """Compute (B, K, K): 1 where the row's box overlaps the column's worse one by more than the threshold.
 
-    In half precision on a GPU, which multiplies it fastest and, of any count, tells 0 from more.
+    Half precision on a GPU, which multiplies it fastest and still separates 0 from any other count.
     """
     if boxes.is_cuda and kernel_works(boxes.device):
         from seg_node.models.rcnn import overlap_kernel
@@ -41,7 +41,7 @@ def _overlaps(boxes: Tensor, threshold: float | Tensor, groups: Tensor | None) -
 
 
 def overlaps_by_torch(boxes: Tensor, threshold: float | Tensor, groups: Tensor | None) -> Tensor:
-    """bool (B, K, K), see `_overlaps`; the overlap as torchvision's `nms` computes it."""
+    """Compute `_overlaps` as bool (B, K, K) with the arithmetic of torchvision's `nms`."""
     low, high = boxes[..., :2], boxes[..., 2:]
     area = (high - low).prod(dim=-1)
     shared = (
@@ -57,7 +57,7 @@ def overlaps_by_torch(boxes: Tensor, threshold: float | Tensor, groups: Tensor |
 
 @cache
 def kernel_works(device: torch.device) -> bool:
-    """Whether the Triton kernel can be built here and gives what the torch function gives; asked once."""
+    """Whether the Triton kernel builds here and agrees with the torch function; checked once."""
     return kernel_passes("boxes are suppressed", lambda: _kernel_agrees(device))
 
 

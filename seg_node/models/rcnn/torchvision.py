@@ -1,7 +1,7 @@
-"""Mask R-CNN checkpoints with torchvision's names: `maskrcnn_resnet50_fpn`, `_v2`, and what was fine-tuned.
+"""Mask R-CNN checkpoints with torchvision's names: `maskrcnn_resnet50_fpn`, `_v2`, and fine-tuned models.
 
-All widths, depths and the class count are read off the tensors; the spellings of torchvision before and
-since 0.14 are both understood.
+All widths, depths and the class count come from the tensors. The names of torchvision before and since 0.14
+are both recognised.
 """
 
 import json
@@ -37,7 +37,7 @@ _OLD_SPELLINGS = (
     (r"^roi_heads\.box_head\.fc7\.", "roi_heads.box_head.3."),
     *((rf"^roi_heads\.mask_head\.mask_fcn{i + 1}\.", f"roi_heads.mask_head.{i}.0.") for i in range(4)),
 )
-# torchvision → our modules
+# torchvision → modules of the network
 _PREFIXES = {
     "backbone.body.": "backbone.",
     "backbone.fpn.": "fpn.",
@@ -47,62 +47,62 @@ _PREFIXES = {
     "roi_heads.mask_head.": "mask_head.convs.",
     "roi_heads.mask_predictor.": "mask_head.",
 }
-_SEMANTIC = "semantic_head."  # torchvision has none: our own names
+_SEMANTIC = "semantic_head."  # torchvision has none, so the names are the network's
 
 
-def our_name(name: str) -> str:
-    """The network's name of a tensor that torchvision calls `name`."""
+def to_network_name(name: str) -> str:
+    """Return the network's name of torchvision's tensor `name`."""
     for pattern, replacement in _OLD_SPELLINGS:
         name = re.sub(pattern, replacement, name)
-    for theirs, ours in _PREFIXES.items():
-        if name.startswith(theirs):
-            return ours + name[len(theirs) :]
+    for stored, module in _PREFIXES.items():
+        if name.startswith(stored):
+            return module + name[len(stored) :]
     return name
 
 
-def their_name(name: str) -> str:
-    """torchvision's name (since 0.14) of the network's tensor `name`."""
-    for theirs, ours in _PREFIXES.items():
-        if name.startswith(ours):
-            return theirs + name[len(ours) :]
+def to_checkpoint_name(name: str) -> str:
+    """Return torchvision's name (since 0.14) of the network's tensor `name`."""
+    for stored, module in _PREFIXES.items():
+        if name.startswith(module):
+            return stored + name[len(module) :]
     return name
 
 
-def is_torchvision_rcnn(tensors: Mapping[str, Tensor]) -> bool:
+def is_torchvision_rcnn(checkpoint: Checkpoint) -> bool:
     """Whether these are a torchvision Mask R-CNN's tensors."""
-    return {"backbone.body.conv1.weight", _MASK_PREDICTOR} <= set(tensors)
+    return {"backbone.body.conv1.weight", _MASK_PREDICTOR} <= checkpoint.tensors.keys()
 
 
 def is_embedded(checkpoint: Checkpoint) -> bool:
-    """Whether the file is of seg_node's own training: torchvision's names, its configuration with it."""
+    """Whether seg_node's training wrote the file: torchvision's names, its configuration in the metadata."""
     return _MASK_PREDICTOR in checkpoint.tensors and _METADATA_KEY in checkpoint.metadata
 
 
 def load_torchvision(
     checkpoint: Checkpoint, config: Mapping[str, Any], source: str, labels: LabelSet | None = None
 ) -> RCNNModel:
-    """The model of a checkpoint: the configuration in its metadata first, then `config`.
+    """Load a checkpoint's model; `config` overrides the configuration in the metadata.
 
     source: names `config` in errors. labels: the user's class names.
     Raises ValueError that names the file, and the tensor or key that does not fit.
     """
-    settled = read_rcnn_config(_read_metadata(checkpoint), str(checkpoint.path))
-    settled = read_rcnn_config(config, source, settled)
-    network = load_torchvision_rcnn(checkpoint, settled.settings, settled.frozen_bn_eps)
+    carried = read_rcnn_config(_read_metadata(checkpoint), str(checkpoint.path))
+    merged = read_rcnn_config(config, source, carried)
+    network = load_torchvision_rcnn(checkpoint, merged.settings, merged.frozen_bn_eps)
     num_classes = network.box_head.cls_score.out_features
-    if settled.num_classes not in (None, num_classes):
-        raise ValueError(f"{checkpoint.path}: {num_classes} classes, but {source} says {settled.num_classes}")
+    if merged.num_classes not in (None, num_classes):
+        raise ValueError(f"{checkpoint.path}: {num_classes} classes, but {source} says {merged.num_classes}")
     try:
         names = one_based_labels(
-            num_classes, settled.class_names, labels, _stuff_names(network, settled.stuff_names)
+            num_classes, merged.class_names, labels, _stuff_names(network, merged.stuff_names)
         )
     except ValueError as error:
         raise ValueError(f"{checkpoint.path}: {error}") from error
-    return RCNNModel(network, names, settled.input_spec, settled.options)
+    return RCNNModel(network, names, merged.input_spec, merged.options)
 
 
 def _stuff_names(network: MaskRCNN, names: tuple[str, ...]) -> tuple[str, ...]:
-    """The given ones; class numbers where there are none. Raises ValueError when they do not fit."""
+    """Return the names, or class numbers if there are none. Raises ValueError if their number differs."""
     stuff = network.semantic_head.predictor.out_channels - 1 if network.semantic_head else 0
     if names and len(names) != stuff:
         raise ValueError(f"{len(names)} stuff names for {stuff} classes of stuff")
@@ -111,7 +111,7 @@ def _stuff_names(network: MaskRCNN, names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _read_metadata(checkpoint: Checkpoint) -> Mapping[str, Any]:
-    """The configuration, JSON, that a file of our own training carries."""
+    """Read the JSON configuration that seg_node's training writes into its files."""
     if not is_embedded(checkpoint):
         return {}
     try:
@@ -123,14 +123,14 @@ def _read_metadata(checkpoint: Checkpoint) -> Mapping[str, Any]:
 def load_torchvision_rcnn(
     checkpoint: Checkpoint, settings: RCNNSettings, frozen_bn_eps: float = 0.0
 ) -> MaskRCNN:
-    """The checkpoint's network with its weights.
+    """Load the checkpoint's network.
 
     frozen_bn_eps: added to the variances of batch norms that were frozen in training (those saved without
-    `num_batches_tracked`). 0 for the published COCO weights and what was fine-tuned from them; 1e-5 for a
+    `num_batches_tracked`). 0 for the published COCO weights and models fine-tuned from them; 1e-5 for a
     model trained from ImageNet weights only (torchvision `_utils.py: overwrite_eps`).
     Raises ValueError that names the file, the tensor and the shape it should have.
     """
-    tensors = {our_name(name): tensor for name, tensor in checkpoint.tensors.items()}
+    tensors = {to_network_name(name): tensor for name, tensor in checkpoint.tensors.items()}
     build = partial(_build_network, tensors, settings, frozen_bn_eps)
     try:
         outlined = outline(build)
@@ -138,11 +138,11 @@ def load_torchvision_rcnn(
         raise ValueError(f"{checkpoint.path}: {_describe_missing(error.args[0])}") from error
     except (ValueError, IndexError, ArithmeticError) as error:
         raise ValueError(f"{checkpoint.path}: not a Mask R-CNN of torchvision's kind: {error}") from error
-    return load_network(build, outlined, tensors, their_name, checkpoint.path)
+    return load_network(build, outlined, tensors, to_checkpoint_name, checkpoint.path)
 
 
 def _build_network(tensors: Mapping[str, Tensor], settings: RCNNSettings, frozen_bn_eps: float) -> MaskRCNN:
-    """With random weights. tensors: by the network's names. Raises KeyError with a missing name."""
+    """Build with random weights. tensors: by the network's names. Raises KeyError with a missing name."""
     backbone, stage_channels = _build_backbone(tensors, frozen_bn_eps)
     spec = read_rcnn_spec(
         tensors, stage_channels, lambda prefix: _norm_or_none(tensors, prefix, frozen_bn_eps)
@@ -159,11 +159,11 @@ def _describe_missing(name: str) -> str:
     shape = (
         f"; in maskrcnn_resnet50_fpn its shape is {tuple(published[name].shape)}" if name in published else ""
     )
-    return f"{their_name(name)} is missing{shape}"
+    return f"{to_checkpoint_name(name)} is missing{shape}"
 
 
 def _build_backbone(tensors: Mapping[str, Tensor], frozen_bn_eps: float) -> tuple[nn.Module, tuple[int, ...]]:
-    """The body, and the widths of its outputs."""
+    """Build the backbone; return it with the widths of its outputs."""
     if "backbone.stem.conv.weight" in tensors:
         return EfficientNetLite0(norm="backbone.stem.bn.weight" in tensors), OUT_CHANNELS
     spec = read_resnet_spec(tensors, "backbone.")

@@ -1,6 +1,6 @@
-"""A Mask R-CNN configuration (YAML or a checkpoint's metadata) → the dataclasses it is about.
+"""A Mask R-CNN configuration (YAML or a checkpoint's metadata) → `RCNNConfig`.
 
-The keys are the arguments of torchvision's `MaskRCNN`, and those of what describes a checkpoint.
+The keys are the arguments of torchvision's `MaskRCNN`, and a few that describe the checkpoint.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,11 +26,11 @@ TORCHVISION_OPTIONS = SegmentOptions(score_threshold=0.05)
 
 @dataclass(frozen=True)
 class RCNNConfig:
-    """What a configuration may say.
+    """A configuration.
 
     frozen_bn_eps: see `load_torchvision_rcnn`.
-    num_classes: what the weights must have, with the background; None for any.
-    class_names: of the classes 1, 2, …; empty when it has none. stuff_names: of those that follow.
+    num_classes: number that the weights must have, with the background; None for any.
+    class_names: of the classes 1, 2, …; empty if not set. stuff_names: of the classes that follow.
     """
 
     settings: RCNNSettings = field(default_factory=RCNNSettings)
@@ -79,12 +79,12 @@ _OWN_FIELDS: Mapping[str, Callable[[Any], Any]] = {
     "class_names": _names,
     "stuff_names": _names,
 }
-# known, and said better by the tensors
+# known but ignored: the tensors determine them
 _DESCRIPTIONS = frozenset({"model", "defaults", "thin"})
 
 
 def read_rcnn_config(content: Mapping[str, Any], source: str, base: RCNNConfig | None = None) -> RCNNConfig:
-    """The base configuration with what `content` changes.
+    """Apply the changes in `content` to the base configuration.
 
     source: names the file in errors.
     Raises ValueError for a key that is not known or a value that does not fit it.
@@ -111,6 +111,6 @@ def read_rcnn_config(content: Mapping[str, Any], source: str, base: RCNNConfig |
 
 
 def describe_rcnn(settings: RCNNSettings, input_spec: InputSpec, options: SegmentOptions) -> dict[str, Any]:
-    """The configuration that `read_rcnn_config` reads as these; without names of classes."""
+    """Return the configuration that `read_rcnn_config` reads back as these, without class names."""
     parts = {"settings": settings, "input_spec": input_spec, "options": options}
     return {key: getattr(parts[part], name) for key, (part, name, _) in _FIELDS.items()}

@@ -13,7 +13,7 @@ from seg_node.models.solo.settings import LEVELS, PUBLISHED, SoloConfig
 logger = logging.getLogger(__name__)
 
 
-def _of_each_level(value: Any) -> tuple[int, ...]:
+def _levels(value: Any) -> tuple[int, ...]:
     if len(value) != LEVELS:
         raise ValueError(f"expected {LEVELS} numbers")
     return tuple(count(item, least=1, most=1024) for item in value)
@@ -21,8 +21,8 @@ def _of_each_level(value: Any) -> tuple[int, ...]:
 
 # key of MODEL.SOLOV2 → field of SoloSettings, or of SegmentOptions, conversion
 _SETTINGS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
-    "NUM_GRIDS": ("grids", _of_each_level),
-    "FPN_INSTANCE_STRIDES": ("strides", _of_each_level),
+    "NUM_GRIDS": ("grids", _levels),
+    "FPN_INSTANCE_STRIDES": ("strides", _levels),
     "SCORE_THR": ("score_threshold", number),
     "UPDATE_THR": ("update_threshold", number),
     "NMS_PRE": ("nms_candidates", positive),
@@ -42,13 +42,13 @@ _SUPPORTED: Mapping[str, tuple[Any, ...]] = {
     "INSTANCE_IN_FEATURES": (["p2", "p3", "p4", "p5", "p6"],),
     "MASK_IN_FEATURES": (["p2", "p3", "p4", "p5"],),
 }
-# said by the tensors, or of use in training only
-_PASSED_OVER = """FPN_SCALE_RANGES INSTANCE_CHANNELS INSTANCE_IN_CHANNELS LOSS MASK_CHANNELS MASK_IN_CHANNELS
+# derived from the tensors, or used in training only
+_IGNORED_KEYS = """FPN_SCALE_RANGES INSTANCE_CHANNELS INSTANCE_IN_CHANNELS LOSS MASK_CHANNELS MASK_IN_CHANNELS
     NUM_INSTANCE_CONVS NUM_KERNELS NUM_MASKS PRIOR_PROB SIGMA TYPE_DCN"""
 
 
 def read_adelaidet_config(content: Mapping[str, Any], source: str, num_classes: int) -> SoloConfig:
-    """What `content` says; a key that it leaves out, or all when it is empty, is as in the published models.
+    """Read the configuration; missing keys, or all if it is empty, are as in the published models.
 
     source: names it in messages.
     num_classes: of the checkpoint.
@@ -59,10 +59,10 @@ def read_adelaidet_config(content: Mapping[str, Any], source: str, num_classes: 
         raise ValueError(f"{source}: MODEL.META_ARCHITECTURE is {model['META_ARCHITECTURE']}, not SOLOv2")
     keys = section(model, source, "SOLOV2")
     _check(keys, source)
-    said = keys.get("NUM_CLASSES", num_classes)
-    if said != num_classes:
+    configured = keys.get("NUM_CLASSES", num_classes)
+    if configured != num_classes:
         raise ValueError(
-            f"{source}: MODEL.SOLOV2.NUM_CLASSES is {said}, but the checkpoint has {num_classes}"
+            f"{source}: MODEL.SOLOV2.NUM_CLASSES is {configured}, but the checkpoint has {num_classes}"
         )
     settings = {"mask_stride": None, **_converted(keys, _SETTINGS, source)}
     options = _converted(keys, _OPTIONS, source)
@@ -88,7 +88,7 @@ def _check(keys: Mapping[str, Any], source: str) -> None:
                 f"{source}: MODEL.SOLOV2.{key}: {value!r} is not supported; supported: "
                 f"{', '.join(repr(supported) for supported in _SUPPORTED[key])}"
             )
-    known = {*_SETTINGS, *_OPTIONS, *_SUPPORTED, *_PASSED_OVER.split(), "NUM_CLASSES"}
+    known = {*_SETTINGS, *_OPTIONS, *_SUPPORTED, *_IGNORED_KEYS.split(), "NUM_CLASSES"}
     unknown = [f"MODEL.SOLOV2.{key}" for key in keys if key not in known]
     if unknown:
         logger.warning("%s: not understood and ignored: %s", source, some_of(unknown))

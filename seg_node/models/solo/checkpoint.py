@@ -1,6 +1,6 @@
 """Checkpoints of SOLO, Decoupled SOLO and SOLOv2 → models.
 
-Widths, depths and which of the heads it is are read off the tensors; so are the grids, but for SOLOv2.
+Widths, depths and the kind of head come from the tensors; so do the grids, except for SOLOv2.
 """
 
 import logging
@@ -28,36 +28,36 @@ from seg_node.models.solo.adelaidet_config import read_adelaidet_config
 from seg_node.models.solo.config import read_names, read_openmmlab_config
 from seg_node.models.solo.heads import DecoupledSOLOHead, SOLOHead
 from seg_node.models.solo.model import SOLO, SoloModel
-from seg_node.models.solo.names import find_dialect, is_adelaidet, our_name, their_name
+from seg_node.models.solo.names import find_dialect, is_adelaidet, to_checkpoint_name, to_network_name
 from seg_node.models.solo.settings import LEVELS, PUBLISHED, SoloConfig
 from seg_node.models.solo.solov2_head import SOLOv2Head
 from seg_node.types import LabelSet
 
 logger = logging.getLogger(__name__)
 
-_LONGEST_CONFIG = 256 * 1024  # characters of a configuration inside a checkpoint; mmdetection's have 20 000
+_MAX_CONFIG = 256 * 1024  # characters of a configuration inside a checkpoint; mmdetection's have 20 000
 
 
-def is_solo(tensors: Mapping[str, Tensor]) -> bool:
+def is_solo(checkpoint: Checkpoint) -> bool:
     """Whether these are the tensors of a SOLO, Decoupled SOLO or SOLOv2."""
-    return find_dialect(tensors) is not None
+    return find_dialect(checkpoint.tensors) is not None
 
 
 def load_solo(
     checkpoint: Checkpoint, config: Mapping[str, Any], source: str, labels: LabelSet | None = None
 ) -> SoloModel:
-    """The checkpoint's model.
+    """Load a checkpoint's model.
 
-    config: a configuration of WXinlong/SOLO, mmdetection 2 or 3, or AdelaiDet; empty for the one that
-    the checkpoint carries, else for the values of the published models.
-    source: names it in messages.
-    labels: the user's own names of the classes.
+    config: a configuration of WXinlong/SOLO, mmdetection 2 or 3, or AdelaiDet; if empty, the checkpoint's
+    own or else the values of the published models are used.
+    source: names the configuration in messages.
+    labels: the user's class names.
     Raises ValueError that names the file and the tensor or key that does not fit.
     """
     path, dialect = checkpoint.path, find_dialect(checkpoint.tensors)
     if dialect is None:
         raise ValueError(f"{path}: not a SOLO: it has neither kernels nor lists of masks")
-    tensors = {our_name(name, dialect): tensor for name, tensor in checkpoint.tensors.items()}
+    tensors = {to_network_name(name, dialect): tensor for name, tensor in checkpoint.tensors.items()}
     try:
         num_classes = tensors["head.solo_cate.weight"].shape[0]
         if is_adelaidet(dialect):
@@ -71,10 +71,10 @@ def load_solo(
         outlined = outline(build)
         _check_kind(outlined, tensors, settings, source)
     except KeyError as error:
-        raise ValueError(f"{path}: {their_name(error.args[0], dialect)} is missing") from error
+        raise ValueError(f"{path}: {to_checkpoint_name(error.args[0], dialect)} is missing") from error
     except (IndexError, ArithmeticError) as error:
         raise ValueError(f"{path}: not a SOLO of a known kind: {error}") from error
-    network = load_network(build, outlined, tensors, lambda name: their_name(name, dialect), path)
+    network = load_network(build, outlined, tensors, lambda name: to_checkpoint_name(name, dialect), path)
     names = _carried_names(checkpoint) or settings.class_names
     try:
         known = zero_based_labels(num_classes, 0, names, labels)
@@ -84,7 +84,7 @@ def load_solo(
 
 
 def _check_kind(network: SOLO, tensors: Mapping[str, Tensor], config: SoloConfig, source: str) -> None:
-    """Raises ValueError when the configuration describes another model than the tensors are of."""
+    """Raise ValueError if the configuration describes another model than the tensors."""
     check_resnet(read_resnet_spec(tensors, "backbone."), config.depth, config.groups, source)
     own = type(network.head).__name__.removesuffix("Head")
     if config.head not in (None, own):
@@ -92,7 +92,7 @@ def _check_kind(network: SOLO, tensors: Mapping[str, Tensor], config: SoloConfig
 
 
 def build_solo(tensors: Mapping[str, Tensor], config: SoloConfig) -> SOLO:
-    """The network that the tensors, by its names, are for; weights random.
+    """Build the network, with random weights, for tensors with its names.
 
     Raises KeyError with the name of a tensor that should be there.
     """
@@ -109,7 +109,7 @@ def build_solo(tensors: Mapping[str, Tensor], config: SoloConfig) -> SOLO:
 
 
 def published_config(tensors: Mapping[str, Tensor]) -> SoloConfig:
-    """Of the published model that the tensors, by the network's names, are most like."""
+    """Return the configuration of the published model that is most like the tensors."""
     grids = PUBLISHED.settings.grids
     if "head.solo_ins_list.0.weight" in tensors:
         rows = (tensors[f"head.solo_ins_list.{level}.weight"].shape[0] for level in range(LEVELS))
@@ -155,13 +155,13 @@ def _tower_widths(tensors: Mapping[str, Tensor], prefix: str) -> tuple[int, ...]
 
 
 def _carried_config(checkpoint: Checkpoint) -> Mapping[str, Any]:
-    """The configuration that mmdetection writes into its checkpoints as text (`config`, since 3 `cfg`)."""
+    """Read the configuration that mmdetection writes into checkpoints as text (`config`, since 3 `cfg`)."""
     meta = checkpoint.metadata.get("meta", {})
     text = meta.get("cfg") or meta.get("config") if isinstance(meta, Mapping) else None
-    if not isinstance(text, str) or not 0 < len(text) <= _LONGEST_CONFIG:
+    if not isinstance(text, str) or not 0 < len(text) <= _MAX_CONFIG:
         return {}
     first, _, rest = text.partition("\n")
-    if first.endswith(".py"):  # mmdetection 1 puts the file's name before its text
+    if first.endswith(".py"):  # mmdetection 1 writes the file's name before its text
         text = rest
     try:
         return parse_python_config(text, str(checkpoint.path))
@@ -171,11 +171,11 @@ def _carried_config(checkpoint: Checkpoint) -> Mapping[str, Any]:
 
 
 def _carried_names(checkpoint: Checkpoint) -> tuple[str, ...]:
-    """The class names that mmdetection writes into its checkpoints."""
+    """Read the class names that mmdetection writes into its checkpoints."""
     meta = checkpoint.metadata.get("meta", {})
     if not isinstance(meta, Mapping):
         return ()
-    dataset = meta.get("dataset_meta") or meta  # of mmdetection 3; before
+    dataset = meta.get("dataset_meta") or meta  # mmdetection 3, or earlier
     if not isinstance(dataset, Mapping):
         return ()
     names = read_names(dataset.get("classes") or dataset.get("CLASSES"), str(checkpoint.path))
@@ -186,8 +186,8 @@ def _carried_names(checkpoint: Checkpoint) -> tuple[str, ...]:
 def _log_assumed_input(config: SoloConfig, checkpoint: Checkpoint) -> None:
     spec = config.input_spec
     logger.info(
-        "%s: no configuration: images are scaled to sides of at most %d and %d pixels, as of the published "
-        "model with such a head",
+        "%s: no configuration: images are scaled to sides of at most %d and %d pixels, as in the published "
+        "model with this head",
         checkpoint.path,
         spec.max_size,
         spec.min_size,

@@ -1,7 +1,7 @@
-"""A configuration of a SOLO in WXinlong/SOLO or mmdetection 2 and 3 (Python or YAML) → `SoloConfig`.
+"""A SOLO configuration of WXinlong/SOLO or mmdetection 2 and 3 (Python or YAML) → `SoloConfig`.
 
-What changes an answer is taken over or, where only one way of it is offered, checked; what the tensors tell
-and what only training needs is passed over.
+Keys that change the results are read or, if only some of their values are supported, checked; keys that the
+tensors determine and keys of training are ignored.
 """
 
 import logging
@@ -22,10 +22,10 @@ from seg_node.models.files.config_values import (
 from seg_node.models.files.load_error import some_of
 from seg_node.models.solo.config_keys import (
     HARMLESS_STEPS,
-    PASSED_OVER,
+    IGNORED_KEYS,
     READ,
     SUPPORTED,
-    TOP_LEVEL_PASSED_OVER,
+    TOP_LEVEL_IGNORED,
     TOP_LEVEL_READ,
 )
 from seg_node.models.solo.settings import LEVELS, SoloConfig, SoloSettings
@@ -37,13 +37,13 @@ Section = Mapping[str, Any]
 
 
 def read_openmmlab_config(content: Section, source: str, base: SoloConfig, num_classes: int) -> SoloConfig:
-    """The base with what `content`, which may be partial, says.
+    """Apply `content`, which may be partial, to the base.
 
     source: names it in messages.
     num_classes: of the checkpoint.
     Raises ValueError for a key that is not known, or whose value is not supported or does not fit.
     """
-    known = {*TOP_LEVEL_READ.split(), *TOP_LEVEL_PASSED_OVER.split()}
+    known = {*TOP_LEVEL_READ.split(), *TOP_LEVEL_IGNORED.split()}
     unknown = [key for key in content if key not in known and not key.startswith("_")]
     if content and not content.keys() & known:
         raise ValueError(f"{source}: has no key of mmdetection's, such as model: is it another software's?")
@@ -53,7 +53,7 @@ def read_openmmlab_config(content: Section, source: str, base: SoloConfig, num_c
     backbone = _section(model, "backbone", "backbone", source)
     _section(backbone, "dcn", "deformable convolutions", source)
     _section(model, "neck", "neck", source)
-    loop = section(content, source, "test_cfg")  # in mmdetection 3 of the test loop
+    loop = section(content, source, "test_cfg")  # in mmdetection 3 it configures the test loop
     in_model = "test_cfg" in model or "type" in loop
     test_cfg = _section(model if in_model else content, "test_cfg", "test_cfg", source)
     settings = _read_settings(model, test_cfg, base.settings, num_classes, source)
@@ -75,7 +75,7 @@ def read_openmmlab_config(content: Section, source: str, base: SoloConfig, num_c
 
 
 def _head_kind(model: Section, source: str) -> str | None:
-    """SOLO, DecoupledSOLO or SOLOv2, as the type of the head says."""
+    """Return SOLO, DecoupledSOLO or SOLOv2 by the type of the head; None if it is not set."""
     head = section(model, source, "bbox_head" if "bbox_head" in model else "mask_head")
     kind = str(head.get("type", "")).upper()
     kinds = {"SOLOV2": "SOLOv2", "DECOUPLED": "DecoupledSOLO", "SOLO": "SOLO"}
@@ -92,7 +92,7 @@ def _read_settings(
     )
     _section(head, "dcn_cfg", "deformable convolutions", source)
     _section(features, "conv_cfg", "deformable convolutions", source)
-    # mmdetection 1 counts the background
+    # mmdetection 1 includes the background
     if _read(head, "num_classes", num_classes, count, source) not in (num_classes, num_classes + 1):
         raise ValueError(
             f"{source}: num_classes is {head['num_classes']}, but the checkpoint has {num_classes}"
@@ -100,8 +100,8 @@ def _read_settings(
     update_key = "filter_thr" if "filter_thr" in test_cfg else "update_thr"
     return replace(
         base,
-        grids=_read(head, "num_grids", base.grids, _of_each_level, source),
-        strides=_read(head, "strides", base.strides, _of_each_level, source),
+        grids=_read(head, "num_grids", base.grids, _levels, source),
+        strides=_read(head, "strides", base.strides, _levels, source),
         score_threshold=_read(test_cfg, "score_thr", base.score_threshold, number, source),
         update_threshold=_read(test_cfg, update_key, base.update_threshold, number, source),
         nms_candidates=_read(test_cfg, "nms_pre", base.nms_candidates, positive, source),
@@ -112,7 +112,7 @@ def _read_settings(
 
 
 def _read_input(content: Section, model: Section, base: InputSpec, source: str) -> InputSpec:
-    """How images are resized, normalised and padded for testing."""
+    """Read how images are resized, normalised and padded for testing."""
     spec = _read_normalisation(section(content, source, "img_norm_cfg"), "Normalize", base, source)
     for step in _test_steps(content, source):
         kind = str(step.get("type")).removeprefix("mmdet.")
@@ -147,7 +147,7 @@ def _read_normalisation(section: Section, name: str, base: InputSpec, source: st
 
 
 def _test_steps(content: Section, source: str) -> Iterator[Section]:
-    """The steps of the test pipeline, those inside an augmentation too; none when it is not there."""
+    """Yield the steps of the test pipeline, if any, including those inside an augmentation."""
     pipelines = (
         section(content, source, "test_dataloader", "dataset").get("pipeline"),  # mmdetection 3
         section(content, source, "data", "test").get("pipeline"),
@@ -183,9 +183,9 @@ def _read_class_names(content: Section, source: str) -> tuple[str, ...]:
 
 
 def read_names(names: Any, source: str) -> tuple[str, ...]:
-    """A list of class names; a file of names, as mmdetection allows, is not read.
+    """Read a list of class names; a file of names, which mmdetection allows, is ignored.
 
-    Raises ValueError for names that are no texts.
+    Raises ValueError for names that are not text.
     """
     if not isinstance(names, list | tuple):
         return ()
@@ -195,7 +195,7 @@ def read_names(names: Any, source: str) -> tuple[str, ...]:
 
 
 def _section(parent: Section, key: str, name: str, source: str) -> Section:
-    """The checked dictionary under the key; empty when it is not there."""
+    """Return the dictionary under the key, validated; empty if absent."""
     found = section(parent, source, key)
     _check(found, name, source)
     return found
@@ -203,7 +203,7 @@ def _section(parent: Section, key: str, name: str, source: str) -> Section:
 
 def _check(section: Section, name: str, source: str) -> None:
     supported = SUPPORTED[name]
-    known = {*supported, *READ.get(name, "").split(), *PASSED_OVER.get(name, "").split()}
+    known = {*supported, *READ.get(name, "").split(), *IGNORED_KEYS.get(name, "").split()}
     for key, value in section.items():
         value = list(value) if isinstance(value, tuple) else value
         if isinstance(value, str):
@@ -234,14 +234,14 @@ def _stride(value: Any) -> int:
     return count(value, least=1, most=1024)
 
 
-def _of_each_level(value: Any) -> tuple[int, ...]:
+def _levels(value: Any) -> tuple[int, ...]:
     if len(value) != LEVELS:
         raise ValueError(f"expected {LEVELS} numbers")
     return tuple(_stride(item) for item in value)
 
 
 def _scale(value: Any) -> tuple[int, int]:
-    """The limits of the shorter and of the longer side."""
+    """Read the limits of the shorter and the longer side."""
     if isinstance(value[0], list | tuple):
         if len(value) != 1:
             raise ValueError("expected one size")

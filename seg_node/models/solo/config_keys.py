@@ -1,4 +1,4 @@
-"""The keys of a SOLO's configuration in WXinlong/SOLO or mmdetection, and what becomes of each.
+"""The keys of SOLO configurations of WXinlong/SOLO or mmdetection: checked, read or ignored.
 
 A section is a dictionary in the file; "head" is bbox_head or mask_head, "mask features" is mask_feat_head or
 mask_feature_head, and some are steps of the test pipeline.
@@ -17,7 +17,7 @@ _HEADS = (
     *("SOLOHead", "DecoupledSOLOHead", "DecoupledSOLOLightHead"),
     *("SOLOv2Head", "SOLOv2LightHead", "SOLOV2Head"),
 )
-# settings that would change the answer, and the values of them that are supported, by section
+# keys that change the results, with their supported values, by section
 SUPPORTED: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
     "model": {"type": ("SOLO", "SOLOv2", "DecoupledSOLO")},
     "backbone": {
@@ -46,7 +46,7 @@ SUPPORTED: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
         "end_level": (-1,),
         "num_outs": (5,),
         "add_extra_convs": (False,),
-        "extra_convs_on_inputs": (False, True),  # there are none
+        "extra_convs_on_inputs": (False, True),  # no effect without extra convolutions
         "relu_before_extra_convs": (False, True),
         "no_norm_on_lateral": (False, True),
         "norm_cfg": (None,),
@@ -88,7 +88,7 @@ SUPPORTED: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
     "Normalize": {},
     "Pad": {"size": (None,), "pad_val": (0, {"img": 0}), "pad_to_square": (False,)},
 }
-# words: keys whose values are taken over, or that are sections themselves
+# words: keys whose values are read, or that are sections themselves
 READ: Mapping[str, str] = {
     "model": "backbone neck bbox_head mask_head mask_feat_head test_cfg data_preprocessor",
     "backbone": "dcn",
@@ -101,8 +101,8 @@ READ: Mapping[str, str] = {
     "Normalize": "mean std to_rgb",
     "Pad": "size_divisor",
 }
-# said by the tensors, or of use in training only
-PASSED_OVER: Mapping[str, str] = {
+# derived from the tensors, or used in training only
+IGNORED_KEYS: Mapping[str, str] = {
     "model": "pretrained init_cfg train_cfg",
     "backbone": """depth groups base_width base_channels in_channels stem_channels frozen_stages norm_eval
         zero_init_residual with_cp init_cfg pretrained stage_with_dcn""",
@@ -120,7 +120,7 @@ PASSED_OVER: Mapping[str, str] = {
 HARMLESS_STEPS = """LoadImageFromFile LoadAnnotations RandomFlip ImageToTensor DefaultFormatBundle Collect
     PackDetInputs"""
 TOP_LEVEL_READ = "model test_cfg img_norm_cfg data test_pipeline test_dataloader classes metainfo"
-TOP_LEVEL_PASSED_OVER = """train_cfg val_cfg dataset_type data_root train_pipeline val_pipeline
+TOP_LEVEL_IGNORED = """train_cfg val_cfg dataset_type data_root train_pipeline val_pipeline
     train_dataloader val_dataloader
     val_evaluator test_evaluator optimizer optimizer_config optim_wrapper lr_config param_scheduler
     checkpoint_config log_config evaluation total_epochs max_epochs interval runner device_ids gpu_ids device

@@ -1,7 +1,7 @@
-"""What the heads of SOLO, Decoupled SOLO and SOLOv2 share, and the heads of the first two.
+"""The heads of SOLO and Decoupled SOLO, and functions that SOLOv2's head shares.
 
-A head lays a grid over each pyramid level and says for every cell which classes have an object centred
-there, and which pixels are that object's.
+A head lays a grid over each pyramid level and predicts for every cell which classes have an object centred
+there, and the object's mask.
 Sources: Wang et al. 2020 (SOLO); WXinlong/SOLO `mmdet/models/anchor_heads/solo_head.py,
 decoupled_solo_head.py, decoupled_solo_light_head.py`; mmdetection `models/dense_heads/solo_head.py`.
 """
@@ -23,11 +23,11 @@ GROUP_NORM = partial(nn.GroupNorm, 32)
 
 @dataclass(frozen=True)
 class GridOutput:
-    """A head's answer for N images.
+    """A head's output for N images.
 
-    category_probs: of each level, float (N, S, S, classes), after `points_nms`.
-    mask_sources: what the masks of chosen cells are made of; the head that wrote them reads them. Features
-    are in the network's precision, all else is float32.
+    category_probs: one per level, float (N, S, S, classes), after `points_nms`.
+    mask_sources: tensors from which the same head computes the masks of chosen cells. Features have the
+    network's precision, the rest is float32.
     """
 
     category_probs: tuple[Tensor, ...]
@@ -35,7 +35,7 @@ class GridOutput:
 
 
 class SOLOHead(nn.Module):
-    """Each grid cell has a mask of its own: one output channel a cell."""
+    """Head with one mask channel per grid cell."""
 
     def __init__(
         self, in_channels: int, category_widths: Sequence[int], mask_widths: Sequence[int],
@@ -49,15 +49,15 @@ class SOLOHead(nn.Module):
         self.grids = tuple(grids)
 
     def forward(self, pyramid: Sequence[Tensor]) -> GridOutput:
-        """mask_sources: of each level, features (N, C, h, w)."""
+        """Compute the output; mask_sources: features (N, C, h, w) per level."""
         levels = grid_levels(pyramid)
         probs = category_probs(self.cate_convs, self.solo_cate, levels, self.grids)
         return GridOutput(probs, tuple(upsample(self.ins_convs(with_coordinates(x, "xy"))) for x in levels))
 
     def masks(self, output: GridOutput, image: int, cells: Sequence[Tensor]) -> Tensor:
-        """The probabilities (K, h, w) of the given cells of one image.
+        """Compute the mask probabilities (K, h, w) of the given cells of one image.
 
-        cells: of each level, rising int64, counted over its rows, columns.
+        cells: ascending int64 indices per level, over rows, columns.
         """
         size = output.mask_sources[0].shape[-2:]
         masks = [torch.zeros((0, *size), device=output.mask_sources[0].device)]
@@ -65,7 +65,7 @@ class SOLOHead(nn.Module):
             if len(chosen) == 0:
                 continue
             assert isinstance(conv, nn.Conv2d) and conv.bias is not None
-            # only the chosen channels: all of them would cost as much as the backbone
+            # only the chosen channels: computing all costs as much as the backbone
             x = features[image].to(conv.weight.dtype)
             logits = apply_kernels(x, conv.weight[chosen], conv.bias[chosen]).float()
             masks.append(bilinear(logits.sigmoid()[None], size)[0])
@@ -73,7 +73,7 @@ class SOLOHead(nn.Module):
 
 
 class DecoupledSOLOHead(nn.Module):
-    """A cell's mask is the product of its column's and its row's, so that S + S channels suffice.
+    """Head whose masks are the product of a column's and a row's map: S + S channels suffice.
 
     light: one tower for both. mask_kernel: size of the last convolutions (1, light 3).
     """
@@ -97,7 +97,7 @@ class DecoupledSOLOHead(nn.Module):
         self.grids = tuple(grids)
 
     def forward(self, pyramid: Sequence[Tensor]) -> GridOutput:
-        """mask_sources: of each level, probabilities (N, 2, S, h, w) of its columns and rows."""
+        """Compute the output; mask_sources: probabilities (N, 2, S, h, w) of columns and rows per level."""
         levels = grid_levels(pyramid)
         probs = category_probs(self.cate_convs, self.solo_cate, levels, self.grids)
         sources = []
@@ -118,7 +118,7 @@ class DecoupledSOLOHead(nn.Module):
             if len(chosen) == 0:
                 continue
             (x, y), columns, rows = source[image], chosen % grid, chosen // grid
-            if not source.is_cuda:  # on a GPU `unique` makes the host wait; enlarging all costs less
+            if not source.is_cuda:  # on a GPU `unique` makes the host wait, and enlarging all is faster
                 used_columns, columns = columns.unique(return_inverse=True)
                 used_rows, rows = rows.unique(return_inverse=True)
                 x, y = x[used_columns], y[used_rows]
@@ -127,22 +127,22 @@ class DecoupledSOLOHead(nn.Module):
 
 
 def tower(in_channels: int, widths: Sequence[int]) -> nn.Sequential:
-    """3x3 convolutions of the given widths, each with group norm and ReLU."""
+    """Build 3x3 convolutions of the given widths, each with group norm and ReLU."""
     return nn.Sequential(*(conv_norm(a, b, 3, GROUP_NORM) for a, b in pairwise([in_channels, *widths])))
 
 
 def grid_levels(pyramid: Sequence[Tensor]) -> list[Tensor]:
-    """Pyramid maps of stride 4, 8, 16, 32, 64 → the heads' levels, of stride 8, 8, 16, 32, 32."""
+    """Resize pyramid maps of stride 4, 8, 16, 32, 64 to the heads' levels of stride 8, 8, 16, 32, 32."""
     finest, *middle, coarsest = pyramid
     halved = F.interpolate(finest, scale_factor=0.5, mode="bilinear", align_corners=False)
     return [halved, *middle, bilinear(coarsest, middle[-1].shape[-2:])]
 
 
 def apply_kernels(features: Tensor, kernels: Tensor, biases: Tensor | None = None) -> Tensor:
-    """The features (C, h, w) convolved with kernels (K, C, 1, 1): (K, h, w).
+    """Convolve the features (C, h, w) with kernels (K, C, 1, 1): (K, h, w).
 
-    On a GPU by a matrix product, because cuDNN would search its fastest convolution for every new K. On the
-    CPU by a convolution, as the references do: a matrix product rounds its sums differently.
+    A GPU uses a matrix product, because cuDNN would search for its fastest convolution for every new K. The
+    CPU uses a convolution like the references: a matrix product rounds its sums differently.
     """
     if not features.is_cuda:
         return F.conv2d(features[None], kernels, biases)[0]
@@ -152,31 +152,31 @@ def apply_kernels(features: Tensor, kernels: Tensor, biases: Tensor | None = Non
 
 
 def count_levels(cells: Tensor, grids: Sequence[int]) -> list[int]:
-    """How many of the rising cells, counted over all levels, are in each level. The host waits for a GPU."""
+    """Count the cells (ascending indices over all levels) of each level. The host waits for a GPU."""
     ends = list(accumulate(grid**2 for grid in grids))
-    # made on the device, as the host would wait for an upload too
+    # created on the device, since the host would also wait for an upload
     ends_there = torch.cat([cells.new_full((1,), end) for end in ends])
     bounds = torch.searchsorted(cells, ends_there).tolist()
     return [end - start for start, end in pairwise([0, *bounds])]
 
 
 def split_levels(cells: Tensor, per_level: Sequence[int], grids: Sequence[int]) -> list[Tensor]:
-    """Rising cells, counted over all levels → of each level those that are in it, counted from its first.
+    """Split ascending indices over all levels into indices within each level.
 
-    per_level: how many there are, see `count_levels`.
+    per_level: number of cells of each level, see `count_levels`.
     """
     firsts = accumulate((grid**2 for grid in grids[:-1]), initial=0)
     return [part - first for part, first in zip(cells.split(list(per_level)), firsts, strict=True)]
 
 
 def with_coordinates(x: Tensor, axes: Literal["x", "y", "xy"]) -> Tensor:
-    """(N, C, h, w) → (N, C + 1 or 2, h, w): where each pixel is, from -1 to 1, as further channels."""
+    """Append pixel coordinates from -1 to 1 as channels: (N, C, h, w) → (N, C + 1 or 2, h, w)."""
     shape = len(x), *x.shape[-2:]
     along = {
         "x": torch.linspace(-1, 1, shape[2], device=x.device).expand(shape),
         "y": torch.linspace(-1, 1, shape[1], device=x.device)[:, None].expand(shape),
     }
-    # laid out as x is: else joining them takes ten times as long, and all that follows is slow too
+    # same memory layout as x: otherwise cat takes ten times as long, and later layers are slow too
     if x.is_contiguous(memory_format=torch.channels_last):
         places = torch.stack([along[axis] for axis in axes], dim=3).permute(0, 3, 1, 2)
     else:
@@ -187,22 +187,22 @@ def with_coordinates(x: Tensor, axes: Literal["x", "y", "xy"]) -> Tensor:
 def category_probs(
     convs: nn.Module, classify: nn.Module, levels: Sequence[Tensor], grids: Sequence[int]
 ) -> tuple[Tensor, ...]:
-    """Of each level, the probability of each class in each grid cell: (N, S, S, classes)."""
+    """Compute the class probabilities of each level's grid cells: (N, S, S, classes)."""
     cells = [bilinear(level, (grid, grid)) for level, grid in zip(levels, grids, strict=True)]
     return tuple(points_nms(classify(convs(x)).float().sigmoid()).permute(0, 2, 3, 1) for x in cells)
 
 
 def points_nms(probs: Tensor) -> Tensor:
-    """(N, classes, S, S), 0 where a cell's upper, left or upper left neighbour has more of a class."""
+    """Set (N, classes, S, S) to 0 where the upper, left or upper left neighbour is more probable."""
     best = F.max_pool2d(probs, kernel_size=2, stride=1, padding=1)[:, :, :-1, :-1]
     return probs * (best == probs)
 
 
 def bilinear(x: Tensor, size: Sequence[int]) -> Tensor:
-    """(N, C, *, *) → (N, C, *size)."""
+    """Resize (N, C, *, *) to (N, C, *size)."""
     return F.interpolate(x, size=(size[0], size[1]), mode="bilinear", align_corners=False)
 
 
 def upsample(x: Tensor) -> Tensor:
-    """Doubles height and width."""
+    """Double height and width."""
     return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)

@@ -21,21 +21,18 @@ from seg_node.models.solo.settings import SoloSettings
 from seg_node.types import MaskCrop, SegmentOptions
 from seg_node.untrusted.size_cache import size_cache
 
-# candidates whose masks are computed at a time
-_CHUNK = 512
-# pixels multiplied at a time, so that few of the weights are zeros
-_TILE = 64
-# objects enlarged to whole images of float at a time
-_AT_A_TIME = 16
+_CHUNK = 512  # candidates whose masks are computed at a time
+_TILE = 64  # pixels per matrix product; more would multiply many zero weights
+_MASKS_AT_ONCE = 16  # enlarged to whole float images at a time
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """K pairs of a grid cell and a class, over levels, rows, columns, classes.
+    """K pairs of a grid cell and a class, ordered by level, row, column, class.
 
-    cells: int64 (K,), counted over all levels. class_ids: int64 (K,). scores: float (K,).
+    cells: int64 (K,), indices over all levels. class_ids: int64 (K,). scores: float (K,).
     strides: float (K,), of the cell's level in input pixels.
-    per_level: how many there are in each level.
+    per_level: number of pairs of each level.
     """
 
     cells: Tensor
@@ -47,7 +44,7 @@ class Candidates:
 
 @dataclass(frozen=True)
 class SoloPrediction:
-    """The network's answer for one image, on its device: N objects, best first.
+    """The network's output for one image, on its device: N objects, best first.
 
     scores: float (N,). class_ids: int64 (N,).
     mask_probs: float (N, h, w), over the padded input, at a quarter of its resolution.
@@ -66,14 +63,14 @@ def find_candidates(
     threshold: float,
     classes: Collection[int] | None,
 ) -> Candidates:
-    """The cells with a class scored above the threshold.
+    """Find the pairs of cell and class with a score above the threshold.
 
-    category_probs: one image's (S, S, classes) of each level. classes: the only ids wanted, None for all.
+    category_probs: one image's (S, S, classes) per level. classes: the wanted ids, None for all.
     """
     scores = torch.cat([probs.flatten(0, 1) for probs in category_probs])
     wanted = scores > threshold
     if classes is not None:
-        # pinned, so that the host does not wait for the upload
+        # pinned memory: the host does not wait for the upload
         known = torch.zeros(scores.shape[1], dtype=torch.bool, pin_memory=wanted.is_cuda)
         known[[class_id for class_id in classes if 0 <= class_id < len(known)]] = True
         wanted &= known.to(wanted.device, non_blocking=True)
@@ -84,18 +81,18 @@ def find_candidates(
 
 
 def _places(wanted: Tensor, grids: Sequence[int]) -> tuple[Tensor, Tensor, list[int]]:
-    """Cells and classes (K,) where wanted (cells, classes) is true, and how many there are in each level.
+    """Return cells and classes (K,) where wanted (cells, classes) is true, and their number per level.
 
-    In the order (cell, class). The host waits for a GPU once, as in `torch.where`.
+    They are ordered by cell, then class. The host waits for a GPU once, as in `torch.where`.
     """
     if not wanted.is_cuda:
         cells, class_ids = torch.where(wanted)
         return cells, class_ids, count_levels(cells, grids)
     classes, up_to = wanted.shape[1], wanted.flatten().cumsum(0)
     ends = accumulate(grid**2 * classes for grid in grids)
-    counted = torch.stack([up_to[end - 1] for end in ends]).tolist()
-    places = torch.searchsorted(up_to, torch.arange(1, counted[-1] + 1, device=wanted.device))
-    return places // classes, places % classes, [b - a for a, b in pairwise([0, *counted])]
+    totals = torch.stack([up_to[end - 1] for end in ends]).tolist()
+    places = torch.searchsorted(up_to, torch.arange(1, totals[-1] + 1, device=wanted.device))
+    return places // classes, places % classes, [b - a for a, b in pairwise([0, *totals])]
 
 
 def select_instances(
@@ -104,10 +101,9 @@ def select_instances(
     settings: SoloSettings,
     options: SegmentOptions,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Scores (N,), class ids (N,) and mask probabilities (N, h, w) of what is kept, best first.
+    """Return scores (N,), class ids (N,) and mask probabilities (N, h, w) of kept objects, best first.
 
-    masks_of: gives the mask probabilities (K, h, w) of K cells: of each level, rising, counted from its
-    first.
+    masks_of: computes the mask probabilities (K, h, w) of K cells, given as ascending indices per level.
     """
     scores, class_ids, probs = _rescore(candidates, masks_of, settings, options.mask_threshold)
     masks, kept = probs > options.mask_threshold, scores >= 0
@@ -128,11 +124,11 @@ def _rescore(
     settings: SoloSettings,
     mask_threshold: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Scores, class ids and mask probabilities of the best candidates.
+    """Return scores, class ids and mask probabilities of the best candidates.
 
-    A score is multiplied by the mean probability inside the mask; those of too small masks are -1 and last.
-    The likeliest candidates come first, some at a time, until no later one can be among the best: so memory
-    is bounded. The host waits for a GPU only where there is more than one chunk of candidates.
+    A score is multiplied by the mean probability inside the mask; masks that are too small score -1.
+    Chunks of candidates are processed by falling score until no later one can be among the best, which
+    bounds memory. The host waits for a GPU only if there is more than one chunk.
     """
     scores, class_ids, probs = candidates.scores[:0], candidates.class_ids[:0], None
     for chunk in _chunks(candidates.scores):
@@ -151,12 +147,12 @@ def _rescore(
         best = scores.argsort(descending=True, stable=True)[: settings.nms_candidates]
         scores, class_ids = scores[best], torch.cat((class_ids, candidates.class_ids[chunk]))[best]
         probs = (new_probs if probs is None else torch.cat((probs, new_probs)))[best]
-    assert probs is not None  # as even no candidates make a chunk
+    assert probs is not None  # even no candidates make a chunk
     return scores, class_ids, probs
 
 
 def _chunks(scores: Tensor) -> Iterator[Tensor | slice]:
-    """Indices of the scores (K,), the highest first, some at a time; rising within each chunk."""
+    """Yield chunks of indices of the scores (K,), the highest first; ascending within each chunk."""
     if len(scores) <= _CHUNK:
         yield slice(None)
         return
@@ -167,9 +163,9 @@ def _chunks(scores: Tensor) -> Iterator[Tensor | slice]:
 def place_masks(
     prediction: SoloPrediction, image_size: tuple[int, int], mask_stride: int | None, threshold: float
 ) -> list[MaskCrop]:
-    """The pixels of each object in the camera image, cropped to the smallest rectangle that holds them.
+    """Resize masks to the camera image; return each object's pixels in their smallest bounding rectangle.
 
-    The probabilities are enlarged to the padded input, the padding is cut off, the rest is resized to the
+    The probabilities are enlarged to the padded input, cropped to the unpadded part and resized to the
     image; a pixel belongs to the object above the threshold. An object without pixels gets a crop of (0, 0).
     mask_stride: as in `SoloSettings`.
     """
@@ -184,11 +180,11 @@ def place_masks(
 def place_whole_masks(
     prediction: SoloPrediction, image_size: tuple[int, int], mask_stride: int | None, threshold: float
 ) -> Tensor:
-    """As `place_masks` on a device that has the memory for it: bool (N, H, W)."""
+    """Compute `place_masks` as whole images, on a device with enough memory: bool (N, H, W)."""
     small_size, (height, width) = prediction.mask_probs.shape[-2:], prediction.input_size
     stride = _stride(prediction, mask_stride)
     placed = []
-    for probs in prediction.mask_probs.split(_AT_A_TIME):
+    for probs in prediction.mask_probs.split(_MASKS_AT_ONCE):
         enlarged = bilinear(probs[:, None], [side * stride for side in small_size])[..., :height, :width]
         placed.append(bilinear(enlarged, image_size)[:, 0] > threshold)
     return torch.cat(placed)
@@ -201,9 +197,9 @@ def _stride(prediction: SoloPrediction, mask_stride: int | None) -> int:
 
 @dataclass(frozen=True)
 class _Resizing:
-    """How the pixels along one side of the image are made of the cells along that side of the small masks.
+    """Linear map from the cells along one side of the small masks to the pixels along that side of the image.
 
-    weights: (pixels, cells). firsts, ends: of each pixel, it is made of the cells first … end - 1.
+    weights: (pixels, cells). firsts, ends: each pixel depends on the cells first … end - 1.
     """
 
     weights: Tensor
@@ -211,11 +207,11 @@ class _Resizing:
     ends: list[int]
 
     def touched(self, first_cell: int, end_cell: int) -> tuple[int, int]:
-        """First and end of the pixels that some of the cells contribute to."""
+        """Return first and end of the pixels to which the cells first_cell … end_cell - 1 contribute."""
         return bisect_right(self.ends, first_cell), bisect_left(self.firsts, end_cell)
 
     def apply(self, cells: Tensor, offset: int, first: int, end: int) -> Tensor:
-        """The pixels first … end - 1 (P, n) from the cells (C, n), of which the first one is `offset`."""
+        """Compute the pixels first … end - 1 (P, n) from the cells (C, n) that start at `offset`."""
         tiles = []
         for start in range(first, end, _TILE):
             stop = min(start + _TILE, end)
@@ -226,7 +222,7 @@ class _Resizing:
 
 @size_cache(entries=16, longest=8192)  # 2 for each size of camera image, 11 MB at most
 def _resizing(small: int, unpadded: int, image: int, stride: int) -> _Resizing:
-    """Enlarges by the stride, cuts off the padding and resizes to the image: all that is linear."""
+    """Merge enlarging by the stride, cropping the padding and resizing to the image, which are all linear."""
     enlarged = F.interpolate(torch.eye(small)[None], size=small * stride, mode="linear")[..., :unpadded]
     weights = F.interpolate(enlarged, size=image, mode="linear")[0].T.contiguous()
     used = weights > 0
@@ -235,7 +231,7 @@ def _resizing(small: int, unpadded: int, image: int, stride: int) -> _Resizing:
 
 
 def _place(probs: Tensor, rows: _Resizing, columns: _Resizing, threshold: float) -> MaskCrop:
-    """probs: (h, w). Only pixels that have a part in a cell above the threshold are computed."""
+    """Resize one mask (h, w); only pixels that depend on a cell above the threshold are computed."""
     x, y, width, height = cv2.boundingRect((probs > threshold).numpy().view(np.uint8))
     if width == 0:
         return MaskCrop.empty()

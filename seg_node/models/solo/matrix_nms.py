@@ -1,4 +1,4 @@
-"""Matrix NMS (Wang et al. 2020, SOLOv2 §3.3): overlapped masks lose score instead of being removed."""
+"""Matrix NMS (Wang et al. 2020, SOLOv2 §3.3): overlapped masks get a lower score instead of being removed."""
 
 from typing import Literal
 
@@ -13,16 +13,16 @@ def matrix_nms(
     kernel: Literal["gaussian", "linear"] = "gaussian",
     sigma: float = 2.0,
 ) -> Tensor:
-    """The scores (N,), each lowered by how much better masks of the same class overlap this one.
+    """Lower the scores (N,) of masks that better masks of the same class overlap.
 
     masks: bool (N, h, w), by falling score. class_ids: int64 (N,). scores: float (N,).
-    sigma: of the Gaussian, which it multiplies.
+    sigma: factor in the Gaussian's exponent.
     Source: WXinlong/SOLO `mmdet/core/post_processing/matrix_nms.py: matrix_nms`.
     """
     if len(scores) == 0:
         return scores
     overlap = overlaps_with_better(masks, class_ids)
-    worst = overlap.amax(dim=0)[:, None]  # by how much each mask is itself overlapped
+    worst = overlap.amax(dim=0)[:, None]  # how much each mask is itself overlapped
     if kernel == "gaussian":
         decay = torch.exp(-sigma * overlap**2) / torch.exp(-sigma * worst**2)
     else:
@@ -31,7 +31,7 @@ def matrix_nms(
 
 
 def overlaps_with_better(masks: Tensor, class_ids: Tensor) -> Tensor:
-    """(N, N): at [i, j] the IoU of masks i < j of one class, else 0. Arguments as in `matrix_nms`."""
+    """Compute (N, N): the IoU at [i, j] if i < j and the classes are equal, else 0; see `matrix_nms`."""
     flat = masks.flatten(1).float()  # sums below 2**24, so exact
     areas = flat.sum(dim=1)
     shared = flat @ flat.T
@@ -40,13 +40,13 @@ def overlaps_with_better(masks: Tensor, class_ids: Tensor) -> Tensor:
 
 
 def hard_nms(masks: Tensor, class_ids: Tensor, iou_threshold: float) -> Tensor:
-    """bool (N,): False for what a better mask of its class, itself kept, overlaps by more than the threshold.
+    """Keep masks that no better kept mask of their class overlaps by more than the threshold: bool (N,).
 
     Arguments as in `matrix_nms`.
     Source: AdelaiDet `adet/modeling/solov2/utils.py: mask_nms`.
     """
     suppresses = (overlaps_with_better(masks, class_ids) > iou_threshold).cpu()
-    # pinned, so that the host does not wait for the upload
+    # pinned memory: the host does not wait for the upload
     kept = torch.ones(len(masks), dtype=torch.bool, pin_memory=masks.is_cuda)
     for suppressed, is_kept in zip(suppresses, kept, strict=True):
         if is_kept:

@@ -28,7 +28,7 @@ from seg_node.types import Frame, LabelSet, Segmentation, SegmentOptions
 
 
 class SOLO(nn.Module):
-    """The whole network: images in, scored masks out."""
+    """Complete network: images in, scored masks out."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class SOLO(nn.Module):
         return [self._select(output, image, size, options) for image, size in enumerate(batch.sizes)]
 
     def dense(self, pixels: Tensor) -> tuple[Tensor, ...]:
-        """Fields of `GridOutput` in one row: all that depends on nothing but the input's shape."""
+        """Compute the fields of `GridOutput` as a tuple: the part that depends only on the input's shape."""
         output = self.head(self.fpn(self.backbone(pixels)))
         return (*output.category_probs, *output.mask_sources)
 
@@ -57,7 +57,7 @@ class SOLO(nn.Module):
         self, output: GridOutput, image: int, size: tuple[int, int], options: SegmentOptions
     ) -> SoloPrediction:
         probs = [level[image] for level in output.category_probs]
-        # no score rises later on, so that what is at or below the option's threshold can go now
+        # scores only fall later, so candidates at or below the option's threshold can be dropped now
         threshold = max(self.settings.score_threshold, options.score_threshold)
         candidates = find_candidates(probs, self.settings.strides, threshold, options.classes)
         masks_of = partial(self.head.masks, output, image)

@@ -1,4 +1,4 @@
-"""Names of a SOLO's tensors in other software ↔ the network's.
+"""Names of SOLO tensors in checkpoints ↔ names in the network.
 
 WXinlong/SOLO's `bbox_head` is mmdetection's `mask_head`; AdelaiDet's `mask_head` is SOLOv2's mask features.
 """
@@ -6,17 +6,17 @@ WXinlong/SOLO's `bbox_head` is mmdetection's `mask_head`; AdelaiDet's `mask_head
 import re
 from collections.abc import Iterable
 
-# (theirs, the network's); {} stands for the same part on both sides. Other names are the same.
+# (checkpoint's name, network's name); {} matches the same part on both sides; other names are equal
 Dialect = tuple[tuple[str, str], ...]
 
 
 def _with_offsets(*pairs: tuple[str, str]) -> Dialect:
-    """The pairs, and what a deformable convolution has besides, in two spellings."""
-    convs = [(theirs.removesuffix("{}"), ours.removesuffix("{}")) for theirs, ours in pairs]
-    convs = [(theirs, ours) for theirs, ours in convs if theirs.endswith(".conv.")]
+    """Add the names of deformable convolutions' offsets, in two spellings."""
+    convs = [(stored.removesuffix("{}"), module.removesuffix("{}")) for stored, module in pairs]
+    convs = [(stored, module) for stored, module in convs if stored.endswith(".conv.")]
     return (
-        *((f"{theirs}conv_offset.{{}}", f"{ours}conv_offset.{{}}") for theirs, ours in convs),
-        *((f"{theirs[:-1]}_offset.{{}}", f"{ours}conv_offset.{{}}") for theirs, ours in convs),
+        *((f"{stored}conv_offset.{{}}", f"{module}conv_offset.{{}}") for stored, module in convs),
+        *((f"{stored[:-1]}_offset.{{}}", f"{module}conv_offset.{{}}") for stored, module in convs),
         *pairs,
     )
 
@@ -69,9 +69,9 @@ _ADELAIDET: Dialect = (
     ("backbone.bottom_up.stem.conv1.norm.{}", "backbone.bn1.{}"),
     ("backbone.bottom_up.stem.conv1.{}", "backbone.conv1.{}"),
     *(
-        (f"backbone.bottom_up.res{stage + 1}.{theirs}", f"backbone.layer{stage}.{ours}")
+        (f"backbone.bottom_up.res{stage + 1}.{stored}", f"backbone.layer{stage}.{module}")
         for stage in (1, 2, 3, 4)
-        for theirs, ours in (
+        for stored, module in (
             ("{}.conv{}.norm.{}", "{}.bn{}.{}"),
             ("{}.conv{}.{}", "{}.conv{}.{}"),
             ("{}.shortcut.norm.{}", "{}.downsample.1.{}"),
@@ -80,7 +80,7 @@ _ADELAIDET: Dialect = (
     ),
     *((f"backbone.fpn_lateral{i + 2}.{{}}", f"fpn.inner_blocks.{i}.0.{{}}") for i in range(4)),
     *((f"backbone.fpn_output{i + 2}.{{}}", f"fpn.layer_blocks.{i}.0.{{}}") for i in range(4)),
-    # a tower there counts convolution, norm and ReLU in one row
+    # AdelaiDet numbers convolution, norm and ReLU of a tower consecutively
     *(
         (f"ins_head.{{}}_tower.{3 * i + part}.{{}}", f"head.{{}}_convs.{i}.{part}.{{}}")
         for i in range(8)
@@ -91,7 +91,7 @@ _ADELAIDET: Dialect = (
     ("mask_head.convs_all_levels.{}.conv{}.{}.{}", "head.mask_feat.convs_all_levels.{}.{}.{}.{}"),
     ("mask_head.conv_pred.{}.{}", "head.mask_feat.conv_pred.{}.{}"),
 )
-# a tensor that only the dialect has
+# tensor that only this dialect has → dialect
 _DIALECTS: tuple[tuple[str, Dialect], ...] = (
     ("ins_head.kernel_pred.weight", _ADELAIDET),
     ("bbox_head.dsolo_ins_list_x.0.weight", _WXINLONG_DECOUPLED),
@@ -104,7 +104,7 @@ _DIALECTS: tuple[tuple[str, Dialect], ...] = (
 
 
 def find_dialect(names: Iterable[str]) -> Dialect | None:
-    """Which software's names these are; None when they are not a SOLO's."""
+    """Recognise the software that the names are from; None if they are not a SOLO's."""
     known = set(names)
     return next((dialect for name, dialect in _DIALECTS if name in known), None)
 
@@ -113,14 +113,14 @@ def is_adelaidet(dialect: Dialect) -> bool:
     return dialect is _ADELAIDET
 
 
-def our_name(name: str, dialect: Dialect) -> str:
-    """The network's name of a tensor."""
-    return _translate(name, ((theirs, ours) for theirs, ours in dialect))
+def to_network_name(name: str, dialect: Dialect) -> str:
+    """Return the network's name of a checkpoint's tensor."""
+    return _translate(name, ((stored, module) for stored, module in dialect))
 
 
-def their_name(name: str, dialect: Dialect) -> str:
-    """The name that the network's tensor `name` has in a checkpoint."""
-    return _translate(name, ((ours, theirs) for theirs, ours in dialect))
+def to_checkpoint_name(name: str, dialect: Dialect) -> str:
+    """Return the checkpoint's name of the network's tensor."""
+    return _translate(name, ((module, stored) for stored, module in dialect))
 
 
 def _translate(name: str, pairs: Iterable[tuple[str, str]]) -> str:

@@ -1,4 +1,4 @@
-"""The numbers of a SOLO that its weights do not tell."""
+"""Numbers of a SOLO that cannot be derived from its weights."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -12,12 +12,12 @@ LEVELS = 5  # of a pyramid from stride 4 to 64
 
 @dataclass(frozen=True)
 class SoloSettings:
-    """Numbers that are not in the weights; the defaults are those of all published models.
+    """Settings with the defaults of all published models.
 
-    grids: cells along a side, of each level. strides: input pixels per pixel, of each level.
-    score_threshold: a cell is a candidate for a class scored above it.
-    update_threshold: an instance is kept whose score, after suppression, reaches it.
-    nms_candidates: best-scored ones that suppression looks at.
+    grids: cells along a side, per level. strides: input pixels per pixel, per level.
+    score_threshold: pairs of cell and class with a higher score are candidates.
+    update_threshold: instances are kept if their score after suppression reaches it.
+    nms_candidates: number of best-scored candidates that enter suppression.
     nms, sigma: matrix NMS with one of two kernels, or greedy suppression by masks (then
     SegmentOptions.nms_threshold is its overlap).
     mask_stride: input pixels per pixel of the masks; None for AdelaiDet's rule, the input's height by the
@@ -36,10 +36,10 @@ class SoloSettings:
 
 @dataclass(frozen=True)
 class SoloConfig:
-    """What a configuration says.
+    """A configuration.
 
-    stride_in_1x1: see `ResNetSpec`. class_names: empty when it has none.
-    depth, groups: of the ResNet, head: SOLO, DecoupledSOLO or SOLOv2; None where it does not say.
+    stride_in_1x1: see `ResNetSpec`. class_names: empty if not set.
+    depth, groups: of the ResNet. head: SOLO, DecoupledSOLO or SOLOv2. None if not set.
     """
 
     settings: SoloSettings
@@ -52,7 +52,7 @@ class SoloConfig:
     head: str | None = None
 
 
-# of all models published by WXinlong/SOLO and mmdetection, but for the input size of the light ones
+# of all models published by WXinlong/SOLO and mmdetection, except the input size of the light ones
 PUBLISHED = SoloConfig(
     SoloSettings(),
     InputSpec(

@@ -1,4 +1,4 @@
-"""SOLOv2's head: each grid cell has a kernel, and its mask is that kernel's response on one map of features.
+"""SOLOv2's head: each grid cell predicts a kernel; its mask is the kernel's response on a feature map.
 
 Sources: Wang et al. 2020 (SOLOv2); WXinlong/SOLO `mmdet/models/anchor_heads/solov2_head.py,
 mask_heads/mask_feat_head.py`; mmdetection `models/dense_heads/solov2_head.py`; AdelaiDet
@@ -25,7 +25,10 @@ from seg_node.models.solo.heads import (
 
 
 class SOLOv2Head(nn.Module):
-    """mask_channels: width of the mask branch. kernel_size: of its output, and so of each cell's kernel."""
+    """Head with one kernel per grid cell.
+
+    mask_channels: width of the mask branch. kernel_size: width of its output and of each kernel.
+    """
 
     def __init__(
         self, in_channels: int, category_widths: Sequence[int], kernel_widths: Sequence[int],
@@ -40,10 +43,10 @@ class SOLOv2Head(nn.Module):
         self.grids = tuple(grids)
 
     def forward(self, pyramid: Sequence[Tensor]) -> GridOutput:
-        """mask_sources: of each level, kernels (N, E, S, S); last, mask features (N, E, h, w)."""
+        """Compute the output; mask_sources: kernels (N, E, S, S) per level, then features (N, E, h, w)."""
         probs, kernels = [], []
         for level, grid in zip(grid_levels(pyramid), self.grids, strict=True):
-            # the coordinates are resized too, so that they are means over the pixels of a cell
+            # the coordinates are resized too, as means over the pixels of a cell
             cells = bilinear(with_coordinates(level, "xy"), (grid, grid))
             kernels.append(self.solo_kernel(self.kernel_convs(cells)).float())
             logits = self.solo_cate(self.cate_convs(cells[:, :-2])).float()
@@ -63,7 +66,7 @@ class SOLOv2Head(nn.Module):
 class MaskFeatures(nn.Module):
     """Pyramid maps of stride 4, 8, 16, 32 → one map of stride 4.
 
-    Each is enlarged step by step, then all are added. The coarsest one knows where its pixels are.
+    Each map is enlarged step by step, then all are added. The coarsest one gets pixel coordinates.
     """
 
     def __init__(self, in_channels: int, channels: int, out_channels: int) -> None:

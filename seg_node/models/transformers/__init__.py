@@ -1,4 +1,4 @@
 """Universal segmentation networks of the Hugging Face transformers library, from local folders.
 
-The library builds the network; checks, input and results are ours.
+The library builds the network; validation, input and results are done here.
 """

@@ -1,4 +1,4 @@
-"""What the JSON files of a transformers folder ask for, checked before the library sees them."""
+"""Validation of a transformers folder's JSON files before the library reads them."""
 
 import importlib
 import math
@@ -13,20 +13,19 @@ from seg_node.models.files.config_values import positive_side, three_divisors, t
 from seg_node.untrusted.plain_data import read_json
 
 _MODEL_TYPES = ("mask2former", "maskformer", "oneformer", "eomt", "eomt_dinov3", "detr")
-_MOST_LAYERS = 200  # of one kind
+_MAX_LAYERS = 200  # of one kind
 _LAYER_KEYS = ("layers", "depth", "blocks", "levels", "stages", "convs")
 _SIZE_KEYS = (
     *("size", "crop_size", "pad_size", "max_size", "size_divisor"),
     *("shortest_edge", "longest_edge", "height", "width"),
 )
-_ROOM = 1 << 20  # numbers that a network may have beyond those of its file: buffers that are computed
+_ROOM = 1 << 20  # numbers that a network may have beyond those of its file: computed buffers
 
 
 def check_folder(folder: Path) -> str:
-    """The kind of model that its config.json names.
+    """Validate the folder and return its model type.
 
-    Raises FileNotFoundError; ValueError for a folder of another kind, or one that names what would have to be
-    downloaded or is too large.
+    Raises FileNotFoundError; ValueError if the folder is of another kind, needs a download or is too large.
     """
     if not folder.is_dir():
         raise FileNotFoundError(
@@ -61,7 +60,7 @@ def check_folder(folder: Path) -> str:
 
 
 def _sections(config: Any) -> Iterator[Mapping[str, Any]]:
-    """All objects in a JSON file, the outer one first."""
+    """Yield all objects of a JSON file, the outer one first."""
     if isinstance(config, Mapping):
         yield config
     if isinstance(config, Mapping | list):
@@ -84,12 +83,12 @@ def _check_class_names(config: Mapping[str, Any], folder: Path) -> None:
 
 
 def _check_backbone(section: Mapping[str, Any], folder: Path) -> None:
-    """Of timm's backbones the code is there where timm is; others would be asked from the hub."""
+    """Refuse backbones that would be downloaded; timm brings the code of its own."""
     name = section.get("backbone")
     if name is None:
         return
     kind = str(section.get("model_type"))
-    # DETR's own default is timm; so it says too where it is MaskFormer's decoder, which has no backbone
+    # DETR's default is timm, even as MaskFormer's decoder, which has no backbone
     is_timm = section.get("use_timm_backbone", kind == "detr") or kind.startswith("timm")
     if not isinstance(name, str) or not is_timm or "/" in name or ":" in name:
         raise ValueError(
@@ -102,9 +101,9 @@ def _check_layers(section: Mapping[str, Any], folder: Path) -> None:
     for key, value in section.items():
         counts = value if isinstance(value, list) else [value]
         if any(part in key for part in _LAYER_KEYS) and any(
-            isinstance(count, int) and count > _MOST_LAYERS for count in counts
+            isinstance(count, int) and count > _MAX_LAYERS for count in counts
         ):
-            raise ValueError(f"{folder}: config.json: {key}: {value!r}, of at most {_MOST_LAYERS}")
+            raise ValueError(f"{folder}: config.json: {key}: {value!r}, of at most {_MAX_LAYERS}")
 
 
 def _check_shards(folder: Path) -> None:
@@ -118,7 +117,7 @@ def _check_shards(folder: Path) -> None:
 
 
 def _check_image_processor(section: Mapping[str, Any], source: str) -> None:
-    """Raises ValueError for sizes and colours that no image can have."""
+    """Raise ValueError for sizes and colours that no image can have."""
     checks = {
         **dict.fromkeys(_SIZE_KEYS, positive_side),
         "image_mean": three_numbers,
@@ -137,7 +136,7 @@ def _check_image_processor(section: Mapping[str, Any], source: str) -> None:
 
 
 def check_size(network: Any, folder: Path) -> None:
-    """Raises ValueError when a network, without memory for its numbers, has many more than the files.
+    """Raise ValueError if a network has many more numbers than its files.
 
     network: on the device "meta".
     """
@@ -155,7 +154,7 @@ def check_size(network: Any, folder: Path) -> None:
 
 @contextmanager
 def offline() -> Iterator[None]:
-    """Inside, the libraries of the Hugging Face hub try no connection."""
+    """Keep the libraries of the Hugging Face hub from connecting."""
     places = [
         (importlib.import_module("huggingface_hub.constants"), "HF_HUB_OFFLINE"),
         (importlib.import_module("transformers.utils.hub"), "_is_offline_mode"),  # its copy before version 5

@@ -1,7 +1,7 @@
-"""A part of a mask at the image's size, without the rest.
+"""Enlarging of a mask to the image's size, only inside a window.
 
-By the weights of PyTorch's own `interpolate`, which PyTorch applies to whole images only; the results differ
-by rounding, in the seventh digit.
+The weights are those of PyTorch's `interpolate`, which computes whole images only; results differ by rounding
+in the seventh digit.
 """
 
 from typing import NamedTuple
@@ -22,11 +22,11 @@ class Window(NamedTuple):
     right: int
 
     def of(self, image: Tensor) -> Tensor:
-        """The part of an image (H, W), as a view."""
+        """Return the window's part of an image (H, W) as a view."""
         return image[self.top : self.bottom, self.left : self.right]
 
     def joined(self, other: "Window") -> "Window":
-        """The smallest that holds both."""
+        """Return the smallest window that holds both."""
         return Window(
             min(self.top, other.top),
             max(self.bottom, other.bottom),
@@ -36,7 +36,7 @@ class Window(NamedTuple):
 
 
 def enlarge(mask: Tensor, image_size: tuple[int, int], window: Window, antialias: bool) -> Tensor:
-    """float (h, w), brought to the size (H, W) → the window's part of it; (0, 0) for an empty window."""
+    """Resize float (h, w) to (H, W) and return the window's part; (0, 0) for an empty window."""
     if window.top >= window.bottom:
         return mask.new_zeros((0, 0))
     if window == (0, image_size[0], 0, image_size[1]) or not grows(mask, image_size):
@@ -56,13 +56,13 @@ def enlarge(mask: Tensor, image_size: tuple[int, int], window: Window, antialias
 
 
 def grows(mask: Tensor, image_size: tuple[int, int]) -> bool:
-    """Whether each pixel of the image lies between two of the mask's, which the taps are made for."""
+    """Whether each pixel of the image lies between two of the mask's, as `_taps` requires."""
     return mask.shape[0] <= image_size[0] and mask.shape[1] <= image_size[1]
 
 
 @size_cache(entries=64, longest=1 << 14)
 def _taps(before: int, after: int, antialias: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """For each of `after` pixels the two of `before` between which it lies, and their weights, float32."""
+    """Return, for each of `after` pixels, its two neighbours among `before` pixels and their weights."""
     rows = torch.eye(before)[None, None]
     weights = F.interpolate(
         rows, size=(after, before), mode="bilinear", align_corners=False, antialias=antialias

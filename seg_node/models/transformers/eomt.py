@@ -1,7 +1,7 @@
-"""Objects and segments of EoMT, as the library's post-processing gives them.
+"""Objects and segments of EoMT, identical to the library's post-processing.
 
-Both come from the same masks at the image's size: each is made once, one at a time, and only those that a
-score leaves in.
+Both use the same masks at the image's size: each is computed once, one at a time, and only if its score
+suffices.
 Source: transformers `image_processing_eomt.py`.
 """
 
@@ -30,9 +30,9 @@ from seg_node.types import SegmentOptions
 
 @dataclass(frozen=True)
 class EomtPostProcess:
-    """See `PostProcess`. Of objects that overlap the later query has the pixels, at 0.5 whatever the options.
+    """See `PostProcess`. The later query owns shared pixels; masks are cut at 0.5 whatever the options.
 
-    image_processor: the library's, which knows how the image was resized and padded.
+    image_processor: the library's, which stores how images are resized and padded.
     """
 
     image_processor: Any
@@ -72,7 +72,7 @@ class EomtPostProcess:
         return objects, FoundSegments(owners, entries)
 
     def _unpadded(self, masks: Tensor, image_size: tuple[int, int]) -> Tensor:
-        """float (Q, h, w) → the size of the network's input, without the padding."""
+        """Resize (Q, h, w) to the size of the network's input and crop the padding."""
         size = self.image_processor.size
         height, width = size["shortest_edge"], size["longest_edge"]
         grid = F.interpolate(masks[None], size=(height, width or height), mode="bilinear")[0]
@@ -82,7 +82,7 @@ class EomtPostProcess:
 
 
 def _object_windows(grid: Tensor, queries: list[int], image_size: tuple[int, int]) -> dict[int, Window]:
-    """Of each query where its logits may be above 0."""
+    """Find where each query's logits may be above 0."""
     if not queries:
         return {}
     logits = torch.stack([grid[query] for query in queries])
@@ -93,7 +93,7 @@ def _object_windows(grid: Tensor, queries: list[int], image_size: tuple[int, int
 def _segment_windows(
     grid: Tensor, queries: list[int], scores: Tensor, level: float, image_size: tuple[int, int]
 ) -> dict[int, Window]:
-    """Of each query where it may have the highest probability of all, or one above the level."""
+    """Find where each query may have the highest probability of all, or one above the level."""
     if not queries:
         return {}
     chosen = scores[queries].tolist()
@@ -111,31 +111,31 @@ def _joined(one: Window | None, other: Window | None) -> Window:
 
 
 class _PaintedObjects:
-    """Objects' masks painted over each other, the last one on top."""
+    """Masks of objects painted over each other, the last one on top."""
 
     def __init__(
         self, count: int, image_size: tuple[int, int], device: torch.device, threshold: float
     ) -> None:
-        """count: of the objects. threshold: of their scores, the class's times the mask's."""
+        """Prepare for `count` objects. threshold: minimum of class score times mask score."""
         self._owner = torch.zeros(image_size, dtype=number_type(count + 1), device=device)
         self._threshold = threshold
         self._scores: list[Tensor] = []
 
     def add(self, mask: Tensor, probs: Tensor, class_score: float, window: Window) -> None:
-        """The next object. mask: bool, probs: float, of the window's pixels, which hold all of the mask's.
+        """Add the next object. mask: bool, probs: float, of the window, which holds all pixels of the mask.
 
-        It counts if it has pixels and the score.
+        It is painted if it has pixels and a sufficient score.
         """
         area = torch.count_nonzero(mask)
         score = (probs * mask).sum() / (area + 1e-6) * class_score
-        counts = (score.double() > self._threshold) & (area > 0)
-        self._scores.append(torch.where(counts, score, -1))
-        numbers = (mask & counts).to(self._owner.dtype).mul_(len(self._scores))
+        accepted = (score.double() > self._threshold) & (area > 0)
+        self._scores.append(torch.where(accepted, score, -1))
+        numbers = (mask & accepted).to(self._owner.dtype).mul_(len(self._scores))
         owner = window.of(self._owner)
         torch.maximum(owner, numbers, out=owner)
 
     def download(self, class_ids: list[int], is_wanted: Callable[[int], bool]) -> list[FoundObject]:
-        """class_ids: of all, in the order of `add`."""
+        """Download the objects. class_ids: of all, in the order of `add`."""
         if not self._scores:
             return []
         score_bytes, owner = on_host(torch.stack(self._scores), self._owner)

@@ -1,6 +1,6 @@
-"""A folder of the Hugging Face `transformers` library → a model (extra `transformers`).
+"""Loading of models from folders of the Hugging Face `transformers` library (extra `transformers`).
 
-All is read from the folder: nothing is downloaded, and no code that it may bring is run.
+Everything is read from the folder: nothing is downloaded, and no code in it is run.
 """
 
 import inspect
@@ -26,20 +26,20 @@ _SAFE = {"local_files_only": True, "trust_remote_code": False}
 
 
 def is_transformers_folder(path: Path) -> bool:
-    """Whether it is a folder with a model's config.json."""
+    """Whether the path is a folder with a config.json."""
     return (path / "config.json").is_file()
 
 
 def load_transformers(folder: Path, labels: LabelSet | None = None) -> TransformersModel:
-    """The model of a folder with config.json, preprocessor_config.json and safetensors, on the CPU.
+    """Load the model of a folder with config.json, preprocessor_config.json and safetensors to the CPU.
 
-    Mask2Former, MaskFormer, OneFormer, EoMT, and DETR with its mask head; a semantic-only checkpoint of these
-    needs labels with all its classes as stuff.
-    labels: the user's, which tell stuff from things, by the checkpoint's names or by class ids; classes they
-    leave out are things. None: OneFormer's own, COCO's if the checkpoint has its panoptic names, else all
-    are things (with a warning).
+    Supported are Mask2Former, MaskFormer, OneFormer, EoMT, and DETR with its mask head; a semantic-only
+    checkpoint of these needs labels with all its classes as stuff.
+    labels: the user's, which separate stuff from things, by the checkpoint's names or by class ids; missing
+    classes are things. None: OneFormer's own, COCO's if the checkpoint has its panoptic names, else all
+    classes are things (with a warning).
 
-    Raises LoadError when the library is missing, and for a folder that is missing or does not fit.
+    Raises LoadError if the library or the folder is missing, or the folder does not fit.
     """
     with loading(folder):
         return _load(folder, labels)
@@ -57,9 +57,9 @@ def _load(folder: Path, labels: LabelSet | None) -> TransformersModel:
         with offline():
             network = _load_network(transformers, folder)
             processor = _load_processor(transformers, folder, is_oneformer)
-    except ImportError as error:  # of what single models need beside the library
+    except ImportError as error:  # a package that only some models need
         raise RuntimeError(f"{folder}: {error}") from error
-    except Exception as error:  # files that were made for it can bring the library to raise anything
+    except Exception as error:  # malicious files can make the library raise anything
         reason = str(error) or type(error).__name__
         raise ValueError(f"{folder}: the transformers library cannot load it: {reason}") from error
     image_processor = getattr(processor, "image_processor", processor)
@@ -84,32 +84,32 @@ def _load(folder: Path, labels: LabelSet | None) -> TransformersModel:
 
 
 def _try_image(model: TransformersModel, folder: Path) -> None:
-    """Raises ValueError for a preprocessor_config.json that no image can be prepared by."""
+    """Raise ValueError if preprocessor_config.json cannot prepare an image."""
     grey = Frame(np.full((48, 64, 3), 128, np.uint8), "rgb")
     try:
         model.prepare([grey], torch.device("cpu"))
-    except Exception as error:  # the library's own, for values of the file that it has not checked
-        raise ValueError(f"{folder}: preprocessor_config.json fits no image ({error!r})") from error
+    except Exception as error:  # the library raises anything for values that it has not validated
+        raise ValueError(f"{folder}: preprocessor_config.json cannot prepare an image ({error!r})") from error
 
 
 def _load_network(transformers: Any, folder: Path) -> Any:
     config = transformers.AutoConfig.from_pretrained(folder, **_SAFE)
     for section in (config, getattr(config, "backbone_config", None)):
         if section is not None:
-            section.use_pretrained_backbone = False  # would be downloaded, to be overwritten
-    config._attn_implementation = None  # the checkpoint's may name code of the hub
+            section.use_pretrained_backbone = False  # it would be downloaded, then overwritten
+            config._attn_implementation = None  # the checkpoint's may name code on the hub
     with torch.device("meta"):
         check_size(transformers.AutoModelForUniversalSegmentation.from_config(config), folder)
     network, report = transformers.AutoModelForUniversalSegmentation.from_pretrained(
         folder,
         config=config,
         use_safetensors=True,
-        ignore_mismatched_sizes=True,  # told below
+        ignore_mismatched_sizes=True,  # reported below
         output_loading_info=True,
         **_SAFE,
     )
     odd = {*report["missing_keys"], *report["mismatched_keys"]}
-    odd = {key if isinstance(key, str) else key[0] for key in odd}  # version 5 adds the shapes
+    odd = {key if isinstance(key, str) else key[0] for key in odd}  # version 5 adds shapes
     odd &= dict(network.named_parameters()).keys()  # the losses' buffers do not matter
     if odd:
         raise ValueError(f"{len(odd)} of its tensors are missing or of another shape, such as {min(odd)}")
@@ -154,8 +154,8 @@ def _choose_labels(
         stuff = set()
         if not set(named.values()) <= set(COCO_THING_NAMES):
             logger.warning(
-                "%s does not tell which of its classes are stuff: all count as things; name things and stuff "
-                "in a file of labels, by the checkpoint's own names",
+                "%s does not say which of its classes are stuff: all are treated as things; list things and "
+                "stuff in a file of labels, by the checkpoint's own names",
                 folder,
             )
     return LabelSet(
@@ -165,7 +165,7 @@ def _choose_labels(
 
 
 def _by_name(given: LabelSet, named: Mapping[int, str]) -> LabelSet:
-    """The user's labels with the checkpoint's ids where all of them are names that it knows."""
+    """Map the user's labels to the checkpoint's ids if it knows all of their names."""
     id_of = {name: class_id for class_id, name in named.items()}
     if not {*given.things.values(), *given.stuff.values()} <= id_of.keys():
         return given
@@ -176,7 +176,7 @@ def _by_name(given: LabelSet, named: Mapping[int, str]) -> LabelSet:
 
 
 def _default_options(config: Any, image_processor: Any) -> SegmentOptions:
-    """The library's own thresholds, as many objects as the network has queries."""
+    """Use the library's thresholds, and as many objects as the network has queries."""
     instance = inspect.signature(image_processor.post_process_instance_segmentation).parameters
     panoptic = inspect.signature(image_processor.post_process_panoptic_segmentation).parameters
     decoder = getattr(config, "decoder_config", config)  # MaskFormer's has the queries

@@ -1,4 +1,4 @@
-"""What a network's queries are, and what post-processing makes of them, whoever does it."""
+"""Types that all kinds of post-processing share: a network's queries, and the objects and segments found."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from seg_node.types import MaskCrop, SegmentOptions
 
 @dataclass(frozen=True)
 class QueryPrediction:
-    """A network's answer for one image: Q masks with their classes, without those below every threshold.
+    """The network's output for one image: Q masks with classes, without those below every threshold.
 
-    class_logits: float (Q, C + 1) on the CPU, the last is "no object". mask_logits: float (Q, h, w), of any
+    class_logits: float (Q, C + 1) on the CPU, the last is "no object". mask_logits: float (Q, h, w), at any
     resolution, on the network's device.
     """
 
@@ -25,7 +25,7 @@ class QueryPrediction:
 
 @dataclass(frozen=True)
 class FoundObject:
-    """score: rounded to 6 digits, as the library does. mask: with pixels."""
+    """An object. score: rounded to 6 digits, like the library's. mask: not empty."""
 
     class_id: int
     score: float
@@ -34,7 +34,10 @@ class FoundObject:
 
 @dataclass(frozen=True)
 class FoundSegments:
-    """numbers: (H, W) from 0. entries: number → class and score, in the library's order; others are void."""
+    """Panoptic segments.
+
+    numbers: (H, W) from 0. entries: number → class and score, in the library's order; other numbers are void.
+    """
 
     numbers: NDArray[np.integer]
     entries: Mapping[int, tuple[int, float]]
@@ -50,20 +53,20 @@ class PostProcess(Protocol):
         options: SegmentOptions,
         is_wanted: Callable[[int], bool],
     ) -> tuple[list[FoundObject], FoundSegments | None]:
-        """The objects above options.score_threshold, in the library's order; segments with options.panoptic.
+        """Find objects above options.score_threshold, in the library's order, and segments if wanted.
 
-        is_wanted: of an object's class; others are left out.
+        is_wanted: whether to keep objects of a class.
         """
         ...
 
 
 def most_probable(raw: QueryPrediction, threshold: float) -> tuple[list[int], Tensor, list[int]]:
-    """Queries that may become segments, and of every query the probability (Q,) and its class."""
+    """Return the queries that may become segments, and the probability (Q,) and class of every query."""
     scores, class_ids = raw.class_logits.softmax(-1).max(-1)
     chosen = (class_ids != raw.class_logits.shape[1] - 1) & (scores > threshold)
     return chosen.nonzero()[:, 0].tolist(), scores, class_ids.tolist()
 
 
 def rounded(score: Tensor) -> float:
-    """Of a tensor with one number."""
+    """Round a score like the library."""
     return round(score.item(), 6)

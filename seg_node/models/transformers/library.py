@@ -1,4 +1,4 @@
-"""Objects and segments by the library's own post-processing: for DETR, and what ours is compared with."""
+"""Objects and segments by the library's own post-processing, used for DETR and as reference in tests."""
 
 import inspect
 import math
@@ -27,11 +27,11 @@ class LibraryPostProcess:
         options: SegmentOptions,
         is_wanted: Callable[[int], bool],
     ) -> tuple[list[FoundObject], FoundSegments | None]:
-        # on a GPU the library's instances fail: their map stays on the CPU
+        # the library's instances fail on a GPU: their map stays on the CPU
         on_cpu = QueryPrediction(raw.class_logits, raw.mask_logits.cpu())
-        # the next number above: some models keep what is equal to the threshold
+        # the next larger number: some models keep scores equal to the threshold
         threshold = math.nextafter(options.score_threshold, math.inf)
-        masks, found = self._ask("instance", on_cpu, image_size, threshold, options.mask_threshold)
+        masks, found = self._run("instance", on_cpu, image_size, threshold, options.mask_threshold)
         objects = [
             FoundObject(
                 entry["label_id"],
@@ -44,12 +44,12 @@ class LibraryPostProcess:
         if not options.panoptic:
             return objects, None
         threshold = options.panoptic_score_threshold
-        numbers, found = self._ask("panoptic", on_cpu, image_size, threshold, options.mask_threshold)
+        numbers, found = self._run("panoptic", on_cpu, image_size, threshold, options.mask_threshold)
         # EoMT counts from 0, void is -1, the others from 1
         entries = {entry["id"] + 1: (entry["label_id"], entry["score"]) for entry in found}
         return objects, FoundSegments((numbers + 1).astype("uint16"), entries)
 
-    def _ask(
+    def _run(
         self,
         task: str,
         raw: QueryPrediction,
@@ -57,14 +57,14 @@ class LibraryPostProcess:
         threshold: float,
         mask_threshold: float,
     ) -> tuple[NDArray, list[dict[str, Any]]]:
-        """The library's segment numbers (H, W), or masks (N, H, W), and what it tells of each segment."""
+        """Return the library's segment numbers (H, W) or masks (N, H, W), and segments_info."""
         post_process = getattr(self.image_processor, f"post_process_{task}_segmentation")
         arguments = {
             "threshold": threshold,
             "mask_threshold": mask_threshold,
             "target_sizes": [image_size],
             "label_ids_to_fuse": set(),
-            "return_binary_maps": True,  # where the objects may overlap
+            "return_binary_maps": True,  # objects may overlap
             "task_type": "panoptic",  # OneFormer: only things
         }
         known = inspect.signature(post_process).parameters

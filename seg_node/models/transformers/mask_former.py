@@ -1,7 +1,7 @@
-"""Objects and segments of Mask2Former, MaskFormer and OneFormer, as the library's post-processing gives them.
+"""Objects and segments of Mask2Former, MaskFormer and OneFormer, identical to the library's post-processing.
 
-Objects' masks stay at the network's resolution (Mask2Former's: at 384 x 384) until they are cropped;
-segments' are enlarged one at a time, without those that their score leaves out.
+Masks of objects stay at the network's resolution (Mask2Former's: 384 x 384) until they are cropped; masks of
+segments are enlarged one at a time, and only if their score suffices.
 Sources: transformers `image_processing_mask2former.py`, `image_processing_maskformer.py`,
 `image_processing_oneformer.py`.
 """
@@ -33,7 +33,7 @@ from seg_node.types import MaskCrop, SegmentOptions
 class MaskFormerPostProcess:
     """See `PostProcess`. Objects may overlap; their masks are cut at 0.5 whatever the options.
 
-    grid: (height, width) that masks are brought to first; None: they stay as they are.
+    grid: (height, width) to which masks are resized first; None: not resized.
     """
 
     grid: tuple[int, int] | None
@@ -57,10 +57,10 @@ class MaskFormerPostProcess:
 
 @dataclass(frozen=True)
 class OneFormerPostProcess:
-    """See `PostProcess`. Objects share the pixels among them as segments do, by logits, not by probability.
+    """See `PostProcess`. Objects do not overlap; the highest logit owns a pixel, not the highest probability.
 
-    things: the classes that take part.
-    antialias: how masks are resized; it counts where the image is smaller than they.
+    things: the classes of objects.
+    antialias: of the resizing; relevant if the image is smaller than the masks.
     """
 
     things: Collection[int]
@@ -92,7 +92,7 @@ class OneFormerPostProcess:
 
 
 def _best_pairs(raw: QueryPrediction) -> tuple[Tensor, list[int], list[int]]:
-    """Probabilities (Q,), queries and classes of the Q most probable pairs, in the library's order."""
+    """Return probabilities (Q,), queries and classes of the Q most probable pairs, in the library's order."""
     probs = raw.class_logits.softmax(-1)[:, :-1]
     scores, pairs = probs.flatten().topk(len(probs), sorted=False)
     return scores, (pairs // probs.shape[1]).tolist(), (pairs % probs.shape[1]).tolist()
@@ -106,7 +106,7 @@ def _overlapping_objects(
     threshold: float,
     is_wanted: Callable[[int], bool],
 ) -> list[FoundObject]:
-    """masks, probs: float (Q, h, w), logits and their sigmoid."""
+    """Find objects that may overlap. masks, probs: float (Q, h, w), logits and their sigmoid."""
     inside = masks > 0
     weight = inside.float().flatten(1)
     mask_scores = (probs.flatten(1) * weight).sum(1) / (weight.sum(1) + 1e-6)
@@ -126,7 +126,7 @@ def _overlapping_objects(
 
 
 def enlarged_crops(masks: NDArray[np.bool_], image_size: tuple[int, int]) -> list[MaskCrop]:
-    """bool (N, h, w), brought to the size by PyTorch's rule for "nearest", each cropped."""
+    """Resize bool (N, h, w) to the image like PyTorch's mode "nearest", and crop each mask."""
     rows, columns = (
         _nearest(before, after) for before, after in zip(masks.shape[1:], image_size, strict=True)
     )
@@ -143,7 +143,7 @@ def _enlarged_crop(mask: NDArray[np.bool_], rows: NDArray[np.intp], columns: NDA
 
 
 def _nearest(before: int, after: int) -> NDArray[np.intp]:
-    """Which of `before` pixels each of `after` takes: as PyTorch itself says."""
+    """Return the source pixel, of `before`, of each of `after` pixels, computed by PyTorch itself."""
     places = torch.arange(before, dtype=torch.float32)[None, None]
     return F.interpolate(places, size=after, mode="nearest")[0, 0].numpy().astype(np.intp)
 
@@ -155,7 +155,7 @@ def _segments(
     options: SegmentOptions,
     antialias: bool,
 ) -> FoundSegments:
-    """probs: float (Q, h, w), of the masks."""
+    """Find the segments. probs: float (Q, h, w), of the masks."""
     chosen, scores, class_ids = most_probable(raw, options.panoptic_score_threshold)
     masks = [probs[query] for query in chosen]
     owners, kept = _share(masks, scores[chosen], image_size, options.mask_threshold, antialias)
@@ -166,7 +166,7 @@ def _segments(
 def _share(
     masks: Sequence[Tensor], scores: Tensor, image_size: tuple[int, int], level: float, antialias: bool
 ) -> tuple[NDArray[np.integer], list[int]]:
-    """See `SharedPixels.download`. masks: float (h, w). level: a mask times its score is sure at it."""
+    """Assign pixels, see `SharedPixels.download`. masks: float (h, w). level: of a mask times its score."""
     if not masks:
         return np.zeros(image_size, np.uint8), []
     weighted = torch.stack([mask * score for mask, score in zip(masks, scores.tolist(), strict=True)])

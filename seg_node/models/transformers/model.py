@@ -1,6 +1,6 @@
-"""Answers of the Hugging Face `transformers` library's universal segmentation networks → seg_node's types.
+"""Universal segmentation networks of the Hugging Face `transformers` library with seg_node's results.
 
-Network and image processor are the library's own, of the version installed; see `PostProcess` for the rest.
+Network and image processor are those of the installed library; see `PostProcess` for post-processing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,13 +41,12 @@ _TO_RGB = {
 class TransformersModel:
     """See `SegmentationModel`.
 
-    processor: makes the network's input; prompt is what OneFormer's wants beside the image.
-    image_processor: the library's part of it that knows images; its post-processing is post_process's model.
+    processor: prepares the network's input; prompt: the text that OneFormer's needs beside the image.
+    image_processor: the part of it that handles images; post_process reproduces its post-processing.
 
-    Objects are the library's instances; those of stuff classes are left out. Of the options it has no
-    nms_threshold; panoptic_overlap_threshold belongs to another rule (of a segment more than 0.8 must be its
-    own, the library's default); Mask2Former, MaskFormer and EoMT cut the masks of objects at 0.5 whatever
-    mask_threshold.
+    Objects are the library's instances without those of stuff classes. nms_threshold has no effect, nor has
+    panoptic_overlap_threshold (a segment must own more than 0.8 of its mask, the library's default).
+    Mask2Former, MaskFormer and EoMT cut masks of objects at 0.5 whatever mask_threshold.
     """
 
     network: nn.Module
@@ -61,14 +60,14 @@ class TransformersModel:
     def prepare(
         self, frames: Sequence[Frame], device: torch.device, exact: bool = True
     ) -> list[Mapping[str, Tensor]]:
-        """The library's own inputs, always exact.
+        """Prepare the library's own inputs, always exact.
 
-        One for each frame: the post-processing would take the padding of a batch for image.
+        There is one per frame, since post-processing would treat a batch's padding as image.
         """
         inputs = (
             self.processor(images=_to_rgb(frame), return_tensors="pt", **self.prompt) for frame in frames
         )
-        return [{name: upload(tensor, device) for name, tensor in tensors.items()} for tensors in inputs]
+        return [_upload_tensors(each, device) for each in inputs]
 
     @torch.inference_mode()
     def __call__(
@@ -99,7 +98,7 @@ class TransformersModel:
     def _panoptic(
         self, found: FoundSegments, instances: Instances, options: SegmentOptions
     ) -> PanopticSegments:
-        """The library's segments; those of one stuff class become one, with the score of the first."""
+        """Convert the library's segments; those of one stuff class are merged, with the first one's score."""
         segment_map, entries = _fuse_stuff(found, self.labels)
         segments = []
         for segment_id, (class_id, score) in entries.items():
@@ -114,8 +113,15 @@ class TransformersModel:
         return PanopticSegments(segment_map, tuple(segments))
 
 
+def _upload_tensors(inputs: Mapping[str, Any], device: torch.device) -> Mapping[str, Any]:
+    """Upload the tensors and keep other values, such as EoMT's empty list of patch_offsets."""
+    return {
+        name: upload(value, device) if isinstance(value, Tensor) else value for name, value in inputs.items()
+    }
+
+
 def _autocast(network: nn.Module) -> torch.autocast:
-    """For layers in half precision: the library mixes them with tensors of its own."""
+    """Enable autocast for layers in half precision, which the library mixes with tensors of its own."""
     halves = (weight for weight in network.parameters() if weight.dtype != torch.float32)
     half = next(halves, None)
     if half is None:
@@ -124,7 +130,7 @@ def _autocast(network: nn.Module) -> torch.autocast:
 
 
 def _to_rgb(frame: Frame) -> PIL.Image.Image:
-    """Of an array of few rows the library would guess that they are channels."""
+    """Convert to an RGB picture: in an array of few rows the library would mistake rows for channels."""
     if 0 in frame.image_size:
         raise ValueError(
             f"a frame of {frame.image_size[0]} rows and {frame.image_size[1]} columns has no pixels"
@@ -136,15 +142,15 @@ def _to_rgb(frame: Frame) -> PIL.Image.Image:
 
 
 def _best_queries(output: Any, threshold: float) -> QueryPrediction:
-    """Only the queries that can matter: the post-processing looks at every mask. One wait on a GPU."""
+    """Keep only relevant queries, since post-processing handles every mask. The host waits for a GPU once."""
     detr = "pred_masks" in output
     classes = (output.logits if detr else output.class_queries_logits)[0].float().cpu()
     masks = (output.pred_masks if detr else output.masks_queries_logits)[0]
     probs = classes.softmax(-1)[:, :-1]
-    # as many as there are pairs of query and class above it: the library takes the best pairs, one per query
+    # the number of pairs of query and class above it: the library keeps as many best pairs as queries
     count = min(max(int((probs > threshold).sum()), 1), len(probs))
     kept = probs.amax(-1).topk(count).indices.sort().values
-    # stacked one by one: an index would have to be uploaded
+    # stacked one by one: an index tensor would have to be uploaded
     return QueryPrediction(classes[kept], torch.stack([masks[i] for i in kept.tolist()]).float())
 
 
@@ -163,10 +169,10 @@ def _gather(objects: Sequence[FoundObject], options: SegmentOptions) -> Instance
 def _fuse_stuff(
     found: FoundSegments, labels: LabelSet
 ) -> tuple[NDArray[np.uint16], dict[int, tuple[int, float]]]:
-    """(H, W) with ids from 1, 0 void, and of each id the class and the score.
+    """Merge segments of one stuff class: (H, W) with ids from 1, 0 void; class and score of each id.
 
-    Not left to the library's label_ids_to_fuse: after fusing a segment with an earlier one it counts on from
-    that one's id, so that later segments get ids that are taken.
+    The library's label_ids_to_fuse is not used: after merging a segment into an earlier one it continues
+    from that one's id, so later segments get ids that are in use.
     """
     id_of = np.zeros(1 << 8 * found.numbers.itemsize, np.uint16)
     id_of_stuff: dict[int, int] = {}
@@ -183,7 +189,7 @@ def _fuse_stuff(
 
 
 def _same_object(segment: MaskCrop, class_id: int, instances: Instances) -> int:
-    """id of the best-scored object of the class that agrees with the segment by an IoU above 0.5, else 0."""
+    """Return the id of the best-scored object of the class with IoU above 0.5 to the segment, else 0."""
     for i in np.flatnonzero(instances.class_ids == class_id):
         mask = instances.masks[i]
         shared = _shared_area(segment, mask)

@@ -1,4 +1,4 @@
-"""Which post-processing a kind of network has."""
+"""Choice of the post-processing for a kind of network."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -11,11 +11,14 @@ from seg_node.models.transformers.library import LibraryPostProcess
 from seg_node.models.transformers.mask_former import MaskFormerPostProcess, OneFormerPostProcess
 from seg_node.types import LabelSet
 
-_MASK2FORMER_GRID = (384, 384)  # of its masks, whatever the size of the image
+_MASK2FORMER_GRID = (384, 384)  # of its masks, for images of any size
 
 
 def choose_post_process(kind: str, image_processor: Any, labels: LabelSet) -> PostProcess:
-    """kind: model_type of config.json. image_processor: the library's. labels: which classes are things."""
+    """Choose the post-processing.
+
+    kind: model_type of config.json. image_processor: the library's. labels: separate things from stuff.
+    """
     if kind == "mask2former":
         return MaskFormerPostProcess(_MASK2FORMER_GRID)
     if kind == "maskformer":
@@ -28,10 +31,10 @@ def choose_post_process(kind: str, image_processor: Any, labels: LabelSet) -> Po
 
 
 def _antialiases(image_processor: Any) -> bool:
-    """Whether this version's OneFormer makes masks smaller with antialiasing: its older classes do not.
+    """Whether the installed OneFormer shrinks masks with antialiasing; older versions do not.
 
-    Asked with rows of four pixels that become one. Of the first, 0 1 1 0, antialiasing takes all four (0.58),
-    else only the middle counts (1). The second is 0.8 everywhere.
+    Tested by shrinking rows of four pixels to one. The first row, 0 1 1 0, becomes 0.58 with antialiasing,
+    which averages all four pixels, and 1 without; the second row is 0.8 everywhere.
     """
     probs = torch.tensor([[1e-9, 1 - 1e-6, 1 - 1e-6, 1e-9], [0.8] * 4])
     output = SimpleNamespace(

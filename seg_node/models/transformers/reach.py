@@ -1,7 +1,7 @@
-"""Where masks can matter at the image's size, found on their own small grids.
+"""Windows outside of which a mask cannot own or reach any pixel, found on the masks' small grids.
 
-Each pixel's value lies between those of its neighbours on the grid. So a mask whose greatest neighbour is
-below another's least cannot own the pixel, and one whose greatest is below a level does not reach it.
+A pixel's value lies between those of its neighbours on the grid. A mask whose greatest neighbour is below
+another's least cannot own the pixel, and one whose greatest neighbour is below a level does not reach it.
 """
 
 from collections.abc import Sequence
@@ -13,17 +13,17 @@ from torch import Tensor
 
 from seg_node.models.transformers.enlarge import Window, grows
 
-_SLACK = np.float32(1e-6)  # of a value, for its rounding
-_AROUND = np.ones((3, 3), np.uint8)  # of a pixel's nearest neighbour on the grid: all that it lies between
+_SLACK = np.float32(1e-6)  # relative, for rounding
+_AROUND = np.ones((3, 3), np.uint8)  # holds all neighbours of a pixel, centred on the nearest
 
 
 def find_windows(
     values: Tensor, levels: Sequence[float], image_size: tuple[int, int], contested: bool
 ) -> list[Window]:
-    """For each mask (K, h, w) the rectangle out of which it cannot reach its level at the image's size.
+    """Return for each mask (K, h, w) the rectangle outside of which it cannot reach its level.
 
-    contested: nor have the highest value of all. It is the whole image on a GPU, where finding it would take
-    longer than it saves, and where the image is smaller than the masks.
+    contested: nor have the highest value of all. It is the whole image on a GPU, where the search would cost
+    more than it saves, and if the image is smaller than the masks.
     """
     if values.is_cuda or not len(values) or not grows(values[0], image_size):
         return [Window(0, image_size[0], 0, image_size[1])] * len(values)
@@ -47,7 +47,7 @@ def _below(grid: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _window(matters: NDArray[np.bool_], image_size: tuple[int, int]) -> Window:
-    """Around all pixels of the image whose nearest neighbour on the grid is one of those."""
+    """Enclose all pixels of the image whose nearest neighbour on the grid is marked."""
     x, y, width, height = cv2.boundingRect(matters.view(np.uint8))
     top, bottom = _pixels(y, y + height, matters.shape[0], image_size[0])
     left, right = _pixels(x, x + width, matters.shape[1], image_size[1])
@@ -55,7 +55,7 @@ def _window(matters: NDArray[np.bool_], image_size: tuple[int, int]) -> Window:
 
 
 def _pixels(first: int, end: int, before: int, after: int) -> tuple[int, int]:
-    """A pixel more on each side, for rounding."""
+    """Convert grid cells to image pixels, with one more on each side for rounding."""
     if first == end:
         return 0, 0
     return max(first * after // before - 1, 0), min(-(-end * after // before) + 1, after)

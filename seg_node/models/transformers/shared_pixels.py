@@ -1,7 +1,7 @@
-"""Which of several masks each pixel of an image belongs to.
+"""Assignment of each pixel to one of several masks.
 
-The library makes all masks at the image's size at once and goes over each several times. Here there is one at
-a time, in the same order, only where it can matter, and the host waits for the device once, at the end.
+The library enlarges all masks to the image at once and reads each several times. Here they are processed one
+at a time in the same order, only inside their windows, and the host waits for the device once, at the end.
 """
 
 import numpy as np
@@ -11,38 +11,38 @@ from torch import Tensor
 
 from seg_node.models.transformers.enlarge import Window
 
-OWN_SHARE = 0.8  # a segment owns more of what it claims: the library's overlap_mask_area_threshold
+OWN_SHARE = 0.8  # a segment must own more of its mask: the library's overlap_mask_area_threshold
 
 
 class SharedPixels:
-    """Each pixel belongs to the mask with the highest value there, to the first of equal ones."""
+    """Pixels assigned to the mask with the highest value, or to the first of equal ones."""
 
     def __init__(
         self, count: int, image_size: tuple[int, int], device: torch.device, only_sure: bool
     ) -> None:
-        """count: of the masks. only_sure: a pixel that its mask does not claim is void (EoMT's rule)."""
+        """Prepare for `count` masks. only_sure: pixels that their mask does not claim are void (EoMT)."""
         self._owner = torch.zeros(image_size, dtype=number_type(count), device=device)
         self._highest = torch.full(image_size, -torch.inf, device=device)
         self._sure = torch.zeros(image_size, dtype=torch.bool, device=device) if only_sure else None
         self._claimed: list[Tensor] = []
 
     def add(self, values: Tensor, claimed: Tensor, window: Window) -> None:
-        """The next mask. values: float, claimed: bool, where it is sure of itself; both of the window.
+        """Add the next mask. values: float, claimed: bool, where it is sure; both of the window.
 
-        Outside of the window it must not have the highest value.
+        Outside the window it must not have the highest value.
         """
         number = len(self._claimed)
         self._claimed.append(torch.count_nonzero(claimed))
         owner, highest = window.of(self._owner), window.of(self._highest)
         higher = values > highest
         torch.maximum(highest, values, out=highest)
-        # as masked_fill_ with the number, which only grows: ten times as fast on the CPU
+        # equals masked_fill_ with the number, since it only grows; ten times as fast on the CPU
         torch.maximum(owner, higher.to(owner.dtype).mul_(number), out=owner)
         if self._sure is not None:
             window.of(self._sure).logical_and_(~higher).logical_or_(higher & claimed)
 
     def download(self) -> tuple[NDArray[np.integer], list[int]]:
-        """(H, W) numbers of the masks in the order of `add`, and those that are segments; others are void."""
+        """Return the masks' numbers (H, W) in the order of `add`, and those that are segments, not void."""
         if not self._claimed:
             return self._owner.cpu().numpy(), []
         layers = [torch.stack(self._claimed), self._owner, *([] if self._sure is None else [self._sure])]
@@ -51,7 +51,7 @@ class SharedPixels:
         counts = [_count(owner == number, sure) for number in range(len(claimed))]
         if sure is not None:
             owner = np.where(sure, owner, owner.dtype.type(len(claimed)))
-        # in float32, as PyTorch divides whole numbers
+        # float32, as PyTorch divides whole numbers
         with np.errstate(divide="ignore", invalid="ignore"):
             shares = np.array([own for own, _ in counts], np.float32) / claimed.astype(np.float32)
         kept = [
@@ -63,12 +63,12 @@ class SharedPixels:
 
 
 def number_type(count: int) -> torch.dtype:
-    """For numbers up to count."""
+    """Return the smallest type for numbers up to count."""
     return torch.uint8 if count < 256 else torch.int16
 
 
 def on_host(*tensors: Tensor) -> list[NDArray]:
-    """Tensors of one device, downloaded as one piece."""
+    """Download tensors of one device in a single copy."""
     if not tensors[0].is_cuda:
         return [tensor.numpy() for tensor in tensors]
     parts = [tensor.view(-1).view(torch.uint8) for tensor in tensors]
@@ -80,6 +80,6 @@ def on_host(*tensors: Tensor) -> list[NDArray]:
 
 
 def _count(own: NDArray[np.bool_], sure: NDArray[np.bool_] | None) -> tuple[int, int]:
-    """How many pixels a mask owns, and of how many of them it is sure."""
+    """Count the pixels that a mask owns, and those among them of which it is sure."""
     count = int(np.count_nonzero(own))
     return count, count if sure is None else int(np.count_nonzero(own & sure))

@@ -1,6 +1,6 @@
 """YOLACT and YOLACT++ checkpoints of dbolya/yolact: R-50, R-101 and DarkNet-53, any input size.
 
-Widths, depths and the class count are read off the tensors. Source: `yolact.py: load_weights`.
+Widths, depths and the class count come from the tensors. Source: `yolact.py: load_weights`.
 """
 
 import logging
@@ -34,23 +34,24 @@ logger = logging.getLogger(__name__)
 
 _HEAD = "prediction_layers.0."
 _MASK_IOU = "maskiou_net.maskiou_net."
-_MOST_LAYERS = 100  # of one stack; the published models have 11
-# the reference names a model's configuration in its file name: yolact_im400_54_800000.pth
+_MAX_LAYERS = 100  # in a stack; the published models have 11
+# the reference's file names contain the configuration: yolact_im400_54_800000.pth
 _SIZE_IN_NAME = re.compile(r"_im(400|700)(?!\d)")
 
 
-def is_yolact(tensors: Mapping[str, Tensor]) -> bool:
+def is_yolact(checkpoint: Checkpoint) -> bool:
     """Whether these are a YOLACT's tensors."""
-    return {f"{_HEAD}bbox_layer.weight", f"{_HEAD}mask_layer.weight", "proto_net.0.weight"} <= tensors.keys()
+    names = {f"{_HEAD}bbox_layer.weight", f"{_HEAD}mask_layer.weight", "proto_net.0.weight"}
+    return names <= checkpoint.tensors.keys()
 
 
 def load_yolact(
     checkpoint: Checkpoint, config: Mapping[str, Any], source: str, labels: LabelSet | None = None
 ) -> YolactModel:
-    """The checkpoint's model.
+    """Load a checkpoint's model.
 
-    config: the reference's, whole or in part; what is missing is as in the published models.
-    source: names the configuration in errors. labels: the user's names, used instead of the configuration's.
+    config: the reference's, complete or partial; missing keys are as in the published models.
+    source: names the configuration in errors. labels: class names that replace the configuration's.
     Raises ValueError that names the file, the tensor or key, and what is expected.
     """
     path = checkpoint.path
@@ -62,7 +63,7 @@ def load_yolact(
         tensors = _tensors_of_inference(checkpoint.tensors, settings.downsamples)
         build = partial(_build, tensors, settings, published.darknet)
         outlined = outline(build)
-    network = load_network(build, outlined, tensors, _their_name, path)
+    network = load_network(build, outlined, tensors, _to_checkpoint_name, path)
     try:
         names = zero_based_labels(published.num_classes - 1, names=settings.class_names, given=labels)
     except ValueError as error:
@@ -72,23 +73,23 @@ def load_yolact(
 
 @contextmanager
 def _naming_file(path: Path) -> Iterator[None]:
-    """Says which file it is whose tensors are missing or of no use."""
+    """Add the file's name to errors about its tensors."""
     try:
         yield
     except KeyError as error:
-        raise ValueError(f"{path}: {_their_name(error.args[0])} is missing") from error
+        raise ValueError(f"{path}: {_to_checkpoint_name(error.args[0])} is missing") from error
     except (ValueError, IndexError, ArithmeticError) as error:
         raise ValueError(f"{path}: not a YOLACT of dbolya's kind: {error}") from error
 
 
 def _published_model(checkpoint: Checkpoint, has_config: bool) -> PublishedModel:
-    """Raises KeyError with the name of a tensor that should be there."""
+    """Describe the published model most like the checkpoint. Raises KeyError with a missing tensor's name."""
     tensors, path = checkpoint.tensors, checkpoint.path
     match = None if has_config else _SIZE_IN_NAME.search(path.name)
     size = int(match[1]) if match else PUBLISHED_SIZE
     if not has_config:
         logger.warning(
-            "%s: no configuration, taken for a model of %dx%d images%s; else give its configuration",
+            "%s: no configuration given, assuming a model of %dx%d images%s; else give its configuration",
             path,
             size,
             size,
@@ -103,22 +104,24 @@ def _published_model(checkpoint: Checkpoint, has_config: bool) -> PublishedModel
 
 
 def _tensors_of_inference(tensors: Mapping[str, Tensor], downsamples: int) -> dict[str, Tensor]:
-    """The network's, by its names."""
+    """Select the tensors that inference needs and rename them as in the network."""
     return {
-        _our_name(name): tensor for name, tensor in tensors.items() if not _is_left_out(name, downsamples)
+        _to_network_name(name): tensor
+        for name, tensor in tensors.items()
+        if not _is_left_out(name, downsamples)
     }
 
 
 def _is_left_out(name: str, downsamples: int) -> bool:
-    """Tensors that serve training, or that old versions of the reference saved twice."""
+    """Whether a tensor is for training only, or saved twice by old versions of the reference."""
     if name.startswith("fpn.downsample_layers."):
         return int(name.split(".")[2]) >= downsamples
     twice = name.startswith("backbone.layer") and not name.startswith("backbone.layers.")
     return twice or name.startswith("semantic_seg_conv.")
 
 
-def _our_name(name: str) -> str:
-    """layers.0.2.conv1.weight → layer1.2.conv1.weight for ResNets; DarkNet's names end otherwise."""
+def _to_network_name(name: str) -> str:
+    """Rename layers.0.2.conv1.weight to layer1.2.conv1.weight in ResNets; DarkNet's names end differently."""
     name = name.replace(".conv_offset_mask.", ".conv_offset.")
     match = re.fullmatch(
         r"backbone\.layers\.(\d+)\.(\d+\.(?:conv\d(?:\.conv_offset)?|bn\d|downsample\.\d)\.[a-z_]+)",
@@ -127,7 +130,7 @@ def _our_name(name: str) -> str:
     return f"backbone.layer{int(match[1]) + 1}.{match[2]}" if match else name
 
 
-def _their_name(name: str) -> str:
+def _to_checkpoint_name(name: str) -> str:
     name = name.replace(".conv_offset.", ".conv_offset_mask.")
     match = re.match(r"backbone\.layer(\d+)\.", name)
     return f"backbone.layers.{int(match[1]) - 1}.{name[match.end() :]}" if match else name
@@ -142,7 +145,7 @@ def _count_priors(tensors: Mapping[str, Tensor]) -> int:
 
 
 def _build(tensors: Mapping[str, Tensor], config: YolactConfig, darknet: bool) -> Yolact:
-    """The network, its weights random. Raises KeyError with a missing name."""
+    """Build the network with random weights. Raises KeyError with a missing name."""
     backbone: nn.Module
     if darknet:
         darknet_spec = read_darknet_spec(tensors, "backbone.")
@@ -166,7 +169,7 @@ def _build(tensors: Mapping[str, Tensor], config: YolactConfig, darknet: bool) -
 def read_yolact_spec(
     tensors: Mapping[str, Tensor], stage_channels: tuple[int, ...], downsamples: int
 ) -> YolactSpec:
-    """Everything above the backbone. Raises KeyError with a missing name."""
+    """Derive the spec of all layers above the backbone. Raises KeyError with a missing name."""
     priors = _count_priors(tensors)
     return YolactSpec(
         stage_channels=stage_channels,
@@ -183,10 +186,10 @@ def read_yolact_spec(
 
 
 def _read_layers(tensors: Mapping[str, Tensor], prefix: str) -> tuple[Layer, ...]:
-    """Layers have even numbers, ReLUs odd ones; a layer without weights enlarges."""
+    """Read a stack of layers: they have even numbers, ReLUs odd ones; one without weights enlarges."""
     numbers = [int(name[len(prefix) :].split(".")[0]) for name in tensors if name.startswith(prefix)]
-    if numbers and max(numbers) > _MOST_LAYERS:
-        raise ValueError(f"a layer {prefix}{max(numbers)}, of at most {_MOST_LAYERS}")
+    if numbers and max(numbers) > _MAX_LAYERS:
+        raise ValueError(f"a layer {prefix}{max(numbers)}, of at most {_MAX_LAYERS}")
     weights = [
         tensors.get(f"{prefix}{number}.weight") for number in range(0, max(numbers, default=-2) + 1, 2)
     ]

@@ -1,4 +1,4 @@
-"""A YOLACT configuration (`data/config.py` of dbolya/yolact, as YAML) → the numbers that inference needs."""
+"""A YOLACT configuration (`data/config.py` of dbolya/yolact, or YAML) → `YolactConfig`."""
 
 import math
 from collections.abc import Callable, Collection, Mapping
@@ -16,7 +16,7 @@ T = TypeVar("T")
 PUBLISHED_SIZE = 550
 _COCO_SCALES, _PASCAL_SCALES = (24, 48, 96, 192, 384), (32, 64, 128, 256, 512)
 _RATIOS = (1, 1 / 2, 2)
-# of red, green, blue on a scale of 0 … 255
+# red, green, blue on a scale of 0 … 255
 _MEAN, _STD = (123.68, 116.78, 103.94), (58.40, 57.12, 57.38)
 
 _PASCAL_CLASSES = 21
@@ -25,7 +25,7 @@ _PASCAL_NAMES = (
     "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
 )  # fmt: skip
 
-# settings that would change the answer, and the values of them that are supported, by section
+# keys that change the results, with their supported values, by section
 _SUPPORTED: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
     "": {
         "mask_type": (1,),
@@ -76,8 +76,8 @@ _READ: Mapping[str, Collection[str]] = {
     "transform": ("normalize", "subtract_means", "to_float"),
     "_eval_args": ("cross_class_nms", "score_threshold"),
 }
-# said by the tensors, or of use in training only
-_PASSED_OVER_KEYS = """
+# derived from the tensors, or used in training only
+_IGNORED_WORDS = """
 name max_iter lr momentum decay gamma lr_steps lr_warmup_init lr_warmup_until conf_alpha bbox_alpha
 mask_alpha mask_size masks_to_train mask_dim mask_proto_crop mask_proto_crop_expand mask_proto_loss
 mask_proto_binarize_downsampled_gt mask_proto_normalize_mask_loss_by_sqrt_area mask_proto_reweight_mask_loss
@@ -94,8 +94,8 @@ min_size force_cpu_nms num_instance_coeffs train_masks train_boxes use_gt_bboxes
 delayed_settings no_jit use_maskiou discard_mask_area maskiou_alpha rescore_bbox
 maskious_to_train num_heads _tmp_img_h _tmp_img_w _thin_overrides _thin_base_channels
 """
-_PASSED_OVER: Mapping[str, Collection[str]] = {
-    "": _PASSED_OVER_KEYS.split(),
+_IGNORED_KEYS: Mapping[str, Collection[str]] = {
+    "": _IGNORED_WORDS.split(),
     "fpn": ("num_features",),
     "backbone": ("name", "path", "type", "args"),
     "transform": (),
@@ -105,9 +105,9 @@ _PASSED_OVER: Mapping[str, Collection[str]] = {
 
 @dataclass(frozen=True)
 class PublishedModel:
-    """Which published model stands in for what a configuration leaves out.
+    """The published model that supplies the settings missing from a configuration.
 
-    plus: YOLACT++. num_classes counts the background; 21 mean the model for Pascal.
+    plus: YOLACT++. num_classes includes the background; 21 selects the model for Pascal.
     """
 
     num_classes: int
@@ -118,7 +118,10 @@ class PublishedModel:
 
 @dataclass(frozen=True)
 class YolactConfig:
-    """downsamples: levels of the pyramid beyond the backbone's. class_names: empty when not given."""
+    """A configuration.
+
+    downsamples: levels of the pyramid beyond the backbone's. class_names: empty if not set.
+    """
 
     settings: YolactSettings
     input_spec: InputSpec
@@ -128,9 +131,9 @@ class YolactConfig:
 
 
 def read_yolact_config(content: Mapping[str, Any], source: str, published: PublishedModel) -> YolactConfig:
-    """The settings of a checkpoint.
+    """Read a configuration.
 
-    content: the reference's configuration, whole, in part or empty.
+    content: the reference's configuration, complete, partial or empty.
     source: names the file in errors.
     Raises ValueError for a key that is not known, or a value that is not supported or does not fit.
     """
@@ -155,7 +158,7 @@ def read_yolact_config(content: Mapping[str, Any], source: str, published: Publi
     options = SegmentOptions(
         score_threshold=_read(evaluation, "score_threshold", number, 0.0, source),
         nms_threshold=_read(content, "nms_thresh", number, 0.5, source),
-        # where classes compete, the reference cuts nothing more
+        # if classes compete, the reference applies no further limit
         max_instances=top_k if cross_class else _read(content, "max_num_detections", positive, 100, source),
     )
     return YolactConfig(
@@ -192,7 +195,7 @@ def _check(section: Mapping[str, Any], name: str, source: str) -> None:
             if value not in _SUPPORTED[name][key]:
                 supported = " or ".join(repr(choice) for choice in _SUPPORTED[name][key])
                 raise ValueError(f"{source}: {place}{key}: {value!r} is not supported, only {supported}")
-        elif key not in _READ[name] and key not in _PASSED_OVER[name]:
+        elif key not in _READ[name] and key not in _IGNORED_KEYS[name]:
             hint = did_you_mean(key, [*_SUPPORTED[name], *_READ[name]])
             raise ValueError(f"{source}: {place}{key} is not a key of YOLACT's configurations{hint}")
 
@@ -210,7 +213,7 @@ def _downsamples(value: Any) -> int:
     return count(value, most=8)  # halvings of the coarsest map
 
 
-# Widths and kernels are in the tensors; what is not must be as in the published models.
+# Widths and kernels are in the tensors; strides and padding must be those of the published models.
 def _check_layers(rows: Any) -> None:
     for channels, kernel, options in rows:
         if channels is None and kernel == -2 and not options:
@@ -242,7 +245,7 @@ _LAYERS: Mapping[str, Callable[[Any], None]] = {
 def _read_prior_sizes(
     content: Mapping[str, Any], input_size: int, published: PublishedModel, source: str
 ) -> tuple[tuple[tuple[float, float], ...], ...]:
-    """Source: dbolya/yolact `yolact.py: make_priors`, `data/config.py`."""
+    """Compute the priors' sizes. Source: dbolya/yolact `yolact.py: make_priors`, `data/config.py`."""
     backbone = _section(content, "backbone", source)
     pascal = published.num_classes == _PASCAL_CLASSES
     base = _PASCAL_SCALES if pascal else _COCO_SCALES
@@ -269,7 +272,7 @@ def _read_prior_sizes(
 def _read_input_spec(
     content: Mapping[str, Any], size: int, published: PublishedModel, source: str
 ) -> InputSpec:
-    """Source: dbolya/yolact `utils/augmentations.py: FastBaseTransform`."""
+    """Read the normalisation. Source: dbolya/yolact `utils/augmentations.py: FastBaseTransform`."""
     transform = _section(_section(content, "backbone", source), "transform", source)
     if not transform:
         transform = {"to_float": True} if published.darknet else {"normalize": True}
@@ -287,5 +290,5 @@ def _read_names(content: Mapping[str, Any], num_classes: int, source: str) -> tu
     names = _section(content, "dataset", source).get("class_names")
     if names is None:
         return _PASCAL_NAMES if num_classes == _PASCAL_CLASSES else ()
-    # a tuple of one without its comma is a common slip in these files
+    # these files often lack the comma in a tuple of one name
     return (names,) if isinstance(names, str) else tuple(str(name) for name in names)

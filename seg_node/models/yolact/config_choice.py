@@ -1,4 +1,4 @@
-"""Which of the configurations in YOLACT's `data/config.py` some weights are for."""
+"""Selection of the configuration in YOLACT's `data/config.py` that belongs to a weights file."""
 
 import logging
 import re
@@ -9,15 +9,16 @@ from seg_node.models.files.load_error import some_of
 
 logger = logging.getLogger(__name__)
 
-# epoch and iteration at the end of the reference's names of weights
+# epoch and iteration at the end of the reference's file names
 _TRAINING_STATE = re.compile(r"(_\d+){0,2}(_interrupt)?\.[^.]*$")
 
 
 def choose_yolact_config(content: Mapping[str, Any], source: str, weights_name: str) -> Mapping[str, Any]:
-    """The one of the configurations in the reference's `data/config.py` that the weights are for.
+    """Choose the configuration in the reference's `data/config.py` that belongs to the weights.
 
-    As there, the file's name tells: yolact_base_54_800000.pth is of yolact_base_config; else it is `cfg`.
-    Other content is returned as it is. Raises ValueError for such a file without either.
+    As in the reference, the file's name decides: yolact_base_54_800000.pth belongs to yolact_base_config, any
+    other name to `cfg`. Content without configurations is returned as it is.
+    Raises ValueError if the file has neither.
     """
     known = [name for name, value in content.items() if name.endswith("_config") and isinstance(value, dict)]
     if not known and not isinstance(content.get("cfg"), dict):
@@ -29,7 +30,7 @@ def choose_yolact_config(content: Mapping[str, Any], source: str, weights_name: 
             "after one, or assign it: cfg = NAME.copy()"
         )
     chosen = own if own in known else "cfg"
-    logger.info("%s: %s is taken for %s", source, chosen, weights_name)
+    logger.info("%s: using %s for %s", source, chosen, weights_name)
     settings: Mapping[str, Any] = content[chosen]
     if not settings:
         raise ValueError(f"{source}: {chosen} has no settings")

@@ -13,7 +13,10 @@ from seg_node.models.layers.backbones import count_numbered
 
 @dataclass(frozen=True)
 class DarkNetSpec:
-    """stem_channels: width of the first convolution. out_channels, blocks: width and depth of each stage."""
+    """Widths and depths of a DarkNet.
+
+    stem_channels: width of the first convolution. out_channels, blocks: width and depth of each stage.
+    """
 
     stem_channels: int
     out_channels: tuple[int, ...]
@@ -21,7 +24,7 @@ class DarkNetSpec:
 
 
 def read_darknet_spec(tensors: Mapping[str, Tensor], prefix: str) -> DarkNetSpec:
-    """The spec of the network whose tensors are named `prefix` + _preconv.0.weight, layers.0.0.0.weight, …
+    """Derive the spec from tensors named `prefix` + _preconv.0.weight, layers.0.0.0.weight, …
 
     Raises KeyError with the name of a tensor that should be there.
     """
@@ -42,7 +45,7 @@ def _conv(in_channels: int, out_channels: int, kernel: int, stride: int = 1) -> 
 
 
 class DarkNetBlock(nn.Module):
-    """1x1 to half the width, 3x3 back, and the input added after the activation."""
+    """Residual block: 1x1 to half the width, 3x3 back; the input is added after the activation."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""YOLACT's boxes: priors, decoding, Fast NMS and which detections are kept.
+"""YOLACT's boxes: priors, decoding, Fast NMS, selection of detections.
 
 Boxes are relative: 0 … 1 across the image. Sources: dbolya/yolact `yolact.py: make_priors`,
 `layers/box_utils.py: decode, jaccard`, `layers/functions/detection.py: Detect`.
@@ -18,14 +18,14 @@ _FIRST_STRIDE = 8  # of the finest map with priors
 
 @dataclass(frozen=True)
 class YolactSettings:
-    """What a checkpoint does not tell and a configuration may.
+    """Settings that come from the configuration, not from the checkpoint.
 
     input_size: images are stretched to this width and height.
-    prior_sizes: of each level, fine to coarse, the (width, height) of its priors in input pixels.
-    candidate_threshold: priors of which no class scores higher are left out.
-    candidates_per_class: best-scored ones of each class that take part in Fast NMS.
-    cross_class_nms: a prior stands for its best class only, and suppresses those of other classes too.
-    rescore_masks: scores are multiplied by the quality that YOLACT++ expects of the masks.
+    prior_sizes: (width, height) of the priors in input pixels, per level, fine to coarse.
+    candidate_threshold: priors without a class that scores higher are dropped.
+    candidates_per_class: number of best-scored priors of each class that enter Fast NMS.
+    cross_class_nms: a prior has only its best class, and suppresses priors of other classes too.
+    rescore_masks: scores are multiplied by the mask quality that YOLACT++ predicts.
     """
 
     input_size: int
@@ -40,7 +40,7 @@ class YolactSettings:
 class YolactPrediction:
     """N objects of one image, best first, on the device.
 
-    On a GPU some of the last may be fillers, scored -1, until `without_fillers` takes them away.
+    On a GPU the last ones may be fillers, scored -1, until `without_fillers` removes them.
     boxes_rel: float (N, 4) corners x, y, x, y relative to the image; may reach beyond it.
     scores: float (N,). class_ids: int64 (N,) from 0, without the background.
     coefficients: float (N, K), of the prototypes: float (h, w, K).
@@ -54,12 +54,12 @@ class YolactPrediction:
 
 
 def make_priors(settings: YolactSettings) -> Tensor:
-    """float (P, 4): centre x, y, width, height of every prior; by level, row, column, then shape."""
+    """Compute centre x, y, width, height of each prior, by level, row, column, shape: float (P, 4)."""
     levels = []
     for level, sizes in enumerate(settings.prior_sizes):
         stride = _FIRST_STRIDE * 2**level
         cells = -(-settings.input_size // stride)
-        # in float64 up to the end, as the reference computes them
+        # float64 until the end, like the reference
         centres = (torch.arange(cells, dtype=torch.float64) + 0.5) / cells
         shapes = torch.tensor(sizes, dtype=torch.float64) / settings.input_size
         y, x = torch.meshgrid(centres, centres, indexing="ij")
@@ -69,7 +69,7 @@ def make_priors(settings: YolactSettings) -> Tensor:
 
 
 def decode_boxes(loc: Tensor, priors: Tensor) -> Tensor:
-    """Offsets (N, 4) from priors (N, 4) → corners (N, 4)."""
+    """Decode offsets (N, 4) from priors (N, 4) to corners (N, 4)."""
     centres = priors[:, :2] + loc[:, :2] * _CENTRE_VARIANCE * priors[:, 2:]
     sizes = priors[:, 2:] * torch.exp(loc[:, 2:] * _SIZE_VARIANCE)
     low = centres - sizes / 2
@@ -79,13 +79,13 @@ def decode_boxes(loc: Tensor, priors: Tensor) -> Tensor:
 def detect(
     output: YolactOutput, priors: Tensor, settings: YolactSettings, options: SegmentOptions
 ) -> list[YolactPrediction]:
-    """The detections of each image, at most options.max_instances; on a GPU with fillers."""
+    """Select at most options.max_instances detections per image, on a GPU with fillers."""
     select = _select_across_classes if settings.cross_class_nms else _select_per_class
     predictions = []
     for loc, probs, coefficients, prototypes in zip(
         output.loc, output.class_probs, output.coefficients, output.prototypes, strict=True
     ):
-        # a prior at or below options.score_threshold can neither be reported nor suppress one above it
+        # a prior at or below options.score_threshold is never reported, nor suppresses one above it
         threshold = max(settings.candidate_threshold, options.score_threshold)
         priors_kept = torch.where(probs[:, 1:].amax(dim=1) > threshold)[0]
         boxes = decode_boxes(loc[priors_kept], priors[priors_kept])
@@ -97,7 +97,7 @@ def detect(
 
 
 def without_fillers(prediction: YolactPrediction) -> YolactPrediction:
-    """The detections alone. The host waits for a GPU to count them."""
+    """Remove the fillers. The host waits for a GPU to count the detections."""
     count = int((prediction.scores >= 0).sum())
     return replace(
         prediction,
@@ -111,9 +111,9 @@ def without_fillers(prediction: YolactPrediction) -> YolactPrediction:
 def _select_per_class(
     boxes: Tensor, scores: Tensor, settings: YolactSettings, options: SegmentOptions
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Boxes (n, 4), scores (classes, n) → which boxes are kept, as which class, scored how; best first.
+    """Select from boxes (n, 4), scores (classes, n): indices of kept boxes, classes, scores; best first.
 
-    A box may be kept as several classes, also as one that scores below the candidate threshold.
+    A box may be kept as several classes, even as one that scores below the candidate threshold.
     """
     wanted = _wanted_classes(len(scores), options, scores.device)
     sorted_scores, candidates = scores[wanted].sort(dim=1, descending=True)
@@ -134,12 +134,12 @@ def _select_per_class(
 def _select_across_classes(
     boxes: Tensor, scores: Tensor, settings: YolactSettings, options: SegmentOptions
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """As `_select_per_class`, but each box only as its best class, and all compete."""
+    """Select like `_select_per_class`, but each box as its best class only, with all classes competing."""
     best_scores, class_ids = scores.max(dim=0)
     candidates = best_scores.argsort(descending=True)[: settings.candidates_per_class]
     wanted = _wanted_classes(len(scores), options, scores.device)
     is_best = fast_nms(boxes[candidates][None], options.nms_threshold)[0]
-    # torch.isin sorts many classes, for which the host waits for a GPU
+    # torch.isin sorts if there are many classes, which makes the host wait for a GPU
     is_kept = is_best & (class_ids[candidates, None] == wanted).any(dim=1)
     if scores.is_cuda:
         best, scores = _fill(best_scores[candidates], is_kept, options.max_instances)
@@ -150,7 +150,7 @@ def _select_across_classes(
 
 
 def _fill(scores: Tensor, kept: Tensor, most: int) -> tuple[Tensor, Tensor]:
-    """Places and values of the best scores (n,) that are kept, then fillers of -1: min(n, most) in all."""
+    """Return indices and values of the best kept scores (n,), then fillers of -1: min(n, most) in all."""
     values, places = torch.where(kept, scores, -1).sort(descending=True, stable=True)
     return places[:most], values[:most]
 
@@ -159,16 +159,16 @@ def _wanted_classes(count: int, options: SegmentOptions, device: torch.device) -
     if options.classes is None:
         return torch.arange(count, device=device)
     wanted = sorted(class_id for class_id in options.classes if 0 <= class_id < count)
-    # pinned, so that the host does not wait for the upload
+    # pinned memory: the host does not wait for the upload
     class_ids = torch.empty(len(wanted), dtype=torch.int64, pin_memory=device.type == "cuda")
     class_ids.numpy()[:] = wanted
     return class_ids.to(device, non_blocking=True)
 
 
 def fast_nms(boxes: Tensor, iou_threshold: float) -> Tensor:
-    """Which boxes (classes, n, 4), best first in each class, overlap no better one of it by more.
+    """Keep boxes (classes, n, 4), best first, that no better one of the class overlaps by more.
 
-    Suppressed boxes suppress others too, which is what lets all be decided at once. bool (classes, n).
+    Suppressed boxes suppress others too, which allows deciding all at once. Returns bool (classes, n).
     Source: YOLACT §5, Fast NMS.
     """
     if boxes.shape[1] == 0:
@@ -177,11 +177,11 @@ def fast_nms(boxes: Tensor, iou_threshold: float) -> Tensor:
     areas = (x_max - x_min) * (y_max - y_min)
     inter = _overlap(x_min, x_max) * _overlap(y_min, y_max)
     iou = inter / (areas[:, :, None] + areas[:, None, :] - inter)
-    # two boxes without area give NaN, which is not at or below the threshold
+    # two boxes without area give NaN, which compares false
     return iou.triu_(diagonal=1).amax(dim=1) <= iou_threshold
 
 
 def _overlap(low: Tensor, high: Tensor) -> Tensor:
-    """(classes, n) interval ends → (classes, n, n) common lengths."""
+    """Compute the lengths shared by intervals with ends (classes, n): (classes, n, n)."""
     common = torch.minimum(high[:, :, None], high[:, None, :])
     return common.sub_(torch.maximum(low[:, :, None], low[:, None, :])).clamp_(min=0)

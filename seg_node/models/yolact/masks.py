@@ -12,14 +12,12 @@ from seg_node.masks.crop import tight_crop
 from seg_node.types import MaskCrop
 from seg_node.untrusted.size_cache import size_cache
 
-# a product of matrices rounds differently from F.interpolate, by some 1e-7
-_TOLERANCE = 1e-6
-# objects enlarged to whole images of float at a time
-_AT_A_TIME = 16
+_TOLERANCE = 1e-6  # a matrix product and F.interpolate differ by some 1e-7
+_MASKS_AT_ONCE = 16  # enlarged to whole float images at a time
 
 
 def pixel_boxes(boxes_rel: Tensor, image_size: tuple[int, int]) -> Tensor:
-    """Relative corners (N, 4) → float corners in whole pixels of the image; only x_min ≥ 0 and x_max ≤ W."""
+    """Convert relative corners (N, 4) to whole pixels, as float; only x_min ≥ 0 and x_max ≤ W are ensured."""
     height, width = image_size
     x_min, x_max = _sanitise(boxes_rel[:, 0], boxes_rel[:, 2], width, padding=0)
     y_min, y_max = _sanitise(boxes_rel[:, 1], boxes_rel[:, 3], height, padding=0)
@@ -34,12 +32,12 @@ def _sanitise(first: Tensor, second: Tensor, size: int, padding: int) -> tuple[T
 
 
 def mix_prototypes(prototypes: Tensor, coefficients: Tensor) -> Tensor:
-    """Prototypes (h, w, K), coefficients (N, K) → the objects' probabilities (N, h, w), not yet cropped."""
+    """Mix prototypes (h, w, K) by coefficients (N, K) into uncropped mask probabilities (N, h, w)."""
     return (prototypes @ coefficients.t()).sigmoid().permute(2, 0, 1).contiguous()
 
 
 def crop_windows(boxes_rel: Tensor, grid: tuple[int, int]) -> Tensor:
-    """int64 (N, 4): first column, first row and those after the last, of the cells that a box may fill.
+    """Compute the cells that each box may fill: first column, first row and their ends, int64 (N, 4).
 
     The box grows by one cell on each side.
     """
@@ -51,7 +49,7 @@ def crop_windows(boxes_rel: Tensor, grid: tuple[int, int]) -> Tensor:
 
 
 def clear_outside(probs: Tensor, windows: Tensor) -> Tensor:
-    """Probabilities (N, h, w), 0 outside of the windows (see `crop_windows`)."""
+    """Set probabilities (N, h, w) outside the windows (see `crop_windows`) to 0."""
     left, top, right, bottom = windows.t()[:, :, None]
     columns, rows = (torch.arange(size, device=probs.device) for size in (probs.shape[2], probs.shape[1]))
     inside = ((rows >= top) & (rows < bottom))[:, :, None] & ((columns >= left) & (columns < right))[:, None]
@@ -61,11 +59,11 @@ def clear_outside(probs: Tensor, windows: Tensor) -> Tensor:
 def enlarge_whole_masks(
     probs: Tensor, windows: Tensor, image_size: tuple[int, int], threshold: float
 ) -> Tensor:
-    """As `enlarge_masks` on a device that has the memory for it: bool (N, H, W)."""
+    """Compute `enlarge_masks` as whole images, on a device with enough memory: bool (N, H, W)."""
     cropped = clear_outside(probs, windows)
     enlarged = (
         F.interpolate(some[:, None], size=image_size, mode="bilinear", align_corners=False)[:, 0] > threshold
-        for some in cropped.split(_AT_A_TIME)
+        for some in cropped.split(_MASKS_AT_ONCE)
     )
     return torch.cat(list(enlarged))
 
@@ -73,11 +71,12 @@ def enlarge_whole_masks(
 def enlarge_masks(
     probs: Tensor, windows: Tensor, image_size: tuple[int, int], threshold: float
 ) -> list[MaskCrop]:
-    """Masks at image resolution, cropped to the smallest rectangle that holds them.
+    """Enlarge masks to the image; return each object's pixels in their smallest bounding rectangle.
 
-    probs: (N, h, w) float on the CPU; taken for 0 outside of the windows (see `crop_windows`).
+    probs: (N, h, w) float on the CPU; treated as 0 outside the windows (see `crop_windows`).
     threshold: a pixel belongs to the object above it.
-    The pixels are those of F.interpolate(bilinear) on the whole map, computed only around the windows.
+    The pixels equal those of F.interpolate(bilinear) on the whole map, but only those near the windows are
+    computed.
     """
     grid = probs.shape[-2:]
     (rows, row_reach), (columns, column_reach) = (
@@ -108,18 +107,18 @@ def _enlarging(cells: int, pixels: int) -> tuple[Tensor, tuple[list[int], list[i
 
 
 def _weights(cells: int, pixels: int) -> Tensor:
-    """(pixels, cells): how much each cell of a row gives to each pixel, to the last bit of F.interpolate."""
+    """Compute F.interpolate's exact weight of each cell of a row in each pixel: (pixels, cells)."""
     unit = torch.eye(cells)[None, None]
     weights = F.interpolate(unit, size=(cells, pixels), mode="bilinear", align_corners=False)
     return weights[0, 0].t().contiguous()
 
 
 def _reach(weights: Tensor) -> tuple[list[int], list[int]]:
-    """For each cell the first pixel that it gives to, and the one after the last."""
-    gives = (weights > 0).to(torch.uint8)
-    first = gives.argmax(dim=0)
-    last = len(gives) - gives.flip(0).argmax(dim=0)
-    return first.tolist(), last.tolist()
+    """Return first and end of the pixels that each cell contributes to."""
+    contributes = (weights > 0).to(torch.uint8)
+    first = contributes.argmax(dim=0)
+    end = len(contributes) - contributes.flip(0).argmax(dim=0)
+    return first.tolist(), end.tolist()
 
 
 def _interpolate(prob: Tensor, cells: tuple[slice, slice], image_size: tuple[int, int]) -> Tensor:

@@ -1,4 +1,4 @@
-"""A YOLACT checkpoint as the engine uses it: network, labels, input and how its answer is assembled."""
+"""A YOLACT checkpoint as the engine uses it: network, labels, input, assembly of results."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -40,7 +40,7 @@ class YolactModel:
         if mask_iou is None or not self.settings.rescore_masks:
             found = detect(output, priors, self.settings, options)
             return [without_fillers(prediction) for prediction in found]
-        # rescoring may bring forward what a smaller number would have cut
+        # rescoring may raise detections that a smaller limit would have dropped
         most = max(options.max_instances, self.default_options.max_instances)
         found = detect(output, priors, self.settings, replace(options, max_instances=most))
         return [without_fillers(rescore(prediction, mask_iou, options)) for prediction in found]
@@ -55,7 +55,7 @@ class YolactModel:
 def assemble_instances(
     raw: YolactPrediction, image_size: tuple[int, int], options: SegmentOptions
 ) -> Instances:
-    """Boxes in whole pixels and masks at image resolution; those below min_area left out."""
+    """Convert boxes to whole pixels and masks to image resolution; drop objects below min_area."""
     probs = mix_prototypes(raw.prototypes, raw.coefficients)
     windows = crop_windows(raw.boxes_rel, (probs.shape[1], probs.shape[2]))
     boxes, scores, class_ids = pixel_boxes(raw.boxes_rel, image_size), raw.scores, raw.class_ids

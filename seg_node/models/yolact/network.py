@@ -1,7 +1,7 @@
-"""YOLACT (Bolya et al. 2019): one pass that gives boxes, prototype masks and how to mix them for each box.
+"""YOLACT (Bolya et al. 2019): one pass predicts boxes, prototype masks and each box's mixing coefficients.
 
-Module names are those of dbolya/yolact, so that its checkpoints fit. Source: `yolact.py: Yolact, FPN,
-PredictionModule`.
+Module names are those of dbolya/yolact, so its checkpoints load almost without renaming. Source:
+`yolact.py: Yolact, FPN, PredictionModule`.
 """
 
 from collections.abc import Sequence
@@ -17,11 +17,11 @@ Layer = Conv | None  # None doubles the resolution
 
 @dataclass(frozen=True)
 class YolactSpec:
-    """Widths and depths above the backbone: what a checkpoint's tensors tell.
+    """Widths and depths above the backbone.
 
-    stage_channels: the backbone's last stages, fine to coarse. num_classes counts the background.
+    stage_channels: the backbone's last stages, fine to coarse. num_classes includes the background.
     downsamples: levels of the pyramid beyond the backbone's. upfeature: layers that the three heads share.
-    mask_iou: YOLACT++'s network that rates masks, empty where there is none.
+    mask_iou: layers of YOLACT++'s network that rates masks; empty without it.
     """
 
     stage_channels: tuple[int, ...]
@@ -38,7 +38,7 @@ class YolactSpec:
 
 @dataclass(frozen=True)
 class YolactOutput:
-    """The network's answer for N images, P priors each.
+    """The network's output for N images, P priors each.
 
     loc: (N, P, 4) box offsets. class_probs: (N, P, classes), 0 is the background.
     coefficients: (N, P, K) in -1 … 1, of the prototypes: (N, h, w, K), not negative.
@@ -51,7 +51,7 @@ class YolactOutput:
 
 
 def _conv_stack(in_channels: int, layers: Sequence[Layer]) -> nn.Sequential:
-    """Each layer followed by a ReLU."""
+    """Build the layers, each followed by a ReLU."""
     stack: list[nn.Module] = []
     for layer in layers:
         if layer is None:
@@ -65,7 +65,7 @@ def _conv_stack(in_channels: int, layers: Sequence[Layer]) -> nn.Sequential:
 
 
 class YolactPyramid(nn.Module):
-    """Backbone stages, fine to coarse → as many maps of one width, and coarser ones by strided convolution.
+    """Backbone stages, fine to coarse → as many maps of equal width, and coarser ones by strided convolution.
 
     Unlike Lin et al. 2016 it enlarges bilinearly. Its layers are stored from coarse to fine.
     """
@@ -120,13 +120,13 @@ class PredictionHead(nn.Module):
 
 
 class MaskIoUNet(nn.Module):
-    """Cropped mask probabilities (N, h, w) → the IoU expected of them as each class (N, classes)."""
+    """Cropped mask probabilities (N, h, w) → their expected IoU as each class (N, classes)."""
 
     def __init__(self, layers: Sequence[Conv]) -> None:
         super().__init__()
         stack: list[nn.Module] = []
         in_channels = 1
-        for channels, kernel in layers:  # not padded; all but the last, of 1x1, halve the resolution
+        for channels, kernel in layers:  # not padded; all but the last (1x1) halve the resolution
             stack += [nn.Conv2d(in_channels, channels, kernel, 2 if kernel > 1 else 1), nn.ReLU(inplace=True)]
             in_channels = channels
         self.maskiou_net = nn.Sequential(*stack)
@@ -141,7 +141,7 @@ class Yolact(nn.Module):
     priors: Tensor
 
     def __init__(self, backbone: nn.Module, spec: YolactSpec, priors: Tensor) -> None:
-        """backbone: gives stages of stride …, 8, 16, 32. priors: see `yolact_detect.make_priors`."""
+        """Build the network. backbone: its last stages have stride 8, 16, 32. priors: see `make_priors`."""
         super().__init__()
         self.backbone = backbone
         self.fpn = YolactPyramid(spec)
@@ -154,7 +154,7 @@ class Yolact(nn.Module):
         return YolactOutput(*self.dense(pixels))
 
     def dense(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The fields of `YolactOutput`, float32: all that depends on nothing but the input's shape."""
+        """Compute the fields of `YolactOutput`, float32: the part that depends only on the input's shape."""
         maps = self.fpn(self.backbone(pixels)[-len(self.fpn.lat_layers) :])
         levels = [self.prediction_layers[0](level) for level in maps]
         loc, logits, coefficients = (torch.cat(parts, dim=1) for parts in zip(*levels, strict=True))

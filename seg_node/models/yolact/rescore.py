@@ -1,6 +1,6 @@
-"""Mask rescoring of YOLACT++ (Bolya et al. 2020, §6.3): scores times the mask's own expected quality.
+"""Mask rescoring of YOLACT++ (Bolya et al. 2020, §6.3): scores times the mask's expected quality.
 
-Source: dbolya/yolact `layers/output_utils.py: postprocess`, as `eval.py: prep_display` calls it.
+Source: dbolya/yolact `layers/output_utils.py: postprocess`, called by `eval.py: prep_display`.
 """
 
 from dataclasses import replace
@@ -14,17 +14,17 @@ from seg_node.models.yolact.masks import clear_outside, crop_windows, mix_protot
 from seg_node.models.yolact.network import MaskIoUNet
 from seg_node.types import SegmentOptions
 
-# masks rated at a time on a GPU: cuDNN would search its fastest algorithm for each new number
-_AT_A_TIME = 100
+# masks rated at a time on a GPU: cuDNN would search for its fastest algorithm for each new number
+_BATCH = 100
 
 
 def rescore(prediction: YolactPrediction, network: MaskIoUNet, options: SegmentOptions) -> YolactPrediction:
-    """The prediction with its new scores: sorted by them, those above options.score_threshold.
+    """Rescore the prediction, sort it, and keep objects above options.score_threshold.
 
-    Fillers (see `YolactPrediction`) may be among them, last; what is left out becomes one.
+    Dropped objects become fillers (see `YolactPrediction`), which come last.
     """
-    if len(prediction.scores) > _AT_A_TIME:
-        prediction = without_fillers(prediction)  # another wait, but no memory for the fillers' masks
+    if len(prediction.scores) > _BATCH:
+        prediction = without_fillers(prediction)  # waits once more, but saves memory for the fillers' masks
     if len(prediction.scores) == 0:
         return prediction
     masks = mix_prototypes(prediction.prototypes, prediction.coefficients)
@@ -46,5 +46,5 @@ def rescore(prediction: YolactPrediction, network: MaskIoUNet, options: SegmentO
 def _rate(network: MaskIoUNet, masks: Tensor) -> Tensor:
     if not masks.is_cuda:
         return network(masks)
-    padded = F.pad(masks, (0, 0, 0, 0, 0, -len(masks) % _AT_A_TIME))
-    return torch.cat([network(some) for some in padded.split(_AT_A_TIME)])[: len(masks)]
+    padded = F.pad(masks, (0, 0, 0, 0, 0, -len(masks) % _BATCH))
+    return torch.cat([network(some) for some in padded.split(_BATCH)])[: len(masks)]

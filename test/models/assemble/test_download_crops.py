@@ -1,4 +1,4 @@
-"""Masks cut out on a device are those cut out one by one."""
+"""Masks cropped on a device equal masks cropped one by one."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""One thing under two names: where it is asked for, only the better-scored one stays."""
+"""Removal of duplicates: of two objects with the same pixels only the better-scored one is kept."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ LABELS = LabelSet({1: "cup", 2: "can"})
 
 
 def instances(*masks: MaskCrop) -> Instances:
-    """Scores fall; classes are 1 and 2 in turn."""
+    """Build instances with falling scores and alternating classes 1 and 2."""
     count = len(masks)
     classes: NDArray[np.int32] = (np.arange(count) % 2 + 1).astype(np.int32)
     scores = np.linspace(0.9, 0.5, count).astype(np.float32)
@@ -22,7 +22,7 @@ def square(x: int, y: int, side: int = 10) -> MaskCrop:
     return MaskCrop(x, y, np.ones((side, side), bool))
 
 
-def test_of_masks_that_overlap_by_more_only_the_best_stays_and_ids_count_from_1() -> None:
+def test_only_the_best_of_overlapping_masks_is_kept_and_ids_start_at_1() -> None:
     # shifted by 1 of 10 pixels: IoU 90 / 110 = 0.82; by 4: 60 / 140 = 0.43
     found = instances(square(0, 0), square(1, 0), square(4, 0), square(50, 50))
     kept = without_duplicates(found, 0.8)
@@ -33,7 +33,7 @@ def test_of_masks_that_overlap_by_more_only_the_best_stays_and_ids_count_from_1(
 
 
 def test_what_a_left_out_one_covers_is_not_left_out_with_it() -> None:
-    # 1 covers 0 by 0.67, 2 covers 1 by 0.67, but 2 covers 0 by 0.43 only
+    # IoU of 0 and 1: 0.67, of 1 and 2: 0.67, but of 0 and 2 only 0.43
     found = instances(square(0, 0), square(2, 0), square(4, 0))
     assert [mask.x_offset for mask in without_duplicates(found, 0.6).masks] == [0, 4]
 

@@ -1,4 +1,4 @@
-"""Caffe2's blobs become the tensors that Detectron2's own converter makes of them."""
+"""Caffe2 blobs are converted to the same tensors as by Detectron2's converter."""
 
 import pickle
 from pathlib import Path
@@ -104,7 +104,7 @@ def test_only_names_without_dots_are_blobs() -> None:
 
 
 def caffe2_name(name: str) -> str:
-    """The blob that Detectron2's tensor comes from: the reverse, for ResNet-50."""
+    """Return the blob of Detectron2's tensor, the reverse conversion for ResNet-50."""
     last_block = {"2": "2", "3": "3", "4": "5", "5": "2"}
     module, _, parameter = name.rpartition(".")
     blob = module.replace("backbone.bottom_up.", "").replace(".norm", ".bn").replace("shortcut", "branch1")

@@ -1,4 +1,4 @@
-"""Checkpoint files of every software are read by their content, and nothing in them is executed."""
+"""Checkpoint files of all supported software are read by content, and nothing in them is executed."""
 
 import argparse
 import bz2
@@ -46,7 +46,7 @@ def arrays(tensors: dict[str, Tensor]) -> dict[str, np.ndarray]:
     ("write", "weight"), [(torch.save, WEIGHT), (save_legacy, WEIGHT), (save_pickle, WEIGHT.numpy())]
 )
 @pytest.mark.parametrize("wrapper", [None, "model", "state_dict", "model_state_dict"])
-def test_content_and_not_the_suffix_tells_how_a_file_is_read(
+def test_the_content_and_not_the_suffix_decides_how_a_file_is_read(
     wrapper: str | None, write: Write, weight: Any, suffix: str, tmp_path: Path
 ) -> None:
     file = tmp_path / f"weights{suffix}"
@@ -120,7 +120,7 @@ def test_prefix_of_parallel_training_is_dropped(tmp_path: Path) -> None:
 
 @pytest.fixture
 def history_buffer(monkeypatch: pytest.MonkeyPatch) -> type:
-    """A class under the name of mmengine's, which the reader must never see."""
+    """Class with the name of mmengine's, which the reader must never import."""
 
     class HistoryBuffer:
         def __init__(self, values: list[float]) -> None:
@@ -183,7 +183,7 @@ def test_file_that_would_run_a_command_is_refused_by_its_name(
     }
     write(contents[place], tmp_path / "w.pth")
     with pytest.raises(
-        ValueError, match=r"w\.pth: .*it asks for (posix|nt)\.system, which weights have no need of"
+        ValueError, match=r"w\.pth: .*it asks for (posix|nt)\.system, which weights do not need"
     ):
         read_checkpoint(tmp_path / "w.pth")
     assert [path.name for path in tmp_path.iterdir()] == ["w.pth"]
@@ -192,7 +192,7 @@ def test_file_that_would_run_a_command_is_refused_by_its_name(
 def altered(
     change: Callable[[str, bytes], bytes], compression: int = zipfile.ZIP_STORED
 ) -> Callable[[Path], None]:
-    """Writes a checkpoint of which one record is changed."""
+    """Write a checkpoint with one changed record."""
 
     def write(path: Path) -> None:
         torch.save({NAME: WEIGHT}, path)
@@ -226,7 +226,7 @@ DAMAGED: dict[str, tuple[Callable[[Path], Any], str]] = {
         lambda path: path.write_text("MODEL:\n  größe: 3\n" * 99),
         "is a text file, not weights; it begins with 'MODEL:'",
     ),
-    "zeros": (lambda path: path.write_bytes(bytes(100)), "is no weights file .*, or damaged"),
+    "zeros": (lambda path: path.write_bytes(bytes(100)), "is not a weights file .*, or damaged"),
     "cut short": (
         lambda path: save_cut(path, torch.save),
         r"is cut off or damaged \(\d+ bytes\); download it again$",
@@ -253,7 +253,7 @@ DAMAGED: dict[str, tuple[Callable[[Path], Any], str]] = {
 
 
 def compressed(kind: str) -> Callable[[Path], None]:
-    """Writes a checkpoint inside an archive of the kind."""
+    """Write a checkpoint inside an archive of the given kind."""
 
     def write(path: Path) -> None:
         inner = path.parent / "model_final.pth"
@@ -275,7 +275,7 @@ def write_torchscript(path: Path) -> None:
 
 
 def write_old_tar(path: Path) -> None:
-    """As PyTorch wrote its files before 0.1.10."""
+    """Write a file like PyTorch before 0.1.10."""
     with tarfile.open(path, "w:") as tar:
         for name in ("sys_info", "pickle", "tensors"):
             tar.addfile(tarfile.TarInfo(name))
@@ -327,16 +327,16 @@ def test_other_formats_are_called_by_their_name_with_what_to_do(
     with pytest.raises(ValueError, match=rf"w\.(pth|bin): .*{message}") as raised:
         read_checkpoint(path)
     assert "weights_only" not in str(raised.value) and "download" not in str(raised.value)
-    assert not recwarn.list  # nor does torch say anything
+    assert not recwarn.list  # torch does not warn either
 
 
-def test_configuration_given_as_weights_is_asked_for(tmp_path: Path) -> None:
+def test_a_configuration_given_as_weights_is_refused_with_a_question(tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text("MODEL: {}")
     with pytest.raises(ValueError, match=r"c\.yaml: is a text file, .*; is it the configuration\?"):
         read_checkpoint(tmp_path / "c.yaml")
 
 
-def test_safetensors_are_told_by_their_content_and_counted(tmp_path: Path) -> None:
+def test_safetensors_are_recognised_by_content_and_counted(tmp_path: Path) -> None:
     save_file({NAME: WEIGHT}, tmp_path / "w.bin")
     assert read_checkpoint(tmp_path / "w.bin").tensors[NAME].equal(WEIGHT)
     save_file({f"a.{i}": torch.zeros(0) for i in range(20_001)}, tmp_path / "many.safetensors")
@@ -349,7 +349,7 @@ def test_description_of_very_many_values_is_refused(tmp_path: Path) -> None:
     for _ in range(60):
         nested = (nested, nested)
     save_pickle({"meta": {"CLASSES": nested}, "state_dict": {NAME: WEIGHT.numpy()}}, tmp_path / "w.pth")
-    with pytest.raises(ValueError, match="what describes its tensors has more than 1000000 values"):
+    with pytest.raises(ValueError, match="the description of its tensors has more than 1000000 values"):
         read_checkpoint(tmp_path / "w.pth")
 
 
@@ -384,7 +384,7 @@ def test_file_that_is_no_checkpoint_is_refused_with_its_name_and_the_reason(
         (lambda data: bytes(100), "not a safetensors file"),
     ],
 )
-def test_safetensors_file_that_did_not_arrive_whole_is_told(
+def test_an_incomplete_safetensors_file_is_refused(
     change: Callable[[bytes], bytes], message: str, tmp_path: Path
 ) -> None:
     file = tmp_path / "w.safetensors"
@@ -414,7 +414,7 @@ def test_command_line_in_a_checkpoint_of_torchvisions_training_does_no_harm(
         read_checkpoint(tmp_path / "model_26.pth")
 
 
-def test_folder_and_missing_file_are_told(tmp_path: Path) -> None:
+def test_a_folder_and_a_missing_file_are_refused(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "w.pkl"):
         with pytest.raises(FileNotFoundError, match=f"{path}: no such weights file"):
             read_checkpoint(path)

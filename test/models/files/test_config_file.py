@@ -1,4 +1,4 @@
-"""YAML and Python configurations are read as data, with the files they are based on, and never executed."""
+"""YAML and Python configurations are read as data together with their base files, and never executed."""
 
 import contextlib
 import logging
@@ -137,7 +137,7 @@ def test_file_of_another_kind_is_called_by_its_name_with_the_cure(
     assert "\n" not in str(raised.value)
 
 
-def test_bases_that_name_each_other_in_very_many_ways_are_counted(tmp_path: Path) -> None:
+def test_the_number_of_base_files_is_limited(tmp_path: Path) -> None:
     for i in range(30):
         (tmp_path / f"c{i}.yaml").write_text(f"_BASE_: [c{i + 1}.yaml, c{i + 1}.yaml]\na{i}: {i}")
     (tmp_path / "c30.yaml").write_text("x: 1")
@@ -159,7 +159,7 @@ def test_byte_order_mark_and_numbers_as_keys_are_read(tmp_path: Path) -> None:
     assert read_config(tmp_path / "c.yaml") == read_config(tmp_path / "c.py") == {"a": {"1": "x"}}
 
 
-def test_missing_and_binary_files_are_told(tmp_path: Path) -> None:
+def test_missing_and_binary_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"absent\.yaml: no such configuration file$"):
         read_config(tmp_path / "absent.yaml")
     for name, kind in (("c.yaml", "YAML"), ("c.py", "Python")):
@@ -281,7 +281,7 @@ def test_names_within_names_do_not_stand_for_billions_of_values() -> None:
 
 
 def test_endless_sum_is_left_out_or_refused() -> None:
-    with contextlib.suppress(ValueError):  # how deep Python itself goes depends on its version
+    with contextlib.suppress(ValueError):  # Python's own limit depends on its version
         assert parse_python_config("a = 1" + " + 1" * 3000 + "\nb = 1", "c.py") == {"b": 1}
 
 

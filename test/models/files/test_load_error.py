@@ -1,4 +1,4 @@
-"""Whatever goes wrong while a model is loaded is one exception with one line that names the file."""
+"""Any failure to load a model raises a single kind of exception, whose one line names the file."""
 
 from pathlib import Path
 
@@ -16,10 +16,10 @@ from seg_node.models.load import load_model
     [
         (ValueError("c.yaml: key x does not fit"), "w.pth: c.yaml: key x does not fit"),
         (ValueError("w.pth: is empty"), "w.pth: is empty"),
-        (KeyError("conv1"), "w.pth: damaged, or not of a form that seg_node knows (KeyError: 'conv1')"),
-        (AssertionError(), "w.pth: damaged, or not of a form that seg_node knows (AssertionError)"),
-        (RecursionError("x"), "w.pth: damaged, or not of a form that seg_node knows (RecursionError: x)"),
-        (MemoryError(), "w.pth: need more memory than there is; is it the file that is meant?"),
+        (KeyError("conv1"), "w.pth: damaged, or in a format that seg_node does not know (KeyError: 'conv1')"),
+        (AssertionError(), "w.pth: damaged, or in a format that seg_node does not know (AssertionError)"),
+        (RecursionError(), "w.pth: damaged, or in a format that seg_node does not know (RecursionError)"),
+        (MemoryError(), "w.pth: need more memory than is available; is it the right file?"),
         (UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates"), None),
         (ValueError("first\nsecond\x1b[31m\ud800"), r"w.pth: first second\x1b[31m\ud800"),
     ],

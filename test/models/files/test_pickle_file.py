@@ -1,4 +1,4 @@
-"""Pickles of weights are read; what else a pickle asks for is refused before it happens."""
+"""Pickles of weights are read; anything else in a pickle is refused before it runs."""
 
 import datetime
 import importlib
@@ -27,7 +27,7 @@ MARKER = "hostile_was_here"
 
 
 class Calls:
-    """Unpickling it calls the function."""
+    """Object whose unpickling calls a function."""
 
     def __init__(self, function: Callable[..., Any], *arguments: Any, state: Any = None) -> None:
         self.reduced = (function, arguments) if state is None else (function, arguments, state)
@@ -64,7 +64,7 @@ def test_containers_scalars_and_shared_arrays_are_read(protocol: int) -> None:
 
 
 def test_pickle_of_python_2_is_read() -> None:
-    """Its strings are bytes, and numpy's module was numpy.core."""
+    """In Python 2 strings are bytes, and numpy's module is numpy.core."""
     data = (
         b"\x80\x02}U\x06conv_wcnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"
         b"(K\x01K\x02\x85cnumpy\ndtype\nU\x02f4K\x00K\x01\x87R(K\x03U\x01<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xff"
@@ -139,7 +139,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("protocol", [0, 2, 4])
 @pytest.mark.parametrize("attempt", HOSTILE)
-def test_whatever_else_a_pickle_asks_for_is_refused_by_name(
+def test_anything_else_in_a_pickle_is_refused_by_name(
     attempt: str, protocol: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -203,7 +203,7 @@ def test_shape_that_the_data_cannot_fill_is_refused(shape: str) -> None:
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @given(st.binary(max_size=200), st.integers(0, 400))
 def test_flipped_bytes_never_run_anything(noise: bytes, position: int) -> None:
-    """Whatever comes out of a damaged file is plain data, or an exception."""
+    """A damaged file gives plain data or an exception."""
     data = pickle.dumps({"model": {"w": np.arange(4.0)}, "__author__": "me"}, 2)
     damaged = data[:position] + noise + data[position + len(noise) :]
     try:

@@ -1,4 +1,4 @@
-"""A pickle's program runs on data alone, and what would take for ever or all memory is refused."""
+"""A pickle's program runs on data alone; programs that take forever or exhaust memory are refused."""
 
 import io
 import pickle
@@ -13,7 +13,7 @@ from seg_node.models.files.pickle_machine import MAX_STEPS, PickleMachine, Refus
 HEAD = b"\x80\x02"
 # () in (), … 60 deep, each twice in the next one: its hash would take 2**60 steps
 NEST = b")" + b"2\x86" * 60
-# a text of a megabyte, remembered as 1; then the names that make something of it
+# a text of a megabyte, stored as memo 1, then calls that expand it
 LONG_TEXT = b"X" + struct.pack("<I", 1_000_000) + b"a" * 1_000_000 + b"q\x010"
 ARRAY = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85X\x01\x00\x00\x00b\x87R"
 

@@ -1,4 +1,4 @@
-"""What training frameworks put around a network's tensors is taken off, said, and never guessed."""
+"""Prefixes of training frameworks are removed from tensor names, logged, and never guessed."""
 
 import logging
 from collections import defaultdict
@@ -50,7 +50,7 @@ def load(content: Any, folder: Path) -> Any:
         (lambda t: {"model": t, "model_ema": t}, ""),
     ],
 )  # fmt: skip
-def test_the_network_is_found_and_what_was_done_is_said(
+def test_the_network_is_found_and_the_removal_is_logged(
     wrap: Any, said: str, tensors: dict[str, Tensor], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO):

@@ -1,4 +1,4 @@
-"""seg_node.models.files.published against a real HTTP server on this machine."""
+"""Published weights are fetched from a real HTTP server on this machine."""
 
 import hashlib
 import http.server
@@ -34,7 +34,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
-    """Serves PAYLOAD; the cache is tmp_path / "cache", which does not exist yet."""
+    """Serve PAYLOAD; the cache is tmp_path / "cache", which does not exist yet."""
     monkeypatch.setenv("SEG_NODE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     Handler.requests.clear()
@@ -127,7 +127,7 @@ def test_an_unknown_name_lists_the_known(server: str) -> None:
             look_up("yolo")
 
 
-def test_the_command_fetches_and_tells_the_licence(server: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_fetches_and_prints_the_licence(server: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fetch-weights", "--list"]) == 0
     assert f"good: not downloaded; {server}/good-{HASH}.pth" in capsys.readouterr().out
     assert main(["fetch-weights", "good"]) == 0

@@ -1,4 +1,4 @@
-"""Python configurations are followed as far as they are data; code that makes the settings is refused."""
+"""Python configurations are read as far as they are data; code that makes settings is refused."""
 
 import logging
 from pathlib import Path
@@ -124,9 +124,9 @@ def test_plain_expressions_are_what_python_makes_of_them(text: str, value: Any) 
         ("_base_ = make_base()\nx = 1", r"_base_ \(line 1\) is code that would have to be run"),
         ("x = 1\ntest_pipeline = make()", r"test_pipeline \(line 2\) is code"),
         ("x = dict(a=1)\nimg_norm_cfg = x(a=1)", r"img_norm_cfg \(line 2\) is code"),
-        ("from .base import *\nx = 1", r"line 1 takes all of \.base, which would have to be run"),
-        ("from base import *\nx = 1", "line 1 takes all of base"),
-        ("x = 1\ntry:\n    from .math import *\nexcept A:\n    pass", r"line 3 takes all of \.math"),
+        ("from .base import *\nx = 1", r"line 1 imports all of \.base, which would have to be run"),
+        ("from base import *\nx = 1", "line 1 imports all of base"),
+        ("x = 1\ntry:\n    from .math import *\nexcept A:\n    pass", r"line 3 imports all of \.math"),
         ("exec(open('base.py').read())\nx = 1", "line 1 changes settings by code"),
         ("x = 1\nglobals().update(x=2)", "line 2 changes settings by code"),
         ("x = 1\nlocals()['x'] = 2", "line 2 changes settings by code"),

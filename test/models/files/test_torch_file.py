@@ -1,4 +1,4 @@
-"""Files of torch.save are read as torch itself reads them; what an archive only claims is refused."""
+"""Files of torch.save give the same tensors as torch.load; false claims of an archive are refused."""
 
 import zipfile
 from collections.abc import Callable
@@ -43,7 +43,7 @@ TENSORS = {
 }  # fmt: skip
 
 
-# types without a storage of their own, which torch cannot read in its old format either
+# types without a storage type, which torch cannot read in its old format either
 ONLY_NEW = ("torch.uint16", "torch.float8_e4m3fn")
 
 
@@ -111,7 +111,7 @@ def test_tensors_of_other_kinds_are_refused_by_their_kind(
 
 
 def rewritten(path: Path, change: Callable[[str, bytes], bytes | None]) -> Path:
-    """A checkpoint of 24 numbers whose records are changed; None leaves one out."""
+    """Write a checkpoint of 24 numbers with changed records; None removes a record."""
     torch.save({NAME: BASE}, path)
     with zipfile.ZipFile(path) as archive:
         records = {entry.filename: archive.read(entry) for entry in archive.infolist()}
@@ -157,7 +157,7 @@ def test_what_a_file_claims_beyond_its_data_is_refused(
 def test_unchanged_records_are_read_from_any_archive(tmp_path: Path) -> None:
     path = rewritten(tmp_path / "w.pth", lambda _, data: data)
     assert read_checkpoint(path).tensors[NAME].equal(BASE)
-    path.write_bytes(path.read_bytes() + b"more behind it")  # as no torch writes it
+    path.write_bytes(path.read_bytes() + b"more behind it")  # torch never writes this
     assert read_checkpoint(path).tensors[NAME].equal(BASE)
 
 

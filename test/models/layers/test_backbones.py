@@ -1,4 +1,4 @@
-"""ResNets read off their tensors compute what torchvision's do; the stride can be in either convolution."""
+"""ResNets built from their tensors match torchvision's; the stride can be in either convolution."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -55,7 +55,7 @@ def test_stages_are_those_of_torchvision(build: Callable[[], nn.Module]) -> None
             torch.testing.assert_close(stage, theirs_stage, rtol=1e-5, atol=1e-5)
 
 
-def test_stride_is_in_the_convolution_asked_for() -> None:
+def test_the_stride_is_in_the_chosen_convolution() -> None:
     thin = ResNetSpec(4, (1, 1, 1, 1), (4, 4, 4, 4), (8, 8, 8, 8))
     for in_1x1 in (False, True):
         network = ResNet(replace(thin, stride_in_1x1=in_1x1), nn.BatchNorm2d).eval()
@@ -67,7 +67,7 @@ def test_stride_is_in_the_convolution_asked_for() -> None:
 
 
 def test_pyramid_adds_the_coarser_level_and_ends_with_every_second_element() -> None:
-    """Identity convolutions: each level is itself plus the coarser one, each pixel four times."""
+    """With identity convolutions each level is itself plus the coarser one, each of its pixels repeated."""
     pyramid = FeaturePyramid([1, 1], 1, None)
     for name, parameter in pyramid.named_parameters():
         nn.init.zeros_(parameter) if name.endswith("bias") else nn.init.dirac_(parameter)

@@ -1,4 +1,4 @@
-"""Deformable convolutions against a slow plain one."""
+"""Deformable convolutions match a slow plain reference."""
 
 import math
 
@@ -11,7 +11,7 @@ from seg_node.models.layers.deformable import DeformableConv2d, make_deformable
 
 
 def sample(plane: Tensor, y: float, x: float) -> float:
-    """Bilinear, zero outside."""
+    """Sample bilinearly, zero outside."""
     total, top, left = 0.0, math.floor(y), math.floor(x)
     for row, column in ((top, left), (top, left + 1), (top + 1, left), (top + 1, left + 1)):
         if 0 <= row < plane.shape[0] and 0 <= column < plane.shape[1]:
@@ -20,7 +20,7 @@ def sample(plane: Tensor, y: float, x: float) -> float:
 
 
 def slow_deformable(x: Tensor, layer: DeformableConv2d, stride: int) -> Tensor:
-    """One image (C, H, W): tap by tap at its shifted place, times its own weight."""
+    """Convolve one image (C, H, W) tap by tap at shifted places, times each tap's weight."""
     shifts = layer.conv_offset(x[None])[0]
     result = layer.bias[:, None, None].expand(-1, *shifts.shape[1:]).clone()
     for row in range(shifts.shape[1]):

@@ -1,4 +1,4 @@
-"""The light backbone: maps of the promised strides and widths, TensorFlow's padding, folded batch norms."""
+"""The light backbone has the documented strides and widths, TensorFlow's padding and folded batch norms."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Anchors, box decoding and region pooling against closed forms and torchvision's own modules."""
+"""Anchors, box decoding and region pooling match closed forms and torchvision's modules."""
 
 import math
 
@@ -12,7 +12,7 @@ from torchvision.ops import MultiScaleRoIAlign, roi_align
 from seg_node.models.rcnn.boxes import anchors_at, cell_anchors, decode_boxes, pool_regions, pyramid_levels
 
 
-def test_anchors_have_the_area_and_ratio_asked_for() -> None:
+def test_anchors_have_the_given_area_and_ratio() -> None:
     cells = cell_anchors([32, 64], [0.5, 2.0], rounded=False)
     widths, heights = cells[:, 2] - cells[:, 0], cells[:, 3] - cells[:, 1]
     torch.testing.assert_close(widths * heights, torch.tensor([32.0, 32.0, 64.0, 64.0]) ** 2)
@@ -73,7 +73,7 @@ def test_regions_are_pooled_as_by_torchvision() -> None:
     assert pool_regions(features, [boxes[0][:0], boxes[1][:0]], 5, 2, False).shape == (0, 3, 5, 5)
 
 
-def test_alignment_and_sampling_are_those_asked_for() -> None:
+def test_alignment_and_sampling_follow_the_arguments() -> None:
     feature = torch.randn(1, 2, 40, 40, generator=torch.Generator().manual_seed(1))
     box = torch.tensor([[11.0, 17.0, 90.0, 75.0]])
     expected = roi_align(feature, [box], (7, 7), 0.25, sampling_ratio=0, aligned=True)

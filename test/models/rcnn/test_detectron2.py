@@ -1,4 +1,4 @@
-"""Detectron2's checkpoints: agreement with its own answers, names and shapes, what a config may change."""
+"""Detectron2's checkpoints: parity with its recorded results, names and shapes, effects of a config."""
 
 import json
 import logging
@@ -84,7 +84,7 @@ def test_objects_and_panoptic_map_are_those_of_the_fixture(case: tuple[str, RCNN
 
 @needs_shared
 @pytest.mark.parametrize("image", IMAGES)
-def test_each_stage_gives_what_the_fixture_recorded(case: tuple[str, RCNNModel], image: str) -> None:
+def test_each_stage_matches_the_fixture(case: tuple[str, RCNNModel], image: str) -> None:
     family, model = case
     network = model.network
     with torch.inference_mode():
@@ -104,7 +104,7 @@ def test_each_stage_gives_what_the_fixture_recorded(case: tuple[str, RCNNModel],
             "mask/logits": network.mask_head.head(features[:-1], [found.boxes_xyxy]),
         }
     for name, value in values.items():
-        # from one kind of CPU to another convolutions differ by 1e-5; a missed rule makes 1e-3 and more
+        # convolutions differ by 1e-5 between kinds of CPU; a missed rule changes 1e-3 and more
         assert_recorded(family, image, name, value, atol=2e-3 if name == "proposals/boxes" else 3e-4)
 
 
@@ -122,7 +122,7 @@ def test_full_size_checkpoint_fits_with_nothing_left_over(
     assert model.input_spec.std[0] == (57.375 if is_resnext else 1)
     assert len(model.labels.stuff) == (53 if "panoptic" in listing.parent.name else 0)
     assert (
-        f"no config is given; assumed that of Detectron2's {'ResNeXt' if is_resnext else 'ResNet'}"
+        f"no config given; assuming that of Detectron2's {'ResNeXt' if is_resnext else 'ResNet'}"
         in caplog.text
     )
 
@@ -167,7 +167,7 @@ def test_image_without_things_still_has_stuff(panoptic: RCNNModel) -> None:
     assert not any(s.is_thing for s in answer.panoptic.segments)
 
 
-def test_stuff_is_only_computed_when_it_is_asked_for(panoptic: RCNNModel) -> None:
+def test_stuff_is_only_computed_on_demand(panoptic: RCNNModel) -> None:
     options = panoptic.default_options
     batch = panoptic.prepare([Frame(np.zeros((90, 120, 3), np.uint8), "bgr")], CPU)
     with torch.inference_mode():
@@ -178,7 +178,7 @@ def test_stuff_is_only_computed_when_it_is_asked_for(panoptic: RCNNModel) -> Non
     assert panoptic.assemble(unwanted, (90, 120), SegmentOptions(0.05, panoptic=False)).panoptic is None
 
 
-def test_class_filter_keeps_the_things_and_stuff_asked_for(panoptic: RCNNModel) -> None:
+def test_the_class_filter_keeps_the_chosen_things_and_stuff(panoptic: RCNNModel) -> None:
     everything = segment(panoptic)
     assert everything.panoptic is not None
     thing = int(everything.instances.class_ids[0])
@@ -191,7 +191,7 @@ def test_class_filter_keeps_the_things_and_stuff_asked_for(panoptic: RCNNModel) 
 
 
 def test_boxes_and_masks_may_be_the_same_for_all_classes() -> None:
-    """With equal rows for every class, one row for all gives the same answer."""
+    """With equal rows for every class, a single shared row gives the same result."""
     agnostic = lively_tensors(maskrcnn_shapes(things=6, agnostic=True))
     specific = dict(agnostic)
     for part in ("box_predictor.bbox_pred", "mask_head.predictor"):

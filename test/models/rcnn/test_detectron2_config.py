@@ -1,4 +1,4 @@
-"""Detectron2's and AdelaiDet's configurations: each key that changes an answer is honoured or refused."""
+"""Detectron2's and AdelaiDet's configurations: each key that changes results is applied or refused."""
 
 import logging
 from collections.abc import Mapping
@@ -103,7 +103,7 @@ def read_zoo(zoo: Path, name: str) -> Detectron2Config:
 
 
 def changed(key: str, value: Any) -> dict[str, Any]:
-    """The published Mask R-CNN's configuration with one key of another value."""
+    """Return the published Mask R-CNN's configuration with one key changed."""
     content = yaml.safe_load(ZOO["Base-RCNN-FPN.yaml"])
     content["MODEL"]["MASK_ON"] = True
     *sections, last = key.split(".")
@@ -246,7 +246,7 @@ def test_value_that_is_not_supported_is_refused_with_its_key(key: str, value: An
 
 @pytest.mark.parametrize("flat", [[0.5, 1.0, 2.0], "(0.5, 1.0, 2.0)"])
 def test_anchors_without_inner_brackets_are_one_row_for_all_levels(flat: Any) -> None:
-    """As in Detectron2's `_broadcast_params`."""
+    """Rows are broadcast like in Detectron2's `_broadcast_params`."""
     ratios = read_detectron2_config(changed("MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS", flat), "c.yaml").settings
     assert ratios.anchor_ratios == (0.5, 1.0, 2.0)
     sizes = read_detectron2_config(changed("MODEL.ANCHOR_GENERATOR.SIZES", [32, 64]), "c.yaml").settings
@@ -263,7 +263,7 @@ def test_semantic_head_is_checked_only_where_there_is_one() -> None:
         read_detectron2_config(content, "c.yaml")
 
 
-def test_what_the_tensors_tell_is_not_asked_of_the_configuration(caplog: pytest.LogCaptureFixture) -> None:
+def test_keys_that_the_tensors_determine_are_ignored(caplog: pytest.LogCaptureFixture) -> None:
     content = changed("MODEL.FPN.NORM", "GN")
     content["MODEL"]["RESNETS"]["NORM"] = content["MODEL"]["ROI_MASK_HEAD"]["NORM"] = "GN"
     content["MODEL"]["ROI_BOX_HEAD"] |= {

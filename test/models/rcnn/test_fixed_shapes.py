@@ -1,4 +1,4 @@
-"""Mask R-CNN with shapes known beforehand finds what the plain way finds."""
+"""Mask R-CNN with fixed shapes gives the results of the plain path."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -14,7 +14,7 @@ from torch import Tensor
 from torchvision.ops import batched_nms, roi_align
 
 from seg_node.models.load import load_model
-from seg_node.models.rcnn import fixed, fixed_pooling
+from seg_node.models.rcnn import fixed_pooling, fixed_shapes
 from seg_node.models.rcnn.boxes import pool_regions
 from seg_node.models.rcnn.network import RawPrediction, unpack
 from seg_node.models.rcnn.roi_align import align_rows
@@ -36,23 +36,23 @@ def test_suppression_keeps_what_torchvisions_keeps(seed: int, threshold: float) 
     boxes = random_boxes(random, 3, 400)
     scores = torch.rand(3, 400, generator=random).sort(dim=1, descending=True).values
     groups = torch.randint(0, 4, (3, 400), generator=random)
-    counted = torch.rand(3, 400, generator=random) > 0.2
-    kept, final = suppress(boxes, counted, threshold, 24, groups)
+    valid = torch.rand(3, 400, generator=random) > 0.2
+    kept, final = suppress(boxes, valid, threshold, 24, groups)
     assert final.all()
     for image in range(3):
-        there = torch.where(counted[image])[0]
+        there = torch.where(valid[image])[0]
         expected = there[
             batched_nms(boxes[image, there], scores[image, there], groups[image, there], threshold)
         ]
         assert torch.where(kept[image])[0].tolist() == sorted(expected.tolist())
 
 
-@pytest.mark.parametrize("rounds", [fixed.OBJECT_ROUNDS, fixed.PROPOSAL_ROUNDS])
-def test_a_chain_longer_than_the_rounds_is_told(rounds: int) -> None:
+@pytest.mark.parametrize("rounds", [fixed_shapes.OBJECT_ROUNDS, fixed_shapes.PROPOSAL_ROUNDS])
+def test_a_chain_longer_than_the_rounds_does_not_converge(rounds: int) -> None:
     x = torch.arange(2.0 * rounds) * 4  # each overlaps the next ones by 0.6 and 0.3
     boxes = torch.stack((x, x * 0, x + 16, x * 0 + 16), dim=1)[None]
-    counted = torch.ones(1, len(x), dtype=torch.bool)
-    _, final = suppress(boxes, counted, 0.5, rounds)
+    valid = torch.ones(1, len(x), dtype=torch.bool)
+    _, final = suppress(boxes, valid, 0.5, rounds)
     assert not final.any()
 
 
@@ -83,7 +83,7 @@ def test_regions_of_all_levels_at_once_are_those_of_each_level(sampling_ratio: i
 
 
 def test_a_region_is_pooled_on_its_own_level_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With as many samples as cells: the others cost as much as all of a level's would."""
+    """With as many samples as cells, regions of other levels must not cost as much as the level's own."""
     pooled: list[Tensor] = []
 
     def noted(features: Tensor, regions: Tensor, *others: Any) -> Tensor:
@@ -113,7 +113,7 @@ def both_ways(
     with torch.inference_mode():
         batch = model.prepare(frames(seed), CPU)
         plain = network(batch, options)
-        packed = network.fixed(batch.pixels, batch.sizes, fixed.selection_of(options))
+        packed = network.fixed(batch.pixels, batch.sizes, fixed_shapes.selection_of(options))
         return plain, unpack(packed, batch.sizes)
 
 
@@ -158,7 +158,9 @@ def assert_same(plain: Sequence[RawPrediction], other: Sequence[RawPrediction] |
 def test_thresholds_may_be_tensors_that_change(thin_checkpoint: tuple[Path, Path]) -> None:
     model = load_model("auto", *thin_checkpoint)
     score, nms = torch.empty(2).unbind()
-    selection = replace(fixed.selection_of(model.default_options), score_threshold=score, nms_threshold=nms)
+    selection = replace(
+        fixed_shapes.selection_of(model.default_options), score_threshold=score, nms_threshold=nms
+    )
     found = []
     for thresholds in ((0.1, 0.5), (0.4, 0.5), (0.1, 0.1)):
         for tensor, value in zip((score, nms), thresholds, strict=True):
@@ -188,7 +190,7 @@ def test_the_class_filter_acts(thin_checkpoint: tuple[Path, Path]) -> None:
 def test_where_the_fixed_numbers_do_not_suffice_the_plain_way_answers(
     name: str, too_small: int, thin_checkpoint: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fixed, name, too_small)
+    monkeypatch.setattr(fixed_shapes, name, too_small)
     model = load_model("auto", *thin_checkpoint)
     plain, other = both_ways(model, 0, model.default_options)
     assert len(plain[0].scores) > 0
@@ -211,7 +213,7 @@ def test_the_panoptic_models_stuff_is_the_same() -> None:
 
 
 def test_boxes_that_do_not_count_are_zeros() -> None:
-    """NaN deltas give NaN boxes, and a NaN is no place to pool from."""
+    """NaN deltas give NaN boxes, which cannot be pooled."""
     model = load_model()
     rpn, settings = model.network.rpn, model.network.settings
     random = torch.Generator().manual_seed(0)
@@ -221,14 +223,16 @@ def test_boxes_that_do_not_count_are_zeros() -> None:
     deltas = [torch.randn(1, 12, *shape[2:], generator=random) for shape in maps]
     for level in deltas:
         level[:, :, ::2] = torch.nan
-    proposals, counted, _ = fixed.propose(rpn, logits, deltas, [(48, 64)], (48, 64))
-    assert 0 < counted.sum() < counted.numel()
-    assert proposals.isfinite().all() and not proposals[~counted].any()
+    proposals, valid, _ = fixed_shapes.propose(rpn, logits, deltas, [(48, 64)], (48, 64))
+    assert 0 < valid.sum() < valid.numel()
+    assert proposals.isfinite().all() and not proposals[~valid].any()
 
-    classes = torch.randn(counted.numel(), 5, generator=random)
-    refinements = torch.randn(counted.numel(), 20, generator=random)
+    classes = torch.randn(valid.numel(), 5, generator=random)
+    refinements = torch.randn(valid.numel(), 20, generator=random)
     refinements[::2] = torch.nan
-    selection = fixed.selection_of(replace(model.default_options, score_threshold=0.2, max_instances=1000))
-    kept = fixed.detect(settings, proposals, counted, classes, refinements, [(48, 64)], selection)
-    assert 0 < kept.counted.sum() < kept.counted.numel()
-    assert kept.boxes_xyxy.isfinite().all() and not kept.boxes_xyxy[~kept.counted].any()
+    selection = fixed_shapes.selection_of(
+        replace(model.default_options, score_threshold=0.2, max_instances=1000)
+    )
+    kept = fixed_shapes.detect(settings, proposals, valid, classes, refinements, [(48, 64)], selection)
+    assert 0 < kept.valid.sum() < kept.valid.numel()
+    assert kept.boxes_xyxy.isfinite().all() and not kept.boxes_xyxy[~kept.valid].any()

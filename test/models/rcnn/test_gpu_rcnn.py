@@ -1,4 +1,4 @@
-"""What Mask R-CNN and its masks ask of a GPU: few waits, bounded memory, kernels that are checked first."""
+"""Mask R-CNN on a GPU: few waits, bounded memory, kernels that are checked before use."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,14 +15,12 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-import seg_node
 from seg_node.inference import cuda_graph
 from seg_node.inference.engine import Engine
 from seg_node.models import rcnn
 from seg_node.models.assemble import download_crops
 from seg_node.models.load import load_model
-from seg_node.models.rcnn import fixed_pooling, suppression
-from seg_node.models.rcnn import paste_batched as paste_gpu
+from seg_node.models.rcnn import fixed_pooling, paste_batched, suppression
 from seg_node.types import Frame
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda", 0)
@@ -55,7 +53,7 @@ def test_the_host_waits_for_a_steady_frame_only_where_it_must(
 
 
 class Largest(TorchDispatchMode):
-    """The bytes of the largest tensor that an operator gives."""
+    """Record the bytes of the largest tensor that an operator returns."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -74,23 +72,23 @@ def large_boxes(count: int, side: int) -> Tensor:
 
 
 @pytest.mark.parametrize("sample", [False, True])
-def test_pasting_needs_little_more_than_the_pixels(sample: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(paste_gpu, "_AT_ONCE", 10_000, raising=False)
+def test_pasting_needs_hardly_more_memory_than_pixels(sample: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paste_batched, "_CHUNK_PIXELS", 10_000)
     random = torch.Generator().manual_seed(0)
     padded = torch.rand(6, 30, 30, generator=random)
     boxes = large_boxes(6, 150) + torch.rand(6, 4, generator=random) * 40
-    origins, rects = paste_gpu.place_boxes(boxes, 28, (200, 200), "sample" if sample else "resize")
+    origins, rects = paste_batched.place_boxes(boxes, 28, (200, 200), "sample" if sample else "resize")
     total = int(rects[-1, 4])
     with Largest() as largest:
-        pixels = paste_gpu.paste_pixels(padded, origins, rects, total, 0.5, sample)
+        pixels = paste_batched.paste_pixels(padded, origins, rects, total, 0.5, sample)
     assert 0 < int(pixels.sum()) < total
     assert largest.bytes <= max(total, 16 * 10_000)
-    monkeypatch.setattr(paste_gpu, "_AT_ONCE", total)
-    assert torch.equal(pixels, paste_gpu.paste_pixels(padded, origins, rects, total, 0.5, sample))
+    monkeypatch.setattr(paste_batched, "_CHUNK_PIXELS", total)
+    assert torch.equal(pixels, paste_batched.paste_pixels(padded, origins, rects, total, 0.5, sample))
 
 
-def test_cutting_masks_out_needs_little_more_than_the_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download_crops, "_AT_ONCE", 1000, raising=False)
+def test_cropping_masks_needs_little_more_memory_than_the_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download_crops, "_CHUNK_PIXELS", 1000)
     masks = torch.rand(9, 80, 90, generator=torch.Generator().manual_seed(0)) > 0.5
     masks[3] = False
     with Largest() as largest:
@@ -101,21 +99,21 @@ def test_cutting_masks_out_needs_little_more_than_the_pixels(monkeypatch: pytest
 
 @pytest.fixture
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[..., Tensor]], None]]:
-    """Puts a function in the Triton kernel's place."""
+    """Replace the Triton kernel by a function."""
 
     def replace(paste_pixels: Callable[..., Tensor]) -> None:
         module = SimpleNamespace(paste_pixels=paste_pixels)
-        monkeypatch.setattr(seg_node, "paste_kernel", module, raising=False)
+        monkeypatch.setattr(rcnn, "paste_kernel", module)
 
-    paste_gpu.kernel_works.cache_clear()
+    paste_batched.kernel_works.cache_clear()
     yield replace
-    paste_gpu.kernel_works.cache_clear()
+    paste_batched.kernel_works.cache_clear()
 
 
 def as_torch(
     padded: Tensor, origins: Tensor, rects: Tensor, total: int, _: int, threshold: float, sample: bool
 ) -> Tensor:
-    return paste_gpu.paste_pixels(padded, origins, rects, total, threshold, sample)
+    return paste_batched.paste_pixels(padded, origins, rects, total, threshold, sample)
 
 
 @pytest.mark.parametrize("wrong", [None, False, True], ids=str)
@@ -124,18 +122,18 @@ def test_the_kernel_is_checked_under_both_rules(wrong: bool | None, stand_in: An
         return as_torch(*args) ^ (args[-1] == wrong)
 
     stand_in(kernel)
-    assert paste_gpu.kernel_works(CPU) == (wrong is None)
+    assert paste_batched.kernel_works(CPU) == (wrong is None)
 
 
-def test_a_full_memory_says_nothing_about_the_kernel(stand_in: Any) -> None:
+def test_running_out_of_memory_does_not_reject_the_kernel(stand_in: Any) -> None:
     def kernel(*_: Any) -> Tensor:
         raise torch.cuda.OutOfMemoryError("CUDA out of memory")
 
     stand_in(kernel)
     with pytest.raises(torch.cuda.OutOfMemoryError):
-        paste_gpu.kernel_works(CPU)
+        paste_batched.kernel_works(CPU)
     stand_in(as_torch)
-    assert paste_gpu.kernel_works(CPU)
+    assert paste_batched.kernel_works(CPU)
 
 
 @pytest.mark.parametrize("wrong", [False, True])
@@ -146,7 +144,7 @@ def test_the_pooling_kernel_is_checked_as_it_is_used(
     def kernel(*args: Any) -> Tensor:
         return fixed_pooling.pool_by_torch(*args) + (1e-4 if wrong and args[4] == samples else 0)
 
-    monkeypatch.setattr(rcnn, "roi_align_kernel", SimpleNamespace(align_levels=kernel), raising=False)
+    monkeypatch.setattr(rcnn, "roi_align_kernel", SimpleNamespace(align_levels=kernel))
     fixed_pooling.kernel_works.cache_clear()
     assert fixed_pooling.kernel_works(CPU, torch.float32, 7, samples, True) != wrong
     assert fixed_pooling.kernel_works(CPU, torch.float32, 7, 2 - samples, True)
@@ -160,7 +158,7 @@ def test_the_overlap_kernel_is_checked_with_groups_and_without(
     def kernel(boxes: Tensor, threshold: float, groups: Tensor | None) -> Tensor:
         return suppression.overlaps_by_torch(boxes, threshold, groups) ^ ((groups is not None) == wrong)
 
-    monkeypatch.setattr(rcnn, "overlap_kernel", SimpleNamespace(overlaps=kernel), raising=False)
+    monkeypatch.setattr(rcnn, "overlap_kernel", SimpleNamespace(overlaps=kernel))
     suppression.kernel_works.cache_clear()
     assert suppression.kernel_works(CPU) == (wrong is None)
     suppression.kernel_works.cache_clear()

@@ -1,4 +1,4 @@
-"""Masks pasted inside their boxes have the pixels of those made on the whole image, as references do."""
+"""Masks pasted inside their boxes equal the references' masks, computed on the whole image."""
 
 import math
 
@@ -18,7 +18,7 @@ HEIGHT, WIDTH = 60, 100
 
 
 def random_probs(count: int, seed: int, steepness: float = 4.0) -> Tensor:
-    """Blobs with soft edges: (count, 28, 28)."""
+    """Make blobs with soft edges: (count, 28, 28)."""
     coarse = torch.randn(count, 1, 6, 6, generator=torch.Generator().manual_seed(seed))
     smooth = torch.nn.functional.interpolate(coarse, size=(28, 28), mode="bilinear")
     return (smooth[:, 0] * steepness).sigmoid()
@@ -39,7 +39,7 @@ def assert_as_torchvision(
     for crop, mask in zip(crops, expected, strict=True):
         assert crop.pixels.dtype == np.bool_
         np.testing.assert_array_equal(on_image(crop, image_size), mask)
-        if mask.any():  # nothing but the smallest rectangle is kept
+        if mask.any():  # only the smallest rectangle is kept
             assert crop.pixels[0].any() and crop.pixels[-1].any()
             assert crop.pixels[:, 0].any() and crop.pixels[:, -1].any()
         else:
@@ -85,12 +85,12 @@ def test_box_beside_the_image_has_an_empty_mask() -> None:
 @pytest.mark.parametrize("threshold", [0.0, 0.3, 0.9])
 def test_threshold_is_used(threshold: float) -> None:
     boxes = torch.tensor([[10.0, 5.0, 90.0, 55.0]])
-    # at 0 even pixels outside the enlarged box pass in torchvision, where the canvas is 0: ask only for more
+    # at threshold 0 torchvision's zero canvas outside the enlarged box passes as well: test only above 0
     assert_as_torchvision(random_probs(1, 3), boxes, (HEIGHT, WIDTH), max(threshold, 0.01))
 
 
 def test_probability_equal_to_the_threshold_belongs_to_the_object() -> None:
-    """A constant grid, so that the inner pixels are exactly 0.5 in any arithmetic."""
+    """On a constant grid the inner pixels are exactly 0.5 in any arithmetic."""
     boxes = torch.tensor([[10.0, 10.0, 66.0, 38.0]])
     (crop,) = assert_as_torchvision(torch.full((1, 28, 28), 0.5), boxes, (HEIGHT, WIDTH))
     assert crop.area > 1000
@@ -112,13 +112,13 @@ def test_random_boxes_give_torchvisions_masks(
     boxes = torch.cat(
         [torch.minimum(boxes[:, :2], boxes[:, 2:]), torch.maximum(boxes[:, :2], boxes[:, 2:])], 1
     )
-    boxes[:, 0::2].clamp_(0, WIDTH)  # as detections are
+    boxes[:, 0::2].clamp_(0, WIDTH)  # like detections
     boxes[:, 1::2].clamp_(0, HEIGHT)
     assert_as_torchvision(random_probs(len(boxes), seed, steepness), boxes, (HEIGHT, WIDTH))
 
 
 def test_pixels_too_close_to_call_are_torchvisions_too() -> None:
-    """Nearly flat probabilities around the threshold: where fast and exact arithmetic may part."""
+    """With nearly flat probabilities around the threshold, fast and exact arithmetic may differ."""
     noise = torch.rand(6, 28, 28, generator=torch.Generator().manual_seed(5)) - 0.5
     scale = torch.logspace(-6, -3, 6)[:, None, None]
     boxes = torch.tensor([[3.3, 2.2, 97.7, 58.8]] * 6)
@@ -126,7 +126,7 @@ def test_pixels_too_close_to_call_are_torchvisions_too() -> None:
 
 
 def sampled_on_the_whole_image(probs: Tensor, box: Tensor, image_size: tuple[int, int]) -> Tensor:
-    """Detectron2's way when it does not skip what is empty: every pixel of the image is sampled."""
+    """Sample every pixel of the image, like Detectron2 without skipping empty parts."""
     y, x = (torch.arange(side, dtype=torch.float32) + 0.5 for side in image_size)
     x = (x - box[0]) / (box[2] - box[0]) * 2 - 1
     y = (y - box[1]) / (box[3] - box[1]) * 2 - 1
@@ -144,7 +144,7 @@ def test_sampled_masks_are_those_of_the_whole_image(
     corners: list[tuple[float, float, float, float]], seed: int, steepness: float
 ) -> None:
     boxes = torch.tensor([(min(a, c), min(b, d), max(a, c), max(b, d)) for a, b, c, d in corners])
-    boxes[:, 0::2].clamp_(0, WIDTH)  # as detections are
+    boxes[:, 0::2].clamp_(0, WIDTH)  # like detections
     boxes[:, 1::2].clamp_(0, HEIGHT)
     boxes = boxes[(boxes[:, 2:] > boxes[:, :2]).all(1)]
     probs = random_probs(len(boxes), seed, steepness)
@@ -161,7 +161,7 @@ def test_sampled_masks_are_those_of_the_whole_image(
 
 
 def test_pixel_takes_the_probability_at_its_centre() -> None:
-    """On a ramp from left to right the bilinear value has a closed form."""
+    """Bilinear values have a closed form on a ramp from left to right."""
     ramp = ((torch.arange(28) + 0.5) / 28).expand(1, 28, 28)  # the place in the box, 0 … 1
     (crop,) = paste_sampled_masks(ramp, torch.tensor([[10.25, 5.0, 50.25, 45.0]]), (HEIGHT, WIDTH), 0.5)
     # (x + 0.5 - 10.25) / 40 >= 0.5 from x = 29.75 on, until half a cell before the right edge at 50.25
@@ -170,7 +170,7 @@ def test_pixel_takes_the_probability_at_its_centre() -> None:
 
 
 def test_sampled_probability_falls_to_0_beyond_the_grid() -> None:
-    """A box of four pixels' width: cells of a seventh of a pixel, so the edge is the box's to a pixel."""
+    """In a box four pixels wide a cell is a seventh of a pixel, so the edge is the box's to a pixel."""
     (crop,) = paste_sampled_masks(
         torch.ones(1, 28, 28), torch.tensor([[8.0, 8.0, 12.0, 12.0]]), (HEIGHT, WIDTH), 0.5
     )

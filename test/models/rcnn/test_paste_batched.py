@@ -1,4 +1,4 @@
-"""Masks pasted on the device are those pasted on the host, but for pixels too close to the threshold."""
+"""Masks pasted on the device equal those pasted on the host, except for pixels close to the threshold."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ RULES = list(ON_HOST)
 
 
 def random_probs(count: int, seed: int) -> Tensor:
-    """Blobs with soft edges: (count, 28, 28)."""
+    """Make blobs with soft edges: (count, 28, 28)."""
     coarse = torch.randn(count, 1, 6, 6, generator=torch.Generator().manual_seed(seed))
     return torch.nn.functional.interpolate(coarse, size=(28, 28), mode="bilinear")[:, 0].mul(4).sigmoid()
 
@@ -36,7 +36,7 @@ def on_image(crop: MaskCrop) -> np.ndarray:
 def assert_as_on_host(
     probs: Tensor, boxes: Tensor, rule: PasteRule, threshold: float = 0.5
 ) -> list[MaskCrop]:
-    """A pixel in doubt is one that changes when the threshold moves by 1e-5."""
+    """Compare masks except for pixels that change if the threshold moves by 1e-5."""
     crops = paste_on_device(probs, boxes, SIZE, threshold, rule)
     low, high = (ON_HOST[rule](probs, boxes, SIZE, threshold + shift) for shift in (-1e-5, 1e-5))
     for crop, larger, smaller in zip(crops, low, high, strict=True):
@@ -44,7 +44,7 @@ def assert_as_on_host(
         assert not (mask & ~on_image(larger)).any()
         assert not (on_image(smaller) & ~mask).any()
         assert crop.pixels.dtype == np.bool_ and type(crop.x_offset) is int
-        if mask.any():  # nothing but the smallest rectangle is kept
+        if mask.any():  # only the smallest rectangle is kept
             assert crop.pixels[0].any() and crop.pixels[-1].any()
             assert crop.pixels[:, 0].any() and crop.pixels[:, -1].any()
         else:
@@ -77,7 +77,7 @@ def test_boxes_anywhere_give_the_hosts_masks(rule: PasteRule) -> None:
 
 @pytest.mark.parametrize("rule", RULES)
 def test_crops_are_equal_where_no_pixel_is_in_doubt(rule: PasteRule) -> None:
-    """Probabilities of 0 and 1 and boxes of 28 pixels a side: only the formulas' exact values occur."""
+    """Probabilities of 0 and 1 and boxes of 28 x 28 pixels have exact values only."""
     probs = (random_probs(3, 1) > 0.5).float()
     boxes = torch.tensor([[10.0, 10.0, 38.0, 38.0], [-5.0, 3.0, 23.0, 31.0], [80.0, 40.0, 108.0, 68.0]])
     pairs = zip(
@@ -101,7 +101,7 @@ def test_random_boxes_give_the_hosts_masks(
     rule: PasteRule, corners: list[tuple[float, float, float, float]], seed: int
 ) -> None:
     boxes = torch.tensor([(min(a, c), min(b, d), max(a, c), max(b, d)) for a, b, c, d in corners])
-    boxes[:, 0::2].clamp_(0, SIZE[1])  # as detections are
+    boxes[:, 0::2].clamp_(0, SIZE[1])  # like detections
     boxes[:, 1::2].clamp_(0, SIZE[0])
     boxes = boxes[(boxes[:, 2:] > boxes[:, :2]).all(1)]
     assert_as_on_host(random_probs(len(boxes), seed), boxes, rule)
@@ -136,7 +136,7 @@ print("equal")
 
 
 def test_the_kernel_gives_the_torch_functions_pixels() -> None:
-    """By Triton's interpreter, in a process of its own because it must be chosen before the import."""
+    """Run Triton's interpreter in its own process, since it must be selected before the import."""
     pytest.importorskip("triton", reason="the kernel needs Triton, which is not installed")
     environment = os.environ | {"TRITON_INTERPRET": "1"}
     result = subprocess.run(

@@ -1,4 +1,4 @@
-"""Mask R-CNN against what torchvision answered for the shared fixtures: every stage and the final objects."""
+"""Mask R-CNN matches torchvision's recorded results at every stage and in the final objects."""
 
 import pytest
 import torch
@@ -37,12 +37,12 @@ def test_objects_are_those_of_the_fixture(case: tuple[str, RCNNModel], image: st
 
 @needs_shared
 @pytest.mark.parametrize("image", IMAGES)
-def test_each_stage_gives_what_the_fixture_recorded(case: tuple[str, RCNNModel], image: str) -> None:
+def test_each_stage_matches_the_fixture(case: tuple[str, RCNNModel], image: str) -> None:
     family, model = case
     with torch.inference_mode():
         stages = run_stages(model, model.prepare([read_frame(image)], CPU))
     for name, value in stages.items():
-        # from one kind of CPU to another convolutions differ by 1e-5; a missed rule makes 1e-3 and more
+        # convolutions differ by 1e-5 between kinds of CPU; a missed rule changes 1e-3 and more
         assert_recorded(family, image, name, value, atol=2e-3 if name == "proposals/boxes" else 3e-4)
 
 

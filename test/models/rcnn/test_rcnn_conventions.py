@@ -1,4 +1,4 @@
-"""What Detectron2's Mask R-CNN does otherwise than torchvision's, rule by rule, on made-up numbers."""
+"""Conventions in which Detectron2's Mask R-CNN differs from torchvision's, one by one, on small inputs."""
 
 import math
 from dataclasses import replace
@@ -22,7 +22,7 @@ from seg_node.types import SegmentOptions
 def slow_anchors(
     rows: int, columns: int, stride: int, sizes: list[float], ratios: list[float], offset: float
 ) -> Tensor:
-    """Place by place, in the order rows, columns, sizes, ratios (`DefaultAnchorGenerator`)."""
+    """List anchors by row, column, size, ratio, like `DefaultAnchorGenerator`."""
     anchors = []
     for row in range(rows):
         for column in range(columns):
@@ -55,7 +55,7 @@ def test_box_just_below_a_level_stays_there_unless_the_level_is_raised() -> None
 
 
 def proposals_of(settings: RCNNSettings, heights: list[int], logits: float = 0.0) -> Tensor:
-    """Of a head that gives every anchor the same score and leaves it where it is."""
+    """Return the proposals of a head that gives every anchor the same score and no shift."""
     rpn = RegionProposals(1, 1, settings)
     for parameter in rpn.parameters():
         torch.nn.init.zeros_(parameter)
@@ -72,7 +72,7 @@ def test_anchors_of_a_map_of_odd_size_keep_their_stride(
 ) -> None:
     sizes = ((8.0,), (8.0,), (8.0,), (8.0,), (20.0,))
     settings = RCNNSettings(anchor_sizes=sizes, anchor_ratios=(1.0,), anchor_strides=strides)
-    boxes = proposals_of(settings, [24, 12, 6, 3, 2])  # the coarsest level has two places for 96 pixels
+    boxes = proposals_of(settings, [24, 12, 6, 3, 2])  # the coarsest level has two cells for 96 pixels
     whole = boxes[boxes[:, 2] - boxes[:, 0] == 20]
     assert set(whole[:, 0].tolist()) == {second - 10}
 
@@ -94,8 +94,8 @@ def test_proposals_that_are_not_finite_are_left_out(logits: float) -> None:
     assert len(proposals_of(DETECTRON2_SETTINGS, [24, 12, 6, 3, 2], logits)) == 0
 
 
-def test_scores_whose_probabilities_are_equal_are_told_apart() -> None:
-    """Logits of 20 and 30 are probabilities of 1 in float32."""
+def test_scores_with_equal_probabilities_are_ordered_by_logits() -> None:
+    """Logits of 20 and 30 both have probability 1 in float32."""
     sizes = ((8.0,), (16.0,), (8.0,), (8.0,), (8.0,))
     rpn = RegionProposals(1, 1, replace(DETECTRON2_SETTINGS, anchor_sizes=sizes, proposals=1))
     features = [torch.full((1, 1, side, side), 10.0) for side in (24, 12, 6, 3, 2)]
@@ -107,11 +107,11 @@ def test_scores_whose_probabilities_are_equal_are_told_apart() -> None:
         rpn.get_parameter("cls_logits.weight").fill_(1)
         rpn.get_parameter("cls_logits.bias").fill_(10)
         (boxes,) = rpn(*rpn.head(features), ModelInput(torch.zeros(1, 3, 96, 96), ((96, 96),)))
-    assert float(boxes[0, 3] - boxes[0, 1]) > 12  # no anchor of 8 pixels is so high
+    assert float(boxes[0, 3] - boxes[0, 1]) > 12  # higher than any anchor of 8 pixels
 
 
 def detect(settings: RCNNSettings, box_classes: int, scores: list[float]) -> tuple[list[int], Tensor]:
-    """Classes found in one proposal, and their boxes; class i's box is moved i pixels to the right."""
+    """Return the classes found in one proposal, and their boxes; class i shifts its box i pixels right."""
     head = BoxHead(1, (), (1,), len(scores), box_classes, None, settings)
     for parameter in head.parameters():
         torch.nn.init.zeros_(parameter)

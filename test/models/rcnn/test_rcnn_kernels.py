@@ -1,4 +1,4 @@
-"""Mask R-CNN's Triton kernels give what torch and torchvision give."""
+"""Mask R-CNN's Triton kernels match torch and torchvision."""
 
 import os
 import subprocess
@@ -9,10 +9,10 @@ import pytest
 
 
 def test_the_kernels_give_the_torch_functions_results() -> None:
-    """By Triton's interpreter, in a process of its own because it must be chosen before the import."""
+    """Run Triton's interpreter in its own process, since it must be selected before the import."""
     pytest.importorskip("triton", reason="the kernels need Triton, which is not installed")
     result = subprocess.run(
-        [sys.executable, Path(__file__).resolve().parents[2].parent / "helpers/rcnn_kernels.py"],
+        [sys.executable, Path(__file__).resolve().parents[2] / "helpers/rcnn_kernels.py"],
         env=os.environ | {"TRITON_INTERPRET": "1"},
         capture_output=True,
         text=True,

@@ -1,4 +1,4 @@
-"""The semantic branch of Panoptic FPN against its definition written out."""
+"""The semantic branch of Panoptic FPN matches its definition."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from seg_node.models.rcnn.semantic_head import SemanticHead, classify_pixels
 
 
 def enlarge(plane: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float64]:
-    """Bilinear, pixel by pixel, pixel centres at half coordinates."""
+    """Resize bilinearly, pixel by pixel, with centres at half coordinates."""
     result = np.zeros(size)
     for y, x in np.ndindex(size):
         v = min(max((y + 0.5) * plane.shape[0] / size[0] - 0.5, 0), plane.shape[0] - 1)

@@ -1,4 +1,4 @@
-"""The same answers as torchvision's own Mask R-CNN, in the same process, with random but lively weights."""
+"""Mask R-CNN gives the results of torchvision's in one process, with random weights that find objects."""
 
 import json
 from collections.abc import Callable
@@ -43,7 +43,7 @@ SMALL: dict[str, Any] = {
 
 
 def v1(**options: Any) -> nn.Module:
-    """As torchvision builds it around its published weights."""
+    """Build the network like torchvision does for its published weights."""
     return MaskRCNN(_resnet_fpn_extractor(resnet50(weights=None, norm_layer=FROZEN), 0), **options)
 
 
@@ -52,7 +52,7 @@ def v2(**options: Any) -> nn.Module:
 
 
 def load_ours(theirs: nn.Module, folder: Path, **config: Any) -> Engine:
-    """Through the files that a user would have."""
+    """Load the model from files, like a user."""
     torch.save(theirs.state_dict(), folder / "weights.pth")
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     return Engine(load_model("auto", folder / "weights.pth", folder / "config.yaml"), CPU)
@@ -77,7 +77,7 @@ def full(mask: MaskCrop, image_size: tuple[int, int]) -> NDArray[np.bool_]:
 
 def assert_equal(ours: Instances, theirs: dict[str, Tensor], image_size: tuple[int, int]) -> None:
     assert ours.class_ids.tolist() == theirs["labels"].tolist()
-    # the target is 1e-3 px and 1e-5; in one process only a missed rule makes a difference at all
+    # the target is 1e-3 px and 1e-5; in one process any difference shows a missed rule
     np.testing.assert_allclose(ours.boxes_xyxy, theirs["boxes"], rtol=0, atol=1e-4)
     np.testing.assert_allclose(ours.scores, theirs["scores"], rtol=0, atol=1e-6)
     for mask, probs in zip(ours.masks, theirs["masks"], strict=True):
@@ -171,7 +171,7 @@ def test_batch_norms_that_were_not_frozen_are_computed_as_such(tmp_path: Path) -
 
 
 class LiteBackbone(nn.Module):
-    """EfficientNet-Lite in the place of torchvision's ResNet."""
+    """EfficientNet-Lite as backbone instead of torchvision's ResNet."""
 
     def __init__(self) -> None:
         super().__init__()

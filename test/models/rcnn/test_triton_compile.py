@@ -1,4 +1,4 @@
-"""Every Triton kernel compiles for GPUs that are not there, and its variables fit into registers."""
+"""Every Triton kernel compiles without a GPU, and its variables fit into registers."""
 
 import re
 import subprocess
@@ -51,11 +51,11 @@ def test_the_kernel_compiles_without_spilling(
         kernel,
         {**signature, **dict.fromkeys(constants, "constexpr")},
         constexprs=constants,
-        attrs={(i,): [["tt.divisibility", 16]] for i in pointers},  # PyTorch's memory begins at such places
+        attrs={(i,): [["tt.divisibility", 16]] for i in pointers},  # PyTorch aligns its memory so
     )
     options = {"enable_fp_fusion": False, "num_warps": warps}
     compiled = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options)
-    assert "fma.rn" not in compiled.asm["ptx"]  # which would round otherwise than the torch function
+    assert "fma.rn" not in compiled.asm["ptx"]  # it rounds differently from the torch function
     (tmp_path / "kernel.cubin").write_bytes(compiled.asm["cubin"])
     usage = subprocess.run(
         [CUOBJDUMP, "-res-usage", tmp_path / "kernel.cubin"], capture_output=True, text=True, check=True

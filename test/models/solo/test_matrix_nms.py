@@ -1,4 +1,4 @@
-"""Suppression by masks, beside plain loops."""
+"""Suppression by masks matches plain loops."""
 
 import math
 
@@ -10,7 +10,7 @@ from seg_node.models.solo.matrix_nms import hard_nms, matrix_nms
 
 
 def scattered(count: int, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
-    """Overlapping rectangles of three classes, by falling score."""
+    """Make overlapping rectangles of three classes, by falling score."""
     random = torch.Generator().manual_seed(seed)
     masks = torch.zeros((count, 20, 30), dtype=torch.bool)
     for mask in masks:
@@ -29,7 +29,7 @@ def plain_iou(a: Tensor, b: Tensor) -> float:
 def plain_matrix_nms(
     masks: Tensor, class_ids: Tensor, scores: Tensor, kernel: str, sigma: float
 ) -> list[float]:
-    """Equations 3 to 5 of SOLOv2, word by word."""
+    """Compute equations 3 to 5 of SOLOv2 literally."""
 
     def decay(overlap: float) -> float:
         return math.exp(-sigma * overlap**2) if kernel == "gaussian" else 1 - overlap
@@ -46,7 +46,7 @@ def plain_matrix_nms(
 
 @pytest.mark.parametrize("kernel", ["gaussian", "linear"])
 @pytest.mark.parametrize("count", [0, 1, 2, 40])
-def test_scores_are_lowered_as_the_paper_says(kernel: str, count: int) -> None:
+def test_scores_are_lowered_as_in_the_paper(kernel: str, count: int) -> None:
     masks, class_ids, scores = scattered(count)
     found = matrix_nms(masks, class_ids, scores, kernel, 1.5)  # type: ignore[arg-type]
     expected = plain_matrix_nms(masks, class_ids, scores, kernel, 1.5)

@@ -1,4 +1,4 @@
-"""SOLO, Decoupled SOLO and SOLOv2: the references' own answers, and a plain network beside ours."""
+"""SOLO, Decoupled SOLO and SOLOv2 match the references' recorded results and a plain network."""
 
 import json
 from dataclasses import replace
@@ -76,7 +76,7 @@ def test_every_step_is_the_references(fixture_model: tuple[str, SoloModel], imag
                 resized = F.interpolate(axis, size=output.mask_sources[0].shape[-2:], mode="bilinear")
                 assert_recorded(family, image, f"{name}/{level}", resized, atol=1e-5)
     else:
-        level = 4  # of all levels they would take gigabytes
+        level = 4  # masks of all levels take gigabytes
         counts = [grid**2 for grid in network.head.grids]
         cells = [torch.arange(count if number == level else 0) for number, count in enumerate(counts)]
         with torch.inference_mode():
@@ -122,7 +122,7 @@ def segment(model: SoloModel, options: SegmentOptions) -> Instances:
 
 
 def assert_same(found: Instances, expected: Instances, chosen: list[int]) -> None:
-    """The chosen ones of those expected, but for the last bits."""
+    """Compare with the chosen of the expected objects, except for the last bits."""
     np.testing.assert_array_equal(found.class_ids, expected.class_ids[chosen])
     np.testing.assert_allclose(found.scores, expected.scores[chosen], rtol=0, atol=1e-5)
     for mask, i in zip(found.masks, chosen, strict=True):
@@ -140,7 +140,7 @@ def test_a_higher_threshold_leaves_out_what_scores_lower(kind: Kind) -> None:
     assert len(segment(model, replace(model.default_options, score_threshold=1.0))) == 0
 
 
-def test_only_classes_asked_for_are_found() -> None:
+def test_only_chosen_classes_are_found() -> None:
     model = thin()
     everything = segment(model, replace(model.default_options, max_instances=1000))
     wanted = frozenset(everything.class_ids.tolist()[:2])
@@ -185,7 +185,7 @@ def test_the_panoptic_map_has_the_surest_things() -> None:
 
 def test_images_of_a_batch_do_not_see_each_other() -> None:
     model = thin()
-    frames = [photograph(120, 170), photograph(121, 170)]  # of one size when padded
+    frames = [photograph(120, 170), photograph(121, 170)]  # equal sizes after padding
     with torch.inference_mode():
         together = model(model.prepare(frames, CPU), model.default_options)
         for frame, found in zip(frames, together, strict=True):

@@ -77,7 +77,7 @@ def read(content: dict[str, Any], num_classes: int = 80) -> SoloConfig:
 
 
 def load(metadata: Mapping[str, Any] = MappingProxyType({}), labels: LabelSet | None = None) -> SoloModel:
-    """A checkpoint without a config beside it."""
+    """Load a checkpoint without a configuration file."""
     return load_solo(Checkpoint(Path("solo.pth"), thin_tensors(), metadata), {}, "None", labels)
 
 
@@ -225,7 +225,7 @@ def test_class_names_of_mmdetection_3_are_used_but_the_user_s_come_first() -> No
     assert load(meta, mine).labels.name(9) == "mine 9"
 
 
-def test_what_a_checkpoint_alone_does_not_tell_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_settings_assumed_for_a_checkpoint_alone_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         model = load()
     assert (model.input_spec.min_size, model.input_spec.max_size) == (448, 768)

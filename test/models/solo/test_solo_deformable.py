@@ -1,4 +1,4 @@
-"""Deformable convolutions of SOLO's checkpoints, beside plain ones."""
+"""Deformable convolutions in SOLO checkpoints match plain ones."""
 
 import re
 from pathlib import Path
@@ -18,11 +18,11 @@ from seg_node.models.solo.model import SoloModel
 
 MODULATED = 27
 _IN_HEAD = r"(bbox_head\.\w+_convs\.1|mask_feat_head\..*)\.conv\.weight"
-SURE = 30.0  # of which the sigmoid is 1
+SURE = 30.0  # its sigmoid is 1
 
 
 def layer(conv: nn.Conv2d, modulated: bool) -> DeformableConv2d:
-    """The same convolution, its shifts zero and its weights one."""
+    """Replace a convolution by a deformable one with zero shifts and weights of one."""
     deformable = DeformableConv2d(conv, modulated, bias=False)
     with torch.no_grad():
         deformable.weight.copy_(conv.weight)
@@ -49,13 +49,13 @@ def test_taps_are_shifted_down_then_right_and_weighted() -> None:
     x = torch.rand(1, 4, 10, 12)
     deformable.conv_offset.bias[:18:2] = 2.0
     deformable.conv_offset.bias[1:18:2] = -1.0
-    deformable.conv_offset.bias[18:] = 0.0  # of which the sigmoid is a half
+    deformable.conv_offset.bias[18:] = 0.0  # its sigmoid is a half
     found, plain = deformable(x), conv(x) / 2
     torch.testing.assert_close(found[:, :, 1:-3, 2:-1], plain[:, :, 3:-1, 1:-2], rtol=0, atol=1e-5)
 
 
 def with_offsets(tensors: dict[str, Tensor], spelling: str, channels: int) -> dict[str, Tensor]:
-    """Deformable: a stage's last block, the last of each tower, the mask features."""
+    """Make the last block of a stage, the last layer of each tower and the mask features deformable."""
     in_head = [name.removesuffix(".weight") for name in tensors if re.fullmatch(_IN_HEAD, name)]
     added = dict(tensors)
     for conv in ["backbone.layer3.1.conv2", *in_head]:

@@ -1,4 +1,4 @@
-"""The steps of a SOLO around its convolutions, beside plain loops and closed forms."""
+"""The steps of a SOLO around its convolutions match plain loops and closed forms."""
 
 from collections.abc import Callable, Sequence
 
@@ -100,7 +100,7 @@ def candidates(scores: list[float], class_ids: list[int], stride: int = 8) -> Ca
 
 
 def first_level(probs: Tensor) -> Callable[[Sequence[Tensor]], Tensor]:
-    """Gives the probabilities of cells, all of which are in the first level."""
+    """Return a function that computes masks of cells, all of the first level."""
     return lambda cells: probs[cells[0]]
 
 

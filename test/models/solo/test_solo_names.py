@@ -1,4 +1,4 @@
-"""Whose tensors are a SOLO's, and under which names."""
+"""Checkpoints of SOLO are recognised, and their tensors renamed."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from seg_node.models.files.checkpoint import Checkpoint
 from seg_node.models.solo.checkpoint import is_solo, load_solo
 from seg_node.models.solo.model import SoloModel
-from seg_node.models.solo.names import find_dialect, our_name, their_name
+from seg_node.models.solo.names import find_dialect, to_checkpoint_name, to_network_name
 
 FAMILIES = ("solo", "decoupled_solo", "solov2", "adet_solov2")
 LISTINGS = [file for family in FAMILIES for file in sorted((FIXTURES / family).glob("keys_fullsize*.txt"))]
@@ -31,7 +31,7 @@ def load(tensors: dict[str, Tensor]) -> SoloModel:
 @pytest.mark.parametrize("listing", LISTINGS, ids=lambda file: f"{file.parent.name}/{file.stem}")
 def test_full_size_checkpoints_load_with_nothing_left_over(listing: Path) -> None:
     tensors = full_size_tensors(listing)
-    assert is_solo(tensors)
+    assert is_solo(Checkpoint(Path("solo.pth"), tensors))
     model = load_solo(Checkpoint(Path("solo.pth"), tensors), {}, "None")
     ours = model.network.state_dict()
     counters = [name for name in ours if name.endswith("num_batches_tracked")]  # AdelaiDet has none
@@ -52,15 +52,15 @@ def test_every_name_has_a_way_back(listing: Path) -> None:
     names = list(full_size_tensors(listing))
     dialect = find_dialect(names)
     assert dialect is not None
-    ours = [our_name(name, dialect) for name in names]
+    ours = [to_network_name(name, dialect) for name in names]
     assert len(set(ours)) == len(names)
-    assert [their_name(name, dialect) for name in ours] == names
+    assert [to_checkpoint_name(name, dialect) for name in ours] == names
 
 
 @needs_shared
 @pytest.mark.parametrize("listing", OTHERS, ids=lambda file: f"{file.parent.name}/{file.stem}")
-def test_other_families_are_not_taken_for_it(listing: Path) -> None:
-    assert not is_solo(full_size_tensors(listing))
+def test_other_families_are_not_recognised_as_solo(listing: Path) -> None:
+    assert not is_solo(Checkpoint(Path("solo.pth"), full_size_tensors(listing)))
 
 
 def test_a_tensor_missing_is_named_as_in_the_file() -> None:
@@ -98,5 +98,5 @@ def test_a_tensor_left_over_is_named_as_in_the_file() -> None:
 def test_mmdetection_s_names_are_translated_both_ways(theirs: str, ours: str) -> None:
     dialect = find_dialect(["mask_head.conv_kernel.weight"])
     assert dialect is not None
-    assert our_name(theirs, dialect) == ours
-    assert their_name(ours, dialect) == theirs
+    assert to_network_name(theirs, dialect) == ours
+    assert to_checkpoint_name(ours, dialect) == theirs

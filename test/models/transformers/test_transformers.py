@@ -1,4 +1,4 @@
-"""Checkpoints of the transformers library give what that library itself gives."""
+"""Checkpoints of the transformers library give the library's own results."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -85,7 +85,7 @@ def test_segments_have_the_ids_that_the_library_gives_them(
         (1, True),
         (0, True),
     ]
-    if kind != "oneformer":  # whose last object also has the pixels that no object has
+    if kind != "oneformer":  # its last object also owns the pixels of no object
         assert [s.instance_id for s in found.segments] == [0, 1, 0, 2, 3]
 
 
@@ -119,7 +119,7 @@ def test_channels_reach_the_network_as_rgb(channels: Any, models: dict[str, Tran
     assert torch.equal(found["pixel_values"], model.prepare([Frame(same, "rgb")], CPU)[0]["pixel_values"])
 
 
-def test_a_frame_three_rows_high_is_not_taken_for_three_channels(
+def test_three_rows_are_not_mistaken_for_three_channels(
     models: dict[str, TransformersModel],
 ) -> None:
     frame = Frame(RGB[:3], "rgb")
@@ -167,7 +167,7 @@ def test_options_choose_among_the_objects(models: dict[str, TransformersModel]) 
     assert classes(max_instances=2) == [0, 1]
     assert classes(max_instances=2, classes=frozenset({2, 1})) == [1, 2]
     assert classes(min_area=512) == [0, 1, 0, 2] and classes(min_area=513) == []
-    # of float32, which the library rounds to 6 digits
+    # float32, which the library rounds to 6 digits
     assert classes(score_threshold=float(scores[1]) + 1e-6) == [0]
     assert classes(score_threshold=float(scores[1]) - 1e-6) == [0, 1]
 
@@ -210,7 +210,7 @@ def test_default_options_are_the_librarys_thresholds(models: dict[str, Transform
 
 
 def tiles(classes: list[int]) -> QueryPrediction:
-    """Eight queries, each a tile of the image, row by row; scores fall from one to the next."""
+    """Make eight queries, each a tile of the image, row by row, with falling scores."""
     masks = torch.full((8, 64, 64), -30.0)
     logits = torch.zeros(8, len(NAMES) + 1)
     for i, class_id in enumerate(classes):
@@ -232,7 +232,7 @@ def segment_tiles(model: TransformersModel, raw: QueryPrediction, **options: Any
 
 
 def assert_is_the_librarys(found: Segmentation, processor: Any, output: Any, options: SegmentOptions) -> None:
-    """Against the library's post-processing of the whole output of its network."""
+    """Compare with the library's post-processing of its network's complete output."""
     is_oneformer = "OneFormer" in type(processor).__name__
     is_former = type(processor).__name__.startswith("Mask")
     common: dict[str, Any] = {"target_sizes": [found.image_size]}
@@ -275,7 +275,7 @@ def assert_is_the_librarys(found: Segmentation, processor: Any, output: Any, opt
 
 
 def read_answer(answer: dict[str, Any]) -> list[tuple[int, float, NDArray[np.bool_]]]:
-    """(class, score, mask) of each segment."""
+    """List (class, score, mask) of each segment."""
     maps = answer["segmentation"].numpy()
     return [
         (entry["label_id"], entry["score"], maps[i] == 1 if maps.ndim == 3 else maps == entry["id"])
@@ -291,7 +291,7 @@ def assert_same_objects(found: Segmentation, expected: list[tuple[int, float, ND
     expected = list(expected)
     for i in range(len(instances)):
         mask, class_id = full_mask(found, i), instances.class_ids[i]
-        # one of equal scores may stand before the other
+        # objects with equal scores may come in any order
         match = next(
             n
             for n, entry in enumerate(expected)

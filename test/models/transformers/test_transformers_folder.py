@@ -1,4 +1,4 @@
-"""Folders of the transformers library: what is read, what is refused, and that nothing else happens."""
+"""Folders of the transformers library are loaded or refused, without network access or running code."""
 
 import importlib.util
 import json
@@ -85,10 +85,10 @@ def test_ids_of_coco_categories_are_kept_and_unused_ones_have_no_name(eomt: Path
 def test_without_labels_all_unknown_classes_are_things(eomt: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "seg_node"):
         assert load_transformers(eomt).labels == LabelSet(dict(enumerate(NAMES)))
-    assert f"{eomt} does not tell which of its classes are stuff" in caplog.text
+    assert f"{eomt} does not say which of its classes are stuff" in caplog.text
 
 
-def test_labels_of_the_user_tell_stuff(eomt: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_labels_of_the_user_define_stuff(eomt: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "seg_node"):
         labels = load_transformers(eomt, LabelSet({0: "lorry"}, {2: "street"})).labels
     assert labels == LabelSet({0: "lorry", 1: "person"}, {2: "street"}) and not caplog.records
@@ -129,7 +129,7 @@ def test_the_name_of_a_hub_model_is_no_folder() -> None:
         load_transformers(Path("facebook/mask2former-x"))
 
 
-def test_a_missing_library_says_what_to_install(eomt: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_library_is_named_with_its_package(eomt: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(RuntimeError, match=r"pip install 'transformers>="):
         load_transformers(eomt)
@@ -177,7 +177,7 @@ def test_a_missing_or_damaged_file_is_named(eomt: Path, file: str) -> None:
         load_transformers(eomt)
 
 
-def test_a_semantic_checkpoint_is_refused_where_it_says_so(eomt: Path) -> None:
+def test_a_checkpoint_marked_as_semantic_is_refused(eomt: Path) -> None:
     change(eomt / PREPROCESSOR, do_split_image=True)
     with pytest.raises(ValueError, match="semantic-only"):
         load_transformers(eomt)
@@ -191,7 +191,7 @@ def test_half_precision_is_widened(eomt: Path) -> None:
 
 
 def bring_code(folder: Path) -> Path:
-    """Code in every way in which a folder may ask for it; the file that it would write."""
+    """Add code in every way a folder supports; return the file that it would write."""
     marker = folder / "it_ran"
     (folder / "evil.py").write_text(f"open({str(marker)!r}, 'w')\nclass C:\n    pass\n")
     auto_map = dict.fromkeys(
@@ -251,7 +251,7 @@ def test_nothing_is_downloaded(
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """The connections that were tried; each is refused."""
+    """Record and refuse all attempted connections."""
     tried: list[Any] = []
 
     def refuse(*address: Any, **_: Any) -> NoReturn:
@@ -298,7 +298,7 @@ def test_decoder_of_published_maskformers_names_a_backbone_that_is_never_made(
 def test_the_library_tries_no_connection_while_a_folder_is_read(
     eomt: Path, asked: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever a file of it names: here what the library itself would ask the hub for."""
+    """Nothing is downloaded whatever a file names: here files that the library would fetch from the hub."""
     from huggingface_hub import HfApi
 
     def ask(*_: Any) -> NoReturn:
@@ -324,8 +324,8 @@ def test_the_library_tries_no_connection_while_a_folder_is_read(
         (PREPROCESSOR, {"size": {"shortest_edge": 10**9}}, r"shortest_edge: 1000000000 does not fit"),
         (PREPROCESSOR, {"image_std": [0, 1, 1]}, "image_std: .*expected three numbers above 0"),
         (PREPROCESSOR, {"image_mean": "grey"}, "image_mean: 'grey' does not fit"),
-        (PREPROCESSOR, {"rescale_factor": "x"}, "preprocessor_config.json fits no image"),
-        (PREPROCESSOR, {"resample": 2**40}, "preprocessor_config.json fits no image"),
+        (PREPROCESSOR, {"rescale_factor": "x"}, "preprocessor_config.json cannot prepare an image"),
+        (PREPROCESSOR, {"resample": 2**40}, "preprocessor_config.json cannot prepare an image"),
     ],
 )
 def test_values_that_would_fail_or_take_all_memory_later_are_refused_now(
@@ -358,5 +358,5 @@ def test_an_adapter_and_shards_elsewhere_are_refused(eomt: Path) -> None:
 
 
 def test_one_file_of_a_folder_is_answered_with_the_folder(eomt: Path) -> None:
-    with pytest.raises(LoadError, match=rf"a part of a folder of transformers; give the folder: {eomt}$"):
+    with pytest.raises(LoadError, match=rf"belongs to a folder of transformers; give the folder: {eomt}$"):
         load_model("auto", eomt / WEIGHTS)

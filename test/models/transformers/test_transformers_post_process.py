@@ -1,4 +1,4 @@
-"""Our post-processing of queries gives what the transformers library's gives, from the same masks."""
+"""Post-processing of queries equals the transformers library's for the same masks."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -39,7 +39,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, TransformersMo
 
 
 def random_queries(count: int, grid: tuple[int, int], seed: int) -> QueryPrediction:
-    """Blobs of all sizes that overlap, with sure and unsure classes, things and stuff."""
+    """Make overlapping blobs of all sizes, with sure and unsure classes, things and stuff."""
     random = torch.Generator().manual_seed(seed)
     rough = torch.randn(1, count, 5, 7, generator=random) * 6 - 5
     fine = torch.randn(1, count, *grid, generator=random)
@@ -48,7 +48,7 @@ def random_queries(count: int, grid: tuple[int, int], seed: int) -> QueryPredict
 
 
 def assert_same(found: Segmentation, expected: Segmentation) -> None:
-    """Classes, masks and maps to the bit; scores up to their rounding to six digits."""
+    """Compare classes, masks and maps exactly, scores up to their rounding to six digits."""
     a, b = found.instances, expected.instances
     assert a.class_ids.tolist() == b.class_ids.tolist()
     assert np.abs(a.scores - b.scores).max(initial=0) < 1.5e-6
@@ -152,10 +152,10 @@ def test_more_masks_than_a_byte_can_number_share_pixels() -> None:
 
 
 @pytest.mark.parametrize("antialias", [False, True])
-def test_oneformer_is_asked_how_it_makes_masks_smaller(
+def test_antialiasing_of_oneformer_is_detected(
     antialias: bool, models: dict[str, TransformersModel], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Versions differ; both ways are tried here whatever the installed one does."""
+    """Versions of the library differ, so both ways are tested."""
 
     def resize(image: torch.Tensor, size: tuple[int, int], **_: Any) -> torch.Tensor:
         return F.interpolate(image, size=size, mode="bilinear", antialias=antialias)

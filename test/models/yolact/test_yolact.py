@@ -1,4 +1,4 @@
-"""YOLACT checkpoints: the reference's own answers, full-size names, and a plain network beside ours."""
+"""YOLACT checkpoints match the reference's recorded results, full-size names, and a plain network."""
 
 import logging
 from collections.abc import Mapping
@@ -83,7 +83,7 @@ def test_every_step_is_the_reference_s(fixture_model: YolactModel, image: str) -
 @pytest.mark.parametrize("listing", ["", "_yolact_base", "_yolact_darknet53"])
 def test_full_size_checkpoints_load_with_nothing_left_over(listing: str) -> None:
     tensors = full_size_tensors(FIXTURES / f"yolact/keys_fullsize{listing}.txt")
-    assert is_yolact(tensors)
+    assert is_yolact(Checkpoint(Path("yolact.pth"), tensors))
     model = load(tensors)
     ours = sum(value.numel() for value in model.network.state_dict().values())
     training_only = sum(tensors[f"semantic_seg_conv.{kind}"].numel() for kind in ("weight", "bias"))
@@ -93,7 +93,7 @@ def test_full_size_checkpoints_load_with_nothing_left_over(listing: str) -> None
 
 
 def plain_darknet_yolact(tensors: Mapping[str, Tensor], pixels: Tensor) -> dict[str, Tensor]:
-    """YOLACT on DarkNet, straight from the state dict: conv by conv as section 6 of the notes tells."""
+    """Run YOLACT on DarkNet from its state dict, convolution by convolution."""
 
     def conv(x: Tensor, name: str, stride: int = 1) -> Tensor:
         weight = tensors[f"{name}.weight"]
@@ -190,7 +190,7 @@ def test_what_only_training_needs_is_left_out_and_the_rest_must_fit() -> None:
 
 
 @pytest.mark.parametrize("size", [400, 550, 700])
-def test_without_a_configuration_the_file_name_tells_the_size_and_it_is_said(
+def test_without_a_configuration_the_size_in_the_file_name_is_used_and_logged(
     size: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     weights = Weights(1)

@@ -1,4 +1,4 @@
-"""What is read from YOLACT's configurations, and what is refused."""
+"""YOLACT configurations are read; unknown or unsupported keys are refused."""
 
 import math
 from typing import Any
@@ -63,7 +63,7 @@ def test_scales_follow_the_input_size_unless_they_are_given() -> None:
         ({"to_float": True, "normalize": False}, False, (0, 0, 0), (255, 255, 255)),
     ],
 )
-def test_pixels_are_normalised_as_the_backbone_s_transform_says(
+def test_pixels_are_normalised_by_the_backbone_s_transform(
     transform: dict[str, bool], darknet: bool, mean: tuple[float, ...], std: tuple[float, ...]
 ) -> None:
     spec = read({"backbone": {"transform": transform}}, darknet=darknet).input_spec

@@ -1,4 +1,4 @@
-"""YOLACT's own Python file of many configurations: the one that the weights are for is read, never run."""
+"""YOLACT's Python file of many configurations: the one of the weights is read, and nothing is run."""
 
 import logging
 from pathlib import Path
@@ -81,7 +81,7 @@ def test_name_of_the_weights_chooses_as_in_the_reference(
 ) -> None:
     with caplog.at_level(logging.INFO):
         assert choose_yolact_config(content, "config.py", weights)["max_size"] == size
-    assert f"is taken for {weights}" in caplog.text
+    assert f" for {weights}" in caplog.text
 
 
 def test_file_without_a_choice_is_refused_and_other_content_stays(content: dict[str, Any]) -> None:
@@ -91,7 +91,7 @@ def test_file_without_a_choice_is_refused_and_other_content_stays(content: dict[
     assert choose_yolact_config({"max_size": 3}, "c.yaml", "mine.pth") == {"max_size": 3}
 
 
-def test_model_is_loaded_as_its_own_file_says(tmp_path: Path) -> None:
+def test_a_model_is_loaded_with_its_own_configuration_file(tmp_path: Path) -> None:
     weights, _ = thin_yolact.write_thin_checkpoint(tmp_path)
     names = "NAMES = (" + ", ".join(f"'class {i}'" for i in range(80)) + ")"
     (tmp_path / "config.py").write_text(CONFIG.replace("NAMES = ('cup', 'bowl')", names))

@@ -1,4 +1,4 @@
-"""YOLACT's priors, Fast NMS and choice of detections, against slow plain versions."""
+"""YOLACT's priors, Fast NMS and selection of detections match slow plain versions."""
 
 import itertools
 import math
@@ -50,7 +50,7 @@ def slow_iou(a: list[float], b: list[float]) -> float:
 
 
 def slow_fast_nms(boxes: list[list[float]], threshold: float) -> list[bool]:
-    """Of boxes of one class, best first: kept unless any before it, kept or not, overlaps by more."""
+    """Keep boxes of one class, best first, unless any earlier one, kept or not, overlaps by more."""
     return [all(slow_iou(before, box) <= threshold for before in boxes[:i]) for i, box in enumerate(boxes)]
 
 
@@ -84,7 +84,7 @@ def random_output(seed: int, classes: int = 6, spread: float = 2.0) -> tuple[Yol
     output = YolactOutput(
         loc=torch.randn(1, count, 4, generator=random) * 2,
         class_probs=logits.softmax(-1),
-        coefficients=torch.arange(count * 2.0).view(1, count, 2),  # tell which prior it was
+        coefficients=torch.arange(count * 2.0).view(1, count, 2),  # identify the prior
         prototypes=torch.rand(1, 4, 4, 2, generator=random),
     )
     return output, priors

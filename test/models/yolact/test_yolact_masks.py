@@ -1,4 +1,4 @@
-"""YOLACT's masks and boxes at image resolution, against whole-image versions."""
+"""YOLACT's masks and boxes at image resolution match whole-image versions."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ from seg_node.types import SegmentOptions
 
 
 def slow_masks(probs: Tensor, boxes_rel: Tensor, image_size: tuple[int, int], threshold: float) -> Tensor:
-    """Cropped cell by cell, then the whole map enlarged."""
+    """Crop cell by cell, then enlarge the whole map."""
     cropped = torch.zeros_like(probs)
     height, width = probs.shape[1:]
     for i, (x1, y1, x2, y2) in enumerate(boxes_rel):
@@ -56,7 +56,7 @@ def test_masks_are_those_of_the_whole_map_enlarged(image_size: tuple[int, int], 
     expected = slow_masks(probs, BOXES, image_size, threshold)
     for mask, pixels in zip(masks, expected, strict=True):
         np.testing.assert_array_equal(full(mask, image_size), pixels)
-        if mask.area:  # as small as can be
+        if mask.area:  # the smallest rectangle
             edges = mask.pixels[0], mask.pixels[-1], mask.pixels[:, 0], mask.pixels[:, -1]
             assert all(edge.any() for edge in edges)
         else:
@@ -97,7 +97,7 @@ def test_crop_keeps_one_cell_around_the_box() -> None:
 
 def test_boxes_are_cut_to_whole_pixels_and_clamped_as_the_reference_does() -> None:
     boxes = torch.tensor([[0.19, 0.29, 0.99, 0.11], [-0.5, -0.5, 1.5, 1.5], [1.2, 1.1, 1.4, 1.3]])
-    # the smaller corner is clamped at 0 only, the larger one at the border only
+    # the lower corner is clamped only at 0, the upper one only at the border
     expected = [[19, 5, 99, 14], [0, 0, 100, 50], [120, 55, 100, 50]]
     assert pixel_boxes(boxes, (50, 100)).tolist() == expected
 

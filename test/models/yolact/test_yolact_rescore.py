@@ -1,4 +1,4 @@
-"""YOLACT++: scores times the quality that a network expects of the masks."""
+"""YOLACT++ multiplies scores by the expected quality of the masks."""
 
 from dataclasses import replace
 
@@ -32,7 +32,7 @@ def model(weights: Weights) -> YolactModel:
 
 
 def expected_quality(prediction: YolactPrediction, weights: Weights) -> Tensor:
-    """The cropped probabilities through the layers, object by object."""
+    """Run the cropped probabilities through the layers, object by object."""
     qualities = []
     for box, coefficients, class_id in zip(
         prediction.boxes_rel, prediction.coefficients, prediction.class_ids, strict=True

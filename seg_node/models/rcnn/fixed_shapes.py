@@ -1,7 +1,7 @@
-"""Mask R-CNN's selections with every shape known beforehand: no step waits for a number from the GPU.
+"""Mask R-CNN's selections with fixed shapes: no step waits for a number from the GPU.
 
-That is what CUDA graphs need. Where the plain way (`rpn.py`, `roi_heads.py`) goes on with as many boxes as
-there are, this one goes on with the most there may be and notes which of them count. The same come out.
+CUDA graphs need this. Where the plain path (`rpn.py`, `roi_heads.py`) continues with as many boxes as it
+found, this one pads to the maximum with a validity mask; results are identical.
 """
 
 from collections.abc import Sequence
@@ -17,17 +17,17 @@ from seg_node.models.rcnn.settings import RCNNSettings
 from seg_node.models.rcnn.suppression import suppress
 from seg_node.types import SegmentOptions
 
-CANDIDATES = 1024  # pairs of proposal and class above the score threshold that suppression looks at
-# rounds of suppression: how long a chain of boxes that depend on each other may be; up to 9 and 4 were needed
+CANDIDATES = 1024  # pairs of proposal and class above the score threshold that enter suppression
+# rounds of suppression: longest chain of boxes that depend on each other; up to 9 and 4 were observed
 PROPOSAL_ROUNDS = 12
 OBJECT_ROUNDS = 8
 
 
 @dataclass(frozen=True)
 class Selection:
-    """What a score decides, as far as the network needs it; equal ones can share a graph.
+    """The options that the network needs; equal selections can share a graph.
 
-    The thresholds may be 0-dimensional tensors on the network's device, read whenever a graph is replayed.
+    The thresholds may be 0-dimensional tensors on the network's device, which every replay of a graph reads.
     """
 
     score_threshold: float | Tensor
@@ -49,16 +49,16 @@ def selection_of(options: SegmentOptions) -> Selection:
 
 @dataclass(frozen=True)
 class Kept:
-    """The first boxes of N images, M of each: boxes (N, M, 4), scores and class_ids (N, M).
+    """The best objects of N images, padded to M each: boxes (N, M, 4), scores and class_ids (N, M).
 
-    counted: bool (N, M), which of them are there at all: the first ones. complete: bool (N,), whether the
-    fixed numbers sufficed.
+    valid: bool (N, M), False for padding, which comes last. complete: bool (N,), whether the fixed numbers
+    sufficed.
     """
 
     boxes_xyxy: Tensor
     scores: Tensor
     class_ids: Tensor
-    counted: Tensor
+    valid: Tensor
     complete: Tensor
 
 
@@ -69,26 +69,26 @@ def propose(
     sizes: Sequence[tuple[int, int]],
     padded_size: Sequence[int],
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The best proposals (N, P, 4), which of them are there, bool (N, P), and whether that is final, (N,)."""
+    """Return the best proposals (N, P, 4), their validity (N, P), and whether suppression converged (N,)."""
     settings, count = rpn.settings, len(sizes)
     most = settings.proposals_per_level
     boxes, scores, counts = rpn.candidates(logits, deltas, padded_size)
     boxes = _lists_of_levels(clip_boxes(boxes, sizes), counts, most, 0.0)  # (N, levels, K, 4)
     scores = _lists_of_levels(scores, counts, most, -torch.inf)
     large = ((boxes[..., 2:] - boxes[..., :2]) >= settings.proposal_min_side).all(dim=-1)
-    counted = large & scores.isfinite()
-    kept, final = suppress(
-        boxes.flatten(0, 1), counted.flatten(0, 1), settings.proposal_nms_threshold, PROPOSAL_ROUNDS
+    valid = large & scores.isfinite()
+    kept, converged = suppress(
+        boxes.flatten(0, 1), valid.flatten(0, 1), settings.proposal_nms_threshold, PROPOSAL_ROUNDS
     )
     scores = scores.flatten(1).masked_fill(~kept.view(count, -1), -torch.inf)
     number = min(settings.proposals, scores.shape[1])
     best, indices = scores.topk(number, dim=1)
-    counted = best > -torch.inf
-    return _boxes_at(boxes.flatten(1, 2), indices, counted), counted, final.view(count, -1).all(dim=1)
+    valid = best > -torch.inf
+    return _boxes_at(boxes.flatten(1, 2), indices, valid), valid, converged.view(count, -1).all(dim=1)
 
 
 def _lists_of_levels(values: Tensor, counts: Sequence[int], most: int, filler: float) -> Tensor:
-    """(N, K, …), level behind level, `counts` of each → (N, levels, most, …)."""
+    """Pad (N, K, …), level after level with `counts` of each, to (N, levels, most, …)."""
     parts = []
     for part in values.split(list(counts), dim=1):
         parts.append(part)
@@ -97,35 +97,35 @@ def _lists_of_levels(values: Tensor, counts: Sequence[int], most: int, filler: f
     return torch.cat(parts, dim=1).unflatten(1, (len(counts), most))
 
 
-def _boxes_at(boxes: Tensor, indices: Tensor, counted: Tensor) -> Tensor:
-    """The chosen of (N, K, 4), zeros for those that do not count: to pool a large one costs, a NaN one fails.
+def _boxes_at(boxes: Tensor, indices: Tensor, valid: Tensor) -> Tensor:
+    """Gather boxes from (N, K, 4), zeros for invalid ones: pooling a large box is slow, a NaN box fails.
 
-    indices, counted: (N, M).
+    indices, valid: (N, M).
     """
     chosen = boxes.gather(1, indices[..., None].expand(-1, -1, 4))
-    return chosen.masked_fill(~counted[..., None], 0.0)
+    return chosen.masked_fill(~valid[..., None], 0.0)
 
 
 def detect(
     settings: RCNNSettings,
     proposals: Tensor,
-    counted: Tensor,
+    valid: Tensor,
     logits: Tensor,
     deltas: Tensor,
     sizes: Sequence[tuple[int, int]],
     selection: Selection,
 ) -> Kept:
-    """The best objects. proposals: (N, P, 4), counted: (N, P). logits, deltas: of the box head, (N·P, …)."""
-    count, number = counted.shape
+    """Select the best objects. proposals: (N, P, 4). valid: (N, P). logits, deltas: (N·P, …)."""
+    count, number = valid.shape
     scores = logits.softmax(-1).view(count, number, -1)
     classes = scores.shape[-1]
-    wanted = (scores > selection.score_threshold) & counted[..., None]
+    wanted = (scores > selection.score_threshold) & valid[..., None]
     wanted &= wanted_classes(selection.classes, scores, settings)
     candidates = min(CANDIDATES, number * classes)
     complete = wanted.flatten(1).sum(dim=1) <= candidates
     scores, indices = scores.masked_fill(~wanted, -1.0).flatten(1).topk(candidates, dim=1)  # (N, K)
     proposal = indices // classes
-    class_ids = (indices % classes) * (scores >= 0)  # fillers: 0, as a last background has no deltas
+    class_ids = (indices % classes) * (scores >= 0)  # padding: 0, since a last background has no deltas
     deltas = deltas.view(count, number, -1, 4)
     box_class = class_ids if deltas.shape[2] > 1 else torch.zeros_like(class_ids)
     image = torch.arange(count, device=indices.device)[:, None]
@@ -133,27 +133,28 @@ def detect(
     references = proposals[image, proposal].flatten(0, 1)
     boxes = clip_boxes(decode_boxes(chosen, references, settings.box_weights).view(count, -1, 4), sizes)
     large = ((boxes[..., 2:] - boxes[..., :2]) >= settings.box_min_side).all(dim=-1)
-    kept, final = suppress(boxes, large & (scores >= 0), selection.nms_threshold, OBJECT_ROUNDS, class_ids)
+    accepted = large & (scores >= 0)
+    kept, converged = suppress(boxes, accepted, selection.nms_threshold, OBJECT_ROUNDS, class_ids)
     best, order = scores.masked_fill(~kept, -1.0).topk(min(selection.max_instances, candidates), dim=1)
-    counted = best >= 0
+    valid = best >= 0
     class_ids = class_ids.gather(1, order)
-    return Kept(_boxes_at(boxes, order, counted), best, class_ids, counted, complete & final)
+    return Kept(_boxes_at(boxes, order, valid), best, class_ids, valid, complete & converged)
 
 
-def pack(kept: Kept, settled: Tensor) -> Tensor:
-    """All numbers of an image in one row, float32 (N, n), so that one download brings them.
+def pack(kept: Kept, converged: Tensor) -> Tensor:
+    """Pack all numbers of an image into one row for a single download: float32 (N, n).
 
-    settled: bool (N,), whether the proposals are final.
+    converged: bool (N,), whether the suppression of proposals converged.
     """
-    numbers = kept.counted.sum(dim=1), kept.complete & settled
+    numbers = kept.valid.sum(dim=1), kept.complete & converged
     parts = [kept.boxes_xyxy, kept.scores, kept.class_ids]
     return torch.cat([*(n[:, None].float() for n in numbers), *(p.flatten(1).float() for p in parts)], dim=1)
 
 
 def unpack_row(row: Tensor) -> tuple[Tensor, Tensor, Tensor] | None:
-    """Boxes (n, 4), scores (n,) and class ids (n,) of one row of `pack`.
+    """Unpack one row of `pack`: boxes (n, 4), scores (n,) and class ids (n,).
 
-    None when the fixed numbers did not suffice for the image.
+    None if the fixed numbers did not suffice for the image.
     """
     number, complete = row[:2].tolist()
     if not complete:
