@@ -5,6 +5,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from seg_node.errors import Refused
+
 Reason = Literal[
     "unknown_encoding",
     "depth_image",
@@ -20,12 +22,11 @@ MAX_PIXELS = 64_000_000  # 64 MP: more than any camera in the field; bounds what
 MAX_SIDE = 65_535  # the most that a JPEG holds; bounds what models keep for a row or column
 
 
-class ImageError(ValueError):
-    """An image that cannot be decoded. `reason` is the token counted in /diagnostics."""
+class ImageError(Refused, ValueError):
+    """An image that cannot be decoded."""
 
-    def __init__(self, reason: Reason, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
+    def __init__(self, reason: Reason, text: str) -> None:
+        super().__init__(reason, text)
 
 
 def stamp_to_ns(stamp: Any) -> int:

@@ -5,14 +5,19 @@ from contextlib import contextmanager
 
 import torch
 
+from seg_node.errors import Refused
+
 _ACCELERATOR_ERROR: type[BaseException] | tuple[()] = getattr(torch, "AcceleratorError", ())  # since 2.8
 # cudaError_t after which CUDA goes on: a wrong value, out of memory, a wrong launch, no such function, no
 # kernel for this GPU, a wrong handle, not supported; 900 to 908: what a graph's recording does not allow.
 _PASSING = frozenset({1, 2, 9, 98, 209, 400, 801, *range(900, 909)})
 
 
-class DeviceLost(RuntimeError):
+class DeviceLost(Refused, RuntimeError):
     """The device cannot be used by this process any more; only another process can."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__("device_lost", text)
 
 
 def is_lost(error: BaseException, device: torch.device) -> bool:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from seg_node.errors import Refused
 from seg_node.images.depth import DepthImage
 from seg_node.spatial.oriented_box import fit_orientations
 from seg_node.spatial.pinhole import Pinhole
@@ -26,10 +27,11 @@ OUTSIDE = 0.005  # of the points lie outside of each face: the noise's tail
 TOWARDS = np.array([2.0, 3.0, 1.0])
 
 
-class DepthSizeError(ValueError):
-    """Depth that is not of the image's size. `reason` is the token counted in /diagnostics."""
+class DepthSizeError(Refused, ValueError):
+    """Depth that is not of the image's size."""
 
-    reason = "depth_size"
+    def __init__(self, text: str) -> None:
+        super().__init__("depth_size", text)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 It prints "segmented" after each of the model's calls, and "warm-up HEIGHT WIDTH THRESHOLD" before a warm-up.
 """
 
+import contextlib
 import runpy
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ def main() -> None:
     import seg_node.inference.engine
     import seg_node.ros.node.node
 
-    torch.cuda.set_device = lambda _: None  # type: ignore[assignment]
+    torch.cuda.device = lambda _: contextlib.nullcontext()  # type: ignore[assignment,misc]
     engine = seg_node.inference.engine.Engine
     engine.segment_batch = told_segment(engine.segment_batch)  # type: ignore[method-assign]
     engine.warm_up = told_warm_up(engine.warm_up)  # type: ignore[method-assign]
