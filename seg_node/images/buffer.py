@@ -5,6 +5,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from seg_node.errors import Refused
+
 Reason = Literal[
     "unknown_encoding",
     "depth_image",
@@ -20,12 +22,11 @@ MAX_PIXELS = 64_000_000  # above any camera in the field; bounds what one messag
 MAX_SIDE = 65_535  # the limit of JPEG; bounds what models keep per row or column
 
 
-class ImageError(ValueError):
-    """An image that cannot be decoded. `reason` is the key it is counted under in /diagnostics."""
+class ImageError(Refused, ValueError):
+    """An image that cannot be decoded."""
 
-    def __init__(self, reason: Reason, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
+    def __init__(self, reason: Reason, text: str) -> None:
+        super().__init__(reason, text)
 
 
 def stamp_to_ns(stamp: Any) -> int:

@@ -5,16 +5,18 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from seg_node.errors import Refused
 from seg_node.masks.overlap import bounds_xyxy
 from seg_node.types import Instances, LabelSet, PanopticSegments, Segmentation
 
 SLACK = 1e-3  # of a score beyond 1: rounding of half precision
 
 
-class BadResult(ValueError):
-    """A model returned a result that no image can have. `reason` is the key counted in /diagnostics."""
+class BadResult(Refused, ValueError):
+    """A model returned a result that no image can have."""
 
-    reason = "bad_result"
+    def __init__(self, text: str) -> None:
+        super().__init__("bad_result", text)
 
 
 def check_segmentation(segmentation: Segmentation, labels: LabelSet) -> None:

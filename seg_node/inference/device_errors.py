@@ -5,14 +5,19 @@ from contextlib import contextmanager
 
 import torch
 
+from seg_node.errors import Refused
+
 _ACCELERATOR_ERROR: type[BaseException] | tuple[()] = getattr(torch, "AcceleratorError", ())  # since 2.8
 # cudaError_t that CUDA recovers from: a wrong value, out of memory, a wrong launch, no such function, no
 # kernel for this GPU, a wrong handle, not supported; 900 to 908: not allowed while a graph is recorded.
 _PASSING = frozenset({1, 2, 9, 98, 209, 400, 801, *range(900, 909)})
 
 
-class DeviceLost(RuntimeError):
+class DeviceLost(Refused, RuntimeError):
     """This process can no longer use the device; a new process can."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__("device_lost", text)
 
 
 def is_lost(error: BaseException, device: torch.device) -> bool:

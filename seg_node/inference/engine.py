@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from seg_node.errors import Refused
 from seg_node.inference.cuda_graph import drop_cuda_graphs, use_cuda_graphs
 from seg_node.inference.device_errors import watch_device
 from seg_node.inference.fused_convolution import fuse_activations
@@ -25,8 +26,11 @@ logger = logging.getLogger(__name__)
 _MOST_HALVINGS = 8  # of the score threshold in the warm-up: down to 0.002
 
 
-class OutOfMemory(RuntimeError):
+class OutOfMemory(Refused, RuntimeError):
     """The device has too little memory for one frame, even after its caches were freed."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__("out_of_memory", text)
 
 
 def choose_device(name: str) -> torch.device:

@@ -4,11 +4,15 @@ from dataclasses import replace
 
 import numpy as np
 
+from seg_node.errors import Refused
 from seg_node.types import Frame, Instances, PanopticSegments, Roi, Segment, Segmentation
 
 
-class RegionError(ValueError):
-    """A region that has no pixel in common with the image."""
+class RegionError(Refused, ValueError):
+    """The region has no pixel in common with the image."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__("roi_outside", text)
 
 
 def clip_region(region: Roi, image_size: tuple[int, int]) -> Roi:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from seg_node.errors import Refused
 from seg_node.images.depth import DepthImage
 from seg_node.spatial.oriented_box import fit_orientations
 from seg_node.spatial.pinhole import Pinhole
@@ -26,10 +27,11 @@ OUTLIER_FRACTION = 0.005  # of the points may lie outside of each face: the tail
 SIGN_REFERENCE = np.array([2.0, 3.0, 1.0])
 
 
-class DepthSizeError(ValueError):
-    """A depth image of another size. `reason` is the key it is counted under in /diagnostics."""
+class DepthSizeError(Refused, ValueError):
+    """A depth image of another size than the colour image."""
 
-    reason = "depth_size"
+    def __init__(self, text: str) -> None:
+        super().__init__("depth_size", text)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ GENERATED = ("__version__", "msg", "srv")
 
 # Each package may import those before it. Packages within braces are neighbours that do not know each other.
 ORDER = (
-    {"types"},
+    {"types", "errors"},
     {"untrusted"},
     {"labels"},
     {"images"},

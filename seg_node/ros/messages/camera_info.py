@@ -5,6 +5,7 @@ from typing import Literal
 
 from sensor_msgs.msg import CameraInfo
 
+from seg_node.errors import Refused
 from seg_node.spatial.pinhole import Pinhole
 
 WIDEST = 40.0  # image sides a focal length: 174 degrees, which no picture without distortion shows
@@ -16,12 +17,11 @@ UNCALIBRATED = "the camera is not calibrated; calibrate it, or let its driver pu
 Warn = Callable[[str, str], None]
 
 
-class CameraInfoError(ValueError):
-    """A calibration that does not fit. `reason` is the token counted in /diagnostics."""
+class CameraInfoError(Refused, ValueError):
+    """A calibration that does not fit."""
 
-    def __init__(self, reason: Literal["uncalibrated", "camera_info_size"], message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
+    def __init__(self, reason: Literal["uncalibrated", "camera_info_size"], text: str) -> None:
+        super().__init__(reason, text)
 
 
 def to_pinhole(message: CameraInfo, image_size: tuple[int, int], warn: Warn | None = None) -> Pinhole:

@@ -13,11 +13,16 @@ from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
+from seg_node.errors import Refused
+
 _BYTE_ORDERS = {b"\x00\x00": ">", b"\x00\x01": "<"}  # plain CDR
 
 
-class Unreadable(ValueError):
+class Unreadable(Refused, ValueError):
     """The bytes are no message of that type."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__("unreadable", text)
 
 
 @dataclass(frozen=True)

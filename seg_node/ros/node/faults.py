@@ -6,6 +6,7 @@ from collections import Counter
 
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
+from seg_node.inference.device_errors import DeviceLost
 from seg_node.ros.node.diagnostics import FrameStatistics, Throttle
 from seg_node.untrusted.printable import printable
 
@@ -36,13 +37,17 @@ class Faults:
 
 
 class CallbackFaults:
-    """What callbacks, threads and transitions of the node raised beside the frames' way."""
+    """What callbacks, threads and transitions of the node raised beside the frames' way.
+
+    device_lost: set once the device is lost; then nothing is served, and the process must end.
+    """
 
     def __init__(self, logger: RcutilsLogger) -> None:
         self._logger = logger
         self._lock = threading.Lock()
         self._throttle = Throttle()
         self.counts: Counter[str] = Counter()
+        self.device_lost: DeviceLost | None = None
 
     def caught(self, what: str, error: BaseException) -> None:
         """Count it under `callback_failed`; log it with its traceback, each kind at most every 30 s."""
@@ -51,6 +56,12 @@ class CallbackFaults:
             due = self._throttle.due(f"{what} {type(error).__name__}")
         if due:
             self._logger.error(f"{what}: {type(error).__name__}: {error}; the node goes on\n{trace(error)}")
+
+    def lose_device(self, error: DeviceLost) -> None:
+        """Note that whatever comes, and any other model, would fail."""
+        if self.device_lost is None:
+            self.device_lost = error
+            self._logger.fatal(f"{error}\n{trace(error)}")
 
 
 def trace(error: BaseException) -> str:

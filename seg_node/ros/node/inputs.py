@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rclpy.clock import Clock
@@ -26,14 +26,15 @@ from seg_node.ros.node.stamp_order import StampOrder
 
 @dataclass(frozen=True, eq=False)
 class Arrival:
-    """An image message, the depth image of that moment if any, and when it came (monotonic, seconds).
+    """An image message with the depth image and calibration of that moment, if any.
 
-    Compared by identity: two images may be equal.
+    at: when it came, monotonic seconds. Compared by identity: two images may be equal.
     """
 
     image: AnyImage
-    depth: AnyImage | None
     at: float
+    depth: AnyImage | None = None
+    calibration: CameraInfo | None = None
 
 
 class Inputs:
@@ -76,7 +77,8 @@ class Inputs:
         self.topic = str(self._subscriptions["image"].topic_name)
         self.topics = ", ".join(f"{what} {found.topic_name}" for what, found in self._subscriptions.items())
         self._receiver = Receiver(
-            list(self._subscriptions.values()),
+            # Calibration and depth first: an image that came with them goes on with them.
+            list(reversed(self._subscriptions.values())),
             node.context,
             self._on_fault,
             on_turn=self._end_waiting,
@@ -158,13 +160,13 @@ class Inputs:
         try:
             message = self._read_image(data)
         except Unreadable as error:
-            self._faults.drop("unreadable", f"{self.topic}: {error}; is the publisher's type another one?")
+            self._faults.drop(error.reason, f"{self.topic}: {error}; is the publisher's type another one?")
             return
         stamp_ns = convert.stamp_to_ns(message.header.stamp)
         self._saw(stamp_ns)
         if not self._in_order(message):
             return
-        arrival = Arrival(message, None, time.perf_counter())
+        arrival = Arrival(message, time.perf_counter())
         if self._pairs is None:
             self._deliver(arrival)
             return
@@ -195,7 +197,7 @@ class Inputs:
 
     def _deliver_all(self, pairs: list[tuple[Arrival, AnyImage | None]]) -> None:
         for arrival, depth in pairs:
-            self._deliver(Arrival(arrival.image, depth, arrival.at))
+            self._deliver(replace(arrival, depth=depth, calibration=self.camera_info))
 
     def _on_camera_info(self, message: CameraInfo) -> None:
         self._silences["camera_info"].heard()

@@ -4,21 +4,18 @@ from dataclasses import dataclass, replace
 
 from sensor_msgs.msg import CameraInfo
 
-from seg_node.images.decode import MAX_PIXELS, ImageError
+from seg_node.errors import Refused
+from seg_node.images.decode import MAX_PIXELS
 from seg_node.images.depth import decode_depth
-from seg_node.ros.messages.camera_info import CameraInfoError, Warn, to_pinhole
+from seg_node.ros.messages.camera_info import Warn, to_pinhole
 from seg_node.ros.node.inputs import AnyImage
-from seg_node.spatial.lift import DepthSizeError, LiftOptions, Object3D, lift_instances
+from seg_node.spatial.lift import LiftOptions, Object3D, lift_instances
 from seg_node.spatial.transform import RigidTransform
 from seg_node.types import Frame, Instances
 
 
-class NotLocated(ValueError):
-    """No objects in metres for this image. `reason` is the token counted in /diagnostics."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
+class NotLocated(Refused, ValueError):
+    """No objects in metres for this image."""
 
     @staticmethod
     def unforeseen(error: Exception) -> "NotLocated":
@@ -83,7 +80,7 @@ def locate(
                 "another length than a millimetre",
             )
         objects = lift_instances(instances, depth_image, pinhole, options)
-    except (ImageError, CameraInfoError, DepthSizeError) as error:
+    except Refused as error:
         raise NotLocated(error.reason, str(error)) from error
     except Exception as error:
         raise NotLocated.unforeseen(error) from error

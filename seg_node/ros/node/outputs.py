@@ -94,8 +94,8 @@ class Outputs:
         """Whether the debug image's thread is."""
         return self._debug.alive
 
-    def tell_threshold(self, score_threshold: float) -> None:
-        """In LabelInfo, beside the classes' names."""
+    def publish_label_info(self, score_threshold: float) -> None:
+        """Publish the threshold in LabelInfo, beside the classes' names."""
         if self._label_info is None:
             return
         now = self._node.get_clock().now()
@@ -105,7 +105,7 @@ class Outputs:
     def stamp_when_time_begins(self) -> None:
         """Publish again what was latched before the first /clock, under use_sim_time."""
         if self._without_time is not None and self._node.get_clock().now().nanoseconds:
-            self.tell_threshold(self._without_time)
+            self.publish_label_info(self._without_time)
 
     def wanted(self) -> bool:
         """Whether any output has a subscriber."""
@@ -180,7 +180,7 @@ class Outputs:
         self._in_space.append(detections_3d)
         self._label_info = create_latched(self._node, vision.LabelInfo, f"{self._prefix}label_info")
         self._created.append(self._label_info)
-        self.tell_threshold(score_threshold)
+        self.publish_label_info(score_threshold)
 
     @property
     def _maps(self) -> list[_Output]:

@@ -3,9 +3,13 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
+from rclpy.impl.rcutils_logger import RcutilsLogger
+
+from seg_node.inference.device_errors import DeviceLost
 from seg_node.inference.engine import Engine
 from seg_node.masks.region import RegionError, clip_region
 from seg_node.ros.node.camera import Camera
+from seg_node.ros.node.faults import CallbackFaults
 from seg_node.ros.node.inputs import Arrival
 from seg_node.ros.node.parameters import Options
 
@@ -15,8 +19,8 @@ SIZE = (480, 640)  # until a camera's own is known
 class WarmUp:
     """Which cameras' image sizes the model has run on, on a GPU; a CPU is warm after any run."""
 
-    def __init__(self, cameras: Mapping[str, Camera]) -> None:
-        self._cameras = cameras
+    def __init__(self, cameras: Mapping[str, Camera], faults: CallbackFaults, logger: RcutilsLogger) -> None:
+        self._cameras, self._faults, self._logger = cameras, faults, logger
         self._done: set[str] = set()
 
     def begin(self) -> set[tuple[int, int]]:
@@ -29,21 +33,36 @@ class WarmUp:
         """Note cameras whose frames the model runs on now: they pay for themselves."""
         self._done.update(names)
 
-    def run_ahead(self, engine: Engine, unwanted: Mapping[str, Arrival], options: Options) -> str | None:
+    def run_ahead(self, engine: Engine, unwanted: Mapping[str, Arrival], options: Options) -> None:
         """Let the model run on one image size that is new, while nobody waits for a frame.
 
-        unwanted: frames just dropped, which show their size. Returns the size for people, None without any.
-        Raises what the model raises, once for each camera.
+        unwanted: frames just dropped, which show their size. What the model raises is logged and counted,
+        once for each camera.
         """
+        try:
+            size = self._run_next(engine, unwanted, options)
+        except DeviceLost as error:
+            self._faults.lose_device(error)
+        except BaseException as error:  # costs the first wanted frame some time
+            self._faults.caught("warm-up", error)
+        else:
+            if size is not None:
+                self._logger.info(f"warmed up for images of {size[1]}x{size[0]}")
+
+    def _run_next(
+        self, engine: Engine, unwanted: Mapping[str, Arrival], options: Options
+    ) -> tuple[int, int] | None:
+        """Return the height and width that the model ran on, None without any that is new."""
         for name in sorted(self._cameras.keys() - self._done):
             self._done.add(name)  # first: what raises is not tried again
             size = self._cameras[name].find_size(unwanted.get(name), options)
             if size is None:
                 self._done.remove(name)
                 continue
-            panoptic = any(camera.panoptic_wanted() for camera in self._cameras.values())
+            outputs = [camera.outputs for camera in self._cameras.values()]
+            panoptic = any(output is not None and output.panoptic_wanted() for output in outputs)
             if _run(engine, size, options, panoptic):
-                return f"{size[1]}x{size[0]}"
+                return size
         return None
 
 

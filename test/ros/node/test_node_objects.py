@@ -12,6 +12,7 @@ pytest.importorskip("rclpy", reason="ROS 2 is not in this environment")
 
 from depth_camera import DISTANCE_MM, TOPICS, calibration, depth_message, wall
 from diagnostic_msgs.msg import DiagnosticArray
+from faulty_node_control import faulty_node
 from geometry_msgs.msg import TransformStamped
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
@@ -93,6 +94,30 @@ def test_every_fault_of_depth_is_counted_and_masks_go_on(
         assert stamp_ms(objects[0].header) == 5000
         assert [stamp_ms(m.header) for m in instances] == [1000, 2000, 3000, 4000, 5000]
         assert "80x60" in node.log and "160x120" in node.log
+
+
+def test_objects_are_lifted_with_the_calibration_of_their_image(
+    with_depth: dict[str, Any], tmp_path: Path, probe: Probe
+) -> None:
+    with faulty_node(tmp_path, with_depth) as (_, switch):
+        reports = probe.listen(DiagnosticArray, "/diagnostics")
+        objects = probe.listen(Object3DArray, f"{NODE}/objects")
+        colour, depth = (probe.publisher(Image, topic) for topic in TOPICS[:2])
+        info = probe.publisher(CameraInfo, TOPICS[2])
+        switch.set("hang")
+        for stamp, focal in ((1000, 200.0), (2000, 400.0)):  # the lens zooms while the model works
+            info.publish(calibration(stamp, focal))
+            depth.publish(depth_message(wall(), stamp))
+            colour.publish(image_message(picture(), stamp))
+            wait_until(lambda: count(reports, "received") == stamp // 1000, 20, "the image")  # noqa: B023
+        switch.set("")
+        wait_until(lambda: len(objects) == 2, 20, "objects of both images")
+    assert [stamp_ms(message.header) for message in objects] == [1000, 2000]
+    located = [[found for found in message.objects if found.num_points] for message in objects]
+    assert located[0]
+    for first, second in zip(*located, strict=True):
+        assert second.centroid.x == pytest.approx(first.centroid.x / 2, abs=1e-4)
+        assert second.centroid.z == pytest.approx(first.centroid.z, abs=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,40 @@
+"""Frames and `~/segment` requests through the model."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from seg_node.images.decode import decode_message
+from seg_node.inference.check_result import check_segmentation
+from seg_node.inference.engine import Engine
+from seg_node.masks.region import clip_region, crop_frame, uncrop
+from seg_node.ros.messages import convert
+from seg_node.ros.node.parameters import Options
+from seg_node.srv import Segment
+from seg_node.types import Frame, Segmentation
+
+
+def segment_frames(
+    engine: Engine, frames: Sequence[Frame], options: Options, panoptic: bool
+) -> list[Segmentation]:
+    """Segment frames of one size; only the region of interest goes through the model.
+
+    Raises Refused (RegionError, OutOfMemory, DeviceLost) for what is foreseen.
+    """
+    size = frames[0].image_size
+    region = clip_region(options.region(), size)
+    wanted = options.segment_options(engine.labels, engine.default_options)
+    cut = [crop_frame(frame, region) for frame in frames]
+    found = engine.segment_batch(cut, replace(wanted, panoptic=panoptic))
+    return [uncrop(segmentation, region, size) for segmentation in found]
+
+
+def answer_request(engine: Engine, request: Segment.Request, options: Options) -> Segment.Response:
+    """Segment the request's image. Raises Refused for what is foreseen."""
+    frame = decode_message(request.image, options.max_pixels)
+    (found,) = segment_frames(engine, [frame], options, request.panoptic)
+    check_segmentation(found, engine.labels)
+    response = Segment.Response(success=True)
+    response.instances = convert.to_instances(frame, found, engine.labels, options.mask_encoding)
+    if found.panoptic is not None and request.panoptic:
+        response.panoptic = convert.to_panoptic(frame, found, engine.labels)
+    return response
