@@ -41,7 +41,7 @@ def _download(fields: Sequence[Tensor]) -> list[Tensor]:
 
 
 def _bounds(used: Tensor) -> Tensor:
-    """bool (N, L) → int64 (N, 2): first true index and end (last + 1); zeros if none is true."""
+    """Return the first true index and the end (last + 1): bool (N, L) → int64 (N, 2), zeros if none."""
     numbers = used.to(torch.uint8)
     end = used.shape[1] - numbers.flip(1).argmax(dim=1)
     return torch.stack((numbers.argmax(dim=1), end), dim=1) * used.any(dim=1)[:, None]

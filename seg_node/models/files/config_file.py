@@ -98,14 +98,14 @@ class _Reader:
         def read_base(module: str, level: int) -> dict[str, Any]:
             return self.read(_module_path(path, module, level), (*below, path))
 
-        settings, left_out = follow_python(text, str(path), read_base)
-        if left_out and not settings:
+        settings, skipped = follow_python(text, str(path), read_base)
+        if skipped and not settings:
             raise ValueError(
-                f"{path}: nothing in it could be read without running it ({some_of(left_out)}); write the "
+                f"{path}: nothing in it could be read without running it ({some_of(skipped)}); write the "
                 "settings as plain values"
             )
-        if left_out:
-            logger.warning("%s: not plain data, left out: %s", path, some_of(left_out))
+        if skipped:
+            logger.warning("%s: not plain data, skipped: %s", path, some_of(skipped))
         return settings
 
 

@@ -34,12 +34,12 @@ def without_prefix(checkpoint: Checkpoint, is_known: Callable[[Checkpoint], bool
     if not found:
         return checkpoint
     ((prefix, inner),) = found.items()
-    left_out = len(checkpoint.tensors) - len(inner.tensors)
+    dropped = len(checkpoint.tensors) - len(inner.tensors)
     logger.info(
         "%s: removed the prefix %s of the names%s",
         checkpoint.path,
         one_line(prefix),
-        f", dropped {left_out} tensors without it" if left_out else "",
+        f", dropped {dropped} tensors without it" if dropped else "",
     )
     return inner
 

@@ -37,9 +37,9 @@ def parse_python_config(text: str, source: str, read_base: ReadBase | None = Non
     source: names the text in messages. read_base: reads a file that mmengine's `with read_base():` names.
     Raises ValueError for a text that is not Python, or if code makes or changes the settings themselves.
     """
-    settings, left_out = follow_python(text, source, read_base)
-    if left_out:
-        logger.warning("%s: not plain data, left out: %s", source, some_of(left_out))
+    settings, skipped = follow_python(text, source, read_base)
+    if skipped:
+        logger.warning("%s: not plain data, skipped: %s", source, some_of(skipped))
     return settings
 
 
@@ -56,7 +56,7 @@ def follow_python(
         reader.read(statement)
     reader.check_model()
     check_plain(reader.values.names, source, "Python")
-    return _as_settings(reader.values.names), reader.values.left_out
+    return _as_settings(reader.values.names), reader.values.skipped
 
 
 class _Reader:
@@ -66,7 +66,7 @@ class _Reader:
         self.values = Evaluator(source)
         self._source = source
         self._read_base = read_base
-        self._unknown: dict[str, int] = {}  # name that was left out → line
+        self._unknown: dict[str, int] = {}  # skipped name → line
 
     def read(self, statement: ast.stmt) -> None:
         """Read one statement. Raises ValueError if it changes settings by code."""
@@ -75,7 +75,7 @@ class _Reader:
         except (NotDataError, RecursionError):
             if any(isinstance(node, ast.Name) and node.id in _REACHING_ALL for node in ast.walk(statement)):
                 raise self._code_changes(statement) from None
-            self.values.left_out.append(f"line {statement.lineno}")
+            self.values.skipped.append(f"line {statement.lineno}")
 
     def _read(self, statement: ast.stmt) -> None:
         line = statement.lineno
@@ -114,7 +114,7 @@ class _Reader:
         except (NotDataError, RecursionError):
             self.values.names.pop(name, None)
             self._unknown[name] = line
-            self.values.left_out.append(f"{name} (line {line})")
+            self.values.skipped.append(f"{name} (line {line})")
 
     def _follow(self, body: Sequence[ast.stmt]) -> None:
         """Read the files imported under `with read_base()` and take over their names."""

@@ -31,15 +31,15 @@ class Evaluator:
     """Evaluator of expressions, with the names that one file has assigned so far.
 
     names: name → its value, tuples as lists. imported: name → module that it comes from, name in it.
-    modules: names of whole modules. left_out: descriptions of skipped code.
+    modules: names of whole modules. skipped: descriptions of skipped code.
     """
 
     def __init__(self, source: str) -> None:
-        """source: names the file in messages."""
+        """Start without names. source: names the file in messages."""
         self.names: dict[str, Any] = {}
         self.imported: dict[str, tuple[str, str]] = {}
         self.modules: set[str] = set()
-        self.left_out: list[str] = []
+        self.skipped: list[str] = []
         self._source = source
         self._work_left = _MAX_WORK
 
@@ -97,7 +97,7 @@ class Evaluator:
                 else:
                     yield from self.copied(value).items()
             except NotDataError:
-                self.left_out.append(f"{'**' if key is None else key} (line {value.lineno})")
+                self.skipped.append(f"{'**' if key is None else key} (line {value.lineno})")
                 if isinstance(value, ast.Lambda | ast.Attribute):
                     yield key, FunctionName(key)
 

@@ -108,11 +108,11 @@ def _tensors_of_inference(tensors: Mapping[str, Tensor], downsamples: int) -> di
     return {
         _to_network_name(name): tensor
         for name, tensor in tensors.items()
-        if not _is_left_out(name, downsamples)
+        if not _is_dropped(name, downsamples)
     }
 
 
-def _is_left_out(name: str, downsamples: int) -> bool:
+def _is_dropped(name: str, downsamples: int) -> bool:
     """Whether a tensor is for training only, or saved twice by old versions of the reference."""
     if name.startswith("fpn.downsample_layers."):
         return int(name.split(".")[2]) >= downsamples

@@ -32,7 +32,7 @@ def test_only_the_best_of_overlapping_masks_is_kept_and_ids_start_at_1() -> None
     assert len(without_duplicates(found, 0.82)) == 4
 
 
-def test_what_a_left_out_one_covers_is_not_left_out_with_it() -> None:
+def test_objects_under_a_dropped_one_are_kept() -> None:
     # IoU of 0 and 1: 0.67, of 1 and 2: 0.67, but of 0 and 2 only 0.43
     found = instances(square(0, 0), square(2, 0), square(4, 0))
     assert [mask.x_offset for mask in without_duplicates(found, 0.6).masks] == [0, 4]

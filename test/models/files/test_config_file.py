@@ -253,7 +253,7 @@ c = unknown
 """
 
 
-def test_what_would_have_to_be_executed_is_left_out_by_name(
+def test_code_is_skipped_by_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -262,7 +262,7 @@ def test_what_would_have_to_be_executed_is_left_out_by_name(
     assert not os.listdir()
     (message,) = caplog.messages
     assert message.startswith(
-        "w.pth: config: not plain data, left out: line 4, a (line 5), b (line 6), d (line 7)"
+        "w.pth: config: not plain data, skipped: line 4, a (line 5), b (line 6), d (line 7)"
     )
     assert "c (line 23)" in message
 
@@ -280,7 +280,7 @@ def test_names_within_names_do_not_stand_for_billions_of_values() -> None:
         parse_python_config("a = {}\n" + "a = dict(b=a, c=a)\n" * 60, "c.py")
 
 
-def test_endless_sum_is_left_out_or_refused() -> None:
+def test_an_endless_sum_is_skipped_or_refused() -> None:
     with contextlib.suppress(ValueError):  # Python's own limit depends on its version
         assert parse_python_config("a = 1" + " + 1" * 3000 + "\nb = 1", "c.py") == {"b": 1}
 

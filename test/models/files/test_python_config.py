@@ -147,17 +147,17 @@ def test_functions_and_classes_in_the_file_do_no_harm(caplog: pytest.LogCaptureF
     text = "class A:\n    x = 2\n\ndef set(name):\n    global x\n    x = name\n\nx = 1\nassert x\nprint(x)\n"
     with caplog.at_level(logging.WARNING):
         assert parse_python_config(text, "c.py") == {"x": 1}
-    assert caplog.messages == ["c.py: not plain data, left out: line 9, line 10"]
+    assert caplog.messages == ["c.py: not plain data, skipped: line 9, line 10"]
 
 
 def test_calls_that_can_change_no_setting_do_no_harm(caplog: pytest.LogCaptureFixture) -> None:
     text = "from math import *\nimport os\nx = 'work'\ny = dict(a=1)\nmake(x)\nos.makedirs(x)\nprint(y)\n"
     with caplog.at_level(logging.WARNING):
         assert parse_python_config(text, "c.py") == {"x": "work", "y": {"a": 1}}
-    assert caplog.messages == ["c.py: not plain data, left out: line 5, line 6, line 7"]
+    assert caplog.messages == ["c.py: not plain data, skipped: line 5, line 6, line 7"]
 
 
-def test_what_is_left_out_is_named_in_a_short_line(caplog: pytest.LogCaptureFixture) -> None:
+def test_skipped_code_is_named_in_a_short_line(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         parse_python_config("x = 1\n" + "".join(f"a{i} = f()\n" for i in range(5000)), "c.py")
     (message,) = caplog.messages
@@ -183,5 +183,5 @@ def test_a_few_lines_do_not_make_very_many_values(text: str) -> None:
 @pytest.mark.parametrize(
     "value", ["9 ** 9 ** 9", "2 ** 65", "(-8) ** 0.5", "0 ** -1", "1 / 0", "[0] * 10 ** 9", "0x" + "f" * 99]
 )
-def test_numbers_that_are_too_large_or_none_are_left_out(value: str) -> None:
+def test_numbers_that_are_too_large_or_invalid_are_skipped(value: str) -> None:
     assert parse_python_config(f"b = 1\na = {value}", "c.py") == {"b": 1}

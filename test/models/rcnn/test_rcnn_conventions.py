@@ -77,7 +77,7 @@ def test_anchors_of_a_map_of_odd_size_keep_their_stride(
     assert set(whole[:, 0].tolist()) == {second - 10}
 
 
-def test_proposals_without_area_are_left_out_and_thin_ones_kept() -> None:
+def test_proposals_without_area_are_dropped_and_thin_ones_kept() -> None:
     thin = (1e-4,), (1e-4,), (1e-4,), (1e-4,), (1e-4,)
     kept = proposals_of(RCNNSettings(anchor_sizes=thin, anchors_rounded=False), [24, 12, 6, 3, 2])
     assert len(kept) == 0  # torchvision drops sides below 1e-3
@@ -89,7 +89,7 @@ def test_proposals_without_area_are_left_out_and_thin_ones_kept() -> None:
 
 
 @pytest.mark.parametrize("logits", [math.nan, math.inf])
-def test_proposals_that_are_not_finite_are_left_out(logits: float) -> None:
+def test_proposals_that_are_not_finite_are_dropped(logits: float) -> None:
     assert len(proposals_of(DETECTRON2_SETTINGS, [24, 12, 6, 3, 2])) > 0
     assert len(proposals_of(DETECTRON2_SETTINGS, [24, 12, 6, 3, 2], logits)) == 0
 
@@ -144,7 +144,7 @@ def test_one_box_may_serve_all_classes() -> None:
     assert torch.equal(boxes[0], boxes[1])
 
 
-def test_boxes_end_at_the_image_and_those_without_pixels_are_left_out() -> None:
+def test_boxes_end_at_the_image_and_those_without_pixels_are_dropped() -> None:
     boxes = [[2.0, 2.0, 6.0, 6.0], [4.0, 4.0, 30.0, 6.0], [20.0, 2.0, 20.0, 8.0], [25.0, 2.0, 29.0, 8.0]]
     raw = RawPrediction(
         torch.tensor(boxes),

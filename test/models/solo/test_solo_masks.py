@@ -148,7 +148,7 @@ def test_the_best_are_chosen_as_from_all_masks_at_once(limit: int, monkeypatch: 
     assert len(asked) < 40 if limit == 5 else len(asked) <= 40
 
 
-def test_scores_that_are_no_numbers_are_left_out() -> None:
+def test_scores_that_are_no_numbers_are_dropped() -> None:
     # the linear kernel divides 0 by 0 for the third of three equal masks
     probs = torch.full((3, 4, 4), 0.9)
     scores, _, _ = select_instances(

@@ -172,7 +172,7 @@ def test_options_choose_among_the_objects(models: dict[str, TransformersModel]) 
     assert classes(score_threshold=float(scores[1]) - 1e-6) == [0, 1]
 
 
-def test_an_object_scored_as_the_threshold_is_left_out(models: dict[str, TransformersModel]) -> None:
+def test_an_object_scored_as_the_threshold_is_dropped(models: dict[str, TransformersModel]) -> None:
     raw = tiles([0] + [len(NAMES)] * 7)
     raw = QueryPrediction(raw.class_logits, torch.where(raw.mask_logits > 0, 1e4, -1e4))  # mask score of 1
     raw.class_logits[0] = torch.tensor([0.0, -1e4, -1e4, -1e4, -1e4, -1e4, 0.0])  # 0.5

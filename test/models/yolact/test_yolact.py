@@ -170,7 +170,7 @@ def test_darknet_sees_colours_from_zero_to_one_and_resnet_sees_them_normalised()
     )
 
 
-def test_what_only_training_needs_is_left_out_and_the_rest_must_fit() -> None:
+def test_training_tensors_are_dropped_and_the_rest_must_fit() -> None:
     weights = Weights(1)
     add_heads(weights, resnet(weights))
     old = {"backbone.layer1.0.conv1.weight": torch.zeros(1), "fpn.downsample_layers.2.bias": torch.zeros(FPN)}
