@@ -1,7 +1,7 @@
 """The tables of benchmarks/README.md from overhead.json: `python benchmarks/tables.py DIR/overhead.json`."""
 
+import argparse
 import json
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -112,5 +112,16 @@ def table(title: str, head: list[str], rows: Iterable[list[str]]) -> str:
     return "\n".join([f"**{title}**", "", *lines]) if body else ""
 
 
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("report", type=Path, help="overhead.json, which benchmarks/overhead.py writes")
+    path = parser.parse_args().report
+    try:
+        report = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        parser.error(f"{path}: {error}")
+    print(markdown(report))
+
+
 if __name__ == "__main__":
-    print(markdown(json.loads(Path(sys.argv[1]).read_text())))
+    main()

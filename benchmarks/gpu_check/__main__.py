@@ -1,11 +1,11 @@
 """Checks seg_node on a CUDA GPU in one run of at most eight minutes: no ROS, no network.
 
-Prints a table and writes gpu_check.json. Exit code: 0 when nothing failed, 1 when a check did, 2 for wrong
-arguments, 3 without a usable GPU.
+Prints a table and writes gpu_check.json, also of the checks so far when stopped. Exit code: 0 when nothing
+failed, 1 when a check failed or all were left out, 2 for wrong arguments, 3 without a usable GPU, 130 when
+stopped by SIGINT, 143 by SIGTERM.
 """
 
 import argparse
-import signal
 import sys
 import tempfile
 import time
@@ -14,23 +14,27 @@ from pathlib import Path
 from gpu_check.parts import PARTS, Part, choose
 from gpu_check.report import Row
 from gpu_check.run import run_parts
-from gpu_check.table import table, write_json
+from gpu_check.stop import Stop
 
 NO_GPU = 3
 
 
 def main(arguments: list[str] | None = None) -> int:
     options = _parse(arguments)
+    stop = Stop()
+    stop.install()
+    # imports PyTorch for seconds, in which a signal must not end in a traceback
+    from gpu_check.table import table, write_json
+
     mode = "pretend" if options.pretend else "gpu"
     if mode == "gpu" and (problem := _missing_gpu()):
         print(f"gpu-check: {problem}", file=sys.stderr)
         return NO_GPU
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # the running part ends, too
     options.out.mkdir(parents=True, exist_ok=True)
     start = time.monotonic()
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
-        for row in run_parts(options.parts, Path(folder), options.seconds, mode):
+        for row in run_parts(options.parts, Path(folder), options.seconds, mode, stop):
             print(f"[{row.part}] {row.check}: {row.outcome}", file=sys.stderr, flush=True)
             rows.append(row)
     result = options.out / "gpu_check.json"
@@ -38,7 +42,12 @@ def main(arguments: list[str] | None = None) -> int:
     failed = sum(row.outcome == "failed" for row in rows)
     left_out = sum(row.outcome == "left out" for row in rows)
     print(f"{table(rows)}\n\n{len(rows)} checks, {failed} failed, {left_out} left out; {result}")
-    return 1 if failed else 0
+    if stop.number:
+        print(f"gpu-check: {stop.reason}; the table and {result} hold the checks so far", file=sys.stderr)
+        return 128 + stop.number
+    if left_out == len(rows):
+        print("gpu-check: nothing was checked, see why in the table", file=sys.stderr)
+    return 1 if failed or left_out == len(rows) else 0
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:

@@ -3,7 +3,7 @@
 import glob
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -38,19 +38,18 @@ def find_images(arguments: Sequence[str | Path]) -> tuple[list[Path], str]:
     """Find the image files, and describe what was passed over.
 
     Files keep the order of the arguments; those of a folder or glob are sorted by name. Duplicates are
-    removed. A missing file stays in the list, where reading it fails, unless all are missing. The
-    description is such as "3 files: .txt (2), .json (1)", or empty.
+    removed. A missing file stays in the list, where reading it fails, unless all are missing. Subfolders
+    and hidden images (such as macOS's `._a.jpg`) of a folder are passed over. The description is such as
+    "3 files: .txt (2), .json (1); 1 folder; 2 hidden images", or empty.
 
     Raises FileNotFoundError if there is no image.
     """
     paths: list[Path] = []
     others: list[Path] = []
     for argument in arguments:
-        candidates = _candidates(argument)
-        found = [Path(argument)] if candidates is None else [path for path in candidates if is_picture(path)]
-        beside = [path for path in candidates or () if not is_picture(path)]
+        found, beside = _split(argument)
         if not found:
-            there = f" ({describe_suffixes(beside)})" if beside else ""
+            there = f" ({describe_passed_over(beside)})" if beside else ""
             readable = " ".join(sorted(IMAGE_SUFFIXES))
             raise FileNotFoundError(f"{argument}: no image there{there}; supported suffixes: {readable}")
         paths += found
@@ -59,7 +58,7 @@ def find_images(arguments: Sequence[str | Path]) -> tuple[list[Path], str]:
         raise FileNotFoundError(f"{paths[0]}: no such image, video, bag or folder")
     unique = {_real(path): path for path in reversed(paths)}
     kept = [path for path in paths if unique.pop(_real(path), None) is not None]
-    return kept, describe_suffixes(others)
+    return kept, describe_passed_over(others)
 
 
 def image_names(paths: Sequence[Path]) -> tuple[str, ...]:
@@ -77,26 +76,43 @@ def is_picture(path: Path) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES | UNREADABLE_SUFFIXES
 
 
-def describe_suffixes(paths: Sequence[Path]) -> str:
-    """Count the files by suffix: "3 files: .txt (2), .json (1)"; empty for none."""
-    if not paths:
-        return ""
-    counts = Counter(path.suffix.lower() or "no ending" for path in paths).most_common()
-    shown = [f"{suffix} ({count})" for suffix, count in counts]
-    return f"{len(paths)} files: {listed(shown, MAX_LISTED_SUFFIXES)}"
+def describe_passed_over(paths: Sequence[Path]) -> str:
+    """Count files by suffix, folders and hidden images: ".txt (2)", "1 folder"; empty for none."""
+    folders = [path for path in paths if path.is_dir()]
+    hidden = [path for path in paths if is_picture(path) and not path.is_dir()]
+    files = [path for path in paths if not is_picture(path) and not path.is_dir()]
+    counts = Counter(path.suffix.lower() or "no ending" for path in files).most_common()
+    suffixes = listed([f"{suffix} ({count})" for suffix, count in counts], MAX_LISTED_SUFFIXES)
+    parts = [f"{_count(files, 'file')}: {suffixes}"] if files else []
+    parts += [_count(some, noun) for some, noun in ((folders, "folder"), (hidden, "hidden image")) if some]
+    return "; ".join(parts)
 
 
-def _candidates(argument: str | Path) -> list[Path] | None:
-    """The files of a folder or glob, sorted, without folders and hidden files; None for a single file."""
+def _count(paths: Sequence[Path], noun: str) -> str:
+    return f"{len(paths)} {noun}" if len(paths) == 1 else f"{len(paths)} {noun}s"
+
+
+def _split(argument: str | Path) -> tuple[list[Path], list[Path]]:
+    """The images that the argument names, and the rest of its folder or glob that is worth a report."""
     path = Path(argument)
     if path.is_dir():
-        found: Iterable[Path] = path.iterdir()
+        entries = sorted(path.iterdir())
+        # A hidden file that is no image (.DS_Store, .gitignore) and a hidden folder (.git) are no loss.
+        entries = [e for e in entries if not _is_hidden(e) or (is_picture(e) and not e.is_dir())]
+        found = [e for e in entries if is_picture(e) and not _is_hidden(e) and not e.is_dir()]
     elif glob.has_magic(str(argument)) and not path.exists():
-        found = map(Path, glob.glob(str(argument), recursive=True))
+        # A glob matches hidden files only where it names the dot, and folders beside their files (`**`).
+        matches = map(Path, glob.glob(str(argument), recursive=True))
+        entries = sorted(match for match in matches if not match.is_dir())
+        found = [entry for entry in entries if is_picture(entry)]
     else:
-        return None
-    files = (file for file in found if not file.is_dir())
-    return sorted(file for file in files if is_picture(file) or not file.name.startswith("."))
+        return [path], []
+    chosen = set(found)
+    return found, [entry for entry in entries if entry not in chosen]
+
+
+def _is_hidden(path: Path) -> bool:
+    return path.name.startswith(".")
 
 
 def _real(path: Path) -> Path:

@@ -27,6 +27,14 @@ def test_overhead_measures_every_step_of_a_frame(tmp_path: Path) -> None:
     assert (tmp_path / "overhead.png").stat().st_size > 0
 
 
+@pytest.mark.parametrize(("argument", "code"), [("--help", 0), ("missing.json", 2), (None, 2)])
+def test_tables_describes_its_argument(argument: str | None, code: int, tmp_path: Path) -> None:
+    command = [sys.executable, str(BENCHMARKS / "tables.py"), *([argument] if argument else [])]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == code and "Traceback" not in done.stderr
+    assert "usage: tables.py" in done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("count", [0, 1, 20, 100])
 def test_fixed_objects_cover_as_much_as_real_ones(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(BENCHMARKS)

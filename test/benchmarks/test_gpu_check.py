@@ -21,6 +21,8 @@ CODE = {
     "hangs": "import signal, subprocess, sys\nfrom pathlib import Path\ndef check(report, setting):\n"
     "    child = subprocess.Popen([sys.executable, '-c', 'import signal; signal.pause()'])\n"
     "    Path(__file__).with_name('child').write_text(str(child.pid))\n    signal.pause()\n",
+    "half": "import hangs\ndef check(report, setting):\n    report.measured('half', n=1)\n"
+    "    hangs.check(report, setting)\n",
     "needs": "import no_such_package\n",
     "cannot": "from gpu_check.report import LeftOut\ndef check(*_):\n    raise LeftOut('no disk')\n",
     "silent": "def check(report, setting):\n    pass\n",
@@ -44,9 +46,10 @@ def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def run(names: str, folder: Path, in_all: float = 1000.0, seconds: float = 500.0) -> Any:
     from gpu_check.parts import Part
     from gpu_check.run import run_parts
+    from gpu_check.stop import Stop
 
     parts = [Part(name, name, seconds) for name in names.split()]
-    return list(run_parts(parts, folder, in_all, "gpu"))
+    return list(run_parts(parts, folder, in_all, "gpu", Stop()))
 
 
 def test_every_part_runs_whatever_the_ones_before_it_do(modules: Path) -> None:
@@ -75,9 +78,10 @@ def test_every_part_runs_whatever_the_ones_before_it_do(modules: Path) -> None:
 def test_a_part_that_hangs_is_ended_with_its_processes_and_the_next_runs(modules: Path) -> None:
     from gpu_check.parts import Part
     from gpu_check.run import run_parts
+    from gpu_check.stop import Stop
 
     parts = [Part("hangs", "hangs", 0.0), Part("works", "works", 500.0)]
-    hanging, *found = run_parts(parts, modules, 1000.0, "gpu")
+    hanging, *found = run_parts(parts, modules, 1000.0, "gpu", Stop())
     assert (hanging.outcome, hanging.reason) == ("failed", "not finished within 0 s")
     assert [row.outcome for row in found] == ["measured", "ok"]
 
@@ -85,6 +89,7 @@ def test_a_part_that_hangs_is_ended_with_its_processes_and_the_next_runs(modules
 def test_nothing_of_an_ended_part_stays(modules: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from gpu_check import run as runner
     from gpu_check.parts import Part
+    from gpu_check.stop import Stop
 
     children = []
 
@@ -97,7 +102,7 @@ def test_nothing_of_an_ended_part_stays(modules: Path, monkeypatch: pytest.Monke
             raise subprocess.TimeoutExpired("part", timeout)
 
     monkeypatch.setattr(runner.subprocess, "Popen", Patient)
-    (row,) = runner.run_part(Part("hangs", "hangs", 30.0), modules, 30.0, "gpu")
+    (row,) = runner.run_part(Part("hangs", "hangs", 30.0), modules, 30.0, "gpu", Stop())
     assert row.reason == "not finished within 30 s"
     assert not is_running(children[0])
 
@@ -212,21 +217,60 @@ def test_the_command_runs_on_the_emulated_device(tmp_path: Path) -> None:
     assert content["mode"] == "pretend"
 
 
-STOPPED = """
+CHOSEN = """
 import sys
 import gpu_check.__main__ as command
 from gpu_check.parts import Part
 
 command._missing_gpu = lambda: ""
-command.choose = lambda names: (Part("hangs", "hangs", 500.0),)
-sys.exit(command.main(["--parts", "hangs"]))
+command.choose = lambda names: tuple(Part(name, name, 500.0) for name in names.split(","))
+sys.exit(command.main(["--parts", sys.argv[1]]))
 """
 
 
-def test_stopping_the_command_stops_the_part_that_runs(modules: Path) -> None:
-    """It has a process group of its own, which a terminal's or supervisor's signal does not reach."""
-    process = subprocess.Popen([sys.executable, "-c", STOPPED], cwd=modules)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopping_the_command_stops_the_part_that_runs_and_writes_the_rows_so_far(
+    modules: Path, number: signal.Signals
+) -> None:
+    """The part has a process group of its own, which a terminal's or supervisor's signal does not reach."""
+    command = [sys.executable, "-c", CHOSEN, "finds,half,works"]
+    process = subprocess.Popen(
+        command, cwd=modules, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     child = int((modules / "child").read_text())
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(60) == 128 + signal.SIGTERM
+    process.send_signal(number)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
     assert not is_running(child)
+    assert "Traceback" not in errors and f"stopped by {number.name}" in errors.splitlines()[-1]
+    rows = json.loads((modules / "gpu_check.json").read_text())["rows"]
+    assert [(row["part"], row["check"], row["outcome"], row["reason"]) for row in rows] == [
+        ("finds", "a | b", "failed", "x is 1, not 2"),
+        ("half", "half", "measured", ""),
+        ("half", "all", "left out", f"stopped by {number.name}"),
+    ]
+    assert "| half | half | measured | n 1 |  |" in output
+
+
+def test_a_part_that_starts_while_a_signal_arrives_is_killed(modules: Path) -> None:
+    from gpu_check.parts import Part
+    from gpu_check.run import run_parts
+    from gpu_check.stop import Stop
+
+    stop = Stop()
+    stop(signal.SIGINT)
+    with subprocess.Popen(
+        [sys.executable, "-c", "import signal; signal.pause()"], start_new_session=True
+    ) as part:
+        stop.watch(part)
+        assert part.wait(60) == -signal.SIGKILL
+    assert list(run_parts([Part("works", "works", 500.0)], modules, 1000.0, "gpu", stop)) == []
+
+
+@pytest.mark.parametrize(
+    ("parts", "code"), [("works", 0), ("works,cannot", 0), ("works,finds", 1), ("cannot", 1)]
+)
+def test_the_exit_code_is_0_only_when_something_was_checked(modules: Path, parts: str, code: int) -> None:
+    done = subprocess.run([sys.executable, "-c", CHOSEN, parts], cwd=modules, capture_output=True, text=True)
+    assert done.returncode == code
+    assert ("nothing was checked" in done.stderr) == (parts == "cannot")

@@ -21,9 +21,39 @@ def test_pictures_of_any_known_ending_are_found_and_the_others_counted(tmp_path:
     touch(tmp_path, *pictures, "notes.txt", "more.TXT", "clip.mp4", "README", ".DS_Store", "below/i.png")
     found, passed_over = find_images([tmp_path])
     assert [path.name for path in found] == pictures
-    assert passed_over.startswith("4 files: .txt (2), ")
+    assert passed_over.startswith("4 files: .txt (2), ") and passed_over.endswith("; 1 folder")
     assert all(word in passed_over for word in (".mp4 (1)", "no ending (1)"))
     assert open_source([tmp_path]).passed_over == passed_over
+
+
+def test_hidden_images_of_a_folder_are_passed_over(tmp_path: Path) -> None:
+    touch(
+        tmp_path,
+        "a.jpg",
+        "._a.jpg",
+        ".b.heic",
+        ".DS_Store",
+        ".git/config",
+        ".x.png/y",
+        "below/c.png",
+        "two/d",
+    )
+    assert find_images([tmp_path]) == ([tmp_path / "a.jpg"], "2 folders; 2 hidden images")
+    assert find_images([tmp_path / "*"]) == ([tmp_path / "a.jpg"], "")
+    with pytest.raises(FileNotFoundError, match=r"no image there \(1 file: no ending \(1\)\)"):
+        find_images([tmp_path / "two"])
+
+
+@pytest.mark.parametrize("name", ["._a.jpg", "._*"])
+def test_a_hidden_image_is_found_by_its_name(tmp_path: Path, name: str) -> None:
+    touch(tmp_path, "a.jpg", "._a.jpg")
+    assert find_images([tmp_path / name]) == ([tmp_path / "._a.jpg"], "")
+
+
+def test_the_error_for_a_folder_of_folders_and_hidden_images_counts_them(tmp_path: Path) -> None:
+    touch(tmp_path, "below/a.png", "._a.png")
+    with pytest.raises(FileNotFoundError, match=r"no image there \(1 folder; 1 hidden image\)"):
+        find_images([tmp_path])
 
 
 def test_an_unreadable_image_is_reported_by_name(tmp_path: Path) -> None:
