@@ -177,7 +177,7 @@ def _choose_images(
         raise ValueError("the ground truth lists no image")
     todo = list(itertools.islice(images.values(), limit))
     names = [image.file_name for image in todo]
-    if not any(find_file(folder, name) for name in names):
+    if not any([find_file(folder, name) for name in names]):  # a list: every name is checked
         raise ValueError(describe_missing("images", names, len(names), folder))
     if note := describe_backslashes(names, folder):
         print(note, file=sys.stderr)

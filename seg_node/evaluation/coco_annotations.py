@@ -7,7 +7,7 @@ from typing import Any
 
 from seg_node.evaluation.coco_fields import Id, is_listed, read_flag, read_id, shown, value_of
 from seg_node.evaluation.coco_file import Entries, Notes, errors_about, label_of
-from seg_node.evaluation.coco_masks import box_of, check_together, read_box, read_segmentation
+from seg_node.evaluation.coco_masks import box_of, check_together, disagree, read_box, read_segmentation
 from seg_node.evaluation.true_pictures import TrueImage
 
 _NO_CROWD = "iscrowd null is read as 0"
@@ -15,6 +15,10 @@ _NO_BOX = "a missing bbox is taken from the mask"
 _NO_MASK = (
     "objects with a box and no mask are ignored, neither scored by mask nor taught: draw polygons of at "
     "least three points to use them"
+)
+_DISAGREE = (
+    "masks that are outside of their picture or hardly overlap their bbox are doubtful: write coordinates in "
+    "pixels, not from 0 to 1, and bbox as x, y, width, height"
 )
 _STRAY = "annotations of images or categories that are not listed are left out"
 _SCRAPS = "polygons of fewer than three points are left out of their mask"
@@ -102,9 +106,10 @@ def _form(entry: Mapping[str, Any], size: tuple[int, int]) -> tuple[dict[str, An
     box = read_box(entry.get("bbox"), size)
     if segmentation is None and box is None:
         raise ValueError("has no mask: draw a polygon of at least three points, or remove the annotation")
+    around = None if segmentation is None else box_of(segmentation, size)
     annotation = {
         "id": entry.get("id"),
-        "bbox": box_of(segmentation, size) if box is None and segmentation is not None else box,
+        "bbox": around if box is None else box,
         "segmentation": segmentation,
         "iscrowd": int(read_flag(entry, "iscrowd")),
     }
@@ -113,5 +118,6 @@ def _form(entry: Mapping[str, Any], size: tuple[int, int]) -> tuple[dict[str, An
         _NO_BOX: box is None,
         _NO_MASK: segmentation is None,
         _SCRAPS: has_scraps,
+        _DISAGREE: around is not None and disagree(box or around, around, size),
     }
     return annotation, [text for text, holds in read_as.items() if holds]

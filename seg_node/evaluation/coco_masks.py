@@ -24,6 +24,7 @@ _SIDES, _LONGER = 4, 50_000
 _LONGER_TOGETHER = 10_000_000
 # Per picture: the densest known has 8000; with 20 000, COCO's evaluation takes 10 s.
 _MOST_OBJECTS = 20_000
+_LEAST_IOU = 0.1  # one written as corners x1, y1, x2, y2 has w h / (x2 y2)
 _AGAIN = "export the masks again"
 _DRAW = "draw a polygon of at least three points, or remove the annotation"
 
@@ -89,6 +90,22 @@ def box_of(segmentation: Segmentation, size: tuple[int, int]) -> list[float]:
     if isinstance(segmentation["counts"], list):
         segmentation = coco_mask.frPyObjects(segmentation, *size)
     return [float(v) for v in coco_mask.toBbox(segmentation)]
+
+
+def disagree(box: Sequence[float], around: Sequence[float], size: tuple[int, int]) -> bool:
+    """Return whether a box and that around its mask have hardly anything in common (IoU < 0.1).
+
+    Also when the mask is outside its picture, or within the first pixel, as in coordinates from 0 to 1.
+    box, around: [x, y, width, height].
+    """
+    (x1, y1, w1, h1), (x2, y2, w2, h2) = box, around
+    if x2 >= size[1] or y2 >= size[0] or min(x2 + w2, y2 + h2) <= 0 or max(x2 + w2, y2 + h2) <= 1:
+        return True
+    # a pixel is added to each side: thin masks have an area, and rounding does not matter to small ones
+    width = min(x1 + w1, x2 + w2) - max(x1, x2) + 1
+    height = min(y1 + h1, y2 + h2) - max(y1, y2) + 1
+    both = max(width, 0) * max(height, 0)
+    return both < _LEAST_IOU * ((w1 + 1) * (h1 + 1) + (w2 + 1) * (h2 + 1) - both)
 
 
 def outline_of(box: Sequence[float]) -> list[list[float]]:

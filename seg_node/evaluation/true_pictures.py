@@ -4,7 +4,7 @@ import os
 import stat
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,11 +31,28 @@ def find_file(folder: Path, name: str) -> Path | None:
     """Find the file of that name, which may be written with the backslashes of Windows.
 
     None when there is none, or anything but a file with content: a device could block its reader.
+
+    Raises ValueError when the name or a symbolic link leads out of the folder: a ground truth from elsewhere
+    must not choose other files of this machine.
     """
     for written in dict.fromkeys((name, name.replace("\\", "/"))):
+        _check_inside(folder, name, folder / written)
         if has_content(folder / written):
             return folder / written
     return None
+
+
+def _check_inside(folder: Path, name: str, path: Path) -> None:
+    inside = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+    if inside and not PureWindowsPath(name).is_absolute():
+        return
+    own = name.replace("\\", "/").rpartition("/")[2]
+    cure = "copy the file into the folder, and write its name there"
+    if not inside and Path(os.path.abspath(path)).is_relative_to(os.path.abspath(folder)):
+        cure = "it is a symbolic link, or below one: copy the file into the folder"
+    elif has_content(folder / own):
+        cure = f"write {one_line(own, 80)}, which is in the folder"
+    raise ValueError(f"file_name {one_line(name, 80)} leads out of the folder {folder}; {cure}")
 
 
 def describe_backslashes(names: Iterable[str], folder: Path) -> str | None:
@@ -54,17 +71,22 @@ def describe_missing(kind: str, names: Sequence[str], total: int, folder: Path) 
     """
     examples = ", ".join(one_line(name, 80) for name in names[:_EXAMPLES])
     more = ", …" if len(names) > _EXAMPLES else ""
-    parts = names[0].replace("\\", "/").split("/")
-    cure = f"is it the folder of these {kind}?"
-    if has_content(folder / parts[-1]):
-        cure = f"{one_line(parts[-1], 80)} is there: write the names without the folders before them"
-    if parts[0] == folder.absolute().name:
-        above = os.path.normpath(folder / "..")
-        cure = f"the names begin with {one_line(parts[0], 80)} already: name the folder above, {above}"
+    cure = _other_path(names[0], folder) or f"is it the folder of these {kind}?"
     count = (
         f"none of the {total} {kind} is" if len(names) == total else f"{len(names)} of {total} {kind} are not"
     )
     return f"{count} in {folder}: {examples}{more}; {cure}"
+
+
+def _other_path(name: str, folder: Path) -> str | None:
+    """Return the cure where a missing file is found by another path."""
+    parts = name.replace("\\", "/").split("/")
+    if parts[0] == folder.absolute().name:
+        above = os.path.normpath(folder / "..")
+        return f"the names begin with {one_line(parts[0], 80)} already: name the folder above, {above}"
+    if has_content(folder / parts[-1]):
+        return f"{one_line(parts[-1], 80)} is there: write the names without the folders before them"
+    return None
 
 
 def read_picture(path: Path, size: tuple[int, int]) -> Frame:
@@ -96,8 +118,13 @@ def check_header(path: Path, size: tuple[int, int]) -> None:
 
 
 def read_true_image(folder: Path, image: TrueImage) -> Frame:
-    """Read an image of the ground truth. Raises ValueError, see `read_picture`."""
-    return read_picture(find_file(folder, image.file_name) or folder / image.file_name, image.size)
+    """Read an image of the ground truth. Raises ValueError, see `find_file` and `read_picture`."""
+    path = find_file(folder, image.file_name)
+    if path is None:
+        cure = _other_path(image.file_name, folder)
+        more = f" in {folder}; {cure}" if cure else ""
+        raise ValueError(f"{one_line(str(folder / image.file_name))}: no such image (or it is empty){more}")
+    return read_picture(path, image.size)
 
 
 def read_segment_map(

@@ -185,6 +185,20 @@ def test_images_that_do_not_fit_are_left_out_by_name(
     assert "left out 3.png" in output.err and "left out 4: 1.png, 2.png" in output.out
 
 
+def test_a_picture_outside_the_folder_is_refused_before_the_model_is_loaded(
+    tmp_path: Path, known_model: KnownModel, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_images(tmp_path / "images", 2)
+    (tmp_path / "images/1.png").rename(tmp_path / "1.png")
+    coco = write_coco(tmp_path / "truth.json", [annotation(0, 7, PERSON_BOX, 0)], 2)
+    content = json.loads((tmp_path / "truth.json").read_text())
+    content["images"][1]["file_name"] = "../1.png"
+    (tmp_path / "truth.json").write_text(json.dumps(content))
+    assert main(["evaluate", *coco]) == 1
+    assert "file_name ../1.png leads out of the folder" in capsys.readouterr().err
+    assert not known_model.asked
+
+
 def test_many_skipped_images_are_reported_in_few_lines(
     tmp_path: Path, known_model: KnownModel, capsys: pytest.CaptureFixture[str]
 ) -> None:

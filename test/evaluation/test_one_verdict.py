@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from shapes_dataset import SIZE, Shapes, write_shapes
 
 from seg_node.evaluation.average_precision import average_precision
 from seg_node.evaluation.ground_truth import (
+    TrueImage,
     read_instance_truth,
     read_panoptic_truth,
     read_segment_map,
@@ -37,12 +39,16 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Shapes:
     return write_shapes(tmp_path_factory.mktemp("shapes"), 2, seed=1)
 
 
+WHOLE = [0, 0, WIDTH, HEIGHT]
+DOUBTFUL = r"read; .*bbox are doubtful: .* \(annotation 1 of image 1\)$"
+
+
 def first(key: str, **changed: Any) -> Edit:
     return lambda content: content[key][0].update(changed)
 
 
-def mask(segmentation: Any) -> Edit:
-    return first("annotations", segmentation=segmentation)
+def mask(segmentation: Any, **changed: Any) -> Edit:
+    return first("annotations", segmentation=segmentation, **changed)
 
 
 def without(key: str, name: str) -> Edit:
@@ -133,8 +139,8 @@ def verdict(read: Callable[..., tuple[str, ...]], *arguments: Any) -> str:
         (mask([[*TRIANGLE, *[-9000, 0, 9000, 1] * 20]]), "refused: .*pixels' length"),
         (without("annotations", "segmentation"), "refused: .*has no 'segmentation'"),
         # run lengths
-        (mask({"size": [HEIGHT, WIDTH], "counts": [0, PIXELS]}), "read; $"),
-        (mask({"size": [96.0, 128.0], "counts": [9.0, PIXELS - 9.0]}), "read; $"),
+        (mask({"size": [HEIGHT, WIDTH], "counts": [0, PIXELS]}, bbox=WHOLE), "read; $"),
+        (mask({"size": [96.0, 128.0], "counts": [9.0, PIXELS - 9.0]}, bbox=WHOLE), "read; $"),
         (mask({"size": [WIDTH, HEIGHT], "counts": [0, PIXELS]}), "refused: .*height comes first"),
         (mask({"counts": [0, PIXELS]}), "refused: .*of size null"),
         (mask({"size": f"[{HEIGHT}, {WIDTH}]", "counts": [PIXELS]}), "refused: .*of size '"),
@@ -151,6 +157,17 @@ def verdict(read: Callable[..., tuple[str, ...]], *arguments: Any) -> str:
         (first("annotations", bbox="[1, 2, 3, 4]"), "refused: .*has bbox"),
         (first("annotations", bbox=[1, 2, -3, 4]), "refused: .*has bbox"),
         (first("annotations", bbox=None, segmentation=[]), "refused: .*has no mask"),
+        # boxes that do not fit their masks
+        (mask([[v / 128 for v in TRIANGLE]]), DOUBTFUL),
+        (mask([[v / 128 for v in TRIANGLE]], bbox=[0.1, 0.1, 0.4, 0.3]), DOUBTFUL),
+        (mask([[v + WIDTH for v in TRIANGLE]], bbox=[138, 138, 50, 40]), DOUBTFUL),
+        (mask([[v - 70 for v in TRIANGLE]], bbox=None), r"read; .*are doubtful"),
+        (mask({"size": [HEIGHT, WIDTH], "counts": [PIXELS]}), DOUBTFUL),
+        (mask([[90, 60, 110, 60, 110, 80]], bbox=[90, 60, 110, 80]), DOUBTFUL),
+        (mask([[90, 60, 110, 60, 110, 80]], bbox=[90, 60, 20, 20]), "read; $"),
+        (mask([[90, 60, 110, 60, 110, 80]], bbox=[85, 55, 40, 40]), "read; $"),
+        (mask([[90, 60, 90, 70, 90, 80]], bbox=[90, 60, 0, 20]), "read; $"),
+        (mask([[90.1, 60.1, 90.4, 60.1, 90.4, 60.4]], bbox=[90, 60, 1, 1]), "read; $"),
         # crowds
         (first("annotations", iscrowd=None), "read; .*iscrowd null is read as 0"),
         (first("annotations", iscrowd=False), "read; $"),
@@ -289,6 +306,52 @@ def test_evaluate_and_train_agree_on_a_map(
 
 
 @pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("2.png", "read; "),
+        ("below/2.png", "read; "),
+        ("below/../2.png", "read; "),
+        ("../other/1.png", r"refused: file_name \.\./other/1\.png leads out of .*; write 1\.png, which"),
+        ("..\\other\\1.png", "refused: .* leads out of .*; write 1.png, which is in"),
+        ("below/../../other/9.png", "refused: .* leads out of .*; copy the file into the folder, and"),
+        ("{other}/9.png", "refused: .* leads out of .*; copy the file into the folder, and"),
+        ("C:\\photos\\9.png", "refused: .* leads out of .*; copy the file into the folder, and"),
+        ("C:/photos/1.png", "refused: .* leads out of .*; write 1.png, which is in"),
+        ("file.png", "refused: file_name file.png leads out of .*; it is a symbolic link"),
+        ("linked/9.png", "refused: .* leads out of .*; it is a symbolic link, or below one"),
+        ("/dev/zero", "refused: .* leads out of "),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("kind", ["images", "panoptic"])
+def test_evaluate_and_train_read_nothing_outside_the_folder(
+    tmp_path: Path, kind: str, name: str, expected: str
+) -> None:
+    write_shapes(tmp_path / "real", 2, seed=1)
+    place = tmp_path / "link"  # the user may name a folder by a symbolic link
+    place.symlink_to(tmp_path / "real", target_is_directory=True)
+    shapes = Shapes(place / "data.json", place / "images", place / "panoptic.json", place / "panoptic")
+    folder, other = place / kind, tmp_path / "real/other"
+    shutil.copytree(folder, other)
+    shutil.copytree(folder, folder / "below")
+    (other / "2.png").rename(other / "9.png")
+    (folder / "file.png").symlink_to(other / "9.png")
+    (folder / "linked").symlink_to(other, target_is_directory=True)
+    file, entries = (shapes.data, "images") if kind == "images" else (shapes.panoptic, "annotations")
+    content = json.loads(file.read_text())
+    content[entries][1]["file_name"] = name.format(other=other)
+    file.write_text(json.dumps(content))
+    found = verdict(evaluated if kind == "images" else evaluated_maps, shapes, file)
+    assert found == verdict(learnt, shapes, shapes.data, None if kind == "images" else shapes.panoptic)
+    assert re.match(expected, found), found
+
+
+def test_a_picture_that_lies_in_the_folder_itself_is_named(tmp_path: Path) -> None:
+    shapes = write_shapes(tmp_path, 1)
+    with pytest.raises(ValueError, match=r"sub/1\.png: no such image .* in .*; 1\.png is there: write"):
+        read_true_image(shapes.images, TrueImage(1, "sub/1.png", SIZE))
+
+
+@pytest.mark.parametrize(
     ("count", "polygon", "expected"),
     [
         (150, [[-9000, 0, 9000, 1] * 2], "refused: .*json: image 1 has polygons of .* pixels' length"),
@@ -300,7 +363,7 @@ def test_what_would_take_minutes_to_score_is_refused(
     shapes: Shapes, tmp_path: Path, count: int, polygon: Any, expected: str
 ) -> None:
     content = json.loads(shapes.data.read_text())
-    one = {**content["annotations"][0], "segmentation": polygon}
+    one = {**content["annotations"][0], "segmentation": polygon, "bbox": [1, 1, 59, 59]}
     content["annotations"] = [{**one, "id": number} for number in range(count)]
     data = tmp_path / "data.json"
     data.write_text(json.dumps(content))
