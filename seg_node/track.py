@@ -15,7 +15,7 @@ from scipy.optimize import linear_sum_assignment
 from seg_node.masks.overlap import mask_edges, mask_ious, shared_areas
 from seg_node.types import Instances, MaskCrop, Segmentation
 
-# A sighting with less than WHOLE of the pixels that the object had at most within RECENT_S is taken for
+# An observation with less than WHOLE of the pixels that the object had at most within RECENT_S is taken for
 # partly hidden. What then lies to INSIDE within that earlier mask is the same object.
 WHOLE, RECENT_S, INSIDE = 0.85, 0.5, 0.5
 # Weight of the newest displacement in the velocity.
@@ -29,7 +29,7 @@ LAST_ID = 2**31 - 1  # a Marker's id is an int32
 
 @dataclass(frozen=True)
 class TrackOptions:
-    """What makes two sightings one object.
+    """What makes two observations one object.
 
     min_iou: overlap, 0 to 1, that the masks must have at least, after the older one was moved on.
     class_penalty: subtracted from the overlap when the classes differ; 1 or more forbids it.
@@ -43,7 +43,7 @@ class TrackOptions:
 
 
 @dataclass(frozen=True)
-class _Sighting:
+class _Observation:
     mask: MaskCrop
     area: int
     class_id: int
@@ -52,30 +52,30 @@ class _Sighting:
 
 @dataclass
 class _Track:
-    """last: its newest sighting. whole: the one with most pixels in RECENT_S. velocity: px/s, x and y."""
+    """last: its newest observation. whole: the one with most pixels in RECENT_S. velocity: px/s, x and y."""
 
     id: int
-    last: _Sighting
-    whole: _Sighting
+    last: _Observation
+    whole: _Observation
     velocity: tuple[float, float] | None = None
 
-    def moved(self, sighting: _Sighting, stamp_ns: int) -> MaskCrop:
-        """Where that sighting's mask would be at the stamp; may lie outside the image."""
+    def moved(self, observation: _Observation, stamp_ns: int) -> MaskCrop:
+        """Where that observation's mask would be at the stamp; may lie outside the image."""
         if self.velocity is None:
-            return sighting.mask
-        seconds = (stamp_ns - sighting.stamp_ns) / 1e9
+            return observation.mask
+        seconds = (stamp_ns - observation.stamp_ns) / 1e9
         x, y = (round(speed * seconds) for speed in self.velocity)
-        return MaskCrop(sighting.mask.x_offset + x, sighting.mask.y_offset + y, sighting.mask.pixels)
+        return MaskCrop(observation.mask.x_offset + x, observation.mask.y_offset + y, observation.mask.pixels)
 
-    def follow(self, sighting: _Sighting) -> None:
-        seconds = (sighting.stamp_ns - self.last.stamp_ns) / 1e9
-        if seconds > 0 and sighting.area >= WHOLE * self.whole.area:
-            x, y = (step / seconds for step in _displacement(self.last.mask, sighting.mask))
+    def follow(self, observation: _Observation) -> None:
+        seconds = (observation.stamp_ns - self.last.stamp_ns) / 1e9
+        if seconds > 0 and observation.area >= WHOLE * self.whole.area:
+            x, y = (step / seconds for step in _displacement(self.last.mask, observation.mask))
             old_x, old_y = self.velocity or (x, y)
             self.velocity = old_x + NEWEST * (x - old_x), old_y + NEWEST * (y - old_y)
-        self.last = sighting
-        if sighting.area >= self.whole.area or sighting.stamp_ns - self.whole.stamp_ns > RECENT_S * 1e9:
-            self.whole = sighting
+        self.last = observation
+        if observation.area >= self.whole.area or observation.stamp_ns - self.whole.stamp_ns > RECENT_S * 1e9:
+            self.whole = observation
 
 
 class Tracker:
@@ -101,21 +101,21 @@ class Tracker:
         """
         now_ns = self._advance(stamp_ns)
         self._forget(now_ns - round(options.max_age_s * 1e9))
-        sightings = [
-            _Sighting(mask, mask.area, class_id, now_ns)
+        observations = [
+            _Observation(mask, mask.area, class_id, now_ns)
             for mask, class_id in zip(instances.masks, instances.class_ids.tolist(), strict=True)
         ]
-        track_of = {j: self._tracks[i] for i, j in _match(self._tracks, sightings, now_ns, options)}
-        ids = np.zeros(len(sightings), np.uint32)
-        for j, sighting in enumerate(sightings):
+        track_of = {j: self._tracks[i] for i, j in _match(self._tracks, observations, now_ns, options)}
+        ids = np.zeros(len(observations), np.uint32)
+        for j, observation in enumerate(observations):
             if j in track_of:
-                track_of[j].follow(sighting)
+                track_of[j].follow(observation)
             else:
                 self._last_id = self._last_id % LAST_ID + 1
-                track_of[j] = _Track(self._last_id, sighting, sighting)
+                track_of[j] = _Track(self._last_id, observation, observation)
                 self._tracks.append(track_of[j])
             ids[j] = track_of[j].id
-        self._last_count = len(sightings)
+        self._last_count = len(observations)
         return replace(instances, ids=ids)
 
     def _advance(self, stamp_ns: int) -> int:
@@ -149,20 +149,21 @@ def with_ids(segmentation: Segmentation, ids: NDArray[np.uint32]) -> Segmentatio
 
 
 def _match(
-    tracks: list[_Track], sightings: list[_Sighting], stamp_ns: int, options: TrackOptions
+    tracks: list[_Track], observations: list[_Observation], stamp_ns: int, options: TrackOptions
 ) -> list[tuple[int, int]]:
-    """Pairs (track, sighting): first by IoU of the masks, then what comes out from behind something."""
-    if not tracks or not sightings:
+    """Pairs (track, observation): first by IoU of the masks, then what comes out from behind something."""
+    if not tracks or not observations:
         return []
-    masks, areas = [sighting.mask for sighting in sightings], np.array([s.area for s in sightings])
+    masks = [observation.mask for observation in observations]
+    areas = np.array([observation.area for observation in observations])
     last_areas = np.array([track.last.area for track in tracks])
     shared = shared_areas([track.moved(track.last, stamp_ns) for track in tracks], masks)
-    classes = np.array([sighting.class_id for sighting in sightings])
+    classes = np.array([observation.class_id for observation in observations])
     other_class = np.array([track.last.class_id for track in tracks])[:, None] != classes
     worth = mask_ious(shared, last_areas, areas) - options.class_penalty * other_class
     pairs = _assign(worth, options.min_iou)
     lost = np.setdiff1d(np.arange(len(tracks)), [i for i, _ in pairs])
-    new = np.setdiff1d(np.arange(len(sightings)), [j for _, j in pairs])
+    new = np.setdiff1d(np.arange(len(observations)), [j for _, j in pairs])
     if len(lost) and len(new):
         shared = shared_areas(
             [tracks[i].moved(tracks[i].whole, stamp_ns) for i in lost], [masks[j] for j in new]
