@@ -16,7 +16,7 @@ LONGEST_TOPIC = 247  # of the middleware's 255 characters it keeps 8 for what it
 
 
 def input_qos() -> QoSProfile:
-    """Cameras publish best effort, and a best-effort reader matches every writer.
+    """Return the QoS of images: best effort, which matches every writer.
 
     The receiver empties this queue at once and the newest frame wins in the node's own slot, where replaced
     ones are counted; with depth 1 a burst would be overwritten in the middleware, uncounted.
@@ -25,7 +25,7 @@ def input_qos() -> QoSProfile:
 
 
 def output_qos() -> QoSProfile:
-    """RViz and planners ask for reliable delivery; a reliable writer also serves best-effort readers."""
+    """Return the QoS of outputs: reliable, as RViz and planners expect; it serves best-effort readers too."""
     return QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
 
 
@@ -40,7 +40,7 @@ def create_output(node: Node, message_type: type[Any], topic: str) -> Publisher:
 
 
 def create_latched(node: Node, message_type: type[Any], topic: str) -> Publisher:
-    """For what is told once: whoever subscribes later gets the last message too."""
+    """Create a latched publisher: later subscribers get the last message too."""
     qos = QoSProfile(
         depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
     )
@@ -62,7 +62,7 @@ def naming_topic(node: Node, topic: str) -> Iterator[None]:
 
 
 def whole_name(node: Node, topic: str, *, remapped: bool = True) -> str:
-    """The topic's name from / on. Raises ValueError when it is longer than the middleware takes."""
+    """Return the topic's full name. Raises ValueError when it is longer than the middleware takes."""
     try:
         return str(node.resolve_topic_name(topic, only_expand=not remapped))
     except RuntimeError:
@@ -77,7 +77,7 @@ def has_subscriber(publisher: Publisher) -> bool:
 
 
 def is_published(node: Node, topic: str) -> bool:
-    """False for names that ROS has none of: too long with a transport's suffix, or a plain DDS program's."""
+    """Return whether it has a publisher; False for names that ROS cannot have, such as too long ones."""
     try:
         return bool(node.count_publishers(topic))
     except (ValueError, NameValidationException, RuntimeError):
@@ -85,7 +85,7 @@ def is_published(node: Node, topic: str) -> bool:
 
 
 def camera_info_topic(node: Node, prefix: str) -> str:
-    """`camera_info` if it is remapped, else the sibling of the image topic, as in image_transport."""
+    """Return `camera_info` if it is remapped, else the sibling of the image topic, as in image_transport."""
     own = whole_name(node, f"{prefix}camera_info")
     if own != whole_name(node, f"{prefix}camera_info", remapped=False):
         return own

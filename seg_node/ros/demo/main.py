@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     options = _parser().parse_args(arguments)
     place = _source_place(options)
-    source = open_source([place], options.topic)  # what is wrong with it is told before anything starts
+    source = open_source([place], options.topic)  # fails before anything starts
     truth = read_truth_of(Path(place)) if source.kind in ("video", "bag") else None
     options.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="seg_node_demo_") as folder:
@@ -225,7 +225,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--topic", help="image topic of the bag (default: its only colour one)")
     parser.add_argument("--weights", metavar="FILE", help="checkpoint (default: the embedded model)")
     parser.add_argument(
-        "--model", metavar="FAMILY", help="family of the checkpoint (default: told from the file)"
+        "--model", metavar="FAMILY", help="family of the checkpoint (default: read from the file)"
     )
     parser.add_argument("--config", metavar="FILE", help="the checkpoint's config, where its family has one")
     parser.add_argument(

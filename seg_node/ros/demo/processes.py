@@ -44,7 +44,7 @@ class Program:
         return "\n".join(f"    {line}" for line in lines[-LAST_LINES:])
 
     def interrupt(self) -> None:
-        """What Ctrl-C does; the process may take its time."""
+        """Send SIGINT, as Ctrl-C does, without waiting."""
         if self.status is None:
             self._process.send_signal(signal.SIGINT)
 

@@ -106,7 +106,7 @@ def objects_seen(frames: Iterable[FrameRecord]) -> tuple[ObjectsSeen, ...]:
 
 
 def table(summary: Summary) -> str:
-    """For the terminal."""
+    """Format the report for the terminal."""
     rows = [
         *_frame_rows(summary),
         ("latency", "   ".join(f"{name} {value:g} ms" for name, value in summary.age_ms.items())),
@@ -157,7 +157,7 @@ def _object_rows(summary: Summary) -> list[tuple[str, str]]:
 
 
 def run_facts(source: str, arguments: Sequence[str], counts: Counts) -> dict[str, Any]:
-    """What somebody needs to compare this run with another one."""
+    """Describe the run, to compare it with another one."""
     return {
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "source": source,

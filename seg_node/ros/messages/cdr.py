@@ -91,7 +91,7 @@ def _header(frame: Frame) -> bytes:
 
 
 def _roi(roi: Roi) -> tuple[int, int, int, int, bool]:
-    """In the order of sensor_msgs/RegionOfInterest; the last is do_rectify."""
+    """Write a RoI in the order of sensor_msgs/RegionOfInterest; the last field is do_rectify."""
     return roi.x_offset, roi.y_offset, roi.height, roi.width, False
 
 

@@ -1,4 +1,4 @@
-"""A subscriber's side: the node's result messages as seg_node's types and arrays."""
+"""The node's result messages → seg_node's types and arrays, for subscribers."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -38,7 +38,7 @@ MISSING = (
 
 
 def installed() -> bool:
-    """Whether vision_msgs (4.0 or later) can be imported; without it nothing else here may be called."""
+    """Return whether vision_msgs (4.0 or later) is installed; else nothing else here may be called."""
     return _INSTALLED
 
 

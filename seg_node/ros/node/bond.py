@@ -21,8 +21,8 @@ TIMEOUT_S = 4.0  # the manager's default bond_timeout; sent for information only
 class LifecycleBond:
     """A bond that is formed while `set_alive(True)` holds.
 
-    The heartbeats have a thread of their own: a busy executor is not taken for a dead node. The caller
-    breaks the bond when the worker hangs. Raises RuntimeError when the messages are not installed.
+    The heartbeats have a thread of their own, so that a busy executor does not look like a dead node. The
+    caller breaks the bond when the worker hangs. Raises RuntimeError when the messages are not installed.
     """
 
     def __init__(self, node: Node) -> None:
@@ -45,9 +45,9 @@ class LifecycleBond:
         self._thread.start()
 
     def set_alive(self, alive: bool) -> None:
-        """Form the bond, or break it: the manager hears at once that the node does not work.
+        """Form the bond, or break it: the manager learns at once that the node does not work.
 
-        Saying the same again changes nothing. A broken bond is formed anew, under another instance id.
+        A repeated call changes nothing. A broken bond is formed anew, under another instance id.
         """
         with self._lock:
             if alive == self._message.active:

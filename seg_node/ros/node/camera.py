@@ -1,4 +1,4 @@
-"""One camera's share of the node: what it sends, what became of its frames, what is published for it."""
+"""One camera of the node: its inputs, its frames and their outcomes, its outputs."""
 
 import math
 import time
@@ -38,7 +38,7 @@ class DecodedFrame:
 
 
 class Camera:
-    """Its topics begin with its name; the only camera of a node has none.
+    """One camera. Its topics begin with its name; the only camera of a node has no name.
 
     outputs: while the node is configured. image_size: height and width, once they are known.
     """
@@ -84,7 +84,7 @@ class Camera:
     def subscribe(
         self, options: Options, deliver: Callable[[str, Arrival], Arrival | None], steady: Clock
     ) -> str:
-        """Begin to receive; `deliver` stores an arrival and gives the one it replaced. Returns the topic."""
+        """Subscribe; `deliver` stores an arrival and returns the one it replaced. Returns the image topic."""
         saw = self._transforms.saw if self._transforms is not None else lambda _: None
 
         def take_in(arrival: Arrival) -> None:
@@ -125,7 +125,7 @@ class Camera:
     # --- one frame's way: decoded in the worker's thread, published there or in the publisher's ---
 
     def decode(self, arrival: Arrival, options: Options, enabled: bool) -> DecodedFrame | None:
-        """The decoded frame; None, counted, when it is not wanted or cannot be decoded."""
+        """Decode a frame; None, and it is counted, when it is not wanted or cannot be decoded."""
         self.in_hand.add(arrival)
         outputs = self.outputs
         if outputs is None:
@@ -153,7 +153,7 @@ class Camera:
         self.in_hand.failed(arrival, self._topic, error)
 
     def find_size(self, unwanted: Arrival | None, options: Options) -> tuple[int, int] | None:
-        """The images' height and width, before one is wanted: of an unwanted one, or as CameraInfo has it."""
+        """Return the images' height and width before one is wanted, from an unwanted one or CameraInfo."""
         inputs = self._current_inputs
         try:
             if unwanted is not None:
@@ -168,7 +168,7 @@ class Camera:
         return self.image_size
 
     def publish(self, decoded: DecodedFrame, segmentation: Segmentation, options: Options) -> None:
-        """Track, lift, publish."""
+        """Track the instances, locate them in space, and publish."""
         start = time.perf_counter()
         if decoded.arrival not in self.in_hand:  # abandoned meanwhile
             return
@@ -190,7 +190,7 @@ class Camera:
         self.in_hand.processed(decoded.arrival, timing)
 
     def _locate(self, decoded: DecodedFrame, segmentation: Segmentation, options: Options) -> Space | None:
-        """The objects in metres; None when nobody asks, while TF is waited for, or, counted, if it fails."""
+        """Locate the objects; None without subscribers, while TF is awaited, and (counted) when it fails."""
         arrival = decoded.arrival
         if not (options.depth_enabled and decoded.outputs.space_wanted()):
             return None
@@ -214,13 +214,13 @@ class Camera:
 
     @property
     def next_poll_s(self) -> float | None:
-        """When to call `publish_late`, in seconds from now; None: there is nothing to publish."""
+        """Seconds until `publish_late` should be called; None: there is nothing to publish."""
         return None if self._late is None else self._late.next_poll_s
 
     def publish_late(self, *, last: bool = False) -> None:
-        """Publish objects whose transform has come meanwhile; count those that do not wait any longer.
+        """Publish objects whose transform has come; count those that have waited too long.
 
-        last: nothing waits any longer.
+        last: end the waiting of all.
         """
         outputs = self.outputs
         if outputs is None or self._late is None:

@@ -1,4 +1,4 @@
-"""The annotated picture: drawn in its own thread, for subscribers only, never on a frame's way."""
+"""The annotated picture, drawn in a thread of its own and only for subscribers."""
 
 import threading
 from collections.abc import Callable
@@ -17,7 +17,7 @@ CLOSE_S = 1.0
 
 
 class DebugImage:
-    """Draws the newest result it was offered; while it draws, newer ones replace what waits."""
+    """Draws the newest result; results that come while it draws replace one another."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class DebugImage:
         return self._thread.is_alive()
 
     def close(self) -> None:
-        """End the thread; one that is stuck in a picture is left alone, and ends when it comes back."""
+        """Stop the thread; one that is stuck in a picture is left alone and ends when it returns."""
         self._closing.set()
         self._thread.join(CLOSE_S)
 

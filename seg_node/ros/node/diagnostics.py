@@ -1,4 +1,4 @@
-"""What became of every frame: counted by reason, and reported on /diagnostics."""
+"""The outcome of every frame, counted by reason and reported on /diagnostics."""
 
 import threading
 import time
@@ -14,7 +14,7 @@ REPLACED = "replaced_by_newer"
 
 
 class Throttle:
-    """Says which reasons to log now: each the first time, then every 30 s. Not thread-safe."""
+    """Limits how often a reason is logged: the first time, then every 30 s. Not thread-safe."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -65,7 +65,7 @@ class FrameStatistics:
                 self._waiting_since = self._clock()
 
     def processed(self, milliseconds: Mapping[str, float]) -> None:
-        """A frame's results were published; `milliseconds` by stage name."""
+        """Count a frame whose results were published; `milliseconds` by stage name."""
         with self._lock:
             self._processed += 1
             self._window.processed += 1
@@ -74,7 +74,7 @@ class FrameStatistics:
             self._waiting_since = None
 
     def dropped(self, reason: str, bad: bool = False) -> bool:
-        """A frame will give no result. `bad`: for a cause the user should mend, not by design.
+        """Count a frame that gives no result. `bad`: for a cause the user should fix, not by design.
 
         Returns whether the reason should be logged now (the first time, then every 30 s).
         """
@@ -89,7 +89,7 @@ class FrameStatistics:
             return self._throttle.due(reason)
 
     def warned(self, reason: str, count: int = 1) -> bool:
-        """Something is wrong but no received frame was dropped for it. Returns as `dropped`."""
+        """Count a fault for which no received frame was dropped. Returns as `dropped`."""
         with self._lock:
             self._warned[reason] += count
             self._window.warned[reason] += count
@@ -105,7 +105,7 @@ class FrameStatistics:
         stall_timeout_s: float = 10.0,
         resting: bool = False,
     ) -> DiagnosticStatus:
-        """The report of the time since the last one.
+        """Report the time since the last report.
 
         setup: what runs, its "device" among it. problem: an error that overrides all else.
         stall_timeout_s: frames that wait longer for any of them to be served are an error.

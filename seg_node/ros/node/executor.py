@@ -1,4 +1,4 @@
-"""An executor that outlives what its callbacks raise.
+"""An executor that survives what its callbacks raise.
 
 rclpy's own raises a callback's exception out of `spin`, which ends the process; a message or request that
 cannot be taken (MemoryError for a hostile length) blocks its callback group for good; and a service whose
@@ -80,7 +80,7 @@ class GuardedExecutor(MultiThreadedExecutor):
 
 
 def guard_services(node: Node, on_fault: OnFault) -> None:
-    """Make every service the node has by now answer, with a refusal, when its callback raises."""
+    """Make each present service of the node answer with a refusal when its callback raises."""
     for service in node.services:
         service.callback = _answering(service.callback, service.srv_name, on_fault)
 
@@ -99,7 +99,7 @@ def _answering(
 
 
 def _refused(request: Any, response: Any, reason: str) -> Any:
-    """The response with the reason, in the field that its type has for it."""
+    """Return the response with the reason in the field that its type has for it."""
     fields = response.get_fields_and_field_types()
     if "success" in fields:
         response.success = False

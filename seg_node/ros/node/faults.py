@@ -14,18 +14,18 @@ LONGEST = 500
 
 
 class Faults:
-    """What went wrong with one camera's frames."""
+    """Counts and logs what went wrong with one camera's frames."""
 
     def __init__(self, statistics: FrameStatistics, logger: RcutilsLogger) -> None:
         self._statistics, self._logger = statistics, logger
 
     def drop(self, reason: str, text: str, unforeseen: BaseException | None = None) -> None:
-        """A received frame gives no result. unforeseen: logged with its traceback."""
+        """Count and log a received frame that gives no result. unforeseen: logged with its traceback."""
         if self._statistics.dropped(reason, bad=True):
             self._log(f"frame dropped ({reason}): {_on_one_line(text)}", unforeseen)
 
     def warn(self, reason: str, text: str, count: int = 1, unforeseen: BaseException | None = None) -> None:
-        """Something is wrong, but no received frame was dropped for it."""
+        """Count and log a fault for which no received frame was dropped."""
         if self._statistics.warned(reason, count):
             self._log(_on_one_line(text), unforeseen)
 
@@ -37,7 +37,7 @@ class Faults:
 
 
 class CallbackFaults:
-    """What callbacks, threads and transitions of the node raised beside the frames' way.
+    """Counts and logs what callbacks, threads and transitions raised outside the frame path.
 
     device_lost: set once the device is lost; then nothing is served, and the process must end.
     """
@@ -50,7 +50,7 @@ class CallbackFaults:
         self.device_lost: DeviceLost | None = None
 
     def caught(self, what: str, error: BaseException) -> None:
-        """Count it under `callback_failed`; log it with its traceback, each kind at most every 30 s."""
+        """Count an error as `callback_failed`; log it with its traceback, each kind at most every 30 s."""
         with self._lock:
             self.counts["callback_failed"] += 1
             due = self._throttle.due(f"{what} {type(error).__name__}")
@@ -58,7 +58,7 @@ class CallbackFaults:
             self._logger.error(f"{what}: {type(error).__name__}: {error}; the node goes on\n{trace(error)}")
 
     def lose_device(self, error: DeviceLost) -> None:
-        """Note that whatever comes, and any other model, would fail."""
+        """Stop serving for good: every later call, and any other model, would fail too."""
         if self.device_lost is None:
             self.device_lost = error
             self._logger.fatal(f"{error}\n{trace(error)}")

@@ -1,4 +1,4 @@
-"""What one camera sends: colour images, and with depth its depth images and calibration."""
+"""The subscriptions of one camera: colour images, and with depth its depth images and calibration."""
 
 import time
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from seg_node.ros.messages import convert
 from seg_node.ros.messages.received_image import AnyImage, Unreadable, read_compressed_image, read_image
 from seg_node.ros.node.diagnostics import FrameStatistics
 from seg_node.ros.node.faults import Faults
-from seg_node.ros.node.no_data_warning import Silence
+from seg_node.ros.node.no_data_warning import NoDataWarning
 from seg_node.ros.node.pairing import PairByStamp
 from seg_node.ros.node.parameters import Options
 from seg_node.ros.node.receiver import ExternallyPolledGroup, Receiver
@@ -38,7 +38,7 @@ class Arrival:
 
 
 class Inputs:
-    """The subscriptions of one camera. All callbacks but the silence timers' run in its receiver's thread."""
+    """The subscriptions of one camera. Images, depth and calibration come in its receiver's thread."""
 
     def __init__(
         self,
@@ -51,9 +51,9 @@ class Inputs:
         steady: Clock,
         saw: Callable[[int], None],
     ) -> None:
-        """prefix: of the topics, "" or "front/". `deliver` takes each image that is in order.
+        """Subscribe. prefix: of the topics, "" or "front/". `deliver` takes each image that is in order.
 
-        saw: called with the stamp (ns) of each image, also of those that are not.
+        saw: called with the stamp (ns) of every image, in order or not.
         """
         self._saw = saw
         self._node, self._statistics, self._faults, self._deliver = node, statistics, faults, deliver
@@ -65,7 +65,7 @@ class Inputs:
         if options.depth_enabled:
             self._pairs = PairByStamp(options.depth_slop)
         self.camera_info: CameraInfo | None = None  # the newest
-        self._silences: dict[str, Silence] = {}
+        self._warnings: dict[str, NoDataWarning] = {}
         self._subscriptions: dict[str, Subscription] = {}
         self._group = ExternallyPolledGroup()
         try:
@@ -86,18 +86,18 @@ class Inputs:
 
     @property
     def alive(self) -> bool:
-        """Whether the receiving thread is."""
+        """Whether the receiving thread is alive."""
         return self._receiver.alive
 
     def close(self) -> int:
-        """Unsubscribe; returns how many images waited for their depth: they give no result."""
+        """Unsubscribe; returns how many images were still waiting for their depth."""
         self._receiver.close()
         self._destroy()
         return len(self._give_up())
 
     def _destroy(self) -> None:
-        for silence in self._silences.values():
-            silence.close()
+        for warning in self._warnings.values():
+            warning.close()
         for subscription in self._subscriptions.values():
             self._node.destroy_subscription(subscription)
 
@@ -124,7 +124,7 @@ class Inputs:
         callback: Callable[[Any], None],
         steady: Clock,
     ) -> None:
-        """Raw, or packed by a transport of image_transport, whose topic has the suffix."""
+        """Subscribe to raw images, or to those of an image_transport, whose topic has the suffix."""
         topic = whole_name(self._node, name)
         own, other = (topic + suffix, topic) if packed else (topic, topic + suffix)
         advice = f"{parameter} to {'raw' if packed else suffix[1:]}"
@@ -152,11 +152,11 @@ class Inputs:
                 qos_overriding_options=QoSOverridingOptions.with_default_policies(),
             )
         self._subscriptions[what] = found
-        self._silences[what] = Silence(self._node, found, what, other, steady)
+        self._warnings[what] = NoDataWarning(self._node, found, what, other, steady)
 
     def _on_image(self, data: bytes) -> None:
         self._statistics.received()
-        self._silences["image"].heard()
+        self._warnings["image"].heard()
         try:
             message = self._read_image(data)
         except Unreadable as error:
@@ -179,7 +179,7 @@ class Inputs:
             self._deliver_all(self._pairs.overdue())
 
     def _give_up(self) -> list[tuple[Arrival, AnyImage | None]]:
-        """The image that waits for its depth, if any, without it."""
+        """Return the image that waits for its depth, if any, without depth."""
         return [] if self._pairs is None else self._pairs.give_up()
 
     def _depth_publishers(self) -> int:
@@ -187,7 +187,7 @@ class Inputs:
 
     def _on_depth(self, data: bytes) -> None:
         assert self._pairs is not None
-        self._silences["depth"].heard()
+        self._warnings["depth"].heard()
         try:
             message = self._read_depth(data)
         except Unreadable as error:
@@ -200,7 +200,7 @@ class Inputs:
             self._deliver(replace(arrival, depth=depth, calibration=self.camera_info))
 
     def _on_camera_info(self, message: CameraInfo) -> None:
-        self._silences["camera_info"].heard()
+        self._warnings["camera_info"].heard()
         self.camera_info = message
 
     def _in_order(self, message: AnyImage) -> bool:

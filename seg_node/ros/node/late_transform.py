@@ -1,4 +1,4 @@
-"""Objects that wait for TF, which comes a little after the images: beside the frames' way, not on it."""
+"""Objects that wait for TF, which comes a little after the images, without delaying the frames."""
 
 from collections import deque
 from collections.abc import Callable
@@ -28,18 +28,18 @@ class LateTransforms(Generic[Item]):
     """
 
     def __init__(self, move: Callable[[Item], Item]) -> None:
-        """move: raises NotLocated; for the reason no_transform it is tried again."""
+        """move: raises NotLocated; it is retried for the reason no_transform."""
         self._move = move
         self._waiting: deque[_Waiting[Item]] = deque()
         self._crowded_out: list[NotLocated] = []
 
     @property
     def next_poll_s(self) -> float | None:
-        """When to call `poll` again, in seconds from now; None: nothing waits."""
+        """Seconds until `poll` should be called again; None: nothing waits."""
         return POLL_S if self._waiting or self._crowded_out else None
 
     def offer(self, item: Item, now: float) -> Item | None:
-        """The item, moved; None: it waits, `poll` will give it. now: a steady clock's seconds.
+        """Move the item; None: it waits, and `poll` returns it later. now: seconds of a steady clock.
 
         Raises NotLocated where waiting does not help.
         """
@@ -54,7 +54,7 @@ class LateTransforms(Generic[Item]):
         return None
 
     def poll(self, now: float) -> list[Item | NotLocated]:
-        """What became of those that waited, oldest first; infinity ends the waiting of all."""
+        """Return the outcomes since the last call, oldest first; now = infinity ends all waiting."""
         outcomes: list[Item | NotLocated] = [*self._crowded_out]
         self._crowded_out.clear()
         for _ in range(len(self._waiting)):

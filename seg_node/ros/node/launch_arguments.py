@@ -110,7 +110,7 @@ def remappings(values: Mapping[str, str]) -> list[tuple[str, str]]:
 
 
 def without_effect(values: Mapping[str, str]) -> list[str]:
-    """What to warn of: arguments of the only camera, given though `cameras` names others."""
+    """Warn of arguments of the only camera, given though `cameras` names others."""
     cameras = camera_names(values.get("cameras", ""))
     names = [name for name in (*INPUTS, *OUTPUTS) if _given(values, name)] if cameras else []
     return [
@@ -182,7 +182,7 @@ def markdown_table() -> str:
 
 
 def _unquoted(text: str) -> str:
-    """As YAML reads it: with '' a launch file gives an empty string, which without quotes is none."""
+    """Remove YAML's quotes: a launch file needs '' to pass an empty string."""
     quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
     return text[1:-1] if quoted else text
 

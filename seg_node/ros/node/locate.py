@@ -19,22 +19,23 @@ class NotLocated(Refused, ValueError):
 
     @staticmethod
     def unforeseen(error: Exception) -> "NotLocated":
-        """For a fault of ours, to be raised from it."""
+        """Return the error that wraps a fault of seg_node, to be raised from it."""
         return NotLocated(
             "locate_failed", f"objects are not located, masks are: {type(error).__name__}: {error}"
         )
 
     @property
     def unforeseen_cause(self) -> BaseException | None:
-        """The fault of ours behind it, if it is one."""
+        """The fault of seg_node that caused it, if any."""
         return self.__cause__ if self.reason == "locate_failed" else None
 
 
 @dataclass(frozen=True)
 class Space:
-    """objects: one for each instance, in its order. frame: the image, with the frame_id of the objects.
+    """A frame's objects in metres.
 
-    The image's pixels are there where the objects have points, which are coloured from them.
+    objects: one for each instance, in its order. frame: the image, with the frame_id of the objects; its
+    pixels are kept only where the objects have points, which are coloured from them.
     """
 
     objects: tuple[Object3D, ...]
@@ -42,7 +43,7 @@ class Space:
     in_camera: bool
 
     def moved(self, transform: RigidTransform, frame_id: str) -> "Space":
-        """The objects as the frame of that name sees them."""
+        """Return the objects in the frame of that name."""
         return Space(transform.move(self.objects), replace(self.frame, frame_id=frame_id), in_camera=False)
 
 
@@ -56,10 +57,10 @@ def locate(
     max_pixels: int = MAX_PIXELS,
     unit_m: float = 0.0,
 ) -> Space:
-    """The objects in the camera's own frame.
+    """Locate the objects in the camera's own frame.
 
     max_pixels, unit_m: of the depth image, see `decode_depth`.
-    warn: called with a reason and a text for what is wrong with the calibration, but was mended.
+    warn: called with a reason and a text for what is wrong with the calibration but was corrected.
     Raises NotLocated and nothing else: whatever is wrong with depth or calibration, the masks go out.
     """
     if depth is None:

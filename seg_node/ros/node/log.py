@@ -1,4 +1,4 @@
-"""What the core says through Python's logging, in the node's own log and on /rosout."""
+"""Forwards the core's records from Python's logging to the node's log and /rosout."""
 
 import logging
 
@@ -24,7 +24,7 @@ class RosLog(logging.Handler):
 
 
 def pass_on_core_log(logger: RcutilsLogger) -> None:
-    """From now on, for all of the core's modules in this process."""
+    """Forward the records of all core modules in this process to a ROS logger."""
     core = logging.getLogger("seg_node")
     core.addHandler(RosLog(logger))
     core.setLevel(logging.INFO)

@@ -8,17 +8,17 @@ from rclpy.subscription import Subscription
 
 from seg_node.ros.common.topics import is_published
 
-SILENCE_S = 10.0
+NO_DATA_S = 10.0
 CHECK_S = 2.0
 
 
-class Silence:
+class NoDataWarning:
     """Warns once per stall when nothing has come on a subscription for 10 s, and logs its end."""
 
     def __init__(
         self, node: Node, subscription: Subscription, what: str, other: tuple[str, str] | None, steady: Clock
     ) -> None:
-        """what: for people. other: the same camera's topic of another transport, and how to take that."""
+        """what: named in the log. other: the camera's topic of another transport, and how to choose it."""
         self._node, self._what, self._other = node, what, other
         self._topic, self._type = str(subscription.topic_name), subscription.msg_type.__name__
         self._last = time.monotonic()
@@ -39,7 +39,7 @@ class Silence:
         self._node.destroy_timer(self._timer)
 
     def _check(self) -> None:
-        if self._warned or time.monotonic() - self._last < SILENCE_S:
+        if self._warned or time.monotonic() - self._last < NO_DATA_S:
             return
         self._warned = True
         node = self._node
@@ -54,6 +54,6 @@ class Silence:
             hint = f"; but {self._other[0]} is published: set {self._other[1]}"
         what = f"more {self._what}" if self._ever else self._what
         node.get_logger().warning(
-            f"no {what} has come on {self._topic} for {SILENCE_S:.0f} s; "
+            f"no {what} has come on {self._topic} for {NO_DATA_S:.0f} s; "
             f"topics on which {self._type} is published: {', '.join(topics) or 'none'}{hint}"
         )

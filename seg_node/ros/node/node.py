@@ -90,7 +90,7 @@ class SegNode(LifecycleNode):
     # --- life -------------------------------------------------------------------------------------
 
     def start(self) -> bool:
-        """Configure and activate, as far as no client has; False (and a log line) when that fails."""
+        """Configure and activate, unless a client already has; returns False, and logs, when that fails."""
         with self._transitions.exclusive(LOAD_S) as alone:  # a client's transition may be under way
             if not alone:
                 return False
@@ -145,7 +145,7 @@ class SegNode(LifecycleNode):
     def _attempt(
         self, what: str, act: Callable[[], object], undo: Callable[[], object] | None = None
     ) -> TransitionCallbackReturn:
-        """Run a transition; when it fails it is undone, logged, and can be tried again."""
+        """Run a transition; a failed one is logged and undone, and can be tried again."""
         try:
             act()
         except BaseException as error:
@@ -188,7 +188,7 @@ class SegNode(LifecycleNode):
         self.get_logger().info(loaded_line(self._options, engine))
 
     def _options_for(self, engine: Engine, before: Options) -> SegmentOptions:
-        """Of the newest parameters; classes set while the model was loading may be none of its own."""
+        """Return the newest options; classes set while the model was loading may not be the model's."""
         try:
             return self._options.segment_options(engine.labels, engine.default_options)
         except ValueError as error:
@@ -207,7 +207,7 @@ class SegNode(LifecycleNode):
         self.get_logger().info(f"active, waiting for images on {', '.join(topics)}")
 
     def _stop(self, timeout_s: float) -> None:
-        """Unsubscribe, wait for the frames in hand, count those that wait."""
+        """Unsubscribe, count the frames that wait, and wait for those in hand."""
         self._active = False
         if self._bond is not None:
             self._bond.set_alive(False)
@@ -291,7 +291,7 @@ class SegNode(LifecycleNode):
     # --- parameters and reports -------------------------------------------------------------------
 
     def _check(self, options: Options) -> None:
-        """Raises ValueError for class names that the loaded model does not know."""
+        """Raise ValueError for class names that the loaded model does not know."""
         path = self._path
         if path is not None:
             options.segment_options(path.engine.labels, path.engine.default_options)

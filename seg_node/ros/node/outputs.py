@@ -1,4 +1,4 @@
-"""One camera's output topics. Work that nobody subscribes to is not done."""
+"""The output topics of one camera. Messages without subscribers are not built."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -25,9 +25,9 @@ from seg_node.types import Frame, LabelSet, Segmentation
 
 @dataclass(frozen=True)
 class Result:
-    """One processed frame on its way out, with the milliseconds of the steps before publishing.
+    """A processed frame before it is published, with the milliseconds of the steps so far.
 
-    space: None when nobody asked for objects in metres, no depth image fitted, or TF is waited for.
+    space: None when nobody subscribes to objects in metres, no depth image fitted, or TF is awaited.
     """
 
     frame: Frame
@@ -38,7 +38,7 @@ class Result:
 
 @dataclass(frozen=True)
 class _Output:
-    """A topic, and how its message, or the bytes of it, is made; None: there is nothing to tell."""
+    """A topic and the function that makes its message, or the bytes of it; None: nothing to publish."""
 
     publisher: Publisher
     topic: str  # read once: a publisher that is destroyed has no name any more
@@ -56,7 +56,7 @@ class Outputs:
         score_threshold: float,
         on_fault: Callable[[str, BaseException], None],
     ) -> None:
-        """prefix: of the topics. score_threshold: published in LabelInfo.
+        """Create the publishers. prefix: of the topics. score_threshold: published in LabelInfo.
 
         `on_fault(text, error)` is called when a message could not be made, drawn or sent.
         """
@@ -91,7 +91,7 @@ class Outputs:
 
     @property
     def alive(self) -> bool:
-        """Whether the debug image's thread is."""
+        """Whether the debug image's thread is alive."""
         return self._debug.alive
 
     def publish_label_info(self, score_threshold: float) -> None:
@@ -108,11 +108,11 @@ class Outputs:
             self.publish_label_info(self._without_time)
 
     def wanted(self) -> bool:
-        """Whether any output has a subscriber."""
+        """Return whether any output has a subscriber."""
         return any(has_subscriber(publisher) for publisher in self._publishers())
 
     def shared_topic(self) -> str | None:
-        """A topic that somebody else publishes too."""
+        """Return a topic that another node publishes too, None without one."""
         topic = self._instances.topic
         return topic if self._node.count_publishers(topic) > 1 else None
 
@@ -129,10 +129,7 @@ class Outputs:
         return has_subscriber(self._cloud.publisher)
 
     def publish(self, result: Result, options: Options) -> dict[str, float]:
-        """Send what is subscribed to; gives the complete timing of the frame in milliseconds.
-
-        In this order: what planners wait for comes first.
-        """
+        """Publish what has subscribers, planners' topics first; returns the frame's timing in ms."""
         began = time.perf_counter()
         self._send(self._instances, result, options)
         if result.space is not None:
@@ -153,7 +150,7 @@ class Outputs:
         return timing
 
     def publish_space(self, space: Space) -> None:
-        """Send the objects in metres, with their image's results or after them."""
+        """Publish the objects in metres, with their image's results or after them."""
         for output in self._in_space:
             self._send(output, space)
 
@@ -174,7 +171,7 @@ class Outputs:
         return _Output(publisher, str(publisher.topic_name), make)
 
     def _create_standard(self, score_threshold: float) -> None:
-        """The messages of vision_msgs, where that package is installed."""
+        """Create the topics of vision_msgs; the package must be installed."""
         detections_3d = self._create(vision.Detection3DArray, "detections_3d", self._make_detections_3d)
         self._standard.append(self._create(vision.Detection2DArray, "detections", self._make_detections))
         self._in_space.append(detections_3d)
@@ -192,7 +189,7 @@ class Outputs:
         return [*publishers, self._timing, *self._debug.publishers()]
 
     def _send(self, output: _Output, *content: Any) -> None:
-        """Costs itself when it fails (a reliable writer under back-pressure, say), not the other outputs."""
+        """Publish one message; a failure, such as a writer under back-pressure, spares the other outputs."""
         try:
             if not has_subscriber(output.publisher):
                 return

@@ -13,7 +13,7 @@ LONGEST_WAIT_S = 1.0  # for depth, where no newer image ends the waiting; more t
 
 
 class PairByStamp(Generic[Image, Depth]):
-    """Gives each image on with the nearest depth image within `slop_s`, or with None. Not thread-safe.
+    """Pairs each image with the nearest depth image within `slop_s`, or with None. Not thread-safe.
 
     An image waits for its depth, and goes on alone when a newer image comes, or depth that is newer than its
     stamp + slop: it never waits longer than a frame; where the camera stops, LONGEST_WAIT_S (`overdue`).
@@ -35,7 +35,7 @@ class PairByStamp(Generic[Image, Depth]):
         self._depths: deque[tuple[Depth, int]] = deque(maxlen=KEPT_DEPTHS)
 
     def add_image(self, image: Image, stamp_ns: int) -> list[tuple[Image, Depth | None]]:
-        """What became ready, oldest first: at most the image that waited and this one."""
+        """Return the pairs that are now complete, oldest first: at most two."""
         alone: list[tuple[Image, Depth | None]] = [(self._waiting[0], None)] if self._waiting else []
         if stamp_ns < self._last_image_ns:
             self._forget_depths_after(stamp_ns + self._slop_ns)
@@ -44,18 +44,18 @@ class PairByStamp(Generic[Image, Depth]):
         return alone + self._take()
 
     def add_depth(self, depth: Depth, stamp_ns: int) -> list[tuple[Image, Depth | None]]:
-        """What became ready: the image that waits, or nothing."""
+        """Return the pair that is now complete: the image that waited, or none."""
         self._forget_depths_after(stamp_ns)
         self._depths.append((depth, stamp_ns))
         return self._take()
 
     def give_up(self) -> list[tuple[Image, Depth | None]]:
-        """The image that waits, if any, without depth: none will come."""
+        """Return the image that waits, if any, without depth."""
         waiting, self._waiting = self._waiting, None
         return [] if waiting is None else [(waiting[0], None)]
 
     def overdue(self) -> list[tuple[Image, Depth | None]]:
-        """The image that has waited for LONGEST_WAIT_S, if any, without depth; ask several times a second."""
+        """Return an image that has waited LONGEST_WAIT_S, without depth; call it several times a second."""
         return self.give_up() if self._clock() - self._waiting_since >= LONGEST_WAIT_S else []
 
     def _forget_depths_after(self, stamp_ns: int) -> None:

@@ -25,13 +25,18 @@ LONGEST_CAMERA = 100  # the middleware's topic names end at 255, and ours go on 
 
 @dataclass(frozen=True)
 class Rule:
-    """What a parameter may be. `live`: acts on the next frame; otherwise read-only after the start."""
+    """The values that a parameter may have.
+
+    live: it acts on the next frame; otherwise it is read-only after the start.
+    own: -1 stands for the checkpoint's own value, and the field is named as in SegmentOptions.
+    """
 
     name: str
     description: str
     live: bool
     limits: tuple[float, float] | None = None
     choices: tuple[str, ...] = ()
+    own: bool = False
 
 
 def _start(
@@ -56,6 +61,11 @@ def _live(
     return field(default=default, metadata={"rule": Rule(name, description, True, limits, choices)})
 
 
+def _own(name: str, default: float, description: str, limits: tuple[float, float]) -> Any:
+    """Declare a live number that replaces the checkpoint's own unless it is -1."""
+    return field(default=default, metadata={"rule": Rule(name, description, True, limits, own=True)})
+
+
 @dataclass(frozen=True)
 class Options:
     """A snapshot of all parameters; the worker takes one per frame."""
@@ -63,7 +73,7 @@ class Options:
     model_family: str = _start(
         "model.family",
         "auto",
-        "Kind of model: auto (the embedded model when model.weights is empty, otherwise told from the file).",
+        "Kind of model: auto (the embedded model when model.weights is empty, otherwise read from the file).",
         ("auto", *get_args(ModelFamily)),
     )
     model_weights: str = _start(
@@ -72,7 +82,7 @@ class Options:
         "Checkpoint file, or a name that `seg_node fetch-weights` has downloaded. Empty: the embedded model.",
     )
     model_config: str = _start(
-        "model.config", "", "The reference's own configuration file, for what the weights do not tell."
+        "model.config", "", "The reference's own configuration file, for what the weights do not hold."
     )
     model_labels: str = _start(
         "model.labels", "", "YAML file with the names of the checkpoint's classes: things and, if any, stuff."
@@ -130,14 +140,14 @@ class Options:
     depth_erosion: int = _live(
         "depth.erosion",
         2,
-        "Pixels taken off the masks' rims for centroids and the cloud: there depth of others bleeds in.",
+        "Pixels eroded from the masks for centroids and the cloud: at edges depth mixes with the background.",
         (0, 50),
     )
     depth_min_points: int = _live(
         "depth.min_points", 20, "Objects with fewer valid depth pixels are not located.", (4, 1_000_000)
     )
     depth_max_points: int = _live(
-        "depth.max_points", 10_000, "Larger objects are thinned to about so many points.", (100, 10_000_000)
+        "depth.max_points", 10_000, "Larger objects are thinned to about this many points.", (100, 10_000_000)
     )
     target_frame: str = _start(
         "target_frame",
@@ -152,34 +162,37 @@ class Options:
         "Seconds without a subscriber of any output before images are unsubscribed from; 0: never.",
         (0.0, 3600.0),
     )
-    score_threshold: float = _live(
+    score_threshold: float = _own(
         "score_threshold",
         0.5,
-        "Instances scored at or below it are left out; -1: the checkpoint's own threshold.",
+        "Instances scored at or below it are dropped; -1: the checkpoint's own threshold.",
         (-1.0, 1.0),
     )
-    nms_threshold: float = _live(
+    nms_threshold: float = _own(
         "nms_threshold",
         -1.0,
-        "Of two boxes of one class that overlap by more (IoU), the best stays; -1: the checkpoint's own.",
+        "IoU above which the lower-scored of two boxes of a class is dropped; -1: the checkpoint's own.",
         (-1.0, 1.0),
     )
-    duplicate_iou: float = _live(
+    duplicate_iou: float = _own(
         "duplicate_iou",
         -1.0,
-        "Of two objects whose masks overlap by more (IoU), of any class, the best stays; 1: all; -1: own.",
+        "Mask IoU above which the lower-scored of two objects of any class is dropped; 1: never; -1: own.",
         (-1.0, 1.0),
     )
-    mask_threshold: float = _live(
+    mask_threshold: float = _own(
         "mask_threshold",
         -1.0,
-        "A pixel belongs to the object from this probability on; -1: the checkpoint's own.",
+        "Probability from which a pixel belongs to the object; -1: the checkpoint's own.",
         (-1.0, 1.0),
     )
-    max_instances: int = _live(
-        "max_instances", -1, "The best-scored ones are kept; -1: the checkpoint's own number.", (-1, 1000)
+    max_instances: int = _own(
+        "max_instances",
+        -1,
+        "Most instances in a frame, best-scored first; -1: the checkpoint's own.",
+        (-1, 1000),
     )
-    min_area: int = _live("min_area", 1, "Instances with fewer mask pixels are left out.", (0, 100_000_000))
+    min_area: int = _live("min_area", 1, "Instances with fewer mask pixels are dropped.", (0, 100_000_000))
     classes: tuple[str, ...] = _live("classes", ("",), 'Names of the classes to keep; [""] keeps all.')
     mask_encoding: MaskEncoding = _live(
         "mask_encoding",
@@ -201,13 +214,13 @@ class Options:
     memory_limit: int = _start(
         "memory_limit",
         -1,
-        "Most memory of the process, MB; 0: no limit; -1: on the CPU 8 GB beyond the model, else none.",
+        "Memory limit of the process, MB; 0: no limit; -1: on the CPU 8 GB beyond the model, else none.",
         limits=(-1, 16_777_216),
     )
     stall_timeout: float = _live(
         "stall_timeout",
         10.0,
-        "Seconds that images may wait for any of them to be served before /diagnostics reports an error.",
+        "Seconds that images may come without one being served, before /diagnostics reports an error.",
         (0.1, 3600.0),
     )
     max_rate: float = _live(
@@ -236,19 +249,19 @@ class Options:
         "An object not seen for longer (seconds of the images' stamps) comes back with a new id.",
         (0.0, 3600.0),
     )
-    panoptic_score_threshold: float = _live(
+    panoptic_score_threshold: float = _own(
         "panoptic.score_threshold",
         -1.0,
         "Things scored below it stay out of the panoptic map; -1: the checkpoint's own.",
         (-1.0, 1.0),
     )
-    panoptic_overlap_threshold: float = _live(
+    panoptic_overlap_threshold: float = _own(
         "panoptic.overlap_threshold",
         -1.0,
-        "A thing of which a larger part is taken by better ones stays out of the panoptic map; -1: own.",
+        "Fraction covered by better things above which a thing stays out of the panoptic map; -1: own.",
         (-1.0, 1.0),
     )
-    panoptic_stuff_min_area: int = _live(
+    panoptic_stuff_min_area: int = _own(
         "panoptic.stuff_min_area",
         -1,
         "Smaller stuff regions (pixels) become void; -1: the checkpoint's own.",
@@ -264,12 +277,12 @@ class Options:
     )
 
     def segment_options(self, labels: LabelSet, own: SegmentOptions) -> SegmentOptions:
-        """The model's share of the options; `own` are the checkpoint's, for those left at -1.
+        """Return the model's share of the options; `own` are the checkpoint's, for those left at -1.
 
         Raises ValueError when a class is unknown to the model.
         """
         names = [name for name in self.classes if name]
-        numbers = {name: getattr(self, name) for name in _OWN_NUMBERS}
+        numbers = {option.name: getattr(self, option.name) for option in fields(self) if rule(option).own}
         return replace(
             own,
             min_area=self.min_area,
@@ -285,19 +298,6 @@ class Options:
 
     def region(self) -> Roi:
         return Roi(*self.roi)
-
-
-# of Options and SegmentOptions, where -1 stands for the checkpoint's own
-_OWN_NUMBERS = (
-    "score_threshold",
-    "nms_threshold",
-    "duplicate_iou",
-    "mask_threshold",
-    "max_instances",
-    "panoptic_score_threshold",
-    "panoptic_overlap_threshold",
-    "panoptic_stuff_min_area",
-)
 
 
 def rule(option: "Field[Any]") -> Rule:
@@ -343,7 +343,7 @@ def options_of(node: Node) -> Options:
 
 
 def with_changes(options: Options, changes: list[Parameter]) -> Options:
-    """The options with changed parameters taken in; other nodes' parameters are passed over.
+    """Return the options with the changed parameters; unknown names are ignored.
 
     Raises ValueError that names the parameter, the value and what it must be.
     """
@@ -357,7 +357,7 @@ def with_changes(options: Options, changes: list[Parameter]) -> Options:
 
 
 def _check_cameras(options: Options) -> None:
-    """Raises ValueError when the names cannot be parts of topics, or are not one each."""
+    """Raise ValueError when a name cannot be part of a topic, or occurs twice."""
     names = options.cameras
     if names != ("",) and not all(_CAMERA.fullmatch(name) and len(name) <= LONGEST_CAMERA for name in names):
         raise ValueError(
@@ -378,7 +378,7 @@ def _check_region(options: Options) -> None:
 
 
 def _checked(option: "Field[Any]", value: Any) -> Any:
-    """The value in the option's own type."""
+    """Return the value in the option's type. Raises ValueError for what the rule forbids."""
     wanted = rule(option)
     default: Any = option.default
     if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
@@ -415,7 +415,7 @@ def _descriptor(option: "Field[Any]") -> ParameterDescriptor:
 
 
 def _warn_of_unknown_overrides(node: Node) -> None:
-    """A misspelt name in a parameter file would otherwise be ignored in silence."""
+    """Log names in a parameter file that the node does not have, such as misspelt ones."""
     known = [rule(option).name for option in fields(Options)]
     for name in getattr(node, "_parameter_overrides", {}):
         if name in known or node.has_parameter(name) or name.startswith("qos_overrides."):
@@ -429,7 +429,7 @@ def _plain(number: float) -> str:
 
 
 def markdown_table() -> str:
-    """The README's parameter table."""
+    """Return the README's parameter table."""
     lines = ["| parameter | default | range | when | what it does |", "|---|---|---|---|---|"]
     for option in fields(Options):
         wanted = rule(option)

@@ -41,7 +41,7 @@ class Publisher:
             return self._take(job, is_frame=True)
 
     def offer(self, job: Callable[[], None]) -> bool:
-        """Let the thread do other work; False, and nothing is done, when it is busy."""
+        """Let the thread do other work; returns False, without doing it, when it is busy."""
         with self._changed:
             return self._take(job, is_frame=False)
 
@@ -56,7 +56,7 @@ class Publisher:
             return self._changed.wait_for(lambda: self._job is None, timeout_s)
 
     def problem(self, stall_timeout_s: float) -> str | None:
-        """What is wrong with the thread, for people; None when nothing is."""
+        """Describe what is wrong with the thread, with the cure; None when nothing is."""
         if not self._thread.is_alive():
             return "the publishing thread has died: clean up and configure the node, or restart it"
         busy_s = self.busy_s()

@@ -1,6 +1,6 @@
-"""A thread that only receives: the way of an image, or of a `~/segment` request, into the node.
+"""A thread that only receives images, or `~/segment` requests.
 
-An executor asks all services, timers and events of its node about every image, in Python: 1.3 ms. The wait
+For every image an executor polls all services, timers and events of its node, in Python: 1.3 ms. The wait
 set here holds the entities of one camera: 0.1 ms. (rclpy's experimental EventsExecutor is as quick, but
 crashes when subscriptions with events are destroyed, as each deactivation does:
 github.com/ros2/rclpy/issues/1644.)
@@ -21,7 +21,7 @@ WAIT_S = 0.1
 
 
 class ExternallyPolledGroup(CallbackGroup):
-    """For a receiver's entities: the node's executor leaves them and their events alone."""
+    """Keeps a receiver's entities and their events away from the node's executor."""
 
     def can_execute(self, entity: object) -> bool:
         return False
@@ -63,7 +63,7 @@ class Receiver:
         return self._thread.is_alive()
 
     def close(self, timeout_s: float = 1.0) -> bool:
-        """No callback begins afterwards; False when one is still running after the time."""
+        """Stop: no callback begins afterwards; returns False when one is still running after the time."""
         self._stopping.set()
         self._thread.join(timeout_s)
         return not self._thread.is_alive()

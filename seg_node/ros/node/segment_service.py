@@ -21,7 +21,7 @@ REFUSAL_PACE_S = 0.01
 
 
 class SegmentRequest:
-    """One client's request; it is answered once, by whoever is first."""
+    """A client's request; only the first answer is sent."""
 
     def __init__(self, request: Segment.Request, send: Callable[[Segment.Response], None]) -> None:
         self.request = request
@@ -75,12 +75,12 @@ class SegmentService:
         return self._receiver.alive
 
     def counts(self) -> dict[str, int]:
-        """Requests by what became of them: answered, failed, busy, late."""
+        """Return the number of requests by outcome: answered, failed, busy, late."""
         with self._lock:
             return dict(self._counts)
 
     def take(self) -> SegmentRequest | None:
-        """The request that has waited longest; the caller answers it by `finish`."""
+        """Take the request that has waited longest; the caller answers it by `finish`."""
         with self._lock:
             self._in_hand = self._waiting.popleft() if self._waiting else None
             return self._in_hand
@@ -95,7 +95,7 @@ class SegmentService:
             self._count("answered" if response.success else "failed")
 
     def refuse_waiting(self, reason: str) -> None:
-        """Answer all that wait, and the one in hand: the model is gone."""
+        """Refuse all that wait, and the one in hand: the model is gone."""
         with self._lock:
             waiting = [*self._waiting, *([self._in_hand] if self._in_hand else [])]
             self._waiting.clear()
@@ -129,7 +129,7 @@ class SegmentService:
             self._wake()
 
     def _expire(self) -> None:
-        """Answer what has waited too long: the worker is stuck, or the stream leaves it no time."""
+        """Refuse what has waited too long: the worker is stuck, or the stream leaves it no time."""
         oldest = time.monotonic() - WAIT_S
         with self._lock:
             waiting = [*self._waiting, *([self._in_hand] if self._in_hand else [])]
@@ -140,7 +140,7 @@ class SegmentService:
                 self._count("late")
 
     def _sent(self, answer: Callable[[Any], bool], content: Any) -> bool:
-        """Whether the answer was sent; a client that is gone costs its own request."""
+        """Send the answer and return whether it went out; a client may be gone."""
         try:
             return answer(content)
         except RuntimeError as error:  # RCLError, InvalidHandle

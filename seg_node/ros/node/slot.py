@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 class NewestSlots(Generic[T]):
-    """One slot for each name. `put` replaces what nobody took and never waits; `wait` does.
+    """One slot for each name. `put` replaces an item that was not taken, and never waits.
 
     Names are served in turn: of those with an item, the one served longest ago comes first.
     """
@@ -34,7 +34,7 @@ class NewestSlots(Generic[T]):
             self._changed.notify()
 
     def wait(self, timeout_s: float, interval_s: float = 0.0) -> bool:
-        """Whether `take` would return something, or `wake` was called, within the timeout.
+        """Wait until `take` would return something or `wake` is called; False at the timeout.
 
         interval_s: a name gives no item until so long after its last one; meanwhile newer items replace what
         waits.

@@ -1,4 +1,4 @@
-"""Which image stamps are in order: a bad one costs its own frame, not the good ones after it."""
+"""Checks the order of image stamps: a bad one costs its own frame, not the good ones after it."""
 
 from builtin_interfaces.msg import Time
 
@@ -22,7 +22,7 @@ class StampOrder:
         self._refused_ns: int | None = None
 
     def refusal(self, stamp: Time) -> tuple[str, str] | None:
-        """The reason and a text when the frame is to be dropped; None when it is served, as with stamp 0."""
+        """Return reason and text when the frame is to be dropped; None when it is served, as with stamp 0."""
         if not 0 <= stamp.sec < LAST_SECOND or stamp.nanosec >= 1_000_000_000:
             text = f"image stamp is {stamp.sec} s {stamp.nanosec} ns: let the camera driver set it"
             return "bad_stamp", text
@@ -39,7 +39,7 @@ class StampOrder:
         return None
 
     def _goes_on(self, stamp_ns: int) -> bool:
-        """Whether it continues the sequence before a jump, or one that began with a refused frame."""
+        """Return whether it continues the sequence before a jump, or one begun by a refused frame."""
         before_ns, refused_ns = self._before_jump_ns, self._refused_ns
         if before_ns is not None and before_ns <= stamp_ns <= before_ns + GAP_NS:
             return True

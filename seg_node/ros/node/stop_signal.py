@@ -1,4 +1,4 @@
-"""Signals that end the node: the first asks it to stop; a second one, or a stop that takes too long, ends it.
+"""Signals that end the node: the first one stops it in order; a second one, or a timeout, ends it at once.
 
 Python runs signal handlers in the main thread only, which may be busy with a library's C code. Here the
 interpreter writes each signal's number into a pipe at once, and a thread of its own reads it.
@@ -38,7 +38,7 @@ class StopSignal:
         threading.Thread(target=self._watch, name="stop_signal", daemon=True).start()
 
     def expect_orderly_stop(self) -> None:
-        """From now on the main thread waits for `asked` and stops what runs."""
+        """Stop in order from now on: the main thread waits for `asked` and stops what runs."""
         self._orderly.set()
 
     def _watch(self) -> None:
@@ -54,7 +54,7 @@ class StopSignal:
         exit_now(f"seg_node: not stopped after {self._stop_s:g} s (a model that is stuck or loading?): ended")
 
     def _came(self, timeout_s: float | None) -> bool:
-        """Whether one of the signals came within the time."""
+        """Return whether one of the signals came within the time."""
         ready, _, _ = select.select([self._reader], [], [], timeout_s)
         return bool(ready) and any(number in SIGNALS for number in os.read(self._reader, 64))
 
@@ -72,7 +72,7 @@ def exit_now(line: str, code: int = 0) -> NoReturn:
 
 
 def exit_later(seconds: float, code: int) -> None:
-    """End the process after that time, should its orderly end take longer."""
+    """End the process after that time if it has not ended in order."""
     line = f"seg_node: not stopped after {seconds:g} s: ended"
     timer = threading.Timer(seconds, exit_now, (line, code))
     timer.daemon = True

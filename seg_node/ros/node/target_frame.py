@@ -40,7 +40,7 @@ class TargetFrame:
         self._jump_handle = node.get_clock().create_jump_callback(threshold, post_callback=self._on_jump)
 
     def history(self, camera: str) -> TransformHistory:
-        """TF as the camera of that name needs it."""
+        """Return the TF history of the camera of that name."""
         return self._histories[camera]
 
     def set_transform(self, transform: TransformStamped, authority: str) -> None:
@@ -58,6 +58,6 @@ class TargetFrame:
         self._jump_handle.unregister()
 
     def _on_jump(self, jump: TimeJump) -> None:
-        """A simulation, or a bag with /clock, that starts again."""
+        """Discard transforms when a simulation, or a bag with /clock, starts again."""
         for history in self._histories.values():
             history.forget()

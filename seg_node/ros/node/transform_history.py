@@ -1,4 +1,4 @@
-"""TF as the images of one camera need it: what is of another time than theirs is forgotten."""
+"""TF for one camera's images; transforms from before a jump in time are discarded."""
 
 import threading
 from typing import Any
@@ -15,7 +15,7 @@ JUMP_NS = 1_000_000_000  # images out of order differ by less
 
 
 class TransformHistory:
-    """Where one camera was, from a tf2_ros.Buffer of its own.
+    """The pose of one camera over time, from a tf2_ros.Buffer of its own.
 
     A bag or a simulation that starts again begins at older stamps, and tf2 refuses transforms much older than
     those it has. Two things make it forget those (static ones stay): an image's stamp far before the last
@@ -33,7 +33,7 @@ class TransformHistory:
         self._newest_ns: dict[str, int] = {}  # stamp of the newest transform of each child frame
 
     def saw(self, stamp_ns: int) -> None:
-        """Take note of an image's stamp, of each that is received, as soon as it is."""
+        """Note the stamp of an image; call it for each one as soon as it is received."""
         if stamp_ns <= 0:
             return
         with self._lock:
@@ -55,12 +55,12 @@ class TransformHistory:
         self._buffer.set_transform_static(transform, authority)
 
     def forget(self) -> None:
-        """All but static transforms: the clock jumped back."""
+        """Discard all but static transforms: the clock jumped back."""
         with self._lock:
             self._forget()
 
     def move(self, space: Space) -> Space:
-        """The objects in the target frame, by TF at the image's stamp (0: the newest there is). Never waits.
+        """Move the objects to the target frame by TF at the image's stamp (0: the newest). Never waits.
 
         Raises NotLocated and nothing else: no_transform with TF's own words, bad_transform.
         """
@@ -89,7 +89,7 @@ class TransformHistory:
             raise NotLocated("bad_transform", f"{frames}: {error}") from error
 
     def _is_nearer(self, stamp_ns: int, than_ns: int) -> bool:
-        """Nearer to the images."""
+        """Return whether the first stamp is nearer to the images than the second."""
         return abs(stamp_ns - self._image_ns) < abs(than_ns - self._image_ns)
 
     def _forget(self) -> None:

@@ -30,7 +30,7 @@ class Transitions:
 
     @contextmanager
     def exclusive(self, timeout_s: float) -> Iterator[bool]:
-        """Keep others from a transition; gives False when one is still under way after the time."""
+        """Hold off other transitions; yields False when one is still under way after the time."""
         acquired = self._lock.acquire(timeout=timeout_s)
         try:
             yield acquired
@@ -51,7 +51,7 @@ class Transitions:
         return response
 
     def _refusal(self, request: ChangeState.Request) -> str | None:
-        """Why the transition does not apply in the present state; None when it does."""
+        """Return why the transition does not apply in the present state; None when it does."""
         available = self._node._state_machine.available_transitions
         label = request.transition.label
         if any(label == entry[1] if label else request.transition.id == entry[0] for entry in available):

@@ -1,4 +1,4 @@
-"""The model's first run on an image size, which takes seconds on a GPU, before a camera's frame is wanted."""
+"""First runs of the model on an image size, before a frame is wanted: on a GPU they take seconds."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
@@ -17,24 +17,24 @@ SIZE = (480, 640)  # until a camera's own is known
 
 
 class WarmUp:
-    """Which cameras' image sizes the model has run on, on a GPU; a CPU is warm after any run."""
+    """Tracks the cameras whose image size the model has run on, on a GPU; a CPU is warm after any run."""
 
     def __init__(self, cameras: Mapping[str, Camera], faults: CallbackFaults, logger: RcutilsLogger) -> None:
         self._cameras, self._faults, self._logger = cameras, faults, logger
         self._done: set[str] = set()
 
     def begin(self) -> set[tuple[int, int]]:
-        """The sizes that are known already, for `warm_up_model`; call it when another model is loaded."""
+        """Start anew for another model; returns the sizes that are known, for `warm_up_model`."""
         known = {name: camera.image_size for name, camera in self._cameras.items()}
         self._done = {name for name, size in known.items() if size is not None}
         return {size for size in known.values() if size is not None}
 
     def served(self, names: Iterable[str]) -> None:
-        """Note cameras whose frames the model runs on now: they pay for themselves."""
+        """Note cameras whose frames the model runs on now: those need no warm-up."""
         self._done.update(names)
 
     def run_ahead(self, engine: Engine, unwanted: Mapping[str, Arrival], options: Options) -> None:
-        """Let the model run on one image size that is new, while nobody waits for a frame.
+        """Run the model on one new image size while nobody waits for a frame.
 
         unwanted: frames just dropped, which show their size. What the model raises is logged and counted,
         once for each camera.
@@ -69,7 +69,7 @@ class WarmUp:
 def warm_up_model(
     engine: Engine, exported: tuple[int, int] | None, known: Collection[tuple[int, int]], options: Options
 ) -> None:
-    """A loaded model's first runs.
+    """Run a loaded model for the first time.
 
     exported: the only image size that the model takes, if so. known: the cameras' sizes, as far as they are.
     """
@@ -83,7 +83,7 @@ def warm_up_model(
 
 
 def _run(engine: Engine, size: tuple[int, int], options: Options, panoptic: bool) -> bool:
-    """With the node's own options; False when `roi` has nothing of the image, which its frames report."""
+    """Run with the node's options; False when `roi` is outside the image, which its frames report."""
     try:
         region = clip_region(options.region(), size)
     except RegionError:

@@ -1,4 +1,4 @@
-"""The thread that runs the model, and how long it has been busy with the work in hand."""
+"""The thread that loads and runs the model."""
 
 import threading
 import time
@@ -14,7 +14,7 @@ PAUSE_S = 0.1  # should a fault last, not one after the other
 
 
 class Worker:
-    """One thread for loading, warm-up and frames: PyTorch keeps its helpers and plans for each thread anew.
+    """One thread for loading, warm-up and frames, because PyTorch keeps helpers and plans per thread.
 
     It is a daemon that can be left alone when it is stuck: nothing waits for it without a deadline.
     """
@@ -51,7 +51,7 @@ class Worker:
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """The work in hand, from here to the end of the block."""
+        """Mark the block as work in hand."""
         with self._busy:
             self._since = time.monotonic()
             try:
@@ -60,7 +60,7 @@ class Worker:
                 self._since = None
 
     def busy_s(self) -> float:
-        """Seconds that the work in hand has taken; 0 when there is none."""
+        """Return the seconds that the work in hand has taken; 0 when there is none."""
         since = self._since
         return 0.0 if since is None else time.monotonic() - since
 
@@ -72,7 +72,7 @@ class Worker:
         return True
 
     def close(self, timeout_s: float) -> bool:
-        """End the thread; False when it is still busy after the time: it ends itself when it comes back."""
+        """Stop the thread; False when it is still busy after the time: it then ends when it returns."""
         self._closing.set()
         self._thread.join(timeout_s)
         return not self._thread.is_alive()

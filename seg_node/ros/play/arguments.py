@@ -98,7 +98,7 @@ def check_with_source(options: argparse.Namespace, source: Source) -> None:
 
 
 def _check_device(camera: str) -> None:
-    """camera: its path or number. Opening one that is not there would only be told at the first image."""
+    """camera: its path or number. Opening a missing one would fail only at the first image."""
     if not sys.platform.startswith("linux"):
         return
     device = Path(f"/dev/video{camera}" if camera.isdecimal() else camera)

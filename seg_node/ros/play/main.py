@@ -85,11 +85,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments, ros_arguments = split_arguments(sys.argv[1:] if argv is None else argv)
     options = create_parser().parse_args(arguments)
     check(options)
-    left_out = LeftOut(_tell)
+    left_out = LeftOut(_log)
     source = open_source(options.source, options.bag_topic, left_out)
     check_with_source(options, source)
     if source.passed_over:
-        _tell(f"passed over {source.passed_over}")
+        _log(f"passed over {source.passed_over}")
     companions: tuple[CompanionTopic, ...] = ()
     if source.kind == "bag":
         found = find_companions(options.source[0], options.bag_topic, options.bag_depth_topic)
@@ -196,7 +196,7 @@ def _publish_each(
 def _image_message(
     player: Player, name: str, frame: Frame, frame_id: str | None
 ) -> Image | CompressedImage | None:
-    """None, which is told, for what ROS's type or JPEG cannot hold: a bag's stamp, a picture's size."""
+    """Build the message; None, logged, for a stamp or size that ROS's type or JPEG cannot hold."""
     try:
         bag_companions.check_stamp(frame.stamp_ns)
         image = to_message(frame, player.options.encoding, player.options.compressed)
@@ -211,7 +211,7 @@ def _image_message(
 def _companion_messages(
     player: Player, name: str, companions: Sequence[Companion]
 ) -> Iterator[tuple[Publisher, Any]]:
-    """Those that can be read; of the others is told."""
+    """Yield the messages that can be read; log the others."""
     for companion in companions:
         publisher = player.topics.companions[companion.topic.name]
         try:
@@ -223,7 +223,7 @@ def _companion_messages(
 def _is_restamped(
     player: Player, name: str, publisher: Publisher, message: Any, image_ns: int, now_ns: int
 ) -> bool:
-    """False, which is told, for a stamp so far from the image's that ROS's type cannot hold the new one."""
+    """Restamp the message; False, logged, when ROS's type cannot hold the new stamp."""
     try:
         bag_companions.restamp(message, image_ns, now_ns)
     except ValueError as error:
@@ -270,12 +270,12 @@ def _create_publishers(
 
 
 def _wait_for_subscriber(publisher: Publisher, timeout_s: float, interrupt: Interrupt) -> None:
-    began, told = time.monotonic(), False
+    began, logged = time.monotonic(), False
     while publisher.get_subscription_count() == 0:
         interrupt.check()
         waited_s = time.monotonic() - began
-        if waited_s > QUIET_WAIT_S and not told:
-            told = True
+        if waited_s > QUIET_WAIT_S and not logged:
+            logged = True
             print(f"waiting for a subscriber of {publisher.topic_name} (up to {timeout_s:g} s)", flush=True)
         if waited_s > timeout_s:
             raise RuntimeError(
@@ -286,7 +286,7 @@ def _wait_for_subscriber(publisher: Publisher, timeout_s: float, interrupt: Inte
     time.sleep(MATCH_S)
 
 
-def _tell(line: str) -> None:
+def _log(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 # Images wait for their results: some seconds of a camera, whatever its resolution.
 KEPT_BYTES = 256 * 2**20
-# After so long without a node, or without images, what there is instead is told.
+# Seconds without a node, or without images, after which the alternatives are printed.
 PATIENCE_S = 5.0
 INSTANCES_TYPE = "seg_node/msg/InstanceMaskArray"
 IMAGE_TYPES = {"sensor_msgs/msg/Image": Image, "sensor_msgs/msg/CompressedImage": CompressedImage}
@@ -86,7 +86,7 @@ class Viewer(Node):
     def find_node(self) -> str | None:
         """Subscribe, once the node is there; its image topic, None as long as it is not there or not active.
 
-        Raises ValueError when there is no such camera or it cannot be told which its image topic is.
+        Raises ValueError when there is no such camera or its image topic is ambiguous.
         """
         namespace, _, name = self._node_name.rpartition("/")
         try:
@@ -146,7 +146,7 @@ class Viewer(Node):
             self.create_subscription(kind, topic, self._guarded(topic, callback), qos)
 
     def _guarded(self, topic: str, callback: Callable[[Any], None]) -> Callable[[Any], None]:
-        """The callback, for messages of any content: one that cannot be shown is told of and left out."""
+        """Wrap a callback: a message that cannot be shown is reported and left out."""
 
         def call(message: Any) -> None:
             try:
@@ -164,11 +164,11 @@ class Viewer(Node):
     def _on_instances(self, message: InstanceMaskArray) -> None:
         if self._waiting is not None:
             self.without_image += 1
-            self._tell_of_missing_images()
+            self._warn_of_missing_images()
         self._show(message)
 
-    def _tell_of_missing_images(self) -> None:
-        """Once, when no image has come with any of the results: a misspelt topic gives no other sign."""
+    def _warn_of_missing_images(self) -> None:
+        """Warn once when no result had an image: a misspelt topic gives no other sign."""
         if self._imageless_since is None:
             self._imageless_since = time.monotonic()
         if self.shown or time.monotonic() - self._imageless_since < PATIENCE_S:
@@ -181,7 +181,7 @@ class Viewer(Node):
         )
 
     def _show(self, message: InstanceMaskArray) -> None:
-        """Now, or when its image comes."""
+        """Show a result now, or when its image comes."""
         stamp_ns = stamp_to_ns(message.header.stamp)
         image = self._images.take(stamp_ns)
         self._waiting = message if image is None else None
@@ -215,14 +215,14 @@ class Viewer(Node):
         )
 
     def _show_camera(self, stamp_ns: int, frame_id: str) -> None:
-        """The camera stands in the scene when the objects are in its own frame."""
+        """Show the camera in the scene when the objects are in its own frame."""
         info = self._camera_info
         if info is None or info.header.frame_id != frame_id or not all(self._image_size):
             return
         try:
             self._view.log_pinhole(stamp_ns, to_pinhole(info, self._image_size))
         except CameraInfoError:
-            return  # the node tells of it
+            return  # the node warns of it
 
     def _on_cloud(self, message: PointCloud2) -> None:
         self._view.log_cloud(stamp_to_ns(message.header.stamp), *read_cloud(message))
@@ -236,7 +236,7 @@ class Viewer(Node):
 def choose_image_topic(images: Mapping[str, str], camera: str) -> str | None:
     """Which of a node's subscriptions (topic → type) is the camera's image; None when there is none.
 
-    Depth images are told by their topic's name. Raises ValueError when several are left.
+    Depth images are recognised by their topic's name. Raises ValueError when several are left.
     """
     own = [topic for topic in images if not camera or camera in topic.split("/")] or list(images)
     colour = [topic for topic in own if "depth" not in topic] or own

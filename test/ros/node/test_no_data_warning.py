@@ -15,8 +15,8 @@ from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, Image
 
 from seg_node.ros.common.topics import LONGEST_TOPIC, input_qos
-from seg_node.ros.node import no_data_warning as silence
-from seg_node.ros.node.no_data_warning import Silence
+from seg_node.ros.node import no_data_warning
+from seg_node.ros.node.no_data_warning import NoDataWarning
 
 OTHER = "/camera/image/compressed"
 ADVICE = (OTHER, "image_transport to compressed")
@@ -50,8 +50,8 @@ def node() -> Iterator[Node]:
 def log(node: Node, monkeypatch: pytest.MonkeyPatch) -> Log:
     log = Log()
     monkeypatch.setattr(node, "get_logger", lambda: log)
-    monkeypatch.setattr(silence, "SILENCE_S", 0.0)
-    monkeypatch.setattr(silence, "CHECK_S", 0.01)
+    monkeypatch.setattr(no_data_warning, "NO_DATA_S", 0.0)
+    monkeypatch.setattr(no_data_warning, "CHECK_S", 0.01)
     return log
 
 
@@ -70,9 +70,9 @@ def spin_until(node: Node) -> Callable[[Callable[[], bool], str], None]:
     return spin_until
 
 
-def watch(node: Node, topic: str = "/camera/image", other: tuple[str, str] = ADVICE) -> Silence:
+def watch(node: Node, topic: str = "/camera/image", other: tuple[str, str] = ADVICE) -> NoDataWarning:
     subscription = node.create_subscription(Image, topic, lambda _: None, input_qos())
-    return Silence(node, subscription, "image", other, Clock(clock_type=ClockType.STEADY_TIME))
+    return NoDataWarning(node, subscription, "image", other, Clock(clock_type=ClockType.STEADY_TIME))
 
 
 def test_every_stall_is_warned_of_once_and_its_end_is_logged(
@@ -82,7 +82,7 @@ def test_every_stall_is_warned_of_once_and_its_end_is_logged(
     ticks: list[int] = []
     for stall in (1, 2, 3):
         spin_until(lambda: len(log.warnings) >= stall, "the warning")  # noqa: B023
-        checks = node.create_timer(silence.CHECK_S, lambda: ticks.append(1))
+        checks = node.create_timer(no_data_warning.CHECK_S, lambda: ticks.append(1))
         ticks.clear()
         spin_until(lambda: len(ticks) > 5, "further checks")
         node.destroy_timer(checks)

@@ -47,8 +47,8 @@ def stamps(heard: list[Any]) -> list[int]:
 
 
 def segmented(node: NodeProcess) -> int:
-    """Frames the model has answered, without the first warm-up."""
-    return node.log.count("segmented") - 1
+    """Count the model's calls since the node became active, without those of its first warm-up."""
+    return node.log.partition("active, waiting for images")[2].count("segmented")
 
 
 def test_the_model_works_on_the_next_frame_while_one_is_published_and_never_further(
