@@ -235,17 +235,24 @@ def test_the_description_has_the_times_of_file_and_pytorch(exported: Any) -> Non
     assert info.exported_ms > 0 and info.torch_ms > 0
 
 
+def uses_tf32() -> bool:
+    cudnn = torch.backends.cudnn
+    if hasattr(torch.backends, "fp32_precision"):  # since PyTorch 2.9
+        return bool(cudnn.conv.fp32_precision == "tf32")
+    return bool(cudnn.allow_tf32)
+
+
 def test_pytorch_is_timed_in_the_engines_numbers() -> None:
     """PyTorch with TF32 would be faster than a file that computes in float32."""
     seen = []
 
     def run(pixels: torch.Tensor) -> tuple[torch.Tensor]:
-        seen.append(torch.backends.cudnn.allow_tf32)
+        seen.append(uses_tf32())
         return (pixels,)
 
     dense = mock.Mock(side_effect=run, network=torch.nn.Identity())
     export_module._compare(dense, torch.ones(1, 3, 4, 8), run, information())
-    assert torch.backends.cudnn.allow_tf32  # PyTorch's default, which a caller has
+    assert uses_tf32()  # PyTorch's default, which a caller has
     assert set(seen) == {False}
 
 

@@ -30,6 +30,7 @@ from node_harness import (
 from sensor_msgs.msg import CompressedImage, Image
 
 from seg_node.export.command import export
+from seg_node.export.open_model import ModelSource
 from seg_node.msg import InstanceMaskArray, PanopticSegmentation
 
 
@@ -125,7 +126,8 @@ def test_an_exported_engine_serves_its_image_size_and_names_the_cure_for_others(
     pytest.importorskip("onnxscript")
     file = tmp_path / "thin.onnx"
     size = 120, 160  # of picture()
-    export(file, size, weights=weights["model.weights"], config=weights["model.config"], device="cpu")
+    source = ModelSource(weights=weights["model.weights"], config=weights["model.config"], device="cpu")
+    export(file, size, source)
     with running_node(tmp_path, {**weights, "precision": "auto", "engine": str(file)}) as node:
         heard = probe.listen(InstanceMaskArray, f"{NODE}/instances")
         reports = probe.listen(DiagnosticArray, "/diagnostics")
@@ -190,6 +192,10 @@ def test_without_a_subscriber_the_model_rests_and_the_frames_are_counted(
         wait_until(lambda: count(reports, "processed") == 1, 20, "a processed frame")
 
 
+def is_resting(reports: list[DiagnosticArray]) -> bool:
+    return bool(reports) and reports[-1].status[0].message.startswith("resting")
+
+
 def test_a_camera_that_nobody_watches_is_unsubscribed_from_until_somebody_does(
     weights: dict[str, Any], tmp_path: Path, probe: Probe
 ) -> None:
@@ -198,7 +204,7 @@ def test_a_camera_that_nobody_watches_is_unsubscribed_from_until_somebody_does(
         camera = probe.node.create_publisher(Image, "/image", 50)
         for turn in range(2):
             wait_until(lambda: camera.get_subscription_count() == 0, 20, "the rest")
-            wait_until(lambda: reports[-1].status[0].message.startswith("resting"), 20, "the report of it")
+            wait_until(lambda: is_resting(reports), 20, "the report of it")
             assert reports[-1].status[0].level == DiagnosticStatus.OK
             heard = probe.listen(InstanceMaskArray, f"{NODE}/instances")
             wait_until(lambda: camera.get_subscription_count() == 1, 20, "the subscription")
