@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """seg_node without ROS 2: the models, the masks and the `seg_node` command. colcon uses CMakeLists.txt."""
 
 import re

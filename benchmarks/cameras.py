@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Are several cameras served alike? Four at 15 Hz on one node with a tiny model, on the CPU.
 
     scripts/run python benchmarks/cameras.py --out DIR [--cameras 4] [--rate 15] [--seconds 20] [--dead 1]

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """How does an image's cost grow with its objects, with its size, and with the number of cameras?
 
     scripts/run python benchmarks/growth.py --out DIR

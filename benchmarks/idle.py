@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """What does a node cost that nobody watches? The CPU time of its process, beside a camera and alone.
 
     scripts/run python benchmarks/idle.py [--size 1280x720] [--rate 30] [--seconds 60]

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """How long is an image's way through a model: uint8 pixels in host memory → encoded masks in host memory?
 
     scripts/run python benchmarks/model.py --out DIR

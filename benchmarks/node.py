@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """What does the node sustain, and how old are its results? In the terms of NVIDIA's ros2_benchmark, over DDS.
 
     scripts/run python benchmarks/node.py --out DIR

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """What a frame costs beyond the model: milliseconds and bytes of each step of the real node, on the CPU.
 
     scripts/run python benchmarks/overhead.py --out DIR

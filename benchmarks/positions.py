@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """How well are objects placed? Lifts the demo's stream and compares with where its objects really are.
 
     scripts/run python benchmarks/positions.py [--masks model] [--noise 0.002] [--pictures DIR]

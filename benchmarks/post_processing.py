@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """What making objects and segments of transformers' networks' answers takes, by the library and by ours.
 
     scripts/run python benchmarks/post_processing.py

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The tables of benchmarks/README.md from overhead.json: `python benchmarks/tables.py DIR/overhead.json`."""
 
 import argparse

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """How well ids last, and what that costs: identity switches and IDF1 on the demo's rendered stream.
 
     pip install 'motmetrics>=1.4'

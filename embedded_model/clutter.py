@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Things on a table that no class names, from a seed: they are "other" in the ground truth."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Bottles, cans and boxes as meshes with textures, from a seed."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Writes a camera's stream as a ROS 2 bag (mcap) without ROS: colour, depth, calibration and pose.
 
 The topics are those of a depth camera's driver with image_transport: JPEG as `compressed`, and depth aligned

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Food: fruit, vegetables, baked goods and meals on plates, from a seed."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """All kinds of objects by class, and those that training never shows; books and blocks."""
 
 from __future__ import annotations

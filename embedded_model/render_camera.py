@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The robot's camera: where it is, what it measures, and the flaws of its pictures."""
 
 from __future__ import annotations

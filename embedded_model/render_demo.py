@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Render the demo's stream, a camera that swings around a table: `python render_demo.py --out ../demo`.
 
 Nothing of it is in the training renders: other objects (several of kinds that training never shows), another

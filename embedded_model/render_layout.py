@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Where things stand: spread over the table, some upon others, or dropped into a heap."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Rooms for the renders: a table or none, floor, walls, windows, furniture, lights, a gripper in the way."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """A MuJoCo scene under construction: a room, a table whose top is z = 0, and things on it."""
 
 from __future__ import annotations

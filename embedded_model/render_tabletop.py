@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Render a robot's tabletop camera with exact ground truth: `python render_tabletop.py --out DIR`.
 
 Writes images/*.jpg, annotations.json (COCO instances), panoptic.json and panoptic/*.png (COCO panoptic) and,

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Exact ground truth of rendered pictures in COCO's formats: instances, and panoptic with PNGs."""
 
 from __future__ import annotations

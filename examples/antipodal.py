@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Antipodal grasp from one mask and the depth inside it, without ROS; grasp_planner.py is the node."""
 
 from dataclasses import dataclass

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """A node that publishes a parallel gripper's grasp of the best instance of a class, seen from above.
 
     python examples/grasp_planner.py --ros-args -p class_name:=cup -r instances:=/seg_node/instances \

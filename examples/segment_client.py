@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Segment one picture with a running node: a client of its `~/segment` service.
 
     python examples/segment_client.py table.jpg --ros-args -r segment:=/seg_node/segment

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Play a recorded camera stream to the node: `ros2 launch seg_node demo.launch.py`; rviz:=true opens RViz."""
 
 from pathlib import Path

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Start the node: `ros2 launch seg_node seg_node.launch.py image:=/camera/image_raw` (docs/integration.md)"""
 
 from pathlib import Path

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 # Sourced by the other scripts: exports the environment that scripts/setup made (sourcing colcon's own set-up files
 # takes longer than starting Python). Needs $root; SEG_NODE_DISTRO selects jazzy (default) or kilted.
 distro=${SEG_NODE_DISTRO:-jazzy}

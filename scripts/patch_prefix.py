@@ -1,4 +1,6 @@
 #!/usr/bin/env python3
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Makes the ROS 2 prefix inside a virtual environment usable for builds. Run it with the Python of that one.
 
 The wheels carry paths of the machine that built them. Running twice changes nothing more.

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """seg_node: which pixels of a camera image belong to which object."""
 
 from pkgutil import extend_path

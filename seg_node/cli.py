@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The `seg_node` command. Each subcommand imports what it needs when it runs, so that help is instant."""
 
 import argparse

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Class names: from the data sets that published checkpoints were trained on, or from the user's file."""
 
 import logging

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """A model as a function of an image, for scripts and notebooks. No ROS."""
 
 from collections.abc import Iterable

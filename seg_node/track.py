@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Lasting ids: match the objects of a frame to those of earlier frames, by mask and class.
 
 The outline (predict, assign by overlap, drop after a while) is that of SORT, Bewley et al. 2016, with masks

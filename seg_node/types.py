@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The data that passes through seg_node: a camera frame in, a segmentation out. No torch, no ROS.
 
 Coordinates are pixels of the source image, x right, y down. Sizes are (height, width).

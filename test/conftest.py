@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Shared fixtures. Tests of the ROS node are skipped by name where rclpy is not installed."""
 
 import importlib.util

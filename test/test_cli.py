@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The seg_node command: help, version, options and errors; its subcommands have tests of their own."""
 
 import os

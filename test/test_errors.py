@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Errors that refuse a frame carry their reason, and stay the built-in errors that callers catch."""
 
 import pytest

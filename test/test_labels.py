@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Class names of published checkpoints, and of checkpoints with their own names or none."""
 
 from pathlib import Path

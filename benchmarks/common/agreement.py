@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """How far two answers for the same image agree."""
 
 from dataclasses import dataclass

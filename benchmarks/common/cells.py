@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """What the compared systems share: the cell of a table, its timing, and the steps behind a network."""
 
 import time

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """A bar for every image size and number of objects, split into the steps of a frame's way."""
 
 from pathlib import Path

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Detectron2's own Panoptic FPN with the same weights. Imported only where Detectron2 is installed."""
 
 from collections.abc import Sequence

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """A Mask R-CNN whose network answers at once, always the same: what is left is seg_node's own work."""
 
 import numpy as np

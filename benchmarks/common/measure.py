@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Runs the real node between a camera process and a subscriber process and notes what every frame cost."""
 
 import json

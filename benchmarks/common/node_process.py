@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The real node as a process of its own, and what it takes of the machine."""
 
 import os

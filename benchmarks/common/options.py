@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """What model.py, node.py and growth.py can be asked: the axes of their tables."""
 
 import argparse

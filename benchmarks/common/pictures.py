@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The pictures that the benchmarks show to the networks: of the demo's rendered stream."""
 
 from pathlib import Path

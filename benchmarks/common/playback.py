@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """One play of pictures through the running node: what was sent, what came back, when, and at what cost."""
 
 import json

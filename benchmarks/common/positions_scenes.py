@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The demo's stream with its ground truth for `positions.py`, and pictures of boxes."""
 
 import json

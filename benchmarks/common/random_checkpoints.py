@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Checkpoint files of the published architectures with seeded random weights, under the references' names.
 
 What a network computes, and so its time and memory, is that of trained ones; what it finds means nothing.

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Random weights under which a network behaves as a trained one: features of one scale, a few sure objects.
 
 Convolutions are drawn as He et al. (2015) propose. Then one picture goes through the network, and on its way

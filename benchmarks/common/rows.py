@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Rows of results: what surrounds the figures, the JSON file and the Markdown table."""
 
 import json

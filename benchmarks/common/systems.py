@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The systems that are compared: bgr images in host memory → encoded masks in host memory, timed by step."""
 
 from collections.abc import Sequence

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Sequences of instances whose true identities are known, all from the demo's rendered stream."""
 
 import json

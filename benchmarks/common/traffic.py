@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The neighbours of the measured node, each a process of its own: a camera or a playback, and a subscriber.
 
 traffic.py camera HEIGHT WIDTH RATE_HZ     noise on `image` until it is terminated

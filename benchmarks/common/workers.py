@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """A process for every row of a table, asked in turn.
 
 So each has its own memory, and nothing that one system sets in PyTorch reaches another; while one works the

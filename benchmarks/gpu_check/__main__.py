@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Checks seg_node on a CUDA GPU in one run of at most eight minutes: no ROS, no network.
 
 Prints a table and writes gpu_check.json, also of the checks so far when stopped. Exit code: 0 when nothing

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """AOTInductor packages for CUDA: whether one can be compiled here, and what it computes."""
 
 import shutil

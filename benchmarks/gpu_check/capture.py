@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """A family's network as a CUDA graph: first frame, first new size, later ones, against the CPU."""
 
 import tempfile

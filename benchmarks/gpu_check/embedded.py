@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The embedded model at 640x480: latency in each precision, batches, and cameras that come and go."""
 
 import random

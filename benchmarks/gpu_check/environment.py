@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """What the GPU is, and what it can do at most: figures that the others are to be judged by."""
 
 from collections.abc import Callable

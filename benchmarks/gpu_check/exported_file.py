@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """A file of `seg_node export` on the GPU against PyTorch there: its numbers and its time."""
 
 from pathlib import Path

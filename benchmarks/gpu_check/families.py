@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Small models of random weights, one of each family, which the tests write too."""
 
 from collections.abc import Callable

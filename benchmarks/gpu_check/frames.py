@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Images to run on: smooth noise, for networks of random weights."""
 
 import cv2

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Mask R-CNN R50-FPN at 1280x720, pixels in host memory to encoded masks: latency, and batches."""
 
 import tempfile

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """After a failed assertion in a kernel the process has lost the GPU: which errors say so?
 
 The node ends its process on them, so that a supervisor starts another one.

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """What graphs hold, for each new image size, and whether a closed engine gives its memory back."""
 
 import gc

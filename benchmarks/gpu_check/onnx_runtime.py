@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """ONNX Runtime's providers for CUDA and TensorRT, where they are installed."""
 
 import os

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Memory that runs out while a graph is recorded: an error of its own, and the next frame as before."""
 
 import torch

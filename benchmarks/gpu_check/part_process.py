@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """One part in a process of its own: what it does to its CUDA context ends with it."""
 
 import os

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The parts of the check, the most telling first: what no time is left for is left out at the end."""
 
 from dataclasses import dataclass

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """What each precision changes, by the embedded model, whose weights mean something; does float16 overflow?"""
 
 import math

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """What a program does with CUDA graphs, waits and its log, seen from outside."""
 
 import logging

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Rows of results, written one by one, so that a part that hangs or dies leaves those it had."""
 
 import json

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Runs parts one after the other, each within its time; whatever a part does, the next one runs."""
 
 import signal

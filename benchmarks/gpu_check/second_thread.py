@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Graphs that are recorded while another thread of the process uses CUDA, as a user's code may."""
 
 import threading

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """SIGINT and SIGTERM end the running part; the command then writes the rows so far."""
 
 import os

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The compiled Triton kernel that makes masks, against the same arithmetic of PyTorch on the CPU."""
 
 import numpy as np

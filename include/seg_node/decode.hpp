@@ -1,3 +1,5 @@
+// Copyright 2026 the seg_node authors
+// SPDX-License-Identifier: Apache-2.0
 // Masks of seg_node messages as plain pixels. Header only, C++17, no dependency; the Python twin is
 // seg_node/masks/encoding.py, the encodings are described in msg/InstanceMask.msg.
 //

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """`seg_node evaluate`: compare a model's results on a set of images with their ground truth."""
 
 import dataclasses

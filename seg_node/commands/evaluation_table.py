@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The report of `seg_node evaluate` as text for the terminal."""
 
 from collections.abc import Mapping, Sequence

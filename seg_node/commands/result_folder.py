@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The folder that `seg_node segment` writes: COCO files and pictures with the objects drawn."""
 
 import dataclasses

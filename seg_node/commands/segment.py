@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """`seg_node segment`: run a model on frames and write COCO files and annotated pictures."""
 
 import dataclasses

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Captions on an image: black on a filled rectangle, inside the image, without overlaps if there is room."""
 
 import math

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Draw masks, outlines, boxes and captions on a camera image."""
 
 import cv2

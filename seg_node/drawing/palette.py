@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Colours for drawing; an id has the same colour in every frame and every run.
 
 All are light enough (Oklab lightness from 0.62) for black text on them.

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Show frames and results in a Rerun viewer or recording. No ROS.
 
 Entities, under the camera's name if it has one, on the timeline `stamp` (the source image's):

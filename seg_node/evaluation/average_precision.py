@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """COCO's average precision of instances, computed by COCO's own library, pycocotools."""
 
 import contextlib

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Segmentations as COCO files: results of instances, and panoptic annotations with their PNG maps.
 
 Source of the formats: https://cocodataset.org/#format-results (instance and panoptic segmentation).

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Check the instance annotations of a COCO file and bring them into one form."""
 
 from collections.abc import Collection, Mapping

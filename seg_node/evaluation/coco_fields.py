@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Check single values of a COCO file, which may hold anything in any place.
 
 Errors begin with a verb ("has height '240'; …"); the caller puts the name of the entry before it.

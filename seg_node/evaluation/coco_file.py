@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Read and check a COCO file's lists of images and categories, with notes on deviations from the format.
 
 Source of the format: https://cocodataset.org/#format-data.

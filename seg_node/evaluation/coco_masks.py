@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Check masks and boxes of COCO annotations, because pycocotools, written in C, does not.
 
 Unchecked, a coordinate that is NaN or huge crashes the process, run lengths that do not fill the picture

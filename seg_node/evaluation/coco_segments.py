@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Check the lists of segments in COCO's panoptic annotations."""
 
 import re

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Read ground truth in COCO's formats, and match its categories with a model's classes.
 
 One reader for `seg_node evaluate` and `seg_node train`: a file that it accepts cannot stop them later.

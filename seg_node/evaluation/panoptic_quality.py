@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Panoptic quality of predicted panoptic maps against the ground truth, over a set of images.
 
 Definition: Kirillov et al., Panoptic Segmentation, CVPR 2019, section 4. Details as in its reference,

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Score segmentations against ground truth, image by image: one scorer for instances, one for panoptic maps.
 
 Predictions are kept in the ground truth's category ids, and written whether or not they can be scored.

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Find, read and check the pictures and panoptic maps that a ground truth names."""
 
 import os

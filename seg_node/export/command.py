@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """`seg_node export`: compile the dense part of a network for one image size into a file.
 
 The dense part is everything that depends only on the input's shape: backbone, pyramid, dense heads. A .pt2 is

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Run a file of `seg_node export` in place of the part of the network that it was exported from."""
 
 import logging

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The description inside an exported file: its model, image size and machine."""
 
 import hashlib

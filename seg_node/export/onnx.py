@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """An ONNX file as a function of tensors, through ONNX Runtime: on the CPU, CUDA or TensorRT."""
 
 import hashlib

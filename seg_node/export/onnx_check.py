@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Check that an ONNX file is a network's dense part, and no more work than one, before it is opened.
 
 ONNX Runtime computes while it opens a file: a few hundred bytes can request all memory or run for ever. So

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """One description of a model and how to run it, and the engine made from it."""
 
 from dataclasses import dataclass

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Bytes of a camera message as rows of pixels, and the error that every refused image raises."""
 
 from typing import Any, Literal

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Decode sensor_msgs/Image and CompressedImage to uint8 arrays. No ROS.
 
 SUPPORTED_ENCODINGS, with row padding (`step`) and either byte order:

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Decode depth in metres from sensor_msgs/Image and from compressedDepth images. No ROS.
 
     32FC1           metres

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """JPEG files from messages; headers are checked before decoding.
 
 A few bytes can keep a decoder busy for minutes. Section numbers refer to ITU-T T.81.

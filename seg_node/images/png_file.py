@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """PNG files from messages; chunks are checked before decoding.
 
 A small file can declare, and unpack to, gigabytes. Section numbers refer to the W3C's PNG specification.

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """YUV camera encodings to BGR: ITU-R BT.601, limited range (Y 16…235), as in OpenCV and cv_bridge."""
 
 import cv2

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Check that a model's result can be published: scores, boxes, classes and sizes are valid. No ROS."""
 
 from collections.abc import Iterable

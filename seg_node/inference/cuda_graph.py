@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """A network's kernels recorded once and replayed as a whole: the CPU launches one graph instead of hundreds.
 
 A graph holds the shapes it was recorded with, so there is one for each image size and number of images.

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Errors after which a GPU is lost to this process: CUDA answers every later call with the same error."""
 
 from collections.abc import Iterator

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Run a model on a device: frames in, segmentations and the time of each step out."""
 
 import contextlib

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Convolution and activation in one call of oneDNN or cuDNN, which saves a pass over each layer's map."""
 
 import logging

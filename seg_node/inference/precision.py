@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Precision of a network's computation: agreement with its reference against speed.
 
 exact   as the reference: float32, one channel after the other in memory, nothing merged, no TF32.

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The CPU's name and instruction sets, as Linux reports them in /proc/cpuinfo."""
 
 import platform

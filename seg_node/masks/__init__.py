@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Masks of objects: encode them for messages, crop, compare and merge them into a panoptic map.
 
 numpy only; the raw masks of a network belong to models/.

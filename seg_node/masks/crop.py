@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Crop a mask to the bounding box of its pixels."""
 
 import cv2

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Encode masks as message bytes and decode them: "mono8", "bits" and "rle" as InstanceMask.msg defines them.
 
 Subscribers decode with `decode_crop` (the object's rectangle) or `decode_mask` (the whole image):

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Overlap of masks, compared only where their regions of interest intersect."""
 
 from collections.abc import Sequence

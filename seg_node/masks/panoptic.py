@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The panoptic map and label images: the segment, instance or class of every pixel.
 
 Objects are painted one by one inside their crops, without full-size masks.

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Segment only a region of the image: crop the frame, then shift the results to the whole image."""
 
 from dataclasses import replace

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The interface that the engine expects from every model family."""
 
 from collections.abc import Sequence

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Convert camera frames to the network's input tensor on the device, with one upload per frame.
 
 Every reference implementation resizes with its own bilinear filter, and one grey level of difference changes

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Pillow's and OpenCV's bilinear resizing of integer levels, as tensor functions for any device.
 
 Both compute in integers that fit into int32, so results are identical to the last bit. GPUs do not multiply

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Find the image files that a user names: files, folders and globs."""
 
 import glob

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Read image files as frames; their headers are checked before they are decoded."""
 
 import mmap

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The image formats that are read from files, by Pillow's names.
 
 `Image.open(path, formats=PICTURE_FORMATS)`: by default Pillow tries all formats, and starts Ghostscript for

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Log and count the frames that could not be read, and name them at the end."""
 
 from collections.abc import Callable

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Open image files, videos, ROS bags and live cameras as iterators over (name, Frame).
 
 The name is the image's file name, or `<video or bag>_<index>` for frames without a file of their own.

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Recognise video containers by their first bytes, and detect truncated and damaged ones."""
 
 import os

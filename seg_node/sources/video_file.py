@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Read video files as frames with OpenCV's FFmpeg, which may open that one file and nothing else."""
 
 import os

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Lift instances to 3D: masks and an aligned depth image give centroids, oriented boxes and points. No ROS.
 
 All points are in the camera's optical frame: x right, y down, z forward, metres.

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Fit the orientations of boxes around visible surfaces, for many objects at once.
 
 The cost is ln(volume) + FACE_WEIGHT * distance / side, where distance is the points' mean distance to the

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The pinhole camera model: pixels to rays and points to pixels. No ROS.
 
 Points are in the optical frame: x right, y down, z forward, metres. The centre of pixel (row i, column j) is

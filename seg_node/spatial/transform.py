@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Rigid transforms of objects between coordinate frames. No ROS."""
 
 from collections.abc import Sequence

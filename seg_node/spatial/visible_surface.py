@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The visible surface of an object: the depth in its mask, with background and occluders removed. No ROS."""
 
 import math

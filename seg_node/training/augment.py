@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Augment pictures at random: scale, crop, flip, colours, damage."""
 
 from dataclasses import replace

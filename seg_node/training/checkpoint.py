@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Save the state of a training, and resume from it as if it had not stopped."""
 
 import os

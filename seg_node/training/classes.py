@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The classes to train, and the data set categories that map to them."""
 
 from collections.abc import Iterable, Mapping

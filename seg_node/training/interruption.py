@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Turn Ctrl-C and SIGTERM into a flag that the training loop polls between two steps."""
 
 import signal

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The training loop: steps, logs, validations and checkpoints until the schedule ends."""
 
 import copy

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The losses of Mask R-CNN and Panoptic FPN, with torchvision's matching, sampling and loss functions."""
 
 from collections import OrderedDict

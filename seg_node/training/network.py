@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Build the network to train: an existing one, or a light one on an ImageNet backbone; new last layers."""
 
 from collections.abc import Mapping, Sequence

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Training on pictures that are not exhaustive: ignore places where undrawn objects may be."""
 
 import torch

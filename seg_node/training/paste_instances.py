@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Copy objects from one picture into another (Ghiasi et al. 2021, "Simple Copy-Paste")."""
 
 from dataclasses import replace

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Plot losses and accuracy over the steps."""
 
 from importlib.util import find_spec

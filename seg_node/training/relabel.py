@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Rewrite a ground truth in the model's classes, for `seg_node evaluate`."""
 
 import json

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Open a picture's files as pixels and their ground truth."""
 
 from collections.abc import Iterable

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """`seg_node train`: train a model on data sets and write a weights file for the node."""
 
 from collections import Counter

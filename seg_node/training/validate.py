@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Measure the accuracy of the model in training, with the code of `seg_node evaluate`."""
 
 import sys

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Names that are not UTF-8: C and Rust libraries fail or crash on them, so files go by descriptor."""
 
 import os

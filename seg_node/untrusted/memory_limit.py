@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Limit the memory for reading a file: a small hostile one can make a decoder allocate gigabytes."""
 
 import os

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Read untrusted YAML and JSON as plain data (numbers, strings, lists, dicts) in bounded time and memory."""
 
 import json

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Texts of unknown origin (file names, errors, messages) on one printable line of a log or an error."""
 
 from collections.abc import Sequence

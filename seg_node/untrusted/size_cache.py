@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """A cache by image size with bounded memory, since senders may choose any size."""
 
 from collections.abc import Callable, Hashable

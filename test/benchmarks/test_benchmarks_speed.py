@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The speed benchmarks still run and write the rows that they promise."""
 
 import json

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """scripts/gpu-check on a machine without a GPU: it says so; a part that dies or hangs costs only itself."""
 
 import json

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """`seg_node evaluate` end to end: a thin torchvision Mask R-CNN, and a model with known results."""
 
 import contextlib

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """`seg_node evaluate` with unusual and hostile ground truth: numbers are right, and nothing is lost."""
 
 import json

@@ -1,3 +1,5 @@
+// Copyright 2026 the seg_node authors
+// SPDX-License-Identifier: Apache-2.0
 // Test program of test_decode_hpp.py: one request a line in, one answer a line out.
 //   decode ENCODING HEIGHT WIDTH X Y W H DATA_HEX  ->  ok CROP MASK (0/1 text, row-major, "-" for none) | error TEXT
 //   encode ENCODING HEIGHT WIDTH X Y W H CROP      ->  ok DATA_HEX

@@ -1,3 +1,5 @@
+// Copyright 2026 the seg_node authors
+// SPDX-License-Identifier: Apache-2.0
 // libFuzzer target of include/seg_node/decode.hpp: any bytes as the fields of an InstanceMask and its image's size.
 // Built and run by test_fuzz_decode.py. Only std::invalid_argument may be thrown.
 #include <algorithm>

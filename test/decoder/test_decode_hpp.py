@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """decode.hpp against seg_node/masks/encoding.py: each decodes the bytes that the other encoded."""
 
 import random

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """include/seg_node/decode.hpp under libFuzzer: no crash, no undefined behaviour, no unreasonable memory."""
 
 import shutil

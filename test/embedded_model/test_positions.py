@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The demo's objects from its masks and depth, against where they really are."""
 
 from pathlib import Path

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Ground truth of renders: what every pixel belongs to, in COCO's formats; and which kinds are held out."""
 
 from pathlib import Path

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Masks and boxes of COCO annotations: those that would hang or crash pycocotools are refused."""
 
 import math

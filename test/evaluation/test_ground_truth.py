@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """COCO files: `seg_node evaluate` and `seg_node train` accept and refuse the same ones."""
 
 import codecs

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """`seg_node evaluate` and `seg_node train` accept the same COCO files, with the same notes."""
 
 import json

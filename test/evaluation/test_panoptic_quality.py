@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Panoptic quality: each rule, a plain reference, and the numbers of panopticapi."""
 
 import json

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Exported files: they give their network's results, and all other files are refused."""
 
 import json

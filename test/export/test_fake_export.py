@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The dense part of each family follows a GPU's tensors through torch.export, without a GPU.
 
 Tensors on cuda:0 that hold no numbers (FakeTensor): an operator without a CUDA kernel, a tensor left on the

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """ONNX files that are no network, or need more work than one, are refused before they are opened."""
 
 import json

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """ONNX Runtime on a GPU: the providers requested, and the precision they compute in."""
 
 from pathlib import Path

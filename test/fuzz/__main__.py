@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Command line of the fuzzers; see `scripts/fuzz --help`."""
 
 import argparse

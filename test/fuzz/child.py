@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The forked process that runs a batch of inputs: one after the other, until one ends the process."""
 
 import contextlib

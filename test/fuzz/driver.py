@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Runs a target's inputs in forked children and collects what went wrong.
 
 A fork costs milliseconds, an import of PyTorch seconds: the parent imports once. A child runs inputs until

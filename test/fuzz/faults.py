@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """What went wrong with an input, and where: two faults of one kind at one line of seg_node are the same."""
 
 import re

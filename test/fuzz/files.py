@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """JPEG and PNG files, whole and broken in places where it takes knowledge of the format to break them."""
 
 import struct

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """What an input may take and do in the child that runs it: CPU, memory, files, programs, connections."""
 
 import ctypes

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Odd values, and valid data changed in a few places. Everything is drawn from the given random source."""
 
 import copy

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """ROS bags, small and valid, and broken in their records, tables and descriptions."""
 
 import sqlite3

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Forks a child for a batch of inputs and ends it when an input takes too much memory, or waits for ever."""
 
 import os

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Texts of nested data that are small and stand for much, or for what a reader does not expect."""
 
 import json

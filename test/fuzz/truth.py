@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """A tiny data set in COCO's formats, and an answer to score against it."""
 
 import io

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """A thin bar on a table below a camera that looks straight down: its grasp is known in closed form."""
 
 import numpy as np

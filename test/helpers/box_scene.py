@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Analytic scenes for depth: a box of known pose before a wall, seen by a pinhole camera."""
 
 from dataclasses import dataclass

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """A camera as a process of its own: publishes one picture again and again with known, consecutive stamps.
 
     python camera_process.py TOPIC IMAGE.npy RATE_HZ COUNT FRAME_ID

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Messages of a depth camera that looks straight at a wall."""
 
 import numpy as np

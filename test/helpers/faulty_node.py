@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The real node with a model that misbehaves on command: the word in the file argv[1] names the fault.
 
 load_hang: loading never ends. hang: the model does not return until the word changes. raise, exit, memory: it

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Starts the node of faulty_node.py, switches its fault, and reads what it reports."""
 
 from collections.abc import Iterator

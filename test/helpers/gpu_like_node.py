@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The node of faulty_node.py, which takes its CPU for a GPU: gpu_like_node.py FAULT_FILE --ros-args …
 
 It prints "segmented" after each of the model's calls, and "warm-up HEIGHT WIDTH THRESHOLD" before a warm-up.

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Small image files that claim, or unpack to, much more than they are; written from the specifications."""
 
 import struct

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """A model whose answers are known in place of a network, and ground truth to score them with."""
 
 import json

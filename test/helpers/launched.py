@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Runs a launch file with the real `launch`, in a process of its own."""
 
 import os

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Starts the real node in a process of its own and talks to it over DDS."""
 
 import array

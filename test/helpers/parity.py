@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """What the parity tests share: the fixtures of ../shared, how to run and to read them, and the gate."""
 
 import re

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """SOLO and its kin once more, plainly: every map of every cell, loops, straight from a state dict.
 
 For the networks and with the thresholds of `thin_solo`.

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """A slow, plain tf2 buffer: what tf2_ros.Buffer keeps, refuses and says no to, without tf2."""
 
 import copy

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Mask R-CNN's Triton kernels against torch, for Triton's interpreter: see test_rcnn_kernels.py."""
 
 import torch

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Reads Rerun's recordings back, with Rerun's own reader."""
 
 from pathlib import Path

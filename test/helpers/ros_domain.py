@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """A ROS domain that nobody else on this machine uses."""
 
 import errno

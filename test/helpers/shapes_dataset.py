@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """A made-up data set of coloured squares and discs before a wall and a floor, in COCO's formats."""
 
 import json

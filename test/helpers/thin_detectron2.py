@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Small checkpoints with Detectron2's names, random but lively, and their configs."""
 
 import pickle

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Thin models of YOLACT and SOLO by name, and how two answers agree."""
 
 from collections.abc import Callable

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Small SOLOs with the names of WXinlong/SOLO, and random but lively weights."""
 
 import math

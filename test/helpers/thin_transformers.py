@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Checkpoint folders of the transformers library with tiny networks, random but lively."""
 
 import json

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Small YOLACT checkpoints under the reference's names, with random but lively weights."""
 
 from collections.abc import Mapping

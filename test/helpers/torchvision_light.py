@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """torchvision's own Mask R-CNN with the weights of a file of seg_node's training, to compare ours with."""
 
 import json

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Decoding of raw camera images, against closed forms and slow plain references."""
 
 from array import array

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Depth in metres from messages: units, byte order, padding, invalid pixels, compression."""
 
 import struct

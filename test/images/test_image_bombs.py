@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Small files that would keep a decoder busy or fill memory are refused, or read within a budget."""
 
 import struct

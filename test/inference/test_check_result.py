@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Results of a model that are accepted, and those refused at their first invalid number."""
 
 from dataclasses import replace

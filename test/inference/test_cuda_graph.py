@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """CUDA graphs: results are the same, and where recording fails the network warns and runs without."""
 
 import gc

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The embedded model loads offline, agrees with torchvision, and detects the demo's objects."""
 
 import json

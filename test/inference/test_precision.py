@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Precisions: their choice, their changes to a network, and how close results stay to the exact ones."""
 
 from dataclasses import replace

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """YOLACT, SOLO and transformers in fast precisions, compared with their exact results."""
 
 from dataclasses import replace

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The emulated CUDA device enforces CUDA's rules: breaking any of them is noticed."""
 
 import gc

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The engine on an emulated GPU: each family obeys CUDA's rules and finds what the CPU finds."""
 
 import gc

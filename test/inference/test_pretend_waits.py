@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """How often the host waits for the GPU during a frame of YOLACT or SOLO, counted on an emulated GPU."""
 
 from collections.abc import Callable

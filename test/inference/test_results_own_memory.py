@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """A result must not change while the model processes the next frame."""
 
 from collections.abc import Callable

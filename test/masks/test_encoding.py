@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 import tracemalloc
 from array import array
 from types import SimpleNamespace

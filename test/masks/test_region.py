@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """A region is cropped from the image, and its results are shifted back."""
 
 import numpy as np

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Frames of several cameras in one batch give the same results as alone."""
 
 from collections.abc import Callable

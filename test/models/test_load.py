@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Checkpoint files of any spelling are loaded as models; files that do not fit are refused by name."""
 
 import logging

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Input tensors are identical, to the last bit, to those of torchvision's own transform."""
 
 from collections.abc import Iterator

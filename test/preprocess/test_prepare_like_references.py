@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Inputs have the same grey levels as after the resizing of Detectron2, SOLO and YOLACT."""
 
 from dataclasses import replace

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The tensor functions give the same bytes as Pillow and OpenCV, for any sizes."""
 
 import cv2

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The programs in docs/consumers.md and README.md, as printed there, against the real node."""
 
 import importlib.util

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The examples: grasp planner and segment client as processes of their own; what the C++ consumer prints."""
 
 import os

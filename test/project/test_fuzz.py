@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The fuzzers: that the driver sees every kind of fault, and that no boundary has one."""
 
 import json

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Packages import in one direction only, so that a reader can follow a frame without going back."""
 
 import ast

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The package as others take it: versions, declared dependencies, messages, installed programs, C++ use."""
 
 import ast
@@ -148,3 +150,14 @@ def test_cpp_program_finds_the_messages_and_the_decode_header(tmp_path):
     # decode_mask gives the 4 x 5 image; the 2 x 3 mask "101 010" lies at row 2, column 1
     rows = ["0 0 0 0 0", "0 0 0 0 0", "0 1 0 1 0", "0 0 1 0 0"]
     assert run.stdout == f"cup {' '.join(rows)}\n"
+
+
+@pytest.mark.parametrize("suffix", ["*.py", "*.hpp", "*.cpp"])
+def test_every_source_file_states_its_copyright_and_licence(suffix: str) -> None:
+    listed = subprocess.run(["git", "ls-files", suffix], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode != 0:
+        pytest.skip("not a clone of the repository")
+    files = [ROOT / name for name in listed.stdout.splitlines()]
+    assert files
+    missing = [str(file) for file in files if "SPDX-License-Identifier: Apache-2.0" not in file.read_text()]
+    assert not missing

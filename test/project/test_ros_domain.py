@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Two test runs on one machine never share a ROS domain."""
 
 import socket

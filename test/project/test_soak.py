@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The running node under minutes of hostile messages, and every act that once ended it."""
 
 import signal

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """What a long run counts as a failure, on figures made up here."""
 
 import copy

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The long run of `scripts/soak`: fuzzers, hostile streams, storms of requests; a JSON file and a table."""
 
 import argparse

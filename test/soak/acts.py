@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Single acts against a running node, each of which once ended it. They raise AssertionError."""
 
 from contextlib import suppress

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Calls of a ROS 2 service that count what was answered."""
 
 import threading

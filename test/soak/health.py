@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Whether the node came through: what is asked of it after every act and every stream."""
 
 from contextlib import suppress

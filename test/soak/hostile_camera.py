@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """A camera that sends good images among hostile ones: python -m soak.hostile_camera KIND --seconds S --seed N
 
 KIND: raw, compressed or depth (raw images with depth and calibration). Half of the images are good; three of

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The node under test as a process in a folder of its own, and what the system says about it."""
 
 import json

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Any bytes as a request to a ROS 2 service, which rclpy's clients cannot send.
 
 A service's requests are a DDS topic, `rq/NAMERequest`, of the type `PACKAGE::srv::dds_::NAME_Request_`

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The figures of a long run: what of them is a failure, and a table for docs/reliability.md.
 
 python -m soak.report FILE prints the table of the JSON file that scripts/soak wrote.

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Many calls of the node's services, right and wrong: python -m soak.storm KIND --count N --seed S
 
 KIND: transitions (valid, not valid now, unknown; never to shut down), segment (good and hostile images),

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """A node under a hostile camera or storms of requests for a while; what became of it, as plain figures."""
 
 import json

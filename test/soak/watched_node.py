@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The node of faulty_node.py, watched from inside: python -m soak.watched_node FOLDER --ros-args …
 
 FOLDER/fault names the fault of the model in force, empty for none. The process writes what it did and must

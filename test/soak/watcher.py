@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Samples the node under test: its report on /diagnostics and what the system knows of it."""
 
 import re

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Companions of images, and the image each belongs to, in bags written here."""
 
 from pathlib import Path

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Frames from bags written here with rosbags, sqlite3 and mcap."""
 
 import builtins

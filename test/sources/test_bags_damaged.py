@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Bags that are truncated, damaged, renamed or hostile; test_bags.py has intact ones."""
 
 import random

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Readable image files, conversion of their values, and refusals."""
 
 import mmap

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Sources of tiny files made here; test_bags.py has bags."""
 
 import itertools

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Grasps from examples/antipodal.py for shapes whose best grasp is known."""
 
 import sys

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Objects lifted from analytic scenes: boxes of known pose, imprecise masks, depth with holes and noise."""
 
 import numpy as np

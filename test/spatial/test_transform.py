@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Objects transformed to another frame, against the formula of a quaternion's rotation."""
 
 import numpy as np

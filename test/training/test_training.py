@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """`seg_node train` on a made-up data set of coloured shapes."""
 
 import copy

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 import pytest
 
 from seg_node.training.classes import UNKNOWN, own_class_map, read_class_map

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Reading data sets for training, augmentation, and ground truth in the model's classes."""
 
 import json

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Rules for pictures that are not exhaustive, by closed form."""
 
 import math

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The start of a training: ImageNet's weights, torchvision's models, its schedule."""
 
 import re

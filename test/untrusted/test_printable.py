@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Untrusted text in logs and errors is one short printable line."""
 
 import pytest

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """A size cache keeps results for small sizes, and none for huge ones."""
 
 import pytest

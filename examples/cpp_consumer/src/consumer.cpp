@@ -1,3 +1,5 @@
+// Copyright 2026 the seg_node authors
+// SPDX-License-Identifier: Apache-2.0
 // Prints area and grasp centre of each instance and, with depth, position and size of each object.
 //   ros2 run seg_node_cpp_consumer consumer --ros-args -r instances:=/seg_node/instances -r objects:=/seg_node/objects
 #include <exception>

@@ -1,3 +1,5 @@
+// Copyright 2026 the seg_node authors
+// SPDX-License-Identifier: Apache-2.0
 // The text that the consumer prints for a message. Needs the messages and seg_node's header, but no rclcpp.
 #ifndef DESCRIBE_HPP_
 #define DESCRIBE_HPP_

@@ -1,3 +1,5 @@
+// Copyright 2026 the seg_node authors
+// SPDX-License-Identifier: Apache-2.0
 // Finds the point at which to grasp the object of a mask. Header only; needs the standard library and seg_node's header.
 #ifndef GRASP_POINT_HPP_
 #define GRASP_POINT_HPP_

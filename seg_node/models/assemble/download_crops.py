@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Whole masks on a GPU → the mask crops of a segmentation; only their pixels are downloaded."""
 
 from collections.abc import Sequence

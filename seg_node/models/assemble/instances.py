@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The last step of every family: objects and masks become `Instances` and a `Segmentation`."""
 
 from collections.abc import Sequence

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Blobs of the Caffe2 Detectron → tensors with Detectron2's names.
 
 Source: Detectron2 `checkpoint/c2_model_loading.py: convert_c2_detectron_names`, and

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Checkpoint files → named tensors → a network's parameters. Nothing in a file is executed."""
 
 import zipfile

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The content of a training script's checkpoint → the named tensors of its network."""
 
 import logging

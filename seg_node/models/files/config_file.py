@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Configuration files of other projects: YAML, and Python read as data, merged with their base files.
 
 Nothing is ever executed. A file is refused if nothing in it, or not its model, can be read.

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Converters for configuration values; numbers must be finite and too small to exhaust memory."""
 
 import math

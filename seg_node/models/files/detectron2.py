@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Detectron2's and AdelaiDet's configuration files: their keys, and the settings of a ResNet trunk.
 
 Keys that change the results are mapped or, if only some of their values are supported, checked; keys of

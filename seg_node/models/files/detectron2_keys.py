@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The keys of Detectron2's and AdelaiDet's configurations that are checked, and those that are ignored.
 
 Source of the keys and their defaults: Detectron2 `config/defaults.py`.

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Diagnosis of a weights file that no reader accepts, from its first bytes and its size."""
 
 import re

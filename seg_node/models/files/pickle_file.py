@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Pickled weights → tensors and plain containers, without running any code that the file names.
 
 The few names that weights need map to stand-ins that hold data; every other name is refused.

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Interpreter of pickle programs that works on data alone and within limits.
 
 A pickle can call any importable function, use keys whose hash takes forever, and expand a few bytes to

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Removal of prefixes that training frameworks add to tensor names, such as Lightning's "model."."""
 
 import logging

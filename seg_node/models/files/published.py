@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Published weights by name: only `seg_node fetch-weights` downloads them; loading works offline."""
 
 import hashlib

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Python configuration files → their settings, read as data and never run.
 
 Plain assignments are supported, and the operations on dictionaries that mmdetection, mmengine and YOLACT

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Python expressions → the plain data they stand for, evaluated without running code and within limits."""
 
 import ast

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Reader for files of torch.save, in the zip format and the legacy one, that runs nothing.
 
 torch.load(weights_only=True) hangs on keys that hold each other, reads zip archives differently from

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Check of a Triton kernel against the torch function that it replaces."""
 
 import logging

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Transfers between host and GPU through pinned memory: uploads do not wait, downloads wait once."""
 
 import torch

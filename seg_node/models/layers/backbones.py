@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """ResNet and feature pyramid, shared by the families.
 
 Module names are torchvision's, so its checkpoints load without renaming.

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Deformable convolutions (Dai et al. 2017; modulated: Zhu et al. 2019) of checkpoints that have them.
 
 Sources: mmcv `ops/dcn/deform_conv.py: DeformConvPack, ModulatedDeformConvPack`, dbolya/yolact

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """EfficientNet-Lite0: a light ImageNet backbone without squeeze-and-excitation, with ReLU6.
 
 Sources: Tan and Le 2019 (EfficientNet); Google's `efficientnet/lite` of tensorflow/tpu (the Lite variants,

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Arithmetic of anchors and boxes (x_min, y_min, x_max, y_max) in network-input pixels.
 
 Each step follows the order of torchvision's `anchor_utils.py`, `_utils.py: BoxCoder` and `poolers.py`

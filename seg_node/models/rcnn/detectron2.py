@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Mask R-CNN and Panoptic FPN checkpoints of Detectron2: R50, R101, X101 with FPN, and models trained alike.
 
 All widths, depths, norms and the class count come from the tensors, the rest from Detectron2's config.

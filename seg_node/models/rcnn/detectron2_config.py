@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Detectron2's configuration of a Mask R-CNN or Panoptic FPN (YAML) → `Detectron2Config`."""
 
 from collections.abc import Mapping

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """RoIAlign from all levels of a pyramid with fixed shapes: the host never waits for the GPU.
 
 It uses a Triton kernel where one builds and agrees with torch, else torch's functions.

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Mask R-CNN's selections with fixed shapes: no step waits for a number from the GPU.
 
 CUDA graphs need this. Where the plain path (`rpn.py`, `roi_heads.py`) continues with as many boxes as it

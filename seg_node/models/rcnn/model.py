@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """A Mask R-CNN checkpoint as the engine uses it: network, labels, input, assembly of results."""
 
 from collections.abc import Sequence

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Mask R-CNN (He et al. 2017) on a feature pyramid: backbone → pyramid → proposals → box head → mask head."""
 
 from collections.abc import Sequence

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Pairs of overlapping boxes by a single Triton kernel. Imported only if Triton is installed."""
 
 import torch

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Mask probabilities on a small grid over each box → masks at image resolution, cropped to the box."""
 
 import math

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Mask probabilities on a small grid over each box → masks at image resolution, computed on the device.
 
 All pixels inside boxes and image are computed in one pass and stored one after the other: on CUDA by a

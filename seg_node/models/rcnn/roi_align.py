@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """RoIAlign (He et al. 2017, §3) as weighted sums of pixels whose channels are contiguous in memory.
 
 A bin is the mean of its samples, a sample a mean of four pixels, so a bin is a weighted sum of pixels: an

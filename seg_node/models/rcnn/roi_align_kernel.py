@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """RoIAlign from all levels of a pyramid by a single Triton kernel. Imported only if Triton is installed."""
 
 from collections.abc import Sequence

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Heads of Mask R-CNN: class, refined box and mask of each proposed region (He et al. 2017).
 
 Sources of the order of operations: torchvision `models/detection/roi_heads.py` and Detectron2

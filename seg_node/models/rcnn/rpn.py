@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Region proposals (Ren et al. 2015): boxes that may hold an object of any class.
 
 Sources of the order of operations: torchvision `models/detection/rpn.py` and Detectron2

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Semantic branch of Panoptic FPN (Kirillov et al. 2019): the stuff class of each pixel.
 
 Source: Detectron2 `modeling/meta_arch/semantic_seg.py: SemSegFPNHead`.

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Numbers and conventions of a Mask R-CNN that cannot be derived from its weights."""
 
 from dataclasses import dataclass

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The shape of a Mask R-CNN above its backbone, derived from a checkpoint's tensors."""
 
 import re

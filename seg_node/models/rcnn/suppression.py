@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Greedy non-maximum suppression with fixed shapes, by rounds of a matrix product."""
 
 from functools import cache

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Mask R-CNN checkpoints with torchvision's names: `maskrcnn_resnet50_fpn`, `_v2`, and fine-tuned models.
 
 All widths, depths and the class count come from the tensors. The names of torchvision before and since 0.14

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """A Mask R-CNN configuration (YAML or a checkpoint's metadata) → `RCNNConfig`.
 
 The keys are the arguments of torchvision's `MaskRCNN`, and a few that describe the checkpoint.

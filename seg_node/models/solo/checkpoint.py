@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Checkpoints of SOLO, Decoupled SOLO and SOLOv2 → models.
 
 Widths, depths and the kind of head come from the tensors; so do the grids, except for SOLOv2.

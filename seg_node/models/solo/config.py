@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """A SOLO configuration of WXinlong/SOLO or mmdetection 2 and 3 (Python or YAML) → `SoloConfig`.
 
 Keys that change the results are read or, if only some of their values are supported, checked; keys that the

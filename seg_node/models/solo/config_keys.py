@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The keys of SOLO configurations of WXinlong/SOLO or mmdetection: checked, read or ignored.
 
 A section is a dictionary in the file; "head" is bbox_head or mask_head, "mask features" is mask_feat_head or

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The heads of SOLO and Decoupled SOLO, and functions that SOLOv2's head shares.
 
 A head lays a grid over each pyramid level and predicts for every cell which classes have an object centred

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """From a SOLO head's grids to instances: candidate cells, their scores, and masks at image resolution.
 
 Source of the order of operations: WXinlong/SOLO `mmdet/models/anchor_heads/solov2_head.py: get_seg_single`.

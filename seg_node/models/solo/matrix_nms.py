@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Matrix NMS (Wang et al. 2020, SOLOv2 §3.3): overlapped masks get a lower score instead of being removed."""
 
 from typing import Literal

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """SOLO, Decoupled SOLO and SOLOv2: backbone → pyramid → grids of classes and masks, without boxes.
 
 Sources: Wang et al. 2020 (SOLO; SOLOv2), see `heads.py`, `solov2_head.py`, `masks.py`.

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Names of SOLO tensors in checkpoints ↔ names in the network.
 
 WXinlong/SOLO's `bbox_head` is mmdetection's `mask_head`; AdelaiDet's `mask_head` is SOLOv2's mask features.

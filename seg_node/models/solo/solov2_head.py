@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """SOLOv2's head: each grid cell predicts a kernel; its mask is the kernel's response on a feature map.
 
 Sources: Wang et al. 2020 (SOLOv2); WXinlong/SOLO `mmdet/models/anchor_heads/solov2_head.py,

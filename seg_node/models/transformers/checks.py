@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Validation of a transformers folder's JSON files before the library reads them."""
 
 import importlib

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Enlarging of a mask to the image's size, only inside a window.
 
 The weights are those of PyTorch's `interpolate`, which computes whole images only; results differ by rounding

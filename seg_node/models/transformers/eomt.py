@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Objects and segments of EoMT, identical to the library's post-processing.
 
 Both use the same masks at the image's size: each is computed once, one at a time, and only if its score

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Loading of models from folders of the Hugging Face `transformers` library (extra `transformers`).
 
 Everything is read from the folder: nothing is downloaded, and no code in it is run.

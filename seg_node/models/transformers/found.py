@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Types that all kinds of post-processing share: a network's queries, and the objects and segments found."""
 
 from collections.abc import Callable, Mapping

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Objects and segments by the library's own post-processing, used for DETR and as reference in tests."""
 
 import inspect

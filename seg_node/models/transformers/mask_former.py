@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Objects and segments of Mask2Former, MaskFormer and OneFormer, identical to the library's post-processing.
 
 Masks of objects stay at the network's resolution (Mask2Former's: 384 x 384) until they are cropped; masks of

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Universal segmentation networks of the Hugging Face `transformers` library with seg_node's results.
 
 Network and image processor are those of the installed library; see `PostProcess` for post-processing.

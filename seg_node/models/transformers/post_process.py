@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Choice of the post-processing for a kind of network."""
 
 from types import SimpleNamespace

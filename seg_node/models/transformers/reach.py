@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Windows outside of which a mask cannot own or reach any pixel, found on the masks' small grids.
 
 A pixel's value lies between those of its neighbours on the grid. A mask whose greatest neighbour is below

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Assignment of each pixel to one of several masks.
 
 The library enlarges all masks to the image at once and reads each several times. Here they are processed one

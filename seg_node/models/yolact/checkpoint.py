@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """YOLACT and YOLACT++ checkpoints of dbolya/yolact: R-50, R-101 and DarkNet-53, any input size.
 
 Widths, depths and the class count come from the tensors. Source: `yolact.py: load_weights`.

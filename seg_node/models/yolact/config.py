@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """A YOLACT configuration (`data/config.py` of dbolya/yolact, or YAML) → `YolactConfig`."""
 
 import math

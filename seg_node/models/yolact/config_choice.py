@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Selection of the configuration in YOLACT's `data/config.py` that belongs to a weights file."""
 
 import logging

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """DarkNet-53 (YOLOv3, Redmon & Farhadi 2018) with the names of YOLACT's checkpoints.
 
 Source: dbolya/yolact `backbone.py: DarkNetBackbone`.

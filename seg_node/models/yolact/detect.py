@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """YOLACT's boxes: priors, decoding, Fast NMS, selection of detections.
 
 Boxes are relative: 0 … 1 across the image. Sources: dbolya/yolact `yolact.py: make_priors`,

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """YOLACT's prototypes and coefficients → masks and boxes at image resolution.
 
 Source: dbolya/yolact `layers/output_utils.py: postprocess`, `layers/box_utils.py: crop,

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """YOLACT (Bolya et al. 2019): one pass predicts boxes, prototype masks and each box's mixing coefficients.
 
 Module names are those of dbolya/yolact, so its checkpoints load almost without renaming. Source:

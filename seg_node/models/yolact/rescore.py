@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Mask rescoring of YOLACT++ (Bolya et al. 2020, §6.3): scores times the mask's expected quality.
 
 Source: dbolya/yolact `layers/output_utils.py: postprocess`, called by `eval.py: prep_display`.

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """A command line of ours with ROS arguments in it, and names of ROS in ours."""
 
 from collections.abc import Sequence

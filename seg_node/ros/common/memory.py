@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The process's memory: keep freed image buffers, and refuse more than the machine can give."""
 
 import ctypes

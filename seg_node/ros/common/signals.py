@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Ctrl-C as a question that is asked between two steps."""
 
 import signal

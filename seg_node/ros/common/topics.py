@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """QoS of the node's inputs and outputs; each can be overridden from a parameter file (qos_overrides)."""
 
 from collections.abc import Iterator

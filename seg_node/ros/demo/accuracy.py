@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Accuracy of the demo's run, where its source comes with ground truth in COCO's formats."""
 
 import importlib.util

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Runs the demo: node, camera and recorder are three processes that meet on ROS topics only."""
 
 import argparse

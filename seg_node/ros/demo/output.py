@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The demo's output folder: annotated.mp4, contact_sheet.png, results.json, and the table on the terminal."""
 
 from collections.abc import Sequence

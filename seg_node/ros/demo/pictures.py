@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The demo's pictures: a contact sheet, and a video that lasts as long as the stream did."""
 
 import itertools

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Other programs of the demo: started with their output in a file, stopped so that none stays behind."""
 
 import shutil

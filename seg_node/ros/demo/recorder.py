@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Listens to the node as any other ROS program would, and keeps what the report needs."""
 
 import time

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The demo's numbers: counted from what was heard, as a table for people and as results.json for programs."""
 
 import dataclasses

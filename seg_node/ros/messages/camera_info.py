@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """sensor_msgs/CameraInfo to a pinhole camera of the image as it is published."""
 
 from collections.abc import Callable, Sequence

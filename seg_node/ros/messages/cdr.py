@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The two large messages as the bytes that go over the wire; rclpy takes half as long again for a message.
 
 Its way is a Python object for each field, its conversion to C, and the middleware's serialization; `publish`

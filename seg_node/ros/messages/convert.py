@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Messages ↔ seg_node's types. One function per message; no ROS graph is needed here."""
 
 import array

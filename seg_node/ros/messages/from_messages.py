@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The node's result messages → seg_node's types and arrays, for subscribers."""
 
 import numpy as np

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The oriented box of an object as geometry_msgs."""
 
 import numpy as np

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Boxes and names of the objects for RViz."""
 
 from collections.abc import Sequence

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Image messages read from their bytes on the wire: OMG's CDR, without a copy of the pixels.
 
 The middleware would make room for the length that a message declares before it looks for the data, and drops

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Standard vision_msgs beside our own messages, where that package is installed; the node runs without it."""
 
 from collections.abc import Sequence

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The node's end of the bond by which Nav2's lifecycle manager watches its nodes.
 
 Only heartbeats under the node's name, as nav2_util's nodes send them; what the manager sends changes nothing.

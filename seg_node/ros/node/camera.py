@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """One camera of the node: its inputs, its frames and their outcomes, its outputs."""
 
 import math

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The annotated picture, drawn in a thread of its own and only for subscribers."""
 
 import threading

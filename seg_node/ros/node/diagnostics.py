@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The outcome of every frame, counted by reason and reported on /diagnostics."""
 
 import threading

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """An executor that survives what its callbacks raise.
 
 rclpy's own raises a callback's exception out of `spin`, which ends the process; a message or request that

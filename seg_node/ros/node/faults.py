@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Faults are counted with their reason and logged, each reason at most every 30 s."""
 
 import threading

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The path of frames and `~/segment` requests while a model is loaded, in the worker's thread."""
 
 import time

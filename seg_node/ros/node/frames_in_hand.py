@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The frames of one camera that the worker has taken: each outcome is counted once."""
 
 import threading

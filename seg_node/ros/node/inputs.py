@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The subscriptions of one camera: colour images, and with depth its depth images and calibration."""
 
 import time

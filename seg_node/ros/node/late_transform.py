@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Objects that wait for TF, which comes a little after the images, without delaying the frames."""
 
 from collections import deque

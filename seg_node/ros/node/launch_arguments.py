@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The arguments of launch/seg_node.launch.py and what the node gets from them; plain data, without `launch`.
 
 `python -m seg_node.ros.node.launch_arguments` prints the table of docs/integration.md.

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """A camera's objects in metres, from depth image and calibration: in its own frame, then moved to another."""
 
 from dataclasses import dataclass, replace

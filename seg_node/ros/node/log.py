@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Forwards the core's records from Python's logging to the node's log and /rosout."""
 
 import logging

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Warn when a subscribed topic stays silent or falls silent, with the topics that are published."""
 
 import time

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The ROS 2 node: images in, instance and panoptic messages out, with the source's stamp and frame_id.
 
 Threads: one for each camera receives its images, one the `~/segment` requests; the executor's answer the

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The output topics of one camera. Messages without subscribers are not built."""
 
 import time

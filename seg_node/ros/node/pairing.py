@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Images and depth images of one camera that belong together, by their stamps."""
 
 import time

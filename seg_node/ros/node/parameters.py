@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The node's parameters: one table, from which declaration, validation, README and config check derive.
 
 `python -m seg_node.ros.node.parameters` prints the table as Markdown.

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """A thread that only receives images, or `~/segment` requests.
 
 For every image an executor polls all services, timers and events of its node, in Python: 1.3 ms. The wait

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The node's own part of /diagnostics: the model, what is wrong, and the status beside its frames."""
 
 from collections.abc import Mapping

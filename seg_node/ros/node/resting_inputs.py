@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """One camera's subscriptions, which are closed while nobody watches an output."""
 
 import time

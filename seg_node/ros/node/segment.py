@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Frames and `~/segment` requests through the model."""
 
 from collections.abc import Sequence

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The service `~/segment`: requests are taken at once, a few wait for the worker, the rest are refused."""
 
 import threading

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Checks the order of image stamps: a bad one costs its own frame, not the good ones after it."""
 
 from builtin_interfaces.msg import Time

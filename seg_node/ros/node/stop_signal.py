@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Signals that end the node: the first one stops it in order; a second one, or a timeout, ends it at once.
 
 Python runs signal handlers in the main thread only, which may be busy with a library's C code. Here the

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Objects in a frame of the robot: TF for each camera, where tf2_ros is installed."""
 
 from collections.abc import Iterable

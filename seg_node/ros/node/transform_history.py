@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """TF for one camera's images; transforms from before a jump in time are discarded."""
 
 import threading

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Lifecycle transitions that clients cannot break: one at a time, and only those that apply.
 
 rclpy hands a request straight to the state machine, which raises for a transition that does not exist in the

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """First runs of the model on an image size, before a frame is wanted: on a GPU they take seconds."""
 
 from collections.abc import Collection, Iterable, Mapping

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """What a bag holds beside its images, sent with them: CameraInfo, depth and tf."""
 
 from collections.abc import Sequence

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """`seg_node play`: images, a video, a ROS bag or a camera as a camera's image topic, in step with the clock.
 
 Frames are published best effort, as cameras do, and stamped when they are sent; what a bag holds beside its

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The subscriber behind `seg_node view`.
 
 All subscriptions are best effort: a slow viewer never holds up the node. A result is shown with the image

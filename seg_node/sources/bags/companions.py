@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Read the messages that accompany a camera's images in a bag: calibration, aligned depth and tf.
 
 Messages stay serialised (CDR) for a player to publish; only their stamps are read.

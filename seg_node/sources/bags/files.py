@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Find, recognise (by their first bytes), decompress and open the files of a bag."""
 
 import itertools

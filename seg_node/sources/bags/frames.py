@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Read camera frames from ROS bags (sqlite3, mcap and ROS 1), without ROS.
 
 The package rosbags deserialises messages with ROS's own definitions; those in a bag are not trusted.

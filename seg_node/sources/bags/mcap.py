@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Read MCAP files record by record, so that unclosed and damaged ones give their intact messages.
 
 https://mcap.dev/spec: a record is its opcode, the length of its content (8 bytes) and the content.

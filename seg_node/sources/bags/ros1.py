@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Read ROS 1 bags with rosbags."""
 
 from collections.abc import Collection, Iterator

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Read ROS 2 bags in SQLite (.db3) message by message, so that damage costs only the messages in it."""
 
 import os

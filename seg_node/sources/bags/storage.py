@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The interface of the three bag readers, and decompression with limits."""
 
 import bz2

@@ -1,3 +1,5 @@
+// Copyright 2026 the seg_node authors
+// SPDX-License-Identifier: Apache-2.0
 #include <iostream>
 
 #include <seg_node/decode.hpp>

@@ -1,3 +1,5 @@
+// Copyright 2026 the seg_node authors
+// SPDX-License-Identifier: Apache-2.0
 // Test program of test_examples.py: prints what examples/cpp_consumer prints of a message.
 //   describe_lines instances|objects FILE   FILE: the message as it goes over the wire (CDR)
 #include <cstdint>

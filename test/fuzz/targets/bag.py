@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """ROS bag → camera frames and what belongs to them (seg_node.sources.source, bags, bag_companions)."""
 
 from itertools import islice

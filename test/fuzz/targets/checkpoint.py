@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Weights files of every kind → named tensors (seg_node.models.files.checkpoint)."""
 
 from pathlib import Path

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Configuration files of other projects, YAML and Python, with their bases."""
 
 from pathlib import Path

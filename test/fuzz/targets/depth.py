@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Depth as sensor_msgs/Image and as CompressedImage (seg_node.images.depth)."""
 
 import struct

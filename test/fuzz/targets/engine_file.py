@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Files of `seg_node export` → the dense part of a network (seg_node.export.dense_part)."""
 
 import io

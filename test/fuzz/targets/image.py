@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """sensor_msgs/Image → pixels (seg_node.images.decode)."""
 
 from pathlib import Path

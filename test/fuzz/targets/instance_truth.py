@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """COCO ground truth of instances → scores, as `seg_node evaluate --coco` works (ground_truth, scorers)."""
 
 from pathlib import Path

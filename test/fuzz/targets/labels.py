@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """File of class names → LabelSet (seg_node.labels)."""
 
 from pathlib import Path

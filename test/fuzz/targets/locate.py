@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Masks, depth image and CameraInfo → objects in metres (seg_node.ros.node.locate)."""
 
 import struct

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """seg_node/InstanceMask → mask, as Python subscribers decode it (seg_node.masks.encoding)."""
 
 from pathlib import Path

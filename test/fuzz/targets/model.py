@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Weights and configuration of each family, changed in places → model (seg_node.models.load)."""
 
 import json

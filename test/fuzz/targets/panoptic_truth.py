@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """COCO ground truth of panoptic maps → scores, as `seg_node evaluate --panoptic` works."""
 
 from pathlib import Path

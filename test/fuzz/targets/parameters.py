@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The node's parameters, given at the start and set while it runs (seg_node.ros.node.parameters)."""
 
 import os

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Picture file → frame, as `seg_node segment` and `train` read it (seg_node.sources.source.read_image)."""
 
 import io

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Image message of any size → input of a network, in each reference's way of resizing."""
 
 from pathlib import Path

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Instances of frame after frame → lasting ids (seg_node.track), whatever the stamps and masks."""
 
 import pickle

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Video file → frames (seg_node.sources.source); a playlist with a video's name must not lead elsewhere."""
 
 import socket

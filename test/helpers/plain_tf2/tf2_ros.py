@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """In the place of tf2_ros, which is in no wheel: what the node uses of it, on the plain buffer."""
 
 from typing import Any

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """A CUDA device that is not there: real numbers on the CPU, under a GPU's rules.
 
 Inside `pretend_cuda()` tensors on "cuda:N" report that device and hold their numbers on the CPU. Broken is

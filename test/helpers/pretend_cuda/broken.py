@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """What is raised when a rule of CUDA is broken, and where in seg_node it was."""
 
 import sys

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Copies: within the device, and between it and the host."""
 
 from typing import TYPE_CHECKING, Any

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The device: every operator on it is checked, run on the CPU, and recorded where a graph is."""
 
 import threading

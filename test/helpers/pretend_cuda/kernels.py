@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """A log of what the device was made to do, for counting."""
 
 from collections.abc import Sequence

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The device's memory: how much of it tensors and graphs hold, and a limit to run out of."""
 
 from collections import Counter

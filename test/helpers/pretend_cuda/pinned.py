@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Pinned memory, and the copies between it and the device that go on while the host does something else."""
 
 from dataclasses import dataclass

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """What a GPU refuses of single operators, and arithmetic that is not what was asked for."""
 
 import threading

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Streams and events. All work is done in the order in which it is asked for, on whatever stream."""
 
 from typing import TYPE_CHECKING, Any, ClassVar

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Tensors that report a CUDA device and hold their numbers on the CPU."""
 
 from collections.abc import Callable

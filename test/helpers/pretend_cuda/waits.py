@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Which operators make the host wait for the device, because it needs a number to go on."""
 
 from typing import Any

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Masks cropped on a device equal masks cropped one by one."""
 
 import numpy as np

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Removal of duplicates: of two objects with the same pixels only the better-scored one is kept."""
 
 import numpy as np

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Caffe2 blobs are converted to the same tensors as by Detectron2's converter."""
 
 import pickle

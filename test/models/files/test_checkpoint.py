@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Checkpoint files of all supported software are read by content, and nothing in them is executed."""
 
 import argparse

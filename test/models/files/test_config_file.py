@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """YAML and Python configurations are read as data together with their base files, and never executed."""
 
 import contextlib

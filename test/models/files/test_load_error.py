@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Any failure to load a model raises a single kind of exception, whose one line names the file."""
 
 from pathlib import Path

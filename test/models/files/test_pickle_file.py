@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Pickles of weights are read; anything else in a pickle is refused before it runs."""
 
 import datetime

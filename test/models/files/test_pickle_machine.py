@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """A pickle's program runs on data alone; programs that take forever or exhaust memory are refused."""
 
 import io

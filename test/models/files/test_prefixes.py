@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Prefixes of training frameworks are removed from tensor names, logged, and never guessed."""
 
 import logging

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Published weights are fetched from a real HTTP server on this machine."""
 
 import hashlib

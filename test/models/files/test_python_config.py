@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Python configurations are read as far as they are data; code that makes settings is refused."""
 
 import logging

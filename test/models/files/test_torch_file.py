@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Files of torch.save give the same tensors as torch.load; false claims of an archive are refused."""
 
 import zipfile

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """ResNets built from their tensors match torchvision's; the stride can be in either convolution."""
 
 from collections.abc import Callable

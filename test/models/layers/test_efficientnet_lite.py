@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The light backbone has the documented strides and widths, TensorFlow's padding and folded batch norms."""
 
 import pytest

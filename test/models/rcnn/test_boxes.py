@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Anchors, box decoding and region pooling match closed forms and torchvision's modules."""
 
 import math

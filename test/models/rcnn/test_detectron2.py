@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Detectron2's checkpoints: parity with its recorded results, names and shapes, effects of a config."""
 
 import json

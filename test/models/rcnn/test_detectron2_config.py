@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Detectron2's and AdelaiDet's configurations: each key that changes results is applied or refused."""
 
 import logging

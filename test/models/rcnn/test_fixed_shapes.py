@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Mask R-CNN with fixed shapes gives the results of the plain path."""
 
 from collections.abc import Callable, Sequence

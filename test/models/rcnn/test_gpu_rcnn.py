@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Mask R-CNN on a GPU: few waits, bounded memory, kernels that are checked before use."""
 
 from collections.abc import Callable, Iterator

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Masks pasted inside their boxes equal the references' masks, computed on the whole image."""
 
 import math

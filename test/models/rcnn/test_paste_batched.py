@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Masks pasted on the device equal those pasted on the host, except for pixels close to the threshold."""
 
 import os

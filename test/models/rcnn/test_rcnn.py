@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Mask R-CNN matches torchvision's recorded results at every stage and in the final objects."""
 
 import pytest

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Conventions in which Detectron2's Mask R-CNN differs from torchvision's, one by one, on small inputs."""
 
 import math

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The semantic branch of Panoptic FPN matches its definition."""
 
 import numpy as np

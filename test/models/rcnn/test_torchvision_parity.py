@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Mask R-CNN gives the results of torchvision's in one process, with random weights that find objects."""
 
 import json

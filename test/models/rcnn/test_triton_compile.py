@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Every Triton kernel compiles without a GPU, and its variables fit into registers."""
 
 import re

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """SOLO, Decoupled SOLO and SOLOv2 match the references' recorded results and a plain network."""
 
 import json

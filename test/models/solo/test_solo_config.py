@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Configurations of WXinlong/SOLO, mmdetection 2 and 3 and AdelaiDet → settings of a SOLO."""
 
 import logging

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The steps of a SOLO around its convolutions match plain loops and closed forms."""
 
 from collections.abc import Callable, Sequence

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Checkpoints of the transformers library give the library's own results."""
 
 from dataclasses import replace

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Folders of the transformers library are loaded or refused, without network access or running code."""
 
 import importlib.util

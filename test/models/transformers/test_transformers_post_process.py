@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Post-processing of queries equals the transformers library's for the same masks."""
 
 from dataclasses import replace

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """YOLACT checkpoints match the reference's recorded results, full-size names, and a plain network."""
 
 import logging

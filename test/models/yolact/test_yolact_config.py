@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """YOLACT configurations are read; unknown or unsupported keys are refused."""
 
 import math

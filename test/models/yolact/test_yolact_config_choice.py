@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """YOLACT's Python file of many configurations: the one of the weights is read, and nothing is run."""
 
 import logging

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """YOLACT's priors, Fast NMS and selection of detections match slow plain versions."""
 
 import itertools

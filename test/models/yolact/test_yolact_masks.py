@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """YOLACT's masks and boxes at image resolution match whole-image versions."""
 
 import numpy as np

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The demo: its arithmetic on made-up numbers, then the whole of it with a small model."""
 
 import json

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The demo's own stream: its topics, and that colour, depth, calibration, masks and poses agree."""
 
 import json

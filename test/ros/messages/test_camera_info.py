@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """CameraInfo to pinhole: which matrix counts, region of interest, binning, and what is refused."""
 
 import numpy as np

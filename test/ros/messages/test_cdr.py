@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The bytes that we write ourselves are those that rclpy makes of the messages.
 
 All but those between two fields: there Fast CDR leaves what was in its memory.

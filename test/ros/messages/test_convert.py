@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Messages and back: header, layout and bytes of what the node publishes."""
 
 import numpy as np

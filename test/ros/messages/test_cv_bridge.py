@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Users of cv_bridge can read every plain image that the node publishes."""
 
 import numpy as np

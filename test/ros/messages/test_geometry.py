@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Orientation of a box as a quaternion, against the matrix that the quaternion stands for."""
 
 import numpy as np

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Objects over the wire: every field, the cloud's bytes and colours, objects that are not located."""
 
 import time

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Images read from their bytes on the wire, against rclpy's own serialization."""
 
 import array

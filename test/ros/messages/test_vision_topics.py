@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The standard topics of the real node over DDS: vision_msgs where it is installed, markers always."""
 
 import os

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The bond with Nav2's lifecycle manager; bondpy plays the manager's end, set up as Nav2 does."""
 
 import importlib.util

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Each frame in the worker's hands is counted once, whatever becomes of it."""
 
 import pytest

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Objects that wait for TF: each comes out once, moved or as the error, whenever TF comes."""
 
 import math

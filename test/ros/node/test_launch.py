@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The launch files, with the real `launch`; skipped where it is not installed (it is not on PyPI)."""
 
 import importlib.util

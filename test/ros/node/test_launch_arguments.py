@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """What the launch file's arguments become, without `launch`: remap rules, parameters, the environment."""
 
 from dataclasses import fields

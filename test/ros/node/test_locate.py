@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Objects in metres from messages: what is wrong with depth or calibration costs the objects alone."""
 
 import array

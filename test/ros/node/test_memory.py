@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The limit of the process's memory; each test's program runs in a process of its own."""
 
 import subprocess

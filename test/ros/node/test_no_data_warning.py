@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The warning of a topic that is silent: once for each stall, with what is published instead."""
 
 from collections.abc import Callable, Iterator

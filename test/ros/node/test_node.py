@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The real node in a process of its own, spoken to over DDS."""
 
 from collections.abc import Iterator

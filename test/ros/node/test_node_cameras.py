@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Several cameras on one model: own topics, headers, counts and ids; none waits for a dead one."""
 
 import threading

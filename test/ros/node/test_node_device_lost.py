@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """A GPU that is lost to the process ends the node, so that whoever supervises it starts it again."""
 
 from pathlib import Path

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Every model family through the real node: its objects and its panoptic map leave as messages."""
 
 from collections.abc import Callable

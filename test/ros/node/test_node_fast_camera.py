@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """A camera faster than the model: results stay fresh, services answer, every frame is accounted for."""
 
 import os

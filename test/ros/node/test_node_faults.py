@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """What operators, clients and a broken model do to the node: it is reported, counted, and survived."""
 
 import signal

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Start, life and end of the node: each test has a node of its own."""
 
 import array

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Nodes and topics with odd but legal names, and what is said of names that are too long."""
 
 from pathlib import Path

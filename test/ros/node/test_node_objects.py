@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Depth through the real node: objects in metres with the image's stamp, and every fault counted."""
 
 import os

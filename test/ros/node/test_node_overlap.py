@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """On a GPU a frame is published while the model works on the next; here a CPU is taken for one."""
 
 import threading

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Two nodes that start in the same moment: neither hinders the other."""
 
 from pathlib import Path

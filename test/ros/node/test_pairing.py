@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Images and depth paired by stamp: whatever order they arrive in, whichever is missing."""
 
 import pytest

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """One table of parameters: config/, README and launch files must say the same."""
 
 from dataclasses import fields, replace

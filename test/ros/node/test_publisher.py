@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The thread that publishes: one frame at a time, in order, and what it does when publishing is stuck."""
 
 import gc

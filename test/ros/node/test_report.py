@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """What keeps the node from serving frames is found in order of its cause."""
 
 import threading

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The SROS 2 policy allows what the real node does, and no more than its own names."""
 
 from collections.abc import Iterable

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 import threading
 
 from seg_node.ros.node.slot import NewestSlot, NewestSlots

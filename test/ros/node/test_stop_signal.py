@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """Signals end the process: in order, or at once. Each test's program runs in a process of its own."""
 
 import signal

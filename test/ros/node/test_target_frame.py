@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """target_frame: what a user hears without tf2_ros, and with it where the camera was at the image's stamp."""
 
 import sys

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """TF for one camera, when time goes on, jumps back, and is another one for some; on tf2 too where it is."""
 
 import importlib.util

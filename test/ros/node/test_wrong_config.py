@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """A configuration of another model than the weights are of is refused, and says what differs."""
 
 from pathlib import Path

@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """seg_node play: the player as a process of its own, heard over DDS."""
 
 import importlib.util

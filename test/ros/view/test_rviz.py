@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """The shipped RViz configuration shows topics that exist, as what they are."""
 
 import re

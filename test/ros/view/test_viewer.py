@@ -1,3 +1,5 @@
+# Copyright 2026 the seg_node authors
+# SPDX-License-Identifier: Apache-2.0
 """seg_node view: what it subscribes to and pairs, and the command as a process beside a real node."""
 
 import os
