@@ -39,7 +39,14 @@ from seg_node.ros.node.frame_path import FramePath
 from seg_node.ros.node.inputs import Arrival
 from seg_node.ros.node.parameters import Options, declare_parameters, options_of
 from seg_node.ros.node.publisher import Publisher
-from seg_node.ros.node.report import find_problem, loaded_line, model_setup, node_status, stall_timeout_s
+from seg_node.ros.node.report import (
+    NO_CLOCK,
+    find_problem,
+    loaded_line,
+    model_setup,
+    node_status,
+    stall_timeout_s,
+)
 from seg_node.ros.node.segment_service import SegmentService
 from seg_node.ros.node.slot import NewestSlots
 from seg_node.ros.node.target_frame import TargetFrame
@@ -51,6 +58,7 @@ from seg_node.types import SegmentOptions
 WAIT_S = 0.1
 DIAGNOSTICS_PERIOD_S = 1.0
 REST_CHECK_S = 0.2
+REPORTS_FOR_CLOCK = 5  # without /clock, before it is missed
 LOAD_S = 600.0  # a large checkpoint from a slow disk, and the compilation of its kernels
 IDLE_S = 5.0  # for the work in hand at deactivation; then its frames are given up
 STOP_S = 1.0  # the same at the end of the process, which SIGKILL would follow
@@ -72,6 +80,7 @@ class SegNode(LifecycleNode):
         self._enabled, self._active = True, False
         self._target: TargetFrame | None = None
         self._bond: LifecycleBond | None = None
+        self._reports_without_time = 0
         self._options = declare_parameters(self, self._check)
         self.add_post_set_parameters_callback(self._take_options)
         self._cameras = {name: Camera(self, name) for name in self._options.cameras}
@@ -319,14 +328,21 @@ class SegNode(LifecycleNode):
         problem = find_problem(options, self._worker, path, self.faults)
         if bond is not None:  # withheld from a manager when the worker is stuck or dead
             bond.set_alive(self._active and problem is None)
+        now = self.get_clock().now()
         message = DiagnosticArray()
-        message.header.stamp = self.get_clock().now().to_msg()
+        message.header.stamp = now.to_msg()
         for camera in self._cameras.values():
             message.status.append(camera.status(setup, problem, stall_timeout_s(options)))
         name = self.get_fully_qualified_name()
-        status = node_status(name, setup["device"], problem, self.faults, self._requests, self._worker)
+        has_time = now.nanoseconds != 0
+        status = node_status(
+            name, setup["device"], problem, self.faults, self._requests, self._worker, has_time
+        )
         message.status.append(status)
         self._diagnostics.publish(message)
+        self._reports_without_time = 0 if has_time else self._reports_without_time + 1
+        if self._reports_without_time == REPORTS_FOR_CLOCK:
+            self.get_logger().warning(NO_CLOCK)
 
 
 def _load(options: Options, sizes: Collection[tuple[int, int]]) -> Engine:

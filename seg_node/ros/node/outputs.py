@@ -234,6 +234,5 @@ class Outputs:
         return vision.detections_3d(space.frame, space.objects, self._labels)
 
     def _age_ms(self, frame: Frame) -> float:
-        if frame.stamp_ns == 0:
-            return 0.0
-        return (self._node.get_clock().now().nanoseconds - frame.stamp_ns) / 1e6
+        now_ns = self._node.get_clock().now().nanoseconds  # 0 until the first /clock with use_sim_time
+        return (now_ns - frame.stamp_ns) / 1e6 if now_ns and frame.stamp_ns else 0.0

@@ -15,6 +15,10 @@ from seg_node.ros.node.segment_service import SegmentService
 from seg_node.ros.node.worker import Worker
 
 LISTED_NAMES = 12
+NO_CLOCK = (
+    "use_sim_time is set but no /clock has come: ages are unknown and the node's own stamps are 0; play the "
+    "bag with --clock, start the simulation, or set use_sim_time to false"
+)
 
 
 def model_setup(options: Options, engine: Engine | None) -> dict[str, str]:
@@ -73,6 +77,7 @@ def node_status(
     faults: CallbackFaults,
     requests: SegmentService,
     worker: Worker | None,
+    has_time: bool,
 ) -> DiagnosticStatus:
     """Report callbacks that failed, `~/segment` requests by outcome, and the time of the work in hand."""
     counts = {
@@ -86,6 +91,8 @@ def node_status(
         level, text = DiagnosticStatus.ERROR, problem or "the thread that receives ~/segment has died"
     elif counts["callback_failed"]:
         level, text = DiagnosticStatus.WARN, f"{counts['callback_failed']} callbacks failed; see the log"
+    elif not has_time:
+        level, text = DiagnosticStatus.WARN, NO_CLOCK
     return DiagnosticStatus(
         level=level,
         name=f"{node_name}: node",

@@ -17,6 +17,7 @@ from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
 from faulty_node_control import (
     ERROR,
+    OK,
     WARN,
     assert_balanced,
     change_state,
@@ -44,7 +45,7 @@ from rclpy.serialization import serialize_message
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image
 
-from seg_node.msg import InstanceMaskArray
+from seg_node.msg import FrameTiming, InstanceMaskArray
 from seg_node.srv import Segment
 
 
@@ -97,6 +98,29 @@ def test_parameters_of_an_unknown_type_are_refused(
         answer, _ = probe.call(SetParametersAtomically, f"{NODE}/set_parameters_atomically", together)
         assert not answer.result.successful and answer.result.reason
         assert probe.get_parameter("min_area")[0].integer_value == 7
+
+
+def test_a_simulated_clock_that_does_not_come_is_reported_and_no_age_is_made_up(
+    weights: dict[str, Any], tmp_path: Path, probe: Probe
+) -> None:
+    with running_node(tmp_path, {**weights, "use_sim_time": True}) as node:
+        reports = probe.listen(DiagnosticArray, "/diagnostics")
+        timings = probe.listen(FrameTiming, f"{NODE}/timing")
+        heard = probe.listen(InstanceMaskArray, f"{NODE}/instances")
+        camera = probe.publisher(Image, "/image")
+        send_and_wait(probe, image_message(picture(), 1000), heard, camera)
+        wait_until(lambda: bool(timings), 20, "the timing")
+        assert timings[0].age_ms == 0.0
+        wait_until(lambda: "no /clock has come" in level(reports, -1)[1], 20, "the report of it")
+        assert level(reports, -1)[0] == WARN
+        wait_until(lambda: "no /clock has come" in node.log, 20, "the warning")
+        clock = probe.publisher(Clock, "/clock")
+
+        def clock_came() -> bool:
+            clock.publish(Clock(clock=Time(sec=5)))  # best effort: one may be lost
+            return level(reports, -1) == (OK, "running")
+
+        wait_until(clock_came, 20, "the end of the warning")
 
 
 def test_a_clock_before_the_epoch_is_counted_and_survived(
