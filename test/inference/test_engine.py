@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from float32_settings import restored_float32_settings
 
 from seg_node.inference.engine import Engine, OutOfMemory, choose_device
 from seg_node.models.load import load_model
@@ -126,13 +127,10 @@ def test_a_program_that_allows_tf32_everywhere_gets_the_same_numbers(
 ) -> None:
     engine = Engine(load_model("auto", *thin_checkpoint), CPU, precision)
     expected = engine.segment(frame, engine.default_options).instances
-    before = torch.backends.fp32_precision
-    try:
+    with restored_float32_settings():
         torch.backends.fp32_precision = "tf32"
         found = engine.segment(frame, engine.default_options).instances
         assert torch.backends.fp32_precision == "tf32"
-    finally:
-        torch.backends.fp32_precision = before
     np.testing.assert_array_equal(found.scores, expected.scores)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from float32_settings import restored_float32_settings
 from numpy.typing import NDArray
 from pretend_cuda import pretend_cuda
 from torch import Tensor, nn
@@ -143,8 +144,7 @@ def settings() -> list[str]:
 
 @pytest.mark.parametrize("change", ["nothing", "matmul", "everything"])
 def test_float32_is_whole_inside_whatever_the_program_has_set(change: str) -> None:
-    precision, generic = torch.get_float32_matmul_precision(), torch.backends.fp32_precision
-    try:
+    with restored_float32_settings():
         if change == "matmul":
             torch.set_float32_matmul_precision("medium")
         if change == "everything":
@@ -153,9 +153,6 @@ def test_float32_is_whole_inside_whatever_the_program_has_set(change: str) -> No
         with full_float32(), full_float32():
             assert settings() == ["ieee"] * 3
         assert settings() == before
-    finally:
-        torch.backends.fp32_precision = generic
-        torch.set_float32_matmul_precision(precision)
 
 
 def test_two_threads_share_whole_float32_until_the_last_one_leaves() -> None:

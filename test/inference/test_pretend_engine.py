@@ -18,6 +18,7 @@ import thin_torchvision
 import thin_transformers
 import thin_yolact
 import torch
+from float32_settings import restored_float32_settings
 from pretend_cuda import PretendGpu, pretend_cuda
 from thin_models import partners, yolact_plus
 
@@ -281,14 +282,11 @@ def test_engines_on_two_gpus_take_turns_and_leave_the_callers_device(
 def test_no_setting_of_the_program_brings_tf32_into_an_engine(
     precision: str, families: dict[str, Load], gpu: PretendGpu
 ) -> None:
-    before = torch.get_float32_matmul_precision()
-    try:
+    with restored_float32_settings():
         torch.set_float32_matmul_precision("high")
         engine = Engine(families["torchvision"](), GPU, precision)
         assert len(engine.segment(frames(1)[0], engine.default_options).instances)
         assert torch.get_float32_matmul_precision() == "high"
-    finally:
-        torch.set_float32_matmul_precision(before)
 
 
 def test_the_embedded_model_runs_in_half_precision(gpu: PretendGpu) -> None:
