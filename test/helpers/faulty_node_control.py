@@ -53,5 +53,5 @@ def level(reports: list[DiagnosticArray], index: int = 0) -> tuple[bytes, str]:
 
 
 def assert_balanced(reports: list[DiagnosticArray]) -> None:
-    wait_until(lambda: count(reports, "in_work") == 0, 20, "the end of the work")
+    wait_until(lambda: bool(reports) and count(reports, "in_work") == 0, 20, "the end of the work")
     assert count(reports, "received") == count(reports, "processed") + count(reports, "dropped")
