@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 CLANG = shutil.which("clang++")
-SECONDS = 30
+SECONDS = 15
 # of one allocation, and of one input
 MEMORY_MB, TIMEOUT_S = 256, 10
 # libFuzzer limits ru_maxrss, which a process inherits from its parent: pytest's own may be above the

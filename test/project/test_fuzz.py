@@ -19,7 +19,7 @@ from fuzz.driver import Outcome, explore, replay
 from fuzz.target import CORPUS, Input, Target, input_from_json, input_to_json, target_names
 
 TEST = Path(__file__).parents[1]
-SECONDS = 6  # of each target, after the kept inputs
+SECONDS = 3  # of each target, after the kept inputs
 MEGABYTE = 1 << 20
 
 

@@ -174,7 +174,7 @@ def test_a_transform_that_is_no_motion_gives_no_objects(field: str, value: float
     part, name = field.split(".")
     setattr(getattr(message.transform, part), name, value)
     history.set_transform_static(message, "test")
-    with pytest.raises(NotLocated, match=r"'camera' to target_frame 'base'.*check who publishes") as caught:
+    with pytest.raises(NotLocated, match=r"'camera' to target_frame 'base'.*check its publisher") as caught:
         history.move(space(100_000))
     assert caught.value.reason == "bad_transform"
 
