@@ -12,6 +12,8 @@ import reprlib
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from seg_node.untrusted.printable import escaped
+
 Id = int | str
 
 _SHORT = reprlib.Repr()
@@ -27,9 +29,7 @@ def shown(value: Any) -> str:
 
 def one_line(text: str, limit: int = 200) -> str:
     """Format text for the terminal: escape control characters and lone surrogates, cut at the limit."""
-    start = text[:limit]
-    safe = start if start.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in start)
-    return safe + ("…" if len(text) > limit else "")
+    return escaped(text[:limit]) + ("…" if len(text) > limit else "")
 
 
 def value_of(entry: Mapping[str, Any], key: str) -> Any:
