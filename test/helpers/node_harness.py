@@ -66,6 +66,14 @@ class NodeProcess:
         wait_until(lambda: text in self.log or self.process.poll() is not None, timeout_s, text)
         assert text in self.log, self.log
 
+    def shared_memory(self) -> set[Path]:
+        """The lock files of its DDS segments in /dev/shm, without those of the ports, which others share."""
+        files = set()
+        with suppress(OSError):  # closed meanwhile, or the process has ended
+            for link in Path(f"/proc/{self.process.pid}/fd").iterdir():
+                files.add(Path(os.readlink(link)))
+        return {file for file in files if file.parent == Path("/dev/shm") and "_port" not in file.name}
+
     def stop(self) -> int:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)

@@ -3,6 +3,7 @@
 """The node's process: signals, executor, start and end."""
 
 import argparse
+import gc
 import os
 import sys
 import threading
@@ -73,7 +74,7 @@ def _run(arguments: Sequence[str], stop: StopSignal) -> int:
         exit_later(STOP_S, 1)
     executor.stop()
     spinning.join(CHECK_S * 5)
-    _end(node)
+    _end(node, executor)
     if node.device_lost:
         _print(f"seg_node: {node.device_lost}")
     return 1 if failed.is_set() or node.device_lost else 0
@@ -93,10 +94,12 @@ def _create_node(arguments: Sequence[str]) -> "SegNode | None":
         node = SegNode()
     except (ParameterException, ValueError, RuntimeError) as error:
         _print(f"seg_node: {error}")
-        rclpy.try_shutdown()
-        return None
-    pass_on_core_log(node.get_logger())
-    return node
+    else:
+        pass_on_core_log(node.get_logger())
+        return node
+    gc.collect()  # the unfinished node
+    _leave_ros()
+    return None
 
 
 def _start(node: "SegNode", failed: threading.Event) -> None:
@@ -109,12 +112,19 @@ def _start(node: "SegNode", failed: threading.Event) -> None:
         failed.set()
 
 
-def _end(node: "SegNode") -> None:
+def _end(node: "SegNode", executor: GuardedExecutor) -> None:
     try:
+        executor.shutdown(CHECK_S)
         node.destroy_node()
-        rclpy.try_shutdown()
+        _leave_ros()
     except BaseException as error:  # the process ends all the same
         _print(f"seg_node: while stopping: {type(error).__name__}: {error}")
+
+
+def _leave_ros() -> None:
+    """Shut down, and free the context: with it the DDS participant goes, and its files in /dev/shm."""
+    rclpy.try_shutdown()
+    rclpy.get_default_context().destroy()
 
 
 def _open_standard_streams() -> None:

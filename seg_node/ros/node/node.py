@@ -152,6 +152,8 @@ class SegNode(LifecycleNode):
                 self._worker.close(STOP_S)
             self._requests.close()
             super().destroy_node()
+            # rclpy keeps its transition services, and these the DDS participant with its shared memory.
+            del self._state_machine
 
     def _attempt(
         self, what: str, act: Callable[[], object], undo: Callable[[], object] | None = None

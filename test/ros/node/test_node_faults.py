@@ -279,8 +279,10 @@ def test_a_signal_ends_a_node_whose_model_is_still_loading(
         assert probe.set_parameter("min_area", 3)[0].successful  # services are not frozen meanwhile
         assert not change_state(probe, Transition.TRANSITION_CONFIGURE)
         assert "another transition is under way" in node.log
+        shared_memory = node.shared_memory()
         node.process.send_signal(signal.SIGTERM)
         assert node.process.wait(60) == 0, node.log
+        assert shared_memory and not any(file.exists() for file in shared_memory)
 
 
 @pytest.mark.parametrize(

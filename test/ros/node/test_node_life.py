@@ -104,7 +104,15 @@ def test_a_start_that_cannot_work_ends_with_one_clear_line(
     weights: dict[str, Any], tmp_path: Path, parameters: dict[str, Any], words: list[str]
 ) -> None:
     process = NodeProcess(tmp_path, {**weights, **parameters}, {})
-    assert process.process.wait(START_TIMEOUT_S) == 1
+    shared_memory: set[Path] = set()
+
+    def ended() -> bool:
+        shared_memory.update(process.shared_memory())
+        return process.process.poll() is not None
+
+    wait_until(ended, START_TIMEOUT_S, "the end")
+    assert process.process.wait() == 1
+    assert not any(file.exists() for file in shared_memory)
     assert all(word in process.log for word in words), process.log
     assert "Traceback" not in process.log
 
@@ -159,8 +167,10 @@ def test_a_signal_ends_the_node_in_the_midst_of_work(
         for stamp in range(1000, 1100):
             camera.publish(image_message(picture(720, 1280), stamp))
             time.sleep(0.01)
+        shared_memory = node.shared_memory()
         node.process.send_signal(ending)
         assert node.process.wait(20) == 0, node.log
+        assert shared_memory and not any(file.exists() for file in shared_memory)
         assert not any(word in node.log for word in ("Traceback", "terminate", "dropped", "invalid")), (
             node.log
         )
