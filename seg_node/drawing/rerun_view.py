@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from seg_node.drawing.draw import encode_jpeg, to_bgr
 from seg_node.drawing.palette import object_colour
-from seg_node.masks.panoptic import instance_map
+from seg_node.masks.label_images import instance_map
 from seg_node.spatial.pinhole import Pinhole
 from seg_node.types import Frame, LabelSet, Segmentation
 

@@ -1,9 +1,6 @@
 # Copyright 2026 the seg_node authors
 # SPDX-License-Identifier: Apache-2.0
-"""The panoptic map and label images: the segment, instance or class of every pixel.
-
-Objects are painted one by one inside their crops, without full-size masks.
-"""
+"""The panoptic map: the segment of every pixel. Things are painted one by one, inside their crops."""
 
 import cv2
 import numpy as np
@@ -11,8 +8,6 @@ from numpy.typing import NDArray
 
 from seg_node.masks.crop import tight_crop, tight_roi
 from seg_node.types import Instances, LabelSet, PanopticSegments, Segment, SegmentOptions
-
-UNLABELLED = 255
 
 
 def fuse_panoptic(
@@ -39,35 +34,6 @@ def fuse_panoptic(
     if semantic is not None:
         segments += _paint_stuff(segment_map, semantic, labels, options, len(segments))
     return PanopticSegments(segment_map, tuple(segments))
-
-
-def instance_map(instances: Instances, image_size: tuple[int, int]) -> NDArray[np.uint16]:
-    """Paint a label image, uint16 (H, W): 0 background, i the i-th instance; higher scores win overlaps."""
-    image = np.zeros(image_size, np.uint16)
-    for number in range(len(instances), 0, -1):
-        crop = instances.masks[number - 1]
-        image[crop.roi.slices][crop.pixels] = number
-    return image
-
-
-def class_map(
-    instances: Instances, panoptic: PanopticSegments | None, image_size: tuple[int, int]
-) -> NDArray[np.uint8]:
-    """Paint a class image, uint8 (H, W): class ids, 255 for unlabelled and for classes above 254.
-
-    Pixels get the class of their segment, or without a panoptic map that of the instance with the highest
-    score.
-    """
-    if panoptic is not None:
-        last_id = max((segment.id for segment in panoptic.segments), default=0)
-        class_of = np.full(last_id + 1, UNLABELLED, np.uint8)
-        for segment in panoptic.segments:
-            class_of[segment.id] = _class_value(segment.class_id)
-        return np.take(class_of, panoptic.segment_map)
-    image = np.full(image_size, UNLABELLED, np.uint8)
-    for crop, class_id in zip(reversed(instances.masks), instances.class_ids[::-1], strict=True):
-        image[crop.roi.slices][crop.pixels] = _class_value(int(class_id))
-    return image
 
 
 def _paint_things(
@@ -125,7 +91,3 @@ def _seen_values(image: NDArray[np.uint16]) -> set[int]:
     """The values that occur; np.unique is slower, because it sorts all pixels."""
     counts = cv2.calcHist([image], [0], None, [1 << 16], [0, 1 << 16])
     return set(np.flatnonzero(counts).tolist())
-
-
-def _class_value(class_id: int) -> int:
-    return class_id if 0 <= class_id < UNLABELLED else UNLABELLED

@@ -6,45 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from random_scene import crop_of, instances_of, random_scene
 
-from seg_node.masks.panoptic import class_map, fuse_panoptic, instance_map
-from seg_node.types import Instances, LabelSet, MaskCrop, Roi, Segment, SegmentOptions
+from seg_node.masks.panoptic import fuse_panoptic
+from seg_node.types import Instances, LabelSet, Roi, Segment, SegmentOptions
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 LABELS = LabelSet({1: "person", 44: "bottle", 300: "far"}, {118: "floor", 187: "wall", 400: "far stuff"})
 OPTIONS = SegmentOptions(score_threshold=0.05, panoptic_stuff_min_area=4)
-
-
-def crop_of(mask):
-    """The tight crop of a full bool mask."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
-        return MaskCrop(0, 0, np.zeros((0, 0), bool))
-    y, x = int(rows[0]), int(columns[0])
-    return MaskCrop(x, y, mask[y : rows[-1] + 1, x : columns[-1] + 1])
-
-
-def instances_of(masks, scores, class_ids, ids=None):
-    return Instances(
-        boxes_xyxy=np.zeros((len(masks), 4), np.float32),
-        scores=np.array(scores, np.float32),
-        class_ids=np.array(class_ids, np.int32),
-        masks=tuple(crop_of(mask) for mask in masks),
-        ids=np.array(ids if ids is not None else range(1, len(masks) + 1), np.uint32),
-    )
-
-
-def random_scene(rng, count, image_size=(23, 41)):
-    """Draw (full masks, scores, class ids, semantic map); some masks are empty, some cover others."""
-    height, width = image_size
-    masks = np.zeros((count, height, width), bool)
-    for mask in masks:
-        y, x = rng.integers(0, height), rng.integers(0, width)
-        mask[y : y + rng.integers(0, 15), x : x + rng.integers(0, 25)] = True
-        mask &= rng.random(image_size) < 0.9
-    scores = np.sort(rng.choice([0.2, 0.5, 0.6, 0.7, 0.9], count))[::-1]
-    semantic = np.repeat(rng.choice([0, 118, 187, 400, 44], (height, 1)), width, axis=1)
-    return masks, scores, rng.choice([1, 44, 300], count), semantic
 
 
 def slow_fusion(masks, scores, class_ids, ids, semantic, options):
@@ -149,44 +118,6 @@ def test_a_fully_covered_thing_has_no_segment_even_at_overlap_threshold_one():
     options = replace(OPTIONS, panoptic_overlap_threshold=1.0)
     result = fuse_panoptic(instances_of([mask, mask], [0.9, 0.8], [1, 1]), None, (3, 4), LABELS, options)
     assert [segment.id for segment in result.segments] == [1]
-
-
-@pytest.mark.parametrize("count", [0, 1, 12])
-def test_instance_map_numbers_instances_and_the_highest_score_wins(count):
-    masks, scores, class_ids, _ = random_scene(np.random.default_rng(count), count)
-    expected = np.zeros((23, 41), int)
-    for i, j in np.ndindex(23, 41):
-        covering = np.flatnonzero(masks[:, i, j])
-        expected[i, j] = covering[0] + 1 if len(covering) else 0
-    result = instance_map(instances_of(masks, scores, class_ids), (23, 41))
-    assert result.dtype == np.uint16
-    assert np.array_equal(result, expected)
-
-
-@pytest.mark.parametrize("count", [0, 1, 12])
-def test_class_map_without_panoptic_shows_the_best_instance(count):
-    masks, scores, class_ids, _ = random_scene(np.random.default_rng(count), count)
-    expected = np.full((23, 41), 255)
-    for i, j in np.ndindex(23, 41):
-        covering = np.flatnonzero(masks[:, i, j])
-        if len(covering) and class_ids[covering[0]] != 300:
-            expected[i, j] = class_ids[covering[0]]
-    result = class_map(instances_of(masks, scores, class_ids), None, (23, 41))
-    assert result.dtype == np.uint8
-    assert np.array_equal(result, expected)
-
-
-@pytest.mark.parametrize("count", [0, 1, 12])
-def test_class_map_agrees_with_the_panoptic_map(count):
-    masks, scores, class_ids, semantic = random_scene(np.random.default_rng(count + 100), count)
-    instances = instances_of(masks, scores, class_ids)
-    panoptic = fuse_panoptic(instances, semantic, (23, 41), LABELS, OPTIONS)
-    result = class_map(instances, panoptic, (23, 41))
-    assert result.dtype == np.uint8
-    class_of = {segment.id: segment.class_id for segment in panoptic.segments}
-    for i, j in np.ndindex(23, 41):
-        class_id = class_of.get(panoptic.segment_map[i, j], 255)
-        assert result[i, j] == (class_id if class_id < 255 else 255)
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="../shared is absent")

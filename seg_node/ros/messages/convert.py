@@ -14,6 +14,7 @@ from std_msgs.msg import Header
 from seg_node.drawing.draw import encode_jpeg
 from seg_node.images.buffer import stamp_to_ns as stamp_to_ns
 from seg_node.masks.encoding import encode_mask
+from seg_node.masks.label_images import encode_png
 from seg_node.msg import FrameTiming, InstanceMask, InstanceMaskArray, PanopticSegment, PanopticSegmentation
 from seg_node.types import Frame, LabelSet, MaskEncoding, Roi, Segmentation
 
@@ -98,6 +99,13 @@ def to_jpeg(pixels_bgr: NDArray[np.uint8], quality: int, frame: Frame) -> Compre
     """Raises ValueError for a picture that no JPEG holds."""
     message = CompressedImage(header=to_header(frame), format="bgr8; jpeg compressed bgr8")
     fill_data(message.data, encode_jpeg(pixels_bgr, quality))
+    return message
+
+
+def to_png(pixels: NDArray[np.uint8] | NDArray[np.uint16], encoding: str, frame: Frame) -> CompressedImage:
+    """Compress a label image without loss. pixels: (H, W) of mono8 or mono16."""
+    message = CompressedImage(header=to_header(frame), format=f"{encoding}; png compressed {encoding}")
+    fill_data(message.data, encode_png(pixels))
     return message
 
 

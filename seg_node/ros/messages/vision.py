@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from builtin_interfaces.msg import Time
 from std_msgs.msg import Header
 
-from seg_node.masks.panoptic import UNLABELLED
+from seg_node.masks.label_images import UNLABELLED
 from seg_node.ros.messages.convert import to_header
 from seg_node.ros.messages.geometry import to_pose, to_size
 from seg_node.spatial.lift import Object3D

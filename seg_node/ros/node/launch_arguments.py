@@ -13,8 +13,11 @@ from typing import TypeAlias
 Value: TypeAlias = bool | str | list[str]
 
 INPUTS = ("image", "depth", "camera_info")
-OUTPUTS: tuple[str, ...] = ("instances", "panoptic", "instance_map", "class_map", "debug_image", "timing")
-OUTPUTS += ("objects", "cloud", "markers", "detections", "detections_3d", "label_info")
+OUTPUTS = (
+    *("instances", "panoptic", "instance_map", "class_map", "confidence_map", "debug_image", "timing"),
+    *("objects", "cloud", "markers", "detections", "detections_3d", "label_info"),
+)
+COMPRESSED = ("debug_image", "class_map", "instance_map")  # have a topic NAME/compressed too
 
 # Of config/fastdds_images.xml, the least that the profile needs in /dev/shm.
 SEGMENT_BYTES = 16 << 20
@@ -106,7 +109,7 @@ def remappings(values: Mapping[str, str]) -> list[tuple[str, str]]:
         for name in OUTPUTS:
             if target := _given(values, before + name):
                 rules.append((f"~/{prefix}{name}", target))
-                if name == "debug_image":
+                if name in COMPRESSED:
                     rules.append((f"~/{prefix}{name}/compressed", f"{target}/compressed"))
     return rules
 

@@ -7,12 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 from visualization_msgs.msg import MarkerArray
 
-from seg_node.masks.panoptic import class_map, instance_map
+from seg_node.masks.label_images import class_map, confidence_map, instance_map, resample
 from seg_node.msg import FrameTiming, InstanceMaskArray, Object3DArray, PanopticSegmentation
 from seg_node.ros.common.topics import create_latched, create_output, has_subscriber
 from seg_node.ros.messages import convert, vision
@@ -74,8 +76,15 @@ class Outputs:
     def _create_all(self, score_threshold: float) -> None:
         self._instances = self._create(InstanceMaskArray, "instances", self._make_instances)
         self._panoptic = self._create(PanopticSegmentation, "panoptic", self._make_panoptic)
-        self._instance_map = self._create(Image, "instance_map", self._make_instance_map)
-        self._class_map = self._create(Image, "class_map", self._make_class_map)
+        self._of_classes = [
+            self._create(Image, "class_map", self._make_class_map),
+            self._create(CompressedImage, "class_map/compressed", self._make_class_png),
+            self._create(Image, "confidence_map", self._make_confidence_map),
+        ]
+        self._of_instances = [
+            self._create(Image, "instance_map", self._make_instance_map),
+            self._create(CompressedImage, "instance_map/compressed", self._make_instance_png),
+        ]
         self._cloud = self._create(PointCloud2, "cloud", self._make_cloud)
         self._in_space = [
             self._create(Object3DArray, "objects", self._make_objects),
@@ -121,8 +130,9 @@ class Outputs:
     def panoptic_wanted(self) -> bool:
         if has_subscriber(self._panoptic.publisher):
             return True
-        shows_stuff = bool(self._labels.stuff)
-        return shows_stuff and (has_subscriber(self._class_map.publisher) or self._debug.wanted())
+        if not self._labels.stuff:
+            return False
+        return self._debug.wanted() or any(has_subscriber(output.publisher) for output in self._of_classes)
 
     def space_wanted(self) -> bool:
         return any(has_subscriber(output.publisher) for output in self._in_space)
@@ -183,7 +193,7 @@ class Outputs:
 
     @property
     def _maps(self) -> list[_Output]:
-        return [self._panoptic, self._instance_map, self._class_map]
+        return [self._panoptic, *self._of_instances, *self._of_classes]
 
     def _publishers(self) -> list[Publisher]:
         outputs = [self._instances, *self._in_space, *self._standard, *self._maps]
@@ -210,13 +220,19 @@ class Outputs:
         return serialize_panoptic(result.frame, result.segmentation, self._labels)
 
     def _make_instance_map(self, result: Result, options: Options) -> Image:
-        found = result.segmentation
-        return convert.to_image(instance_map(found.instances, found.image_size), "mono16", result.frame)
+        return convert.to_image(_instances(result), "mono16", result.frame)
+
+    def _make_instance_png(self, result: Result, options: Options) -> CompressedImage:
+        return convert.to_png(_instances(result), "mono16", result.frame)
 
     def _make_class_map(self, result: Result, options: Options) -> Image:
-        found = result.segmentation
-        classes = class_map(found.instances, found.panoptic, found.image_size)
-        return convert.to_image(classes, "mono8", result.frame)
+        return convert.to_image(_of_classes(class_map, result, options), "mono8", result.frame)
+
+    def _make_class_png(self, result: Result, options: Options) -> CompressedImage:
+        return convert.to_png(_of_classes(class_map, result, options), "mono8", result.frame)
+
+    def _make_confidence_map(self, result: Result, options: Options) -> Image:
+        return convert.to_image(_of_classes(confidence_map, result, options), "mono8", result.frame)
 
     def _make_detections(self, result: Result, options: Options) -> Any:
         return vision.detections_2d(result.frame, result.segmentation, self._labels)
@@ -236,3 +252,17 @@ class Outputs:
     def _age_ms(self, frame: Frame) -> float:
         now_ns = self._node.get_clock().now().nanoseconds  # 0 until the first /clock with use_sim_time
         return (now_ns - frame.stamp_ns) / 1e6 if now_ns and frame.stamp_ns else 0.0
+
+
+def _instances(result: Result) -> NDArray[np.uint16]:
+    return instance_map(result.segmentation.instances, result.segmentation.image_size)
+
+
+def _of_classes(
+    paint: Callable[..., NDArray[np.uint8]], result: Result, options: Options
+) -> NDArray[np.uint8]:
+    """Paint a map of classes in the size of the parameter class_map.size."""
+    found = result.segmentation
+    image = paint(found.instances, found.panoptic, found.image_size)
+    width, height = options.class_map_size
+    return resample(image, (height, width)) if width else image

@@ -202,6 +202,11 @@ class Options:
         "Encoding of InstanceMask.data: mono8 (fastest), bits (8 times smaller) or rle (COCO).",
         choices=("mono8", "bits", "rle"),
     )
+    class_map_size: tuple[int, ...] = _live(
+        "class_map.size",
+        (0, 0),
+        "width, height of class_map and confidence_map, such as those of a depth cloud; zeros: the image's.",
+    )
     max_pixels: int = _live(
         "max_pixels",
         64_000_000,
@@ -323,6 +328,7 @@ def declare_parameters(node: Node, check: Callable[[Options], None]) -> Options:
         try:
             changed = with_changes(options_of(node), changes)
             _check_region(changed)
+            _check_class_map_size(changed)
             check(changed)
         except ValueError as error:
             return SetParametersResult(successful=False, reason=str(error))
@@ -335,6 +341,7 @@ def declare_parameters(node: Node, check: Callable[[Options], None]) -> Options:
     options = options_of(node)
     _check_cameras(options)
     _check_region(options)
+    _check_class_map_size(options)
     check(options)
     node.add_on_set_parameters_callback(validate)
     return options
@@ -376,6 +383,16 @@ def _check_region(options: Options) -> None:
     if min(x, y, width, height) < 0 or (empty and any(options.roi)):
         raise ValueError(
             f"roi = {list(options.roi)}: must be x, y, width, height in pixels, all 0 for the whole image"
+        )
+
+
+def _check_class_map_size(options: Options) -> None:
+    size = options.class_map_size
+    valid = len(size) == 2 and all(1 <= side <= 65535 for side in size) and size[0] * size[1] <= 64_000_000
+    if size != (0, 0) and not valid:
+        raise ValueError(
+            f"class_map.size = {list(size)}: must be width, height in pixels, at most 64 megapixels, "
+            "both 0 for the image's size"
         )
 
 

@@ -35,7 +35,7 @@ from thin_detectron2 import (
 from torch import Tensor
 
 from seg_node.inference.engine import Engine
-from seg_node.masks.panoptic import class_map
+from seg_node.masks.label_images import class_map
 from seg_node.models.files.checkpoint import Checkpoint
 from seg_node.models.files.config_file import read_config
 from seg_node.models.load import load_model

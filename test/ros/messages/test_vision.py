@@ -13,7 +13,7 @@ pytest.importorskip("rclpy", reason="ROS 2 is not in this environment")
 from builtin_interfaces.msg import Time
 from rclpy.serialization import deserialize_message, serialize_message
 
-from seg_node.masks.panoptic import class_map
+from seg_node.masks.label_images import class_map
 from seg_node.ros.messages import vision
 from seg_node.ros.messages.convert import to_header
 from seg_node.spatial.lift import Object3D

@@ -11,6 +11,7 @@ import pytest
 
 from seg_node.ros.node.launch_arguments import (
     ARGUMENTS,
+    COMPRESSED,
     INPUTS,
     OUTPUTS,
     SEGMENT_BYTES,
@@ -87,7 +88,8 @@ def test_there_is_an_argument_for_every_topic() -> None:
     outputs.close()
     node.destroy_node()
     rclpy.shutdown(context=context)
-    without_argument = {"/names/debug_image/compressed"}  # follows debug_image
+    without_argument = {f"/names/{name}/compressed" for name in COMPRESSED}  # these follow NAME
+    assert without_argument <= published
     assert published - without_argument == {f"/names/{name}" for name in OUTPUTS}
     assert {*OUTPUTS, *INPUTS} <= DEFAULTS.keys()
 
