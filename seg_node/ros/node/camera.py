@@ -19,8 +19,8 @@ from seg_node.ros.node.frames_in_hand import FramesInHand
 from seg_node.ros.node.inputs import Arrival, Inputs
 from seg_node.ros.node.late_transform import LateTransforms
 from seg_node.ros.node.locate import NotLocated, Space, locate
+from seg_node.ros.node.options import Options
 from seg_node.ros.node.outputs import Outputs, Result
-from seg_node.ros.node.parameters import Options
 from seg_node.ros.node.resting_inputs import RestingInputs
 from seg_node.ros.node.target_frame import TargetFrame
 from seg_node.ros.node.transform_history import TransformHistory

@@ -20,8 +20,8 @@ from seg_node.ros.messages.received_image import AnyImage, Unreadable, read_comp
 from seg_node.ros.node.diagnostics import FrameStatistics
 from seg_node.ros.node.faults import Faults
 from seg_node.ros.node.no_data_warning import NoDataWarning
+from seg_node.ros.node.options import Options
 from seg_node.ros.node.pairing import PairByStamp
-from seg_node.ros.node.parameters import Options
 from seg_node.ros.node.receiver import ExternallyPolledGroup, Receiver
 from seg_node.ros.node.stamp_order import StampOrder
 

@@ -10,7 +10,7 @@ from seg_node.inference.engine import Engine
 from seg_node.ros.node.diagnostics import key_values
 from seg_node.ros.node.faults import CallbackFaults
 from seg_node.ros.node.frame_path import FramePath
-from seg_node.ros.node.parameters import Options
+from seg_node.ros.node.options import Options
 from seg_node.ros.node.segment_service import SegmentService
 from seg_node.ros.node.worker import Worker
 

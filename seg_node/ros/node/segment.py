@@ -10,7 +10,7 @@ from seg_node.inference.check_result import check_segmentation
 from seg_node.inference.engine import Engine
 from seg_node.masks.region import clip_region, crop_frame, uncrop
 from seg_node.ros.messages import convert
-from seg_node.ros.node.parameters import Options
+from seg_node.ros.node.options import Options
 from seg_node.srv import Segment
 from seg_node.types import Frame, Segmentation
 
