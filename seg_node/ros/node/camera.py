@@ -197,16 +197,12 @@ class Camera:
         if not (options.depth_enabled and decoded.outputs.space_wanted()):
             return None
         wanted = options.lift_options(keep_points=decoded.outputs.cloud_wanted())
-        inputs = self._current_inputs
-        # The first CameraInfo may come a moment after the first image.
-        newest = inputs.camera_info if inputs is not None else None
-        calibration = newest if arrival.calibration is None else arrival.calibration
         try:
             space = locate(
                 decoded.frame,
                 segmentation.instances,
                 arrival.depth,
-                calibration,
+                arrival.calibration(),
                 wanted,
                 self._faults.warn,
                 max_pixels=options.max_pixels,
