@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The report of `seg_node evaluate` as text for the terminal."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from seg_node.evaluation.coco_fields import one_line
+from seg_node.untrusted.printable import listed
 
 # Column titles of the table of classes, and their keys in the report.
 _COLUMNS = {
@@ -23,7 +24,7 @@ _COLUMNS = {
 def evaluation_table(report: Mapping[str, Any], own_threshold: bool) -> str:
     """Format a report: the content of evaluation.json. own_threshold: the model's own threshold was used."""
     left_out = report["images_left_out"]
-    missed = f"  (left out {_listed(list(left_out))})" if left_out else ""
+    missed = f"  (left out {_counted(left_out)})" if left_out else ""
     medians = "  ".join(f"{stage} {ms:.1f}" for stage, ms in report["median_ms"].items())
     whose = "its reference's own" if own_threshold else "as given"
     hint = "; AP is higher the lower it is" if "mask_ap" in report else ""
@@ -33,11 +34,11 @@ def evaluation_table(report: Mapping[str, Any], own_threshold: bool) -> str:
         ("score threshold", f"{report['score_threshold']:g}, {whose}{hint}"),
     ]
     for kind, classes in report["classes"].items():
-        rows.append((f"{kind}: classes scored", _listed(classes["scored"])))
+        rows.append((f"{kind}: classes scored", _counted(classes["scored"])))
         if classes["not_known_to_model"]:
-            rows.append(("  not known to the model", _listed(classes["not_known_to_model"])))
+            rows.append(("  not known to the model", _counted(classes["not_known_to_model"])))
         if classes["not_in_ground_truth"]:
-            rows.append(("  not in the ground truth", _listed(classes["not_in_ground_truth"])))
+            rows.append(("  not in the ground truth", _counted(classes["not_in_ground_truth"])))
     for kind in ("mask", "box"):
         if f"{kind}_ap" in report:
             ap, ap50 = _number(report[f"{kind}_ap"]), _number(report[f"{kind}_ap50"])
@@ -70,7 +71,7 @@ def _class_table(per_class: Mapping[str, Mapping[str, Any]]) -> str:
         lines.append("  ".join([f"{one_line(name):<{width}}", *numbers]))
     if len(shown) < len(per_class):
         lines.append(
-            f"(nothing to score in these images for {_listed([n for n in per_class if n not in shown])})"
+            f"(nothing to score in these images for {_counted([n for n in per_class if n not in shown])})"
         )
     return "\n".join(lines)
 
@@ -81,6 +82,6 @@ def _number(value: float | int | None) -> str:
     return str(value) if isinstance(value, int) else f"{value:.3f}"
 
 
-def _listed(names: Sequence[str], limit: int = 8) -> str:
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return f"{len(names)}: {', '.join(map(one_line, names[:limit]))}{more}"
+def _counted(names: Collection[str]) -> str:
+    """Return the number of the names and the first of them."""
+    return f"{len(names)}: {listed(names, 8)}"

@@ -7,7 +7,7 @@ One reader for `seg_node evaluate` and `seg_node train`: a file that it accepts 
 Source of the formats: https://cocodataset.org/#format-data (object detection, panoptic segmentation).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -46,6 +46,7 @@ from seg_node.evaluation.true_pictures import (
     read_segment_map,
     read_true_image,
 )
+from seg_node.untrusted.printable import listed
 
 __all__ = [
     "InstanceTruth",
@@ -189,7 +190,7 @@ def match_classes(classes: Mapping[int, str], categories: Mapping[Id, str]) -> M
     if not category_of:
         raise ValueError(
             f"the model and the ground truth have no class name in common; the model: "
-            f"{listed(classes.values())}; the ground truth: {listed(categories.values())}"
+            f"{listed(classes.values(), 5)}; the ground truth: {listed(categories.values(), 5)}"
         )
     matched = set(category_of.values())
     return MatchedClasses(
@@ -263,9 +264,3 @@ def _exhaustive(entry: Mapping[str, Any], path: Path) -> str | tuple[str, ...]:
         f"{path}: image {shown(entry['id'])}: exhaustive_categories {shown(said)} must be a list of names, "
         "all or coco80"
     )
-
-
-def listed(names: Iterable[str]) -> str:
-    """Join the first five names, for an error."""
-    first, *rest = [one_line(name, 60) for name in list(names)[:6]] or ["none"]
-    return ", ".join([first, *rest[:4]]) + (", …" if len(rest) > 4 else "")

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seg_node.evaluation.coco_fields import Id
+from seg_node.untrusted.printable import listed
 
 VOID = 0
 _NO_CATEGORY = -1
@@ -118,7 +119,7 @@ class PanopticQuality:
             )
         unknown = [category for category in dict.fromkeys(predicted.values()) if category not in self._row]
         if unknown:
-            raise ValueError(f"predicted category ids {_listed(unknown)} are not among those to score")
+            raise ValueError(f"predicted category ids {listed(unknown)} are not among those to score")
         true_ids = [segment.id for segment in true_segments]
         rows = _positions(true_map, true_ids, "ground truth")
         columns = _positions(predicted_map, list(predicted), "prediction")
@@ -177,14 +178,14 @@ def _positions(id_map: NDArray[np.integer], ids: Sequence[int], side: str) -> ND
     """Return (H, W): 0 where the map is void, i + 1 where it has the i-th of the ids."""
     if len({VOID, *ids}) <= len(ids):
         twice = sorted(i for i, count in Counter([VOID, *ids]).items() if count > 1)
-        raise ValueError(f"{side}: segment ids {_listed(twice)} are listed twice, or 0, which is void")
+        raise ValueError(f"{side}: segment ids {listed(twice)} are listed twice, or 0, which is void")
     known = np.array([VOID, *ids], np.int64)
     order = np.argsort(known)
     found = order[np.searchsorted(known, id_map, sorter=order).clip(max=len(known) - 1)]
     unlisted = known[found] != id_map
     if unlisted.any():
         raise ValueError(
-            f"{side}: segment ids {_listed(np.unique(id_map[unlisted]).tolist())} are in the map, "
+            f"{side}: segment ids {listed(np.unique(id_map[unlisted]))} are in the map, "
             "but not in the list of segments"
         )
     return found
@@ -194,7 +195,7 @@ def _check_present(areas: NDArray[np.int64], ids: Sequence[int], side: str) -> N
     absent = [segment_id for segment_id, area in zip(ids, areas[1:], strict=True) if area == 0]
     if absent:
         raise ValueError(
-            f"{side}: segment ids {_listed(absent)} are in the list of segments, but not in the map"
+            f"{side}: segment ids {listed(absent)} are in the list of segments, but not in the map"
         )
 
 
@@ -204,7 +205,3 @@ def _mean(categories: Iterable[CategoryQuality]) -> MeanQuality:
         return MeanQuality(None, None, None, 0)
     pq, sq, rq = np.mean([(category.pq, category.sq, category.rq) for category in occurring], axis=0).tolist()
     return MeanQuality(pq, sq, rq, len(occurring))
-
-
-def _listed(ids: Sequence[Id]) -> str:
-    return ", ".join(map(str, ids[:10])) + (f" and {len(ids) - 10} more" if len(ids) > 10 else "")

@@ -12,7 +12,6 @@ import torch
 from tqdm import tqdm
 
 from seg_node.evaluation.coco_fields import Id
-from seg_node.evaluation.ground_truth import listed
 from seg_node.evaluation.scorers import InstanceScorer, PanopticScorer
 from seg_node.evaluation.true_pictures import read_true_image
 from seg_node.inference.engine import Engine
@@ -21,6 +20,7 @@ from seg_node.training.classes import UNKNOWN, ClassMap
 from seg_node.training.dataset import Truth, read_truth
 from seg_node.training.relabel import relabel_truth
 from seg_node.types import LabelSet, Segmentation
+from seg_node.untrusted.printable import listed
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Texts of unknown origin (file names, errors, messages) on one printable line of a log or an error."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 MAX_LINE_LENGTH = 300
 
@@ -43,7 +43,8 @@ def reason(error: BaseException) -> str:
     return one_line(str(error)) or type(error).__name__
 
 
-def listed(items: Sequence[object], limit: int = 10) -> str:
-    """The first `limit` items and the number of the others: "a, b and 3 more"."""
+def listed(items: Iterable[object], limit: int = 20) -> str:
+    """Return the first `limit` items and the number of the others, "a, b and 3 more"; "none" without any."""
+    items = list(items)
     more = f" and {len(items) - limit} more" if len(items) > limit else ""
-    return ", ".join(one_line(str(item), 100) for item in items[:limit]) + more
+    return ", ".join(one_line(str(item), 100) for item in items[:limit]) + more or "none"

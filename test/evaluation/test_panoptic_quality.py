@@ -107,9 +107,7 @@ def test_the_area_is_that_of_the_map_whatever_is_stated(area: int | None) -> Non
 def test_many_segments_listed_twice_are_named_in_short() -> None:
     counted = PanopticQuality([CAT], [])
     twice = [TrueSegment(number, CAT) for number in range(1, 50_001)] * 2
-    with pytest.raises(
-        ValueError, match="segment ids 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 49990 more are listed twice"
-    ):
+    with pytest.raises(ValueError, match=r"segment ids 1, 2, .*, 20 and 49980 more are listed twice"):
         counted.add(np.zeros((2, 3), np.uint16), {}, np.zeros((2, 3), np.uint16), twice)
 
 

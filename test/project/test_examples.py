@@ -24,7 +24,7 @@ pytest.importorskip("seg_node.msg", reason="messages not built; run scripts/setu
 from geometry_msgs.msg import Point, Pose, PoseStamped, Vector3
 from node_harness import NODE, Probe, image_message, picture, running_node
 from numpy.typing import NDArray
-from rclpy.serialization import serialize_message
+from rclpy.serialization import deserialize_message, serialize_message
 from scipy.spatial.transform import Rotation
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
@@ -32,7 +32,8 @@ from visualization_msgs.msg import Marker
 
 from seg_node.masks.crop import tight_crop
 from seg_node.msg import InstanceMaskArray, Object3D, Object3DArray
-from seg_node.ros.messages.convert import to_header, to_instances
+from seg_node.ros.messages.cdr import serialize_instances
+from seg_node.ros.messages.convert import to_header
 from seg_node.srv import Segment
 from seg_node.types import Frame, Instances, LabelSet, MaskCrop, Segmentation
 
@@ -57,7 +58,8 @@ def instances_message(masks: dict[str, MaskCrop], frame: Frame, encoding: Any = 
         masks=tuple(masks.values()),
         ids=np.arange(1, count + 1, dtype=np.uint32),
     )
-    return to_instances(frame, Segmentation(frame.image_size, instances), LABELS, encoding)
+    data = serialize_instances(frame, Segmentation(frame.image_size, instances), LABELS, encoding)
+    return deserialize_message(data, InstanceMaskArray)
 
 
 def camera_info(frame: Frame) -> CameraInfo:

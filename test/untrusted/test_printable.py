@@ -51,7 +51,7 @@ def test_any_text_becomes_a_short_line(text: str, line: str) -> None:
 @pytest.mark.parametrize(
     ("items", "text"),
     [
-        ([], ""),
+        ([], "none"),
         (["a.mcap"], "a.mcap"),
         ([7, 8, 9], "7, 8, 9"),
         ([1, 2, 3, 4], "1, 2, 3 and 1 more"),

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor
 
-from seg_node.models.files.load_error import some_of
+from seg_node.untrusted.printable import listed
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ def convert_caffe2(blobs: Mapping[str, Tensor]) -> dict[str, Tensor]:
             tensors.setdefault(f"{module}running_var", torch.full_like(value, 1 - _FROZEN_BN_EPS))
     unknown = [blob for blob in unknown if not blob.endswith("_momentum")]
     if unknown:
-        logger.info("ignored blobs that the model does not have: %s", some_of(sorted(unknown)))
+        logger.info("ignored blobs that the model does not have: %s", listed(sorted(unknown)))
     return tensors
 
 

@@ -11,7 +11,8 @@ from typing import Any
 from torch import Tensor
 
 from seg_node.models.files.caffe2 import convert_caffe2, is_caffe2
-from seg_node.models.files.load_error import one_line, some_of
+from seg_node.models.files.load_error import one_line
+from seg_node.untrusted.printable import listed
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ def _unwrap(content: Mapping[Any, Any], path: Path) -> Mapping[Any, Any]:
         first = next(iter(places))
         keys = "".join(f"[{key!r}]" for key in first.split("/"))
         raise ValueError(
-            f"{path}: holds the tensors of several networks ({some_of(list(places))}); save only the "
+            f"{path}: holds the tensors of several networks ({listed(places)}); save only the "
             f"one you need: torch.save(torch.load(FILE){keys}, NEW)"
         )
     if not places:

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from seg_node.models.files.load_error import some_of
 from seg_node.models.files.python_config import follow_python, parse_python_config
 from seg_node.untrusted.plain_data import MAX_YAML_BYTES, parse_yaml, read_text
+from seg_node.untrusted.printable import listed
 
 __all__ = ["did_you_mean", "parse_python_config", "read_config"]
 
@@ -103,11 +103,11 @@ class _Reader:
         settings, skipped = follow_python(text, str(path), read_base)
         if skipped and not settings:
             raise ValueError(
-                f"{path}: nothing in it could be read without running it ({some_of(skipped)}); write the "
+                f"{path}: nothing in it could be read without running it ({listed(skipped)}); write the "
                 "settings as plain values"
             )
         if skipped:
-            logger.warning("%s: not plain data, skipped: %s", path, some_of(skipped))
+            logger.warning("%s: not plain data, skipped: %s", path, listed(skipped))
         return settings
 
 

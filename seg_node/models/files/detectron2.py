@@ -22,8 +22,8 @@ from seg_node.models.files.detectron2_keys import (
     TRUNK_SUPPORTED,
     Supported,
 )
-from seg_node.models.files.load_error import some_of
 from seg_node.preprocess.prepare import InputSpec
+from seg_node.untrusted.printable import listed
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ def read_keys(
         raise ValueError(f"{source}: has no key of Detectron2's: is it another software's?")
     if unknown:
         named = [f"{key}{did_you_mean(key, known)}" for key in unknown[:_MAX_HINTS]] + unknown[_MAX_HINTS:]
-        logger.warning("%s: not understood and ignored: %s", source, some_of(named))
+        logger.warning("%s: not understood and ignored: %s", source, listed(named))
     return keys
 
 

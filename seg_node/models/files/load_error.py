@@ -3,14 +3,13 @@
 """The single exception raised by code that reads a model's files."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from seg_node.untrusted.printable import escaped
 
 _LONGEST = 1000  # characters of a message
-_MAX_NAMED = 20
 _EXPECTED = (ValueError, OSError, RuntimeError, ImportError)  # their messages are meant for the user
 
 
@@ -53,12 +52,6 @@ def one_line(text: str) -> str:
     if len(line) <= _LONGEST:
         return line
     return f"{line[: _LONGEST // 2]} … {line[-_LONGEST // 2 :]}"
-
-
-def some_of(names: Sequence[str]) -> str:
-    """List the first names for a one-line message, and the number of the others."""
-    more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
-    return ", ".join(one_line(name[:100]) for name in names[:_MAX_NAMED]) + more
 
 
 def _as_load_error(error: Exception, prefix: str, files: str) -> LoadError:

@@ -12,9 +12,9 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from seg_node.models.files.load_error import some_of
 from seg_node.models.files.python_values import Evaluator, FunctionName, NotDataError
 from seg_node.untrusted.plain_data import check_plain
+from seg_node.untrusted.printable import listed
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ def parse_python_config(text: str, source: str, read_base: ReadBase | None = Non
     """
     settings, skipped = follow_python(text, source, read_base)
     if skipped:
-        logger.warning("%s: not plain data, skipped: %s", source, some_of(skipped))
+        logger.warning("%s: not plain data, skipped: %s", source, listed(skipped))
     return settings
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from seg_node.models.files.config_values import count, number, positive, section
 from seg_node.models.files.detectron2 import read_trunk
-from seg_node.models.files.load_error import some_of
 from seg_node.models.solo.settings import LEVELS, PUBLISHED, SoloConfig
+from seg_node.untrusted.printable import listed
 
 logger = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ def _check(keys: Mapping[str, Any], source: str) -> None:
     known = {*_SETTINGS, *_OPTIONS, *_SUPPORTED, *_IGNORED_KEYS.split(), "NUM_CLASSES"}
     unknown = [f"MODEL.SOLOV2.{key}" for key in keys if key not in known]
     if unknown:
-        logger.warning("%s: not understood and ignored: %s", source, some_of(unknown))
+        logger.warning("%s: not understood and ignored: %s", source, listed(unknown))
 
 
 def _converted(

@@ -21,7 +21,6 @@ from seg_node.models.files.config_values import (
     three_divisors,
     three_numbers,
 )
-from seg_node.models.files.load_error import some_of
 from seg_node.models.solo.config_keys import (
     HARMLESS_STEPS,
     IGNORED_KEYS,
@@ -32,6 +31,7 @@ from seg_node.models.solo.config_keys import (
 )
 from seg_node.models.solo.settings import LEVELS, SoloConfig, SoloSettings
 from seg_node.preprocess.prepare import InputSpec
+from seg_node.untrusted.printable import listed
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ def read_openmmlab_config(content: Section, source: str, base: SoloConfig, num_c
     if content and not content.keys() & known:
         raise ValueError(f"{source}: has no key of mmdetection's, such as model: is it another software's?")
     if unknown:
-        logger.warning("%s: not understood and ignored: %s", source, some_of(unknown))
+        logger.warning("%s: not understood and ignored: %s", source, listed(unknown))
     model = _section(content, "model", "model", source)
     backbone = _section(model, "backbone", "backbone", source)
     _section(backbone, "dcn", "deformable convolutions", source)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from seg_node.models.files.load_error import some_of
+from seg_node.untrusted.printable import listed
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ def choose_yolact_config(content: Mapping[str, Any], source: str, weights_name: 
     own = f"{_TRAINING_STATE.sub('', weights_name)}_config"
     if own not in known and not isinstance(content.get("cfg"), dict):
         raise ValueError(
-            f"{source}: no {own}, and cfg could not be read; known: {some_of(known)}; name the weights "
+            f"{source}: no {own}, and cfg could not be read; known: {listed(known)}; name the weights "
             "after one, or assign it: cfg = NAME.copy()"
         )
     chosen = own if own in known else "cfg"

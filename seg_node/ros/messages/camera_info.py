@@ -46,10 +46,10 @@ def to_pinhole(message: CameraInfo, image_size: tuple[int, int], warn: Warn | No
     if found is None:
         found = _read(message, message.k, 3, image_size)
         if any(message.p):
-            doubts["bad_projection"] = f"{name} has P = {_listed(message.p)}, {NO_CAMERA}; K is used instead"
+            doubts["bad_projection"] = f"{name} has P = {_matrix(message.p)}, {NO_CAMERA}; K is used instead"
     if found is None:
         raise CameraInfoError(
-            "uncalibrated", f"{name} has K = {_listed(message.k)}, {NO_CAMERA}: {UNCALIBRATED}"
+            "uncalibrated", f"{name} has K = {_matrix(message.k)}, {NO_CAMERA}: {UNCALIBRATED}"
         )
     if "camera_info_no_size" in doubts and not _shows_its_axis(found):
         raise CameraInfoError(
@@ -99,7 +99,7 @@ def _shows_its_axis(found: Pinhole) -> bool:
     return 0 <= found.cx <= width and 0 <= found.cy <= height
 
 
-def _listed(matrix: Sequence[float]) -> str:
+def _matrix(matrix: Sequence[float]) -> str:
     return "[" + ", ".join(f"{value:g}" for value in matrix) + "]"
 
 

@@ -4,8 +4,9 @@
 
 Its way is a Python object for each field, its conversion to C, and the middleware's serialization; `publish`
 takes the bytes of the last as well. They are OMG's CDR with little-endian numbers: each number starts at a
-multiple of its size, here 4 at most, and a text has its length before it and a zero after it. The twins are
-`to_instances` and `to_panoptic` of convert.py; a test holds these bytes to those messages.
+multiple of its size, here 4 at most, and a text has its length before it and a zero after it. A test compares
+them with messages that are filled field by field. Where a message itself is needed, as in the response of
+`~/segment`, rclpy reads it from the bytes: 0.2 ms more than filling it (20 objects, 1280x720, mono8).
 """
 
 import struct

@@ -19,8 +19,8 @@ from seg_node.ros.node.frames_in_hand import FramesInHand
 from seg_node.ros.node.inputs import Arrival, Inputs
 from seg_node.ros.node.late_transform import LateTransforms
 from seg_node.ros.node.locate import NotLocated, Space, locate
+from seg_node.ros.node.options import Options
 from seg_node.ros.node.outputs import Outputs, Result
-from seg_node.ros.node.parameters import Options
 from seg_node.ros.node.resting_inputs import RestingInputs
 from seg_node.ros.node.target_frame import TargetFrame
 from seg_node.ros.node.transform_history import TransformHistory
@@ -197,16 +197,12 @@ class Camera:
         if not (options.depth_enabled and decoded.outputs.space_wanted()):
             return None
         wanted = options.lift_options(keep_points=decoded.outputs.cloud_wanted())
-        inputs = self._current_inputs
-        # The first CameraInfo may come a moment after the first image.
-        newest = inputs.camera_info if inputs is not None else None
-        calibration = newest if arrival.calibration is None else arrival.calibration
         try:
             space = locate(
                 decoded.frame,
                 segmentation.instances,
                 arrival.depth,
-                calibration,
+                arrival.calibration(),
                 wanted,
                 self._faults.warn,
                 max_pixels=options.max_pixels,

@@ -10,7 +10,7 @@ from rclpy.publisher import Publisher
 from seg_node.drawing.draw import draw_segmentation, to_bgr
 from seg_node.ros.common.topics import has_subscriber
 from seg_node.ros.messages import convert
-from seg_node.ros.node.parameters import Options
+from seg_node.ros.node.options import Options
 from seg_node.ros.node.slot import NewestSlot
 from seg_node.types import Frame, LabelSet, Segmentation
 

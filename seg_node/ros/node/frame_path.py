@@ -12,7 +12,7 @@ from seg_node.inference.engine import Engine
 from seg_node.ros.node.camera import Camera, DecodedFrame
 from seg_node.ros.node.faults import CallbackFaults
 from seg_node.ros.node.inputs import Arrival
-from seg_node.ros.node.parameters import Options
+from seg_node.ros.node.options import Options
 from seg_node.ros.node.publisher import Publisher
 from seg_node.ros.node.segment import answer_request, segment_frames
 from seg_node.ros.node.segment_service import SegmentRequest, SegmentService

@@ -20,8 +20,8 @@ from seg_node.ros.messages.received_image import AnyImage, Unreadable, read_comp
 from seg_node.ros.node.diagnostics import FrameStatistics
 from seg_node.ros.node.faults import Faults
 from seg_node.ros.node.no_data_warning import NoDataWarning
+from seg_node.ros.node.options import Options
 from seg_node.ros.node.pairing import PairByStamp
-from seg_node.ros.node.parameters import Options
 from seg_node.ros.node.receiver import ExternallyPolledGroup, Receiver
 from seg_node.ros.node.stamp_order import StampOrder
 
@@ -30,13 +30,15 @@ from seg_node.ros.node.stamp_order import StampOrder
 class Arrival:
     """An image message with the depth image and calibration of that moment, if any.
 
-    at: when it came, monotonic seconds. Compared by identity: two images may be equal.
+    at: when it came, monotonic seconds. calibration: returns the CameraInfo that was the newest when the
+    image was handed on; if none had come by then, the newest now. Compared by identity: two images may be
+    equal.
     """
 
     image: AnyImage
     at: float
     depth: AnyImage | None = None
-    calibration: CameraInfo | None = None
+    calibration: Callable[[], CameraInfo | None] = lambda: None
 
 
 class Inputs:
@@ -199,7 +201,14 @@ class Inputs:
 
     def _deliver_all(self, pairs: list[tuple[Arrival, AnyImage | None]]) -> None:
         for arrival, depth in pairs:
-            self._deliver(replace(arrival, depth=depth, calibration=self.camera_info))
+            self._deliver(replace(arrival, depth=depth, calibration=self._calibration()))
+
+    def _calibration(self) -> Callable[[], CameraInfo | None]:
+        """Return Arrival.calibration of an image that is handed on now."""
+        newest = self.camera_info
+        # The first CameraInfo often comes a moment after the first image, which does not wait for it: it is
+        # only needed once the model has run.
+        return (lambda: self.camera_info) if newest is None else (lambda: newest)
 
     def _on_camera_info(self, message: CameraInfo) -> None:
         self._warnings["camera_info"].heard()

@@ -33,11 +33,12 @@ from seg_node.ros.common.memory import give_back_memory, limit_memory
 from seg_node.ros.messages import vision
 from seg_node.ros.node.bond import LifecycleBond
 from seg_node.ros.node.camera import Camera
+from seg_node.ros.node.declare_parameters import declare_parameters, options_of
 from seg_node.ros.node.executor import guard_services
 from seg_node.ros.node.faults import CallbackFaults, trace
 from seg_node.ros.node.frame_path import FramePath
 from seg_node.ros.node.inputs import Arrival
-from seg_node.ros.node.parameters import Options, declare_parameters, options_of
+from seg_node.ros.node.options import Options
 from seg_node.ros.node.publisher import Publisher
 from seg_node.ros.node.report import (
     NO_CLOCK,

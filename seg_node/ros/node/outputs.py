@@ -23,7 +23,7 @@ from seg_node.ros.messages.markers import to_markers
 from seg_node.ros.messages.objects import to_cloud, to_objects
 from seg_node.ros.node.debug_image import DebugImage
 from seg_node.ros.node.locate import Space
-from seg_node.ros.node.parameters import Options
+from seg_node.ros.node.options import Options
 from seg_node.types import Frame, LabelSet, Segmentation
 
 

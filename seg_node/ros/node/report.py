@@ -2,19 +2,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """The node's own part of /diagnostics: the model, what is wrong, and the status beside its frames."""
 
-from collections.abc import Mapping
-
 from diagnostic_msgs.msg import DiagnosticStatus
 
 from seg_node.inference.engine import Engine
 from seg_node.ros.node.diagnostics import key_values
 from seg_node.ros.node.faults import CallbackFaults
 from seg_node.ros.node.frame_path import FramePath
-from seg_node.ros.node.parameters import Options
+from seg_node.ros.node.options import Options
 from seg_node.ros.node.segment_service import SegmentService
 from seg_node.ros.node.worker import Worker
+from seg_node.untrusted.printable import listed
 
-LISTED_NAMES = 12
 NO_CLOCK = (
     "use_sim_time is set but no /clock has come: ages are unknown and the node's own stamps are 0; play the "
     "bag with --clock, start the simulation, or set use_sim_time to false"
@@ -38,7 +36,7 @@ def loaded_line(options: Options, engine: Engine) -> str:
     return (
         f"{setup['model']} on {setup['device']}, precision {setup['precision']}"
         f"{f', engine {options.engine}' if options.engine else ''}, "
-        f"things: {_listed(engine.labels.things)}, stuff: {_listed(engine.labels.stuff)}"
+        f"things: {listed(engine.labels.things.values())}, stuff: {listed(engine.labels.stuff.values())}"
     )
 
 
@@ -100,9 +98,3 @@ def node_status(
         hardware_id=device,
         values=key_values({**counts, "work_in_hand_s": f"{worker.busy_s() if worker else 0.0:.1f}"}),
     )
-
-
-def _listed(names: Mapping[int, str]) -> str:
-    """List all names, or the first ones of many and their number."""
-    some = ", ".join(list(names.values())[:LISTED_NAMES])
-    return f"{some}, … ({len(names)})" if len(names) > LISTED_NAMES else some or "none"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from seg_node.ros.node.diagnostics import FrameStatistics
 from seg_node.ros.node.inputs import Inputs
-from seg_node.ros.node.parameters import Options
+from seg_node.ros.node.options import Options
 
 
 class RestingInputs:

@@ -5,12 +5,15 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from rclpy.serialization import deserialize_message
+
 from seg_node.images.decode import decode_message
 from seg_node.inference.check_result import check_segmentation
 from seg_node.inference.engine import Engine
 from seg_node.masks.region import clip_region, crop_frame, uncrop
-from seg_node.ros.messages import convert
-from seg_node.ros.node.parameters import Options
+from seg_node.msg import InstanceMaskArray, PanopticSegmentation
+from seg_node.ros.messages.cdr import serialize_instances, serialize_panoptic
+from seg_node.ros.node.options import Options
 from seg_node.srv import Segment
 from seg_node.types import Frame, Segmentation
 
@@ -36,7 +39,9 @@ def answer_request(engine: Engine, request: Segment.Request, options: Options) -
     (found,) = segment_frames(engine, [frame], options, request.panoptic)
     check_segmentation(found, engine.labels)
     response = Segment.Response(success=True)
-    response.instances = convert.to_instances(frame, found, engine.labels, options.mask_encoding)
+    instances = serialize_instances(frame, found, engine.labels, options.mask_encoding)
+    response.instances = deserialize_message(instances, InstanceMaskArray)
     if found.panoptic is not None and request.panoptic:
-        response.panoptic = convert.to_panoptic(frame, found, engine.labels)
+        panoptic = serialize_panoptic(frame, found, engine.labels)
+        response.panoptic = deserialize_message(panoptic, PanopticSegmentation)
     return response

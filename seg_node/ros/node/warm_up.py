@@ -13,7 +13,7 @@ from seg_node.masks.region import RegionError, clip_region
 from seg_node.ros.node.camera import Camera
 from seg_node.ros.node.faults import CallbackFaults
 from seg_node.ros.node.inputs import Arrival
-from seg_node.ros.node.parameters import Options
+from seg_node.ros.node.options import Options
 
 SIZE = (480, 640)  # until a camera's own is known
 

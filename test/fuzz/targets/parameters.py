@@ -1,6 +1,6 @@
 # Copyright 2026 the seg_node authors
 # SPDX-License-Identifier: Apache-2.0
-"""The node's parameters, given at the start and set while it runs (seg_node.ros.node.parameters)."""
+"""The node's parameters, given at the start and set while it runs (seg_node.ros.node.declare_parameters)."""
 
 import os
 from pathlib import Path
@@ -14,7 +14,8 @@ from rclpy.parameter import Parameter
 
 from fuzz import mutate
 from fuzz.target import Input, Target
-from seg_node.ros.node.parameters import Options, declare_parameters, options_of
+from seg_node.ros.node.declare_parameters import declare_parameters, options_of
+from seg_node.ros.node.options import Options
 from seg_node.types import LabelSet, SegmentOptions
 
 _LABELS = LabelSet({1: "cup", 2: "can"}, {3: "table"})

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the launch file's arguments become, without `launch`: remap rules, parameters, the environment."""
 
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -23,6 +22,7 @@ from seg_node.ros.node.launch_arguments import (
     switch,
     without_effect,
 )
+from seg_node.ros.node.parameters import PARAMETERS
 
 ROOT = Path(__file__).resolve().parents[3]
 PROFILE = ROOT / "config/fastdds_images.xml"
@@ -63,10 +63,7 @@ def test_an_argument_sets_its_parameter(argument: str, text: str, parameter: str
 
 
 def test_every_argument_with_a_parameter_has_one_of_the_nodes() -> None:
-    pytest.importorskip("rclpy", reason="ROS 2 is not in this environment")
-    from seg_node.ros.node.parameters import Options, rule
-
-    types = {rule(option).name: type(option.default) for option in fields(Options)}
+    types = {row.name: type(row.default) for row in PARAMETERS}
     named = {argument.parameter: argument for argument in ARGUMENTS if argument.parameter}
     assert named.keys() - {"use_sim_time"} <= types.keys()
     for name, argument in named.items():

@@ -2,21 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """One table of parameters: config/, README and launch files must say the same."""
 
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-import pytest
 import yaml
 
-pytest.importorskip("rclpy", reason="ROS 2 is not in this environment")
+from seg_node.ros.node.options import Options
+from seg_node.ros.node.parameters import PARAMETERS, markdown_table
+from seg_node.types import SegmentOptions
 
-from rclpy.parameter import Parameter
-
-from seg_node.ros.node.parameters import Options, markdown_table, rule, with_changes
-from seg_node.types import LabelSet, SegmentOptions
-
-OWN = SegmentOptions(score_threshold=0.11, nms_threshold=0.22, max_instances=33, panoptic_stuff_min_area=44)
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -31,11 +26,28 @@ def test_the_parameter_file_has_every_parameter_with_its_default() -> None:
     tree = yaml.safe_load((ROOT / "config/seg_node.yaml").read_text())
     given = flat(tree["/**"]["ros__parameters"])
     table = {
-        rule(option).name: list(option.default) if isinstance(option.default, tuple) else option.default
-        for option in fields(Options)
+        row.name: list(row.default) if isinstance(row.default, tuple) else row.default for row in PARAMETERS
     }
     assert given == table
     assert {name: type(value) for name, value in given.items()} == {n: type(v) for n, v in table.items()}
+
+
+def test_every_row_has_its_field_of_options_in_the_rows_order_and_type() -> None:
+    types = get_type_hints(Options)
+    assert [field.name for field in fields(Options)] == [row.field for row in PARAMETERS]
+    for row in PARAMETERS:
+        wanted = types[row.field]
+        if get_origin(wanted) is Literal:
+            assert row.default in get_args(wanted) == row.choices
+        elif get_origin(wanted) is tuple:
+            assert type(row.default) is tuple and type(row.default[0]) is get_args(wanted)[0], row.name
+        else:
+            assert type(row.default) is wanted, row.name
+
+
+def test_the_checkpoints_own_numbers_are_options_of_the_model() -> None:
+    assert {row.field for row in PARAMETERS if row.own} <= {field.name for field in fields(SegmentOptions)}
+    assert all(row.limits and row.limits[0] == -1 for row in PARAMETERS if row.own)
 
 
 def test_the_readme_has_the_table() -> None:
@@ -45,51 +57,5 @@ def test_the_readme_has_the_table() -> None:
 def test_the_launch_file_takes_its_parameters_from_the_parameter_file_alone() -> None:
     text = (ROOT / "launch/seg_node.launch.py").read_text()
     assert 'str(share / "config/seg_node.yaml")' in text
-    named_in_launch = [rule(option).name for option in fields(Options) if f'"{rule(option).name}"' in text]
+    named_in_launch = [row.name for row in PARAMETERS if f'"{row.name}"' in text]
     assert named_in_launch == []
-
-
-def test_values_are_taken_in_the_type_of_their_default() -> None:
-    options = with_changes(
-        Options(),
-        [Parameter("max_rate", value=10), Parameter("classes", value=["cup"]), Parameter("other", value=1)],
-    )
-    assert options.max_rate == 10.0 and isinstance(options.max_rate, float)
-    assert options.classes == ("cup",)
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "words"),
-    [
-        ("score_threshold", 1.01, "score_threshold = 1.01: must be from -1.0 to 1.0"),
-        ("score_threshold", True, "score_threshold = True: must be of type float"),
-        ("max_instances", -2, "must be from -1"),
-        ("max_instances", 2.5, "must be of type int"),
-        ("mask_encoding", "png", "must be one of mono8, bits, rle"),
-        ("classes", None, "must be of type tuple"),
-    ],
-)
-def test_a_wrong_value_is_refused_with_name_value_and_what_it_must_be(
-    name: str, value: Any, words: str
-) -> None:
-    with pytest.raises(ValueError, match=name) as error:
-        with_changes(Options(), [Parameter(name, value=value)])
-    assert words in str(error.value)
-
-
-def test_class_names_become_ids_and_unknown_ones_are_refused_with_the_known() -> None:
-    labels = LabelSet({1: "person", 44: "bottle"})
-    assert Options().segment_options(labels, OWN).classes is None
-    assert Options(classes=("bottle",)).segment_options(labels, OWN).classes == frozenset({44})
-    with pytest.raises(ValueError, match="unknown class bottel; this model knows: person, bottle"):
-        Options(classes=("bottel",)).segment_options(labels, OWN)
-
-
-def test_options_left_at_minus_one_are_the_checkpoints_own() -> None:
-    labels = LabelSet({1: "person"})
-    options = Options().segment_options(labels, OWN)
-    assert (options.score_threshold, options.nms_threshold, options.max_instances) == (0.5, 0.22, 33)
-    options = Options(score_threshold=-1.0, nms_threshold=0.0, panoptic_stuff_min_area=0)
-    assert options.segment_options(labels, OWN) == replace(
-        OWN, nms_threshold=0.0, panoptic_stuff_min_area=0, min_area=1
-    )

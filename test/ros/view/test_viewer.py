@@ -19,11 +19,13 @@ pytest.importorskip("rclpy", reason="ROS 2 is not in this environment")
 
 from geometry_msgs.msg import Point, Pose, Quaternion, Vector3
 from node_harness import FRAME_ID, image_message, picture, running_node, wait_until
+from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
 
 from seg_node.cli import main
 from seg_node.msg import FrameTiming, InstanceMask, InstanceMaskArray, Object3D, Object3DArray
-from seg_node.ros.messages.convert import stamp_to_ns, to_instances
+from seg_node.ros.messages.cdr import serialize_instances
+from seg_node.ros.messages.convert import stamp_to_ns
 from seg_node.ros.messages.from_messages import read_cloud, read_instances
 from seg_node.ros.view.viewer_node import RecentImages, choose_image_topic
 from seg_node.types import Frame, Instances, LabelSet, MaskCrop, Segmentation
@@ -46,6 +48,10 @@ def one_object() -> Segmentation:
     box = np.array([[20, 30, 30, 38]], np.float32)
     found = Instances(box, np.float32([0.5]), np.int32([3]), masks, np.uint32([9]))
     return Segmentation((120, 160), found)
+
+
+def message_of(frame: Frame, found: Segmentation, labels: LabelSet, encoding: Any) -> InstanceMaskArray:
+    return deserialize_message(serialize_instances(frame, found, labels, encoding), InstanceMaskArray)
 
 
 # --- parts ------------------------------------------------------------------------------------------
@@ -116,7 +122,7 @@ def test_images_that_wait_are_bounded_by_their_bytes_and_the_newest_stays() -> N
 @pytest.mark.parametrize("encoding", ["mono8", "bits", "rle"])
 def test_instances_come_back_as_they_were(encoding: Any) -> None:
     sent, labels = one_object(), LabelSet({3: "cup"})
-    message = to_instances(Frame(PIXELS, "bgr"), sent, labels, encoding)
+    message = message_of(Frame(PIXELS, "bgr"), sent, labels, encoding)
     segmentation, names = read_instances(message)
     assert segmentation.image_size == sent.image_size and names.name(3) == "cup"
     np.testing.assert_array_equal(segmentation.instances.boxes_xyxy, sent.instances.boxes_xyxy)
@@ -249,7 +255,7 @@ def test_objects_and_their_points_stand_before_their_camera(tmp_path: Path, prob
     wait_until(lambda: probe.node.count_subscribers("/probe/front/instances") == 1, 30, "the viewer")
     wait_until(lambda: all(p.get_subscription_count() for p in publishers.values()), 10, "all its topics")
     frame = Frame(PIXELS, "bgr", 500_000_000, FRAME_ID)
-    instances = to_instances(frame, one_object(), LabelSet({3: "cup"}), "bits")
+    instances = message_of(frame, one_object(), LabelSet({3: "cup"}), "bits")
     header = instances.header
     located = Object3D(id=9, class_name="cup", num_points=50, size=Vector3(x=0.1, y=0.2, z=0.3))
     located.pose = Pose(position=Point(x=1.0, y=2.0, z=3.0), orientation=Quaternion(x=1.0, w=0.0))
@@ -294,7 +300,7 @@ def test_messages_that_cannot_be_shown_are_told_of_and_the_next_ones_shown(
     strange = image_message(PIXELS, 100)
     strange.encoding = "strange\nencoding"
     huge = InstanceMaskArray(header=image_message(PIXELS, 200).header, height=2**31, width=2**31)
-    good = to_instances(Frame(PIXELS, "bgr", 300_000_000, FRAME_ID), one_object(), LabelSet({}), "bits")
+    good = message_of(Frame(PIXELS, "bgr", 300_000_000, FRAME_ID), one_object(), LabelSet({}), "bits")
     for image, result in (
         (strange, InstanceMaskArray(header=strange.header, height=120, width=160)),
         (image_message(PIXELS, 200), huge),
