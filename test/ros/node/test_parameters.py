@@ -49,7 +49,7 @@ def test_the_launch_file_takes_its_parameters_from_the_parameter_file_alone() ->
     assert named_in_launch == []
 
 
-def test_values_are_taken_in_the_type_of_their_default() -> None:
+def test_values_are_converted_to_the_type_of_their_default() -> None:
     options = with_changes(
         Options(),
         [Parameter("max_rate", value=10), Parameter("classes", value=["cup"]), Parameter("other", value=1)],
@@ -69,7 +69,7 @@ def test_values_are_taken_in_the_type_of_their_default() -> None:
         ("classes", None, "must be of type tuple"),
     ],
 )
-def test_a_wrong_value_is_refused_with_name_value_and_what_it_must_be(
+def test_a_wrong_value_is_refused_with_name_value_and_allowed_range(
     name: str, value: Any, words: str
 ) -> None:
     with pytest.raises(ValueError, match=name) as error:
@@ -77,7 +77,7 @@ def test_a_wrong_value_is_refused_with_name_value_and_what_it_must_be(
     assert words in str(error.value)
 
 
-def test_class_names_become_ids_and_unknown_ones_are_refused_with_the_known() -> None:
+def test_class_names_become_ids_and_unknown_ones_are_refused_with_the_known_names() -> None:
     labels = LabelSet({1: "person", 44: "bottle"})
     assert Options().segment_options(labels, OWN).classes is None
     assert Options(classes=("bottle",)).segment_options(labels, OWN).classes == frozenset({44})
@@ -85,7 +85,7 @@ def test_class_names_become_ids_and_unknown_ones_are_refused_with_the_known() ->
         Options(classes=("bottel",)).segment_options(labels, OWN)
 
 
-def test_options_left_at_minus_one_are_the_checkpoints_own() -> None:
+def test_options_left_at_minus_one_use_the_checkpoints_values() -> None:
     labels = LabelSet({1: "person"})
     options = Options().segment_options(labels, OWN)
     assert (options.score_threshold, options.nms_threshold, options.max_instances) == (0.5, 0.22, 33)
