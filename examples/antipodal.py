@@ -13,7 +13,7 @@ from seg_node.images.depth import DepthImage
 from seg_node.spatial.pinhole import Pinhole
 from seg_node.types import MaskCrop
 
-FRICTION_ANGLE = np.deg2rad(20)  # closing direction to an edge's normal; friction coefficient 0.36
+FRICTION_ANGLE = np.deg2rad(20)  # between closing direction and an edge's normal; friction coefficient 0.36
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def plan_grasp(mask: MaskCrop, depth: DepthImage, pinhole: Pinhole) -> Grasp:
     if (contacts + corner < 0).any() or (contacts + corner > np.array(depth.image_size[::-1]) - 1).any():
         raise ValueError("the image's border cuts it off where the gripper would close")
     depth_m = np.where(mask.pixels, depth.crop(mask.roi), np.nan)
-    # Depth bleeds at the edge itself, so a contact gets the depth of the quarter of the width next to it.
+    # Depth bleeds at the edge itself, so a contact gets the depth of the adjacent quarter of the width.
     depths_m = [_median_depth(depth_m, contacts, *part) for part in ((0.0, 0.25), (0.75, 1.0))]
     first, second = pinhole.rays(*(contacts + corner).T) * np.array(depths_m)[:, None]
     width_m = float(np.linalg.norm(second - first))

@@ -76,18 +76,18 @@ class GraspPlanner(Node):
         self._markers.publish(to_marker(array.header, pose, grasp.width_m))
 
     def _choose(self, array: InstanceMaskArray) -> InstanceMask:
-        """The best-scored instance of the class; the array is sorted."""
+        """Return the best-scored instance of the class; the array is sorted."""
         name = self.get_parameter("class_name").value
         for instance in array.instances:
             if name in ("", instance.class_name):
                 return instance
         seen = ", ".join(sorted({instance.class_name for instance in array.instances})) or "nothing"
-        raise ValueError(f"no {name or 'object'} in sight, but {seen}")
+        raise ValueError(f"no {name or 'object'} in sight, only {seen}")
 
     def _plan(self, array: InstanceMaskArray, instance: InstanceMask) -> Grasp:
         depth = self._depth_of(array)
         if self._camera_info is None:
-            raise ValueError("no CameraInfo yet; is the topic `camera_info` the camera's?")
+            raise ValueError("no CameraInfo yet; remap `camera_info` to the camera's topic")
         pinhole = to_pinhole(self._camera_info, depth.image_size)
         try:
             grasp = plan_grasp(decode_crop(instance, array.height, array.width), depth, pinhole)
@@ -102,7 +102,7 @@ class GraspPlanner(Node):
         stamp_ns = stamp_to_ns(array.header.stamp)
         apart_ns = {abs(stamp_to_ns(depth.header.stamp) - stamp_ns): depth for depth in self._depths}
         if not apart_ns or min(apart_ns) > MAX_APART_NS:
-            raise ValueError(f"no depth image of the instances' time on {self._describe_depth_topic()}")
+            raise ValueError(f"no depth image with the instances' stamp on {self._describe_depth_topic()}")
         depth = decode_depth(apart_ns[min(apart_ns)])
         if depth.image_size != (array.height, array.width):
             (rows, columns), image = depth.image_size, f"{array.width}x{array.height}"

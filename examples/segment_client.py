@@ -4,7 +4,7 @@
 
     python examples/segment_client.py table.jpg --ros-args -r segment:=/seg_node/segment
 
-Prints a line for each object. Exits with 1 and one line when the picture or the answer is missing.
+Prints a line for each object. Exits with 1 and one line when the picture or the response is missing.
 """
 
 import sys
@@ -46,10 +46,10 @@ def main() -> None:
     future = client.call_async(request)
     with suppress(KeyboardInterrupt, ExternalShutdownException):
         rclpy.spin_until_future_complete(node, future)
-        answer = future.result()
-        if not answer.success:
-            sys.exit(f"segment_client: {answer.message}")
-        for instance in answer.instances.instances:  # best first
+        response = future.result()
+        if not response.success:
+            sys.exit(f"segment_client: {response.message}")
+        for instance in response.instances.instances:  # best first
             crop = decode_crop(instance)
             area, corner = int(crop.pixels.sum()), (crop.x_offset, crop.y_offset)
             print(f"{instance.id} {instance.class_name} {instance.score:.2f}: {area} px, mask at {corner}")

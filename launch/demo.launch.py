@@ -54,7 +54,7 @@ def generate_launch_description() -> LaunchDescription:
 
 
 def rviz(context: LaunchContext) -> list[Action]:
-    """RViz if it is requested. Raises RuntimeError when it is not installed."""
+    """Start RViz if it is requested. Raises RuntimeError when it is not installed."""
     if not switch("rviz", context.launch_configurations["rviz"]):
         return []
     try:
@@ -69,7 +69,7 @@ def rviz(context: LaunchContext) -> list[Action]:
 
 
 def camera(context: LaunchContext) -> list[Action]:
-    """The process that plays the source. As the images' sender it needs the Fast DDS profile most."""
+    """Start the process that plays the source. As the images' sender it needs the Fast DDS profile most."""
     values = context.launch_configurations
     profile = str(Path(get_package_share_directory("seg_node")) / "config/fastdds_images.xml")
     environment, _ = image_environment(values["fastdds_profile"], profile, context.environment)

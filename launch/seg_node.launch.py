@@ -42,7 +42,7 @@ def generate_launch_description() -> LaunchDescription:
 
 
 def start(context: LaunchContext) -> list[Action]:
-    """The node, with the arguments' values. Raises ValueError for invalid ones."""
+    """Start the node with the arguments' values. Raises ValueError for invalid ones."""
     values = context.launch_configurations
     share = Path(get_package_share_directory("seg_node"))
     environment, warnings = image_environment(
@@ -72,7 +72,7 @@ def start(context: LaunchContext) -> list[Action]:
 
 
 def parameter_files(path: str, defaults: str) -> tuple[list[str], list[ParameterFile]]:
-    """ROS arguments and parameters: the defaults come first, so that an including file can override them.
+    """Return ROS arguments and parameters: defaults come first, so that an including file can override them.
 
     Raises ValueError when the file cannot be read: launch itself would only warn and start with defaults.
     """

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # Copyright 2026 the seg_node authors
 # SPDX-License-Identifier: Apache-2.0
-"""Makes the ROS 2 prefix inside a virtual environment usable for builds. Run it with the Python of that one.
+"""Make the ROS 2 prefix inside a virtual environment usable for builds; run it with that Python.
 
-The wheels carry paths of the machine that built them. Running twice changes nothing more.
+The wheels contain paths of the machine that built them. A second run changes nothing.
 """
 
 import os
@@ -16,7 +16,7 @@ import numpy as np
 
 
 def rewrite(path: Path, text: str) -> None:
-    """Replaces the file by a new one: it may be a hard link into the installer's cache."""
+    """Replace the file with a new one: it may be a hard link into the installer's cache."""
     path.unlink()
     path.write_text(text)
 
@@ -30,7 +30,7 @@ def main() -> None:
     prefix = Path(sys.prefix)
     lib = prefix / "lib"
 
-    # The wheels' private copies of libspdlog, libtinyxml2 …: linked, one LD_LIBRARY_PATH entry is enough.
+    # Link the wheels' private copies of libspdlog, libtinyxml2 …, so that one LD_LIBRARY_PATH entry suffices.
     for library in lib.glob("python3*/site-packages/ros_*.libs/*.so*"):
         link(lib / library.name, os.path.relpath(library, lib))
 
@@ -38,7 +38,7 @@ def main() -> None:
         (r"/opt/python/cp3\d+-cp3\d+/include/python3\.\d+", sysconfig.get_path("include")),
         (r"/opt/python/cp3\d+-cp3\d+/lib/python3\.\d+/site-packages/numpy/_?core/include", np.get_include()),
     ]
-    # Seen only by C++ that links rcl.
+    # Needed only by C++ that links rcl.
     for library in lib.glob("libtinyxml2-*.so.*"):
         substitutions.append((r"/usr/lib64/libtinyxml2\.so", str(library)))
     for library in lib.glob("liblttng-ust-????????.so*"):

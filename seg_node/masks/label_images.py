@@ -47,10 +47,10 @@ def class_map(
 def confidence_map(
     instances: Instances, panoptic: PanopticSegments | None, image_size: tuple[int, int]
 ) -> NDArray[np.uint8]:
-    """Paint the confidence of `class_map`, uint8 (H, W): the score times 255, 0 for unlabelled.
+    """Paint the confidence of `class_map`, uint8 (H, W): score times 255, 0 unlabelled.
 
-    Stuff without a score (0, see Segment) gets 255: consumers that weigh classes by confidence would never see
-    a floor otherwise.
+    Stuff without a score (0, see Segment) gets 255: consumers that weigh classes by confidence would never
+    see a floor otherwise.
     """
     image = np.zeros(image_size, np.uint8)
     if panoptic is not None:

@@ -179,12 +179,12 @@ def test_planner_says_what_is_wrong_and_goes_on(probe: Probe, tmp_path: Path) ->
             instances = arrays, instances_message(masks, frame_at(stamp_ms))
             publish_until(lambda: text in planner.log, text, *camera, instances)
 
-        none = "no grasp: no depth image of the instances' time on /camera/depth"
+        none = "no grasp: no depth image with the instances' stamp on /camera/depth"
         complain(f"{none} (1 publisher); its stamps must match the image's to 10 ms", seen, 1000)
         complain("no CameraInfo yet", seen, 1000, depth(flat, 1000))
         complain("depth is 320x240, the image 640x480; align", seen, 2000, info, depth(flat[::2, ::2], 2000))
         complain("bar: there is no depth in its mask", seen, 3000, info, depth(np.zeros_like(flat), 3000))
-        complain("no bar in sight, but spoon", {"spoon": bar_crop(30)}, 1000)
+        complain("no bar in sight, only spoon", {"spoon": bar_crop(30)}, 1000)
         everywhere = tight_crop(np.ones(PINHOLE.image_size, bool))
         complain("image's border cuts it off", {"bar": everywhere}, 1000, depth(flat, 1000), info)
         wide = MaskCrop(100, 100, np.ones((100, 200), bool))  # 100 px * 0.805 m / 540 px

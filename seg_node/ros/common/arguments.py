@@ -1,6 +1,6 @@
 # Copyright 2026 the seg_node authors
 # SPDX-License-Identifier: Apache-2.0
-"""A command line of ours with ROS arguments in it, and names of ROS in ours."""
+"""Split ROS arguments from a command line, and check the ROS names in its options."""
 
 from collections.abc import Sequence
 
@@ -12,9 +12,9 @@ from seg_node.untrusted.printable import printable
 
 
 def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Our own arguments, and those of ROS: from each --ros-args up to -- or the end.
+    """Separate our own arguments from those of ROS: from each --ros-args up to -- or the end.
 
-    rclpy can do it too, but not with a file name that is not UTF-8.
+    rclpy's own function fails on file names that are not UTF-8.
     """
     own: list[str] = []
     ros: list[str] = []
@@ -29,13 +29,13 @@ def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def check_name(option: str, name: str, kind: str = "topic") -> None:
-    """Raises ValueError, naming the option, for a name that no topic can have; nodes' names are as theirs.
+    """Raise ValueError, naming the option, for an invalid topic name; node names follow the same rules.
 
-    kind: of what it is the name, for the message.
+    kind: the named thing, for the message.
     """
     try:
         validate_full_topic_name(expand_topic_name(name, "seg_node", "/"))
-    except (TypeError, ValueError, NameValidationException) as error:  # TypeError: of text that is not UTF-8
+    except (TypeError, ValueError, NameValidationException) as error:  # TypeError: for text that is not UTF-8
         raise ValueError(
             f"{option} '{printable(name)}' cannot be the name of a {kind}: give letters, digits and _, parts "
             "joined by / and beginning with a letter, at most 247 characters"

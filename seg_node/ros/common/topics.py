@@ -14,7 +14,7 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 
 from seg_node.untrusted.printable import printable
 
-LONGEST_TOPIC = 247  # of the middleware's 255 characters it keeps 8 for what it puts before a name
+LONGEST_TOPIC = 247  # the middleware allows 255 characters and adds up to 8 in front
 
 
 def input_qos() -> QoSProfile:
@@ -54,7 +54,7 @@ def create_latched(node: Node, message_type: type[Any], topic: str) -> Publisher
 
 @contextmanager
 def naming_topic(node: Node, topic: str) -> Iterator[None]:
-    """Raise ValueError, which names the topic, for a name or for QoS that the middleware refuses."""
+    """Raise ValueError, naming the topic, when the middleware refuses its name or QoS."""
     whole_name(node, topic)
     try:
         yield
@@ -64,7 +64,7 @@ def naming_topic(node: Node, topic: str) -> Iterator[None]:
 
 
 def whole_name(node: Node, topic: str, *, remapped: bool = True) -> str:
-    """Return the topic's full name. Raises ValueError when it is longer than the middleware takes."""
+    """Return the topic's full name. Raises ValueError when it is longer than the middleware allows."""
     try:
         return str(node.resolve_topic_name(topic, only_expand=not remapped))
     except RuntimeError:
@@ -79,7 +79,7 @@ def has_subscriber(publisher: Publisher) -> bool:
 
 
 def is_published(node: Node, topic: str) -> bool:
-    """Return whether it has a publisher; False for names that ROS cannot have, such as too long ones."""
+    """Return whether the topic has a publisher; False for invalid names, such as too long ones."""
     try:
         return bool(node.count_publishers(topic))
     except (ValueError, NameValidationException, RuntimeError):

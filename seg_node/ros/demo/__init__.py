@@ -2,5 +2,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """`seg_node demo`: node, camera stream and recorder in one command, with figures at the end.
 
-It uses the node as any other process would.
+It uses the node through its topics only, as any other process would.
 """

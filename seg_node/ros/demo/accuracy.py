@@ -1,6 +1,6 @@
 # Copyright 2026 the seg_node authors
 # SPDX-License-Identifier: Apache-2.0
-"""Accuracy of the demo's run, where its source comes with ground truth in COCO's formats."""
+"""Accuracy of a demo run whose source comes with ground truth in COCO's formats."""
 
 import importlib.util
 import sys
@@ -30,17 +30,17 @@ from seg_node.untrusted.printable import one_line
 
 @dataclass(frozen=True)
 class Truth:
-    """Ground truth of a stream. The `id` of an image is the number of the frame in the source, from 0."""
+    """Ground truth of a stream. An image's `id` is its frame number in the source, from 0."""
 
     instances: InstanceTruth
     panoptic: PanopticTruth | None
 
 
 def read_truth_of(source: Path) -> Truth | None:
-    """`<bag>/truth/annotations.json` and `panoptic.json` of a bag's folder, `<video>.json` of a video.
+    """Read `<bag>/truth/annotations.json` and `panoptic.json` of a bag, or `<video>.json` of a video.
 
     panoptic.json: COCO's panoptic annotations, PNG maps in the folder `panoptic` beside it.
-    None when there is none, pycocotools is not installed, or it cannot be read, which is said.
+    None when there is none, pycocotools is not installed, or it cannot be read, which is reported on stderr.
     """
     is_bag = source.is_dir()
     instances = source / "truth/annotations.json" if is_bag else source.with_suffix(".json")
@@ -54,9 +54,9 @@ def read_truth_of(source: Path) -> Truth | None:
             read_panoptic_truth(panoptic, panoptic.with_suffix("")) if has_panoptic else None,
         )
         if any(isinstance(image_id, str) for image_id in truth.instances.images):
-            raise ValueError(f"{instances}: ids of its images must be the numbers of the frames, from 0")
+            raise ValueError(f"{instances}: image ids must be frame numbers, from 0")
     except (ValueError, OSError) as error:
-        _say_unmeasured(error)
+        _report_unmeasured(error)
         return None
     for note in (*truth.instances.notes, *(truth.panoptic.notes if truth.panoptic else ())):
         print(note, file=sys.stderr, flush=True)
@@ -66,14 +66,14 @@ def read_truth_of(source: Path) -> Truth | None:
 def accuracy(
     truth: Truth, frames: Sequence[FrameRecord], sent: Sequence[SentImage]
 ) -> dict[str, float] | None:
-    """Mask AP and AP50, and panoptic quality, over the frames both processed and annotated.
+    """Compute mask AP, AP50 and panoptic quality over the frames both processed and annotated.
 
-    None when there are none, or the truth does not fit the frames, which is said.
-    Classes are matched by name; those of the ground truth that the model lacks count as missed. Where no
-    stuff was heard in any frame, the panoptic quality is of things only, under the name "PQ of things".
+    None when there are none, or the ground truth does not fit them, which is reported on stderr.
+    Classes are matched by name; those of the ground truth that the model lacks count as missed. If no frame
+    has stuff, panoptic quality covers things only and is called "PQ of things".
     `frames` need their masks and segment maps.
     """
-    records = _annotated(frames, sent, truth.instances.images)
+    records = _annotated_by_index(frames, sent, truth.instances.images)
     if not records:
         return None
     try:
@@ -82,19 +82,19 @@ def accuracy(
         if truth.panoptic is not None:
             found |= _panoptic_quality(truth.panoptic, records)
     except ValueError as error:
-        _say_unmeasured(error)
+        _report_unmeasured(error)
         return None
     return {**found, "frames": len(records)}
 
 
-def _say_unmeasured(error: Exception) -> None:
+def _report_unmeasured(error: Exception) -> None:
     print(f"accuracy is not measured: {one_line(str(error))}", file=sys.stderr, flush=True)
 
 
-def _annotated(
+def _annotated_by_index(
     frames: Sequence[FrameRecord], sent: Sequence[SentImage], annotated: Collection[Id]
 ) -> dict[int, FrameRecord]:
-    """By number of the frame. A looped stream shows a frame again: its first results count."""
+    """Index the annotated frames by frame number. In a looped stream, a frame's first results count."""
     index_of = {image.stamp_ns: image.index for image in sent}
     records: dict[int, FrameRecord] = {}
     for record in frames:
@@ -105,7 +105,7 @@ def _annotated(
 
 
 def _check_sizes(truth: InstanceTruth, records: Mapping[int, FrameRecord]) -> None:
-    """Raises ValueError when the truth is of pictures of another size than the stream's."""
+    """Raise ValueError when the ground truth's image sizes differ from the stream's."""
     for index, record in records.items():
         if truth.images[index].size != record.image_size:
             (height, width), (true_height, true_width) = record.image_size, truth.images[index].size
@@ -140,24 +140,24 @@ def _coco_results(index: int, record: FrameRecord, category_of: Mapping[str, Id]
 
 
 def _panoptic_quality(truth: PanopticTruth, records: Mapping[int, FrameRecord]) -> dict[str, float]:
-    """Mean panoptic quality of the classes that occur; empty when no panoptic map was heard."""
+    """Mean panoptic quality of the classes that occur; empty when no panoptic map was received."""
     quality = PanopticQuality(things=truth.things, stuff=truth.categories.keys() - truth.things)
-    heard = {index: record for index, record in records.items() if record.segment_map and index in truth.maps}
-    if not heard:
+    mapped = {i: record for i, record in records.items() if record.segment_map and i in truth.maps}
+    if not mapped:
         return {}
-    for index, record in heard.items():
-        predicted_map, predicted = _predicted(record, truth)
+    for index, record in mapped.items():
+        predicted_map, predicted = _decode_prediction(record, truth)
         listed = [segment.id for segment in truth.segments[index]]
         true_map = read_segment_map(truth.maps[index], record.image_size, listed)
         quality.add(predicted_map, predicted, true_map, truth.segments[index])
     result = quality.result()
-    has_stuff = any(not segment["is_thing"] for record in heard.values() for segment in record.segments)
+    has_stuff = any(not segment["is_thing"] for record in mapped.values() for segment in record.segments)
     name, mean = ("PQ", result.all) if has_stuff else ("PQ of things", result.things)
     return {} if mean.pq is None else {name: round(mean.pq, 3)}
 
 
-def _predicted(record: FrameRecord, truth: PanopticTruth) -> tuple[NDArray[np.uint16], dict[int, Id]]:
-    """The heard map and the category of each segment; segments of other classes become void."""
+def _decode_prediction(record: FrameRecord, truth: PanopticTruth) -> tuple[NDArray[np.uint16], dict[int, Id]]:
+    """Decode the map and the category of each segment; segments of other classes become void."""
     category_of = {name.lower(): category for category, name in truth.categories.items()}
     encoded = np.frombuffer(record.segment_map, np.uint8)
     segment_map = np.array(cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED), np.uint16)

@@ -1,6 +1,6 @@
 # Copyright 2026 the seg_node authors
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the demo: node, camera and recorder are three processes that meet on ROS topics only."""
+"""Run the demo: node, camera and recorder are three processes that communicate over ROS topics only."""
 
 import argparse
 import os
@@ -28,15 +28,15 @@ from seg_node.sources.source import Source, open_source
 NODE = "seg_node"
 TOPIC = "/camera/image_raw"
 START_TIMEOUT_S = 300.0
-# After the last image: the slowest frame on a weak CPU, and a report of the node (one a second).
+# After the last image: enough for the slowest frame on a weak CPU and a report of the node (one a second).
 SETTLE_TIMEOUT_S = 60.0
-INTERRUPTED = 130
+INTERRUPTED = 130  # exit status: 128 + SIGINT, as shells report it
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Returns the exit status; an interrupted run still writes its report.
+    """Run the demo and return the exit status; an interrupted run still writes its report.
 
-    Raises ValueError, FileNotFoundError or RuntimeError for what the user can mend.
+    Raises ValueError, FileNotFoundError or RuntimeError for what the user can fix.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     options = _parser().parse_args(arguments)
@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="seg_node_demo_") as folder:
         player_log = Path(folder) / "sent.csv"
         with _recorder(Path(folder), truth is not None) as recorder:
-            is_complete = _stream(options, place, source, player_log, recorder)
+            is_complete = _run_stream(options, place, source, player_log, recorder)
         sent = read_player_log(player_log)
         write_output(options.out, Path(folder), place, arguments, recorder, sent, truth)
     return 0 if is_complete else INTERRUPTED
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def _recorder(pictures: Path, keep_masks: bool) -> Iterator[Recorder]:
-    # Ctrl-C stays Python's: it ends the stream, and what was heard is still reported.
+    # rclpy must not shut down on Ctrl-C: it ends the stream, and the results so far are still reported.
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     recorder = Recorder(f"/{NODE}", pictures, keep_masks, Interrupt())
     try:
@@ -65,12 +65,12 @@ def _recorder(pictures: Path, keep_masks: bool) -> Iterator[Recorder]:
         rclpy.try_shutdown()
 
 
-def _stream(
+def _run_stream(
     options: argparse.Namespace, place: str, source: Source, player_log: Path, recorder: Recorder
 ) -> bool:
-    """Node up, images played, every one of them processed or dropped, both processes ended.
+    """Start the node, play the images, wait until each is processed or dropped, and stop both processes.
 
-    Gives False when the user ended it early.
+    Returns False when the user ended it early.
     """
     environment = {**os.environ, **_image_transport(), "RCUTILS_COLORIZED_OUTPUT": "0"}
     with ExitStack() as programs:
@@ -80,7 +80,7 @@ def _stream(
         print(f"node      starting, log in {node.log}", flush=True)
         _wait_until_active(node, recorder)
         seconds = time.monotonic() - began
-        _refuse_company(recorder)
+        _refuse_other_publishers(recorder)
         arguments = _player_arguments(options, place, player_log)
         player = Program(arguments, player_log.with_name("player.log"), environment)
         programs.callback(player.stop)
@@ -106,7 +106,7 @@ def _wait_until_active(node: Program, recorder: Recorder) -> None:
 
 
 def _play(total: int | None, node: Program, player: Program, recorder: Recorder) -> bool:
-    """Until the player ends; the first Ctrl-C ends it early, which gives True."""
+    """Wait until the player ends; return True if Ctrl-C ended it early."""
     with tqdm(total=total, unit="image", disable=None, leave=False) as bar:
 
         def has_ended() -> bool:
@@ -122,7 +122,7 @@ def _play(total: int | None, node: Program, player: Program, recorder: Recorder)
             player.interrupt()
             recorder.hear_until(has_ended, SETTLE_TIMEOUT_S)
             return True
-    if player.status:  # also when it left out what it could not read
+    if player.status:  # also when it skipped unreadable images
         if not recorder.processed():
             raise player.failure()
         print(player.failure(), file=sys.stderr)
@@ -130,27 +130,27 @@ def _play(total: int | None, node: Program, player: Program, recorder: Recorder)
 
 
 def _settle(recorder: Recorder) -> None:
-    """Until the node reports that every image was processed or dropped, and all results were heard."""
+    """Wait until the node reports every image processed or dropped, and all results have arrived."""
     reports = recorder.reports
 
     def is_settled() -> bool:
         counts = recorder.counts
         if counts is None or counts.in_work or recorder.reports == reports:
             return False
-        # What has not been heard two reports later was lost on the way.
+        # Results still missing two reports later were lost in transport.
         return counts.processed == recorder.processed() or recorder.reports > reports + 2
 
     recorder.hear_until(is_settled, SETTLE_TIMEOUT_S)
 
 
 def _is_active(recorder: Recorder) -> bool:
-    """The node subscribes to the images (the last step of its activation), and its outputs were found."""
+    """Return whether the node subscribes to images (its last activation step) and its outputs are found."""
     subscribers = recorder.get_subscriptions_info_by_topic(TOPIC)
     return recorder.hears_node() and any(info.node_name == NODE for info in subscribers)
 
 
-def _refuse_company(recorder: Recorder) -> None:
-    """Two demos or cameras on the same topics would be one heap of images."""
+def _refuse_other_publishers(recorder: Recorder) -> None:
+    """Raise RuntimeError if another demo or camera runs: its images would mix with ours."""
     for topic, allowed in ((TOPIC, 0), (f"/{NODE}/timing", 1)):
         if recorder.count_publishers(topic) > allowed:
             raise RuntimeError(
@@ -171,7 +171,7 @@ def _node_arguments(options: argparse.Namespace) -> list[str]:
     given = {name: value for name, value in parameters.items() if value is not None}
     arguments = ["node", "--ros-args", "-r", f"__node:={NODE}", "-r", f"image:={TOPIC}"]
     for name, value in given.items():
-        # Quoted: a file called 12 is a name, not a number.
+        # Quoted, so that a file called 12 stays a string.
         arguments += ["-p", f'{name}:="{value}"' if isinstance(value, str) else f"{name}:={value}"]
     return arguments
 
@@ -189,20 +189,23 @@ def _source_place(options: argparse.Namespace) -> str:
     bag = _share_file("demo/tabletop")
     if not (bag / "metadata.yaml").is_file():
         raise FileNotFoundError(
-            f"{bag}: the demo's own stream is not there; name a source, such as --video FILE"
+            f"{bag}: the demo's own stream is missing; name a source, such as --video FILE"
         )
     return str(bag)
 
 
 def _image_transport() -> dict[str, str]:
-    """Shared memory for whole images; Fast DDS 2 (Jazzy) reads the first name, 3 (Kilted) the second."""
+    """Environment that sends whole images in shared memory.
+
+    Fast DDS 2 (Jazzy) reads the first name, 3 (Kilted) the second.
+    """
     profile = str(_share_file("config/fastdds_images.xml"))
     names = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
     return {name: os.environ.get(name) or profile for name in names}
 
 
 def _share_file(name: str) -> Path:
-    """A file of the package: in the checkout where seg_node runs from one, else as installed."""
+    """Path of a file of the package: in the checkout if seg_node runs from one, else as installed."""
     checkout = Path(seg_node.__file__).resolve().parents[1]
     if (checkout / "package.xml").is_file():
         return checkout / name
@@ -212,14 +215,12 @@ def _share_file(name: str) -> Path:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="scripts/demo",
-        description="Plays a camera stream to the real node and records what it says: annotated.mp4, "
+        description="Plays a camera stream to the real node and records its results: annotated.mp4, "
         "contact_sheet.png, results.json, node.log and a table.",
     )
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--video", metavar="FILE", help="a video file")
-    source.add_argument(
-        "--images", metavar="DIR", help="each image once, 2 a second unless --rate says otherwise"
-    )
+    source.add_argument("--images", metavar="DIR", help="each image once, 2 a second unless --rate is given")
     source.add_argument(
         "--bag", metavar="PATH", help="ROS bag, sqlite3 or mcap (default: the project's own, demo/tabletop)"
     )
@@ -231,7 +232,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--config", metavar="FILE", help="the checkpoint's config, where its family has one")
     parser.add_argument(
-        "--score-threshold", type=float, metavar="X", help="leave out what scores at or below"
+        "--score-threshold", type=float, metavar="X", help="drop instances that score X or less"
     )
     parser.add_argument("--rate", type=float, metavar="HZ", help="images a second (default: as recorded)")
     parser.add_argument("--frames", type=int, metavar="N", help="stop after N images")

@@ -13,7 +13,7 @@ from seg_node.ros.demo.recorder import FrameRecord, Recorder
 from seg_node.ros.demo.report import SentImage, run_facts, summarise, table, write_results
 
 SHEET_PICTURES = 12
-# Of the video; the container takes no less than 0.1.
+# Frame rates of the video; the container supports no less than 0.1.
 SLOWEST_FPS, FASTEST_FPS = 1.0, 60.0
 
 
@@ -26,7 +26,7 @@ def write_output(
     sent: Sequence[SentImage],
     truth: Truth | None,
 ) -> None:
-    """Writes all files and prints the table. Raises RuntimeError when no result was heard."""
+    """Write all files and print the table. Raises RuntimeError when no result was received."""
     frames = [record for _, record in sorted(recorder.frames.items()) if record.age_ms is not None]
     counts = recorder.counts
     if counts is None or not frames:
@@ -45,7 +45,7 @@ def write_output(
         chosen = [pictures[index] for index in spread(len(pictures), SHEET_PICTURES)]
         _, sheet = cv2.imencode(".png", contact_sheet(chosen, title))
         sheet.tofile(out / "contact_sheet.png")
-        write_video(out / "annotated.mp4", pictures, _rate(sent))
+        write_video(out / "annotated.mp4", pictures, _frame_rate(sent))
         written = ["annotated.mp4", "contact_sheet.png", *written]
     print(table(summary))
     print(f"{'files':<10}{', '.join(str(out / name) for name in written)}")
@@ -69,8 +69,8 @@ def _pictures(folder: Path, frames: dict[int, FrameRecord], sent: Sequence[SentI
     return pictures
 
 
-def _rate(sent: Sequence[SentImage]) -> float:
-    """Frames a second of the stream, in the range of the video container."""
+def _frame_rate(sent: Sequence[SentImage]) -> float:
+    """Frames a second of the stream, limited to the range of the video."""
     seconds = (sent[-1].stamp_ns - sent[0].stamp_ns) / 1e9
     rate = (len(sent) - 1) / seconds if seconds > 0 else SLOWEST_FPS
     return min(max(rate, SLOWEST_FPS), FASTEST_FPS)

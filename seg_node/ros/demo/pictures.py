@@ -32,14 +32,14 @@ class Picture:
 
 
 def spread(count: int, wanted: int) -> list[int]:
-    """At most `wanted` different indices below count, even, with the first and the last."""
+    """Choose at most `wanted` evenly spaced indices below count, including the first and the last."""
     if count <= wanted:
         return list(range(count))
     return [round(i * (count - 1) / (wanted - 1)) for i in range(wanted)]
 
 
 def contact_sheet(pictures: Sequence[Picture], title: str) -> NDArray[np.uint8]:
-    """All pictures in a grid under a title; the first one's shape is that of every cell. Gives BGR pixels."""
+    """Draw all pictures in a grid under a title, in cells of the first one's shape. Returns BGR pixels."""
     images = [_read(picture.path) for picture in pictures]
     columns = min(COLUMNS, len(images))
     rows = -(-len(images) // columns)
@@ -47,19 +47,20 @@ def contact_sheet(pictures: Sequence[Picture], title: str) -> NDArray[np.uint8]:
     cell_height = round(CELL_WIDTH * height / width)
     step_x, step_y = CELL_WIDTH + GAP, cell_height + CAPTION_HEIGHT + GAP
     sheet = np.full((TITLE_HEIGHT + rows * step_y, columns * step_x + GAP, 3), BACKGROUND, np.uint8)
-    _write(sheet, title, (GAP + 4, TITLE_HEIGHT - 18), 0.8)
+    _write_line(sheet, title, (GAP + 4, TITLE_HEIGHT - 18), 0.8)
     for index, (image, picture) in enumerate(zip(images, pictures, strict=True)):
         row, column = divmod(index, columns)
         x, y = GAP + column * step_x, TITLE_HEIGHT + row * step_y
         sheet[y : y + cell_height, x : x + CELL_WIDTH] = _fit(image, (cell_height, CELL_WIDTH))
-        _write(sheet, picture.caption, (x + 4, y + cell_height + CAPTION_HEIGHT - 11), 0.62)
+        _write_line(sheet, picture.caption, (x + 4, y + cell_height + CAPTION_HEIGHT - 11), 0.62)
     return sheet
 
 
 def shown_frames(stamps_ns: Sequence[int], fps: float) -> list[int]:
-    """How many video frames each picture stays: until the next one's stamp, at least 1.
+    """Count the video frames for which each picture is shown: until the next one's stamp, at least 1.
 
-    The last stays as long as its predecessor, a single one a second. The sum follows the clock.
+    The last is shown as long as its predecessor, a single one for a second. Start times are rounded, not
+    durations, so that errors do not add up.
     """
     starts = [(stamp - stamps_ns[0]) * fps / 1e9 for stamp in stamps_ns]
     end = starts[-1] + (starts[-1] - starts[-2] if len(starts) > 1 else fps)
@@ -68,7 +69,7 @@ def shown_frames(stamps_ns: Sequence[int], fps: float) -> list[int]:
 
 
 def write_video(path: Path, pictures: Sequence[Picture], fps: float) -> int:
-    """An MPEG-4 video in which every picture stays until the next one came. Gives its number of frames.
+    """Write an MPEG-4 video that shows each picture until the next one's stamp; return its number of frames.
 
     Raises RuntimeError when it cannot be written completely.
     """
@@ -89,7 +90,7 @@ def _read(path: Path) -> NDArray[np.uint8]:
 
 
 def _fit(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """The image as large as fits into (height, width), centred on the background."""
+    """Scale the image to fit into (height, width), centred on the background."""
     height, width = size
     scale = min(height / image.shape[0], width / image.shape[1])
     fitted = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
@@ -100,8 +101,8 @@ def _fit(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     return cell
 
 
-def _write(sheet: NDArray[np.uint8], text: str, origin: tuple[int, int], size: float) -> None:
-    """One line, smaller where it would not fit into the sheet."""
+def _write_line(sheet: NDArray[np.uint8], text: str, origin: tuple[int, int], size: float) -> None:
+    """Write one line, smaller where it would not fit into the sheet."""
     width = cv2.getTextSize(text, FONT, size, 1)[0][0]
     fitting = size * min(1.0, (sheet.shape[1] - 2 * GAP) / width) if width else size
     cv2.putText(sheet, text, origin, FONT, fitting, TEXT, 1, cv2.LINE_AA)

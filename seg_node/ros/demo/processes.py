@@ -1,6 +1,6 @@
 # Copyright 2026 the seg_node authors
 # SPDX-License-Identifier: Apache-2.0
-"""Other programs of the demo: started with their output in a file, stopped so that none stays behind."""
+"""Child processes of the demo: started with their output in a file, stopped so that none is left behind."""
 
 import shutil
 import signal
@@ -9,18 +9,18 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-# What a program may take to end after Ctrl-C (the node finishes its frame) and after SIGTERM.
+# Time to exit after SIGINT (the node finishes its frame) and after SIGTERM.
 INTERRUPT_S, TERMINATE_S = 20.0, 3.0
 LAST_LINES = 15
 
 
 class Program:
-    """`seg_node ARGUMENTS…` as a process of its own; the terminal's Ctrl-C reaches only the demo."""
+    """`seg_node ARGUMENTS…` in a session of its own: the terminal's Ctrl-C reaches only the demo."""
 
     def __init__(self, arguments: Sequence[str], log: Path, environment: Mapping[str, str]) -> None:
         self.log = log
         self.name = arguments[0]
-        # Should the demo itself be killed, the kernel ends this process too.
+        # If the demo itself is killed, the kernel ends this process too.
         guard = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
         with log.open("w") as output:
             self._process = subprocess.Popen(
@@ -38,7 +38,7 @@ class Program:
         return self._process.poll()
 
     def failure(self) -> RuntimeError:
-        """What to raise when it ended and should not have: its status and the end of its log."""
+        """Build the error for an unexpected exit: its status and the end of its log."""
         return RuntimeError(f"the {self.name} process ended with status {self.status}:\n{self.last_lines()}")
 
     def last_lines(self) -> str:
@@ -51,21 +51,21 @@ class Program:
             self._process.send_signal(signal.SIGINT)
 
     def stop(self) -> int:
-        """End it as Ctrl-C would, by force if that does not help. Gives the exit status."""
+        """Send SIGINT, then SIGTERM, then SIGKILL, until it exits. Returns the exit status."""
         try:
             for sent, patience_s in ((signal.SIGINT, INTERRUPT_S), (signal.SIGTERM, TERMINATE_S)):
-                if self._ends_on(sent, patience_s):
+                if self._exits_on(sent, patience_s):
                     break
         finally:  # also when the user's second Ctrl-C ends this wait
             self._process.kill()
         return self._process.wait()
 
-    def _ends_on(self, sent: signal.Signals, patience_s: float) -> bool:
+    def _exits_on(self, sent: signal.Signals, patience_s: float) -> bool:
         if self.status is not None:
             return True
         self._process.send_signal(sent)
         try:
             self._process.wait(patience_s)
         except subprocess.TimeoutExpired:
-            print(f"the {self.name} process does not end on {sent.name}", file=sys.stderr)
+            print(f"the {self.name} process does not exit on {sent.name}", file=sys.stderr)
         return self.status is not None

@@ -1,6 +1,6 @@
 # Copyright 2026 the seg_node authors
 # SPDX-License-Identifier: Apache-2.0
-"""Listens to the node as any other ROS program would, and keeps what the report needs."""
+"""Subscribe to the node as any other ROS program would, and keep what the report needs."""
 
 import time
 from collections.abc import Callable
@@ -28,7 +28,7 @@ QOS = QoSProfile(depth=200, reliability=ReliabilityPolicy.RELIABLE)
 
 @dataclass(frozen=True)
 class Counts:
-    """The node's own numbers from /diagnostics: received = processed + dropped (+ in work)."""
+    """The node's own counts from /diagnostics: received = processed + dropped (+ in work)."""
 
     received: int
     processed: int
@@ -62,11 +62,11 @@ class Counts:
 
 @dataclass
 class FrameRecord:
-    """All that was heard of one processed frame.
+    """All messages received for one processed frame.
 
-    stage_ms: by name of STAGES. age_ms: from the image's stamp until its results were out; None until both
-    came. masks: COCO compressed RLE of each instance; segment_map: the panoptic map as 16 bit PNG; both are
-    kept only for comparing with ground truth.
+    stage_ms: by name of STAGES. age_ms: from the image's stamp until its results were published; None until
+    FrameTiming arrives. masks: COCO compressed RLE of each instance; segment_map: the panoptic map as 16 bit
+    PNG; both are kept only for comparing with ground truth.
     """
 
     stamp_ns: int
@@ -81,7 +81,7 @@ class FrameRecord:
 
 
 class Recorder(Node):
-    """Subscribes the node's outputs from its construction on, and hears them in `hear_until`."""
+    """Subscribes to the node's outputs on construction and receives them in `hear_until`."""
 
     def __init__(self, node_name: str, pictures: Path, keep_masks: bool, interrupt: Interrupt) -> None:
         """node_name: fully qualified. pictures: folder for the annotated pictures, `<stamp_ns>.jpg`."""
@@ -108,9 +108,9 @@ class Recorder(Node):
         self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
 
     def hear_until(self, condition: Callable[[], bool], timeout_s: float) -> bool:
-        """Take messages in until the condition holds (True) or the time is up (False).
+        """Receive messages until the condition holds (True) or the time is up (False).
 
-        Raises KeyboardInterrupt when Ctrl-C came.
+        Raises KeyboardInterrupt after Ctrl-C.
         """
         end = time.monotonic() + timeout_s
         while not condition():
@@ -121,7 +121,7 @@ class Recorder(Node):
         return True
 
     def hears_node(self) -> bool:
-        """Whether every output has been found."""
+        """Return whether a publisher of every output has been discovered."""
         return all(output.get_publisher_count() for output in self._outputs)
 
     def processed(self) -> int:
@@ -143,7 +143,7 @@ class Recorder(Node):
     def _on_panoptic(self, message: PanopticSegmentation) -> None:
         record = self._record(message)
         if self._keep_masks:
-            record.segment_map = _as_png(message.segment_map)
+            record.segment_map = _encode_png(message.segment_map)
         record.segments = [
             {
                 "id": segment.id,
@@ -172,14 +172,17 @@ class Recorder(Node):
                 self.reports += 1
 
 
-def _as_png(image: Image) -> bytes:
-    """A mono16 image without padding, as this node writes it."""
+def _encode_png(image: Image) -> bytes:
+    """Encode a mono16 image without row padding, as the node publishes it."""
     pixels = np.frombuffer(image.data, "<u2").reshape(image.height, image.width)
     return bytes(cv2.imencode(".png", pixels)[1])
 
 
 def describe_instance(instance: InstanceMask) -> dict[str, Any]:
-    """box: x_min, y_min, x_max, y_max in pixels, continuous edges. area: pixels of the mask."""
+    """Describe an instance for results.json.
+
+    box: x_min, y_min, x_max, y_max in pixels, continuous edges. area: pixels of the mask.
+    """
     box = (instance.x_min, instance.y_min, instance.x_max, instance.y_max)
     return {
         "id": instance.id,

@@ -1,6 +1,6 @@
 # Copyright 2026 the seg_node authors
 # SPDX-License-Identifier: Apache-2.0
-"""The demo's numbers: counted from what was heard, as a table for people and as results.json for programs."""
+"""The demo's figures from the received messages: a table for people and results.json for programs."""
 
 import dataclasses
 import datetime
@@ -34,7 +34,7 @@ class SentImage:
 
 @dataclass(frozen=True)
 class ObjectsSeen:
-    """One class over the whole run. frames: in how many it was seen; mean_score: over its instances."""
+    """One class over the whole run. frames: those in which it was seen; mean_score: over its instances."""
 
     name: str
     frames: int
@@ -44,7 +44,10 @@ class ObjectsSeen:
 
 @dataclass(frozen=True)
 class Summary:
-    """age_ms: p50, p95, max from an image's stamp until its results were out. stage_ms: medians."""
+    """The figures of a run.
+
+    age_ms: p50, p95, max from an image's stamp until its results were published. stage_ms: medians.
+    """
 
     published: int
     counts: Counts
@@ -57,7 +60,7 @@ class Summary:
 
 
 def read_player_log(path: Path) -> list[SentImage]:
-    """What `seg_node play --log` wrote; a last line cut off by an interruption is left out."""
+    """Read the file of `seg_node play --log`, without a last line that an interruption cut off."""
     lines = path.read_text().split("\n")[:-1] if path.exists() else []
     sent = []
     for line in lines:
@@ -73,7 +76,10 @@ def summarise(
     pictures: int,
     accuracy: dict[str, float] | None,
 ) -> Summary:
-    """frames: at least one, all with their timing. pictures: how many annotated ones came."""
+    """Compute the figures of a run.
+
+    frames: at least one, all with their timing. pictures: number of annotated ones received.
+    """
     ages = np.array([record.age_ms for record in frames], np.float64)
     p50, p95 = np.percentile(ages, [50, 95])
     return Summary(
@@ -92,7 +98,7 @@ def summarise(
 
 
 def objects_seen(frames: Iterable[FrameRecord]) -> tuple[ObjectsSeen, ...]:
-    """Most often seen classes first."""
+    """Count frames and instances of each class, most frequent classes first."""
     scores: dict[str, list[float]] = {}
     seen: dict[str, int] = {}
     for record in frames:
@@ -112,21 +118,21 @@ def table(summary: Summary) -> str:
     rows = [
         *_frame_rows(summary),
         ("latency", "   ".join(f"{name} {value:g} ms" for name, value in summary.age_ms.items())),
-        ("", "from an image's stamp until its results are out"),
+        ("", "from an image's stamp until its results are published"),
         ("stages", "   ".join(f"{name} {value:g}" for name, value in summary.stage_ms.items())),
-        ("", "medians in ms; the rest of the latency is the way from camera to node"),
+        ("", "medians in ms; the rest of the latency is transport from camera to node"),
         *_object_rows(summary),
     ]
     if summary.accuracy is not None:
         rows.append(("accuracy", "   ".join(f"{name} {value:g}" for name, value in summary.accuracy.items())))
         rows.append(("", "of the processed frames that have ground truth"))
         if "PQ of things" in summary.accuracy:
-            rows.append(("", "the model gives no stuff (table, floor, …), so PQ is of things alone"))
+            rows.append(("", "the model predicts no stuff (table, floor, …), so PQ covers things only"))
     return "\n".join(f"{title:<10}{text}" for title, text in rows)
 
 
 def _frame_rows(summary: Summary) -> list[tuple[str, str]]:
-    """Where every image went: published → received → processed or dropped → heard."""
+    """Account for every image: published → received → processed or dropped → recorded."""
     counts = summary.counts
     dropped = sum(counts.dropped.values())
     rest = f" + {counts.in_work} in work" if counts.in_work else ""
@@ -138,9 +144,9 @@ def _frame_rows(summary: Summary) -> list[tuple[str, str]]:
     ]
     missed = summary.published - counts.received
     if missed > 0:
-        lines.append(f"{missed} published but not received: best effort, overtaken in DDS or lost")
+        lines.append(f"{missed} published but not received: best effort, replaced in DDS or lost")
     if summary.frames != counts.processed:
-        lines.append(f"results of {summary.frames} of {counts.processed} processed frames heard here")
+        lines.append(f"results of {summary.frames} of {counts.processed} processed frames recorded here")
     return [("" if index else "frames", line) for index, line in enumerate(lines)]
 
 
@@ -184,7 +190,7 @@ def write_results(
     frames: Sequence[FrameRecord],
     sent: Sequence[SentImage],
 ) -> None:
-    """One JSON object; each frame on a line of its own."""
+    """Write one JSON object with each frame on a line of its own."""
     by_stamp = {image.stamp_ns: image for image in sent}
     head = json.dumps({"run": run, "summary": dataclasses.asdict(summary)}, indent=2)
     lines = [json.dumps(_frame_entry(record, by_stamp.get(record.stamp_ns))) for record in frames]
@@ -209,7 +215,7 @@ def _frame_entry(record: FrameRecord, image: SentImage | None) -> dict[str, Any]
 
 
 def _version(package: str) -> str:
-    """Empty when it came from elsewhere than pip (OpenCV of the operating system)."""
+    """Version of a Python package; empty if pip did not install it (OpenCV of the operating system)."""
     try:
         return version(package)
     except PackageNotFoundError:

@@ -1,6 +1,6 @@
 # Copyright 2026 the seg_node authors
 # SPDX-License-Identifier: Apache-2.0
-"""The node's result messages → seg_node's types and arrays, for subscribers."""
+"""Convert the node's result messages to seg_node's types and arrays, for subscribers."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,13 +11,12 @@ from seg_node.masks.encoding import decode_crop
 from seg_node.msg import InstanceMaskArray
 from seg_node.types import Instances, LabelSet, Segmentation
 
-MOST_PIXELS = (
-    4 * MAX_PIXELS
-)  # of the image and all its objects, a byte each: a few bytes of rle can claim any
+# Image and all objects, at a byte per pixel: a few bytes of rle can declare any size.
+MOST_PIXELS = 4 * MAX_PIXELS
 
 
 def read_instances(message: InstanceMaskArray) -> tuple[Segmentation, LabelSet]:
-    """The message's objects and the names of their classes.
+    """Read the objects and the names of their classes.
 
     Raises ValueError for masks that do not fit the image, or for more pixels than MOST_PIXELS.
     """
@@ -40,7 +39,7 @@ def read_instances(message: InstanceMaskArray) -> tuple[Segmentation, LabelSet]:
 
 
 def read_cloud(message: PointCloud2) -> tuple[NDArray[np.float32], NDArray[np.uint8] | None]:
-    """Points (N, 3) and colours (N, 3), red first; None where the cloud has no field rgb."""
+    """Read points (N, 3) and colours (N, 3), red first; None if the cloud has no field rgb."""
     offsets = {field.name: field.offset for field in message.fields}
     names = [name for name in ("x", "y", "z", "rgb") if name in offsets]
     order = ">" if message.is_bigendian else "<"

@@ -22,7 +22,7 @@ def to_size(found: Object3D) -> Vector3:
 
 
 def to_quaternion(rotation: NDArray[np.floating]) -> Quaternion:
-    """rotation: (3, 3), orthonormal with determinant 1.
+    """Convert a rotation matrix: (3, 3), orthonormal with determinant 1.
 
     Source: the largest eigenvector of Bar-Itzhack's symmetric matrix, "New Method for Extracting the
     Quaternion from a Rotation Matrix" (2000); no case distinction, exact near 180° too.
@@ -38,5 +38,5 @@ def to_quaternion(rotation: NDArray[np.floating]) -> Quaternion:
     )
     _, vectors = np.linalg.eigh(symmetric)  # reads the lower triangle; eigenvalues rise
     x, y, z, w = vectors[:, -1].tolist()
-    sign = -1.0 if w < 0 else 1.0  # one of the two equal quaternions, so that the sign does not flicker
+    sign = -1.0 if w < 0 else 1.0  # q and -q are the same rotation: w >= 0 keeps the sign from flickering
     return Quaternion(x=sign * x, y=sign * y, z=sign * z, w=sign * w)

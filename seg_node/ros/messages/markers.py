@@ -1,6 +1,6 @@
 # Copyright 2026 the seg_node authors
 # SPDX-License-Identifier: Apache-2.0
-"""Boxes and names of the objects for RViz."""
+"""Build boxes and names of the objects for RViz."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ from seg_node.spatial.lift import Object3D
 from seg_node.types import Frame, LabelSet
 
 BOX_OPACITY = 0.4
-LIFETIME = Duration(sec=5)  # longer than a big model takes on a CPU; what a dead node drew vanishes
+LIFETIME = Duration(sec=5)  # longer than a frame of a big model on a CPU; markers of a dead node vanish
 MIN_SIDE_M = 0.001  # RViz warns of boxes without thickness
 NAME_HEIGHT_M = (0.02, 0.15)  # readable at arm's length and across a room
 OPTICAL_UP = np.array([0.0, -1.0, 0.0])
@@ -28,16 +28,16 @@ Z_UP = np.array([0.0, 0.0, 1.0])
 def to_markers(
     frame: Frame, objects: Sequence[Object3D], labels: LabelSet, *, z_up: bool = False
 ) -> MarkerArray:
-    """A box and a name ("cup 0.93 #4") for each object whose place is known, coloured as in the debug image.
+    """Build a box and a name ("cup 0.93 #4") for each located object, coloured as in the debug image.
 
-    The first marker deletes what an earlier frame drew, so an empty scene is one marker. ns is "boxes" or
+    The first marker deletes those of earlier frames, so an empty scene is one marker. ns is "boxes" or
     "names", id the object's.
 
-    z_up: names stand where z grows, as in a robot's frame; otherwise where y falls: an optical frame's up.
+    z_up: up is +z, as in a robot's frame; otherwise -y, as in an optical frame. Names stand above the boxes.
     """
     header = to_header(frame)
     up = Z_UP if z_up else OPTICAL_UP
-    markers = [Marker(header=header, action=Marker.DELETEALL)]  # ns stays empty: that means all of them
+    markers = [Marker(header=header, action=Marker.DELETEALL)]  # an empty ns deletes all namespaces
     for found in objects:
         if found.num_points:
             markers += [_to_box(header, found), _to_name(header, found, labels, up)]

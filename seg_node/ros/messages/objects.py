@@ -1,6 +1,6 @@
 # Copyright 2026 the seg_node authors
 # SPDX-License-Identifier: Apache-2.0
-"""Objects in space → messages."""
+"""Convert objects in space to messages."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ from seg_node.ros.messages.geometry import to_pose, to_size
 from seg_node.spatial.lift import Object3D
 from seg_node.types import Frame, LabelSet
 
-# What PCL and RViz call XYZRGB: the colour is the bits 0x00RRGGBB of a float.
+# PCL's and RViz's XYZRGB: the colour is 0x00RRGGBB in the bits of a float.
 _POINT = np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("rgb", "<u4"), ("instance_id", "<u4")])
 _FIELDS = [
     PointField(name="x", offset=0, datatype=PointField.FLOAT32, count=1),
@@ -28,7 +28,7 @@ _FIELDS = [
 
 
 def to_objects(frame: Frame, objects: Sequence[Object3D], labels: LabelSet) -> Object3DArray:
-    """All objects, also those that are not located (num_points 0), with the frame's stamp and frame_id."""
+    """Convert all objects, also those not located (num_points 0), with the frame's stamp and frame_id."""
     messages = []
     for found in objects:
         x, y, z = found.centroid.tolist()
@@ -48,9 +48,9 @@ def to_objects(frame: Frame, objects: Sequence[Object3D], labels: LabelSet) -> O
 
 
 def to_cloud(frame: Frame, objects: Sequence[Object3D]) -> PointCloud2:
-    """The objects' points, coloured from the frame's picture: unordered, instance_id 1 and more, no NaN.
+    """Build a cloud of the objects' points, coloured from the image: unordered, instance_id from 1, no NaN.
 
-    frame: the picture that was segmented; its stamp and frame_id are the cloud's.
+    frame: the segmented image; its stamp and frame_id are the cloud's.
     """
     cloud = np.empty(sum(len(found.points) for found in objects), _POINT)
     start = 0
@@ -75,7 +75,7 @@ def to_cloud(frame: Frame, objects: Sequence[Object3D]) -> PointCloud2:
 
 
 def _colours(frame: Frame, pixels: NDArray[np.int32]) -> NDArray[np.uint32]:
-    """0x00RRGGBB of the pixels (N, 2), column and row."""
+    """Look up 0x00RRGGBB of the pixels (N, 2), column and row."""
     values = frame.pixels[pixels[:, 1], pixels[:, 0]].astype(np.uint32)
     if frame.channels == "mono":
         return values * np.uint32(0x010101)

@@ -1,9 +1,9 @@
 # Copyright 2026 the seg_node authors
 # SPDX-License-Identifier: Apache-2.0
-"""Image messages read from their bytes on the wire: OMG's CDR, without a copy of the pixels.
+"""Read image messages from their bytes on the wire (OMG's CDR) without copying the pixels.
 
-The middleware would make room for the length that a message declares before it looks for the data, and drops
-what it cannot read without a word to count it by; rclpy would copy the pixels once more.
+The middleware would allocate the length that a message declares before it checks the data, and silently drops
+messages that it cannot read, so that none is counted; rclpy would copy the pixels once more.
 """
 
 import struct
@@ -21,7 +21,7 @@ _BYTE_ORDERS = {b"\x00\x00": ">", b"\x00\x01": "<"}  # plain CDR
 
 
 class Unreadable(Refused, ValueError):
-    """The bytes are no message of that type."""
+    """The bytes are not a message of that type."""
 
     def __init__(self, text: str) -> None:
         super().__init__("unreadable", text)
@@ -53,9 +53,9 @@ AnyImage: TypeAlias = ReceivedImage | ReceivedCompressedImage | Image | Compress
 
 
 def read_image(data: bytes) -> AnyImage:
-    """A sensor_msgs/Image. Raises Unreadable."""
+    """Read a sensor_msgs/Image. Raises Unreadable."""
     order = _BYTE_ORDERS.get(data[:2])
-    if order is None:  # another representation: the middleware knows it
+    if order is None:  # another representation, which the middleware can read
         return _deserialize(data, Image)
     reader = _Reader(data, order)
     header = reader.header()
@@ -66,7 +66,7 @@ def read_image(data: bytes) -> AnyImage:
 
 
 def read_compressed_image(data: bytes) -> AnyImage:
-    """A sensor_msgs/CompressedImage. Raises Unreadable."""
+    """Read a sensor_msgs/CompressedImage. Raises Unreadable."""
     order = _BYTE_ORDERS.get(data[:2])
     if order is None:
         return _deserialize(data, CompressedImage)
@@ -83,11 +83,11 @@ def _deserialize(data: bytes, kind: type[Image] | type[CompressedImage]) -> AnyI
 
 
 class _Reader:
-    """Fields one after the other; a number starts at a multiple of 4 bytes."""
+    """Reads fields in order; a number starts at a multiple of 4 bytes."""
 
     def __init__(self, data: bytes, order: str) -> None:
         self._data = data
-        self._at = 4
+        self._position = 4
         self._unsigned = struct.Struct(f"{order}I")
         self._signed = struct.Struct(f"{order}i")
 
@@ -102,22 +102,22 @@ class _Reader:
         return self._take(1)[0]
 
     def text(self) -> str:
-        """Text that is no UTF-8 keeps its readable part: it is only compared and passed on."""
+        """Read a string; bytes that are not UTF-8 are replaced, as it is only compared and forwarded."""
         return bytes(self._take(self.number())).rstrip(b"\0").decode("utf-8", "replace")
 
     def rest(self) -> memoryview:
-        """The sequence of bytes that ends the message."""
+        """Read the sequence of bytes that ends the message."""
         return self._take(self.number())
 
     def _unpack(self, kind: struct.Struct) -> int:
-        self._at += -self._at % 4
+        self._position += -self._position % 4
         (value,) = kind.unpack(self._take(4))
         return int(value)
 
     def _take(self, count: int) -> memoryview:
-        begin, self._at = self._at, self._at + count
-        if self._at > len(self._data):
+        begin, self._position = self._position, self._position + count
+        if self._position > len(self._data):
             raise Unreadable(
                 f"a field of {count} bytes at byte {begin}, but the message has {len(self._data)}"
             )
-        return memoryview(self._data)[begin : self._at]
+        return memoryview(self._data)[begin : self._position]

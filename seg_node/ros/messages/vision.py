@@ -1,6 +1,6 @@
 # Copyright 2026 the seg_node authors
 # SPDX-License-Identifier: Apache-2.0
-"""Standard vision_msgs beside our own messages, where that package is installed; the node runs without it."""
+"""Build standard vision_msgs, if that package is installed; the node runs without it."""
 
 from collections.abc import Sequence
 
@@ -40,15 +40,15 @@ MISSING = (
 
 
 def installed() -> bool:
-    """Return whether vision_msgs (4.0 or later) is installed; else nothing else here may be called."""
+    """Return whether vision_msgs (4.0 or later) is installed; without it, call nothing else here."""
     return _INSTALLED
 
 
 def detections_2d(frame: Frame, segmentation: Segmentation, labels: LabelSet) -> "Detection2DArray":
-    """One detection an instance, best first; the header of the image in the array and in each detection.
+    """Build one detection per instance, best first; the array and each detection have the image's header.
 
     The box is InstanceMask's, in pixels: centre ± half the size are its edges, theta is 0. class_id is the
-    class's name, because vision_msgs wants text; id is the instance's id as text.
+    class's name, because vision_msgs requires text; id is the instance's id as text.
     """
     header = to_header(frame)
     found = segmentation.instances
@@ -74,9 +74,9 @@ def detections_2d(frame: Frame, segmentation: Segmentation, labels: LabelSet) ->
 
 
 def detections_3d(frame: Frame, objects: Sequence[Object3D], labels: LabelSet) -> "Detection3DArray":
-    """One detection an object whose place is known, in metres, with the same ids as `detections_2d`.
+    """Build one detection per located object, in metres, with the same ids as `detections_2d`.
 
-    The hypothesis's pose is that of the box; its covariance is not known and stays 0.
+    The hypothesis's pose is that of the box; its covariance is unknown and stays 0.
     """
     header = to_header(frame)
     return Detection3DArray(
@@ -86,10 +86,10 @@ def detections_3d(frame: Frame, objects: Sequence[Object3D], labels: LabelSet) -
 
 
 def label_info(labels: LabelSet, score_threshold: float, stamp: Time) -> "LabelInfo":
-    """The names of `~/class_map`'s values, by rising class id; to be published transient_local.
+    """List the names of `~/class_map`'s values by ascending class id, for a transient_local topic.
 
-    255, unlabelled, is not listed, nor are classes above 254, which class_map cannot show: Nav2's layer
-    would take them modulo 256.
+    255, unlabelled, is omitted, and so are classes above 254, which class_map cannot represent: Nav2's layer
+    would read them modulo 256.
     """
     class_ids = sorted(labels.things.keys() | labels.stuff.keys())
     return LabelInfo(

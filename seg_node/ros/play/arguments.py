@@ -12,16 +12,16 @@ from seg_node.ros.common.arguments import check_name
 from seg_node.sources.source import Source
 from seg_node.untrusted.printable import printable
 
-DESCRIPTION = """Publishes images, a video, a ROS bag or a camera as a camera's image topic, in step with the
-clock: best effort, as cameras do, and stamped when sent. Waits for a subscriber first (--wait). With a bag of
-ROS 2 also the camera's CameraInfo (camera_info beside TOPIC) and depth, and tf where tf2_msgs is installed;
-all stamps are moved as those of the images, so that pairs stay pairs."""
+DESCRIPTION = """Publishes images, a video, a ROS bag or a camera on an image topic in real time: best effort,
+as cameras do, and stamped when sent. Waits for a subscriber first (--wait). From a ROS 2 bag also publishes
+CameraInfo (camera_info beside TOPIC), depth and, where tf2_msgs is installed, tf; all stamps are shifted
+with those of the images, so that pairs stay pairs."""
 IMAGES_RATE_HZ = 2.0
 ENCODINGS = ("bgr8", "rgb8", "bgra8", "rgba8", "mono8")
 
 
 def create_parser() -> argparse.ArgumentParser:
-    """--depth-topic is None where it is not given."""
+    """Create the parser; --depth-topic is None unless given, since its default depends on --topic."""
     parser = argparse.ArgumentParser(prog="seg_node play", description=DESCRIPTION)
     parser.add_argument(
         "source",
@@ -38,7 +38,7 @@ def create_parser() -> argparse.ArgumentParser:
         metavar="HZ",
         help=f"images a second (default: as recorded; {IMAGES_RATE_HZ:g} for image files)",
     )
-    parser.add_argument("--loop", action="store_true", help="begin again at the end, until interrupted")
+    parser.add_argument("--loop", action="store_true", help="start again at the end, until interrupted")
     parser.add_argument("--frames", type=int, metavar="N", help="stop after N images")
     parser.add_argument(
         "--frame-id", metavar="NAME", help="default: camera_optical_frame; for bags the recorded one"
@@ -73,7 +73,7 @@ def create_parser() -> argparse.ArgumentParser:
 
 
 def check(options: argparse.Namespace) -> None:
-    """Raises ValueError for values that nothing can be done with, whatever the source is."""
+    """Raise ValueError for values that are invalid for any source."""
     check_name("--topic", options.topic + ("/compressed" if options.compressed else ""))
     if options.depth_topic is not None:
         check_name("--depth-topic", options.depth_topic)
@@ -88,22 +88,25 @@ def check(options: argparse.Namespace) -> None:
 
 
 def check_with_source(options: argparse.Namespace, source: Source) -> None:
-    """Raises ValueError for options that the source cannot use, FileNotFoundError for a missing camera."""
+    """Raise ValueError for options that the source cannot use, FileNotFoundError for a missing camera."""
     if options.rate is not None and source.kind == "camera":
         raise ValueError(f"--rate: {source.name} is a camera and has its own rate")
     if options.keep_stamps and source.kind != "bag":
-        raise ValueError(f"--keep-stamps: only bags have stamps to keep, and {source.name} is none")
+        raise ValueError(f"--keep-stamps: only bags have stamps to keep, and {source.name} is not a bag")
     if options.bag_depth_topic and source.kind != "bag":
-        raise ValueError(f"--bag-depth-topic: only bags have topics, and {source.name} is none")
+        raise ValueError(f"--bag-depth-topic: only bags have topics, and {source.name} is not a bag")
     if source.kind == "camera":
         _check_device(options.source[0])
 
 
 def _check_device(camera: str) -> None:
-    """camera: its path or number. Opening a missing one would fail only at the first image."""
+    """Raise FileNotFoundError for a missing camera: opening it would fail only at the first image.
+
+    camera: its path or number.
+    """
     if not sys.platform.startswith("linux"):
         return
     device = Path(f"/dev/video{camera}" if camera.isdecimal() else camera)
     if not device.exists():
         present = ", ".join(sorted(glob.glob("/dev/video*"))) or "none"
-        raise FileNotFoundError(f"{device}: no such camera; there are: {present}")
+        raise FileNotFoundError(f"{device}: no such camera; available: {present}")

@@ -1,6 +1,6 @@
 # Copyright 2026 the seg_node authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a bag holds beside its images, sent with them: CameraInfo, depth and tf."""
+"""Publishers and stamps of the messages that a bag holds beside its images: CameraInfo, depth and tf."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,15 +17,15 @@ from seg_node.sources.bags.companions import Companion, CompanionTopic
 
 try:
     from tf2_msgs.msg import TFMessage
-except ImportError:  # it is no part of the wheels on PyPI
+except ImportError:  # not among the ROS 2 wheels on PyPI
     TFMessage = None
 
-TF_DEPTH = 100
+TF_DEPTH = 100  # as tf2_ros's broadcaster
 END_OF_TIME_NS = 2**31 * 10**9  # seconds are int32
 
 
 def playable(topics: Sequence[CompanionTopic]) -> tuple[CompanionTopic, ...]:
-    """Those whose messages can be sent here; what is left out is said."""
+    """Return the topics whose messages can be published here; print the others."""
     left_out = [topic.name for topic in topics if topic.role in ("tf", "tf_static") and TFMessage is None]
     if left_out:
         print(f"left out {', '.join(left_out)}: tf2_msgs is not installed", flush=True)
@@ -35,11 +35,11 @@ def playable(topics: Sequence[CompanionTopic]) -> tuple[CompanionTopic, ...]:
 def create_publishers(
     node: Node, topics: Sequence[CompanionTopic], image_topic: str, depth_topic: str, qos: QoSProfile
 ) -> dict[str, Publisher]:
-    """By the topics' names in the bag.
+    """Create the publishers, keyed by the topics' names in the bag.
 
-    CameraInfo goes to `camera_info` beside the image topic, depth to depth_topic (compressed depth to the
-    topic below it that its transport has), both with the images' QoS; tf with its own.
-    Raises ValueError where a name in the bag is none that topics can have here.
+    CameraInfo goes to `camera_info` beside the image topic, depth to depth_topic (compressed depth to its
+    transport's topic below it), both with the images' QoS; tf keeps its topics and QoS.
+    Raises ValueError when a name in the bag leads to an invalid topic name.
     """
     publishers = {}
     for topic in topics:
@@ -62,12 +62,12 @@ def create_publishers(
 
 
 def beside(topic: str, name: str) -> str:
-    """/camera/image_raw, camera_info → /camera/camera_info."""
+    """Name a topic in the same namespace: /camera/image_raw, camera_info → /camera/camera_info."""
     return f"{topic.rpartition('/')[0]}/{name}" if "/" in topic else name
 
 
 def to_message(companion: Companion, publisher: Publisher, frame_id: str | None) -> Any:
-    """The message as recorded; with a frame_id, the images' new one, but tf keeps its frames."""
+    """Deserialize the message; a frame_id replaces the recorded one, except in tf."""
     message = deserialize_message(companion.cdr, publisher.msg_type)
     if frame_id is not None and hasattr(message, "header"):
         message.header.frame_id = frame_id
@@ -75,19 +75,19 @@ def to_message(companion: Companion, publisher: Publisher, frame_id: str | None)
 
 
 def restamp(message: Any, image_ns: int, now_ns: int) -> None:
-    """Move the message's stamps as its image's is moved, image_ns to now_ns; 0 (none) becomes now_ns.
+    """Shift the message's stamps as its image's from image_ns to now_ns; 0 (none) becomes now_ns.
 
     Raises ValueError as `check_stamp` does.
     """
     headers = [message.header] if hasattr(message, "header") else [each.header for each in message.transforms]
     for header in headers:
         recorded_ns = stamp_to_ns(header.stamp)
-        later_ns = recorded_ns - image_ns if recorded_ns and image_ns else 0
-        check_stamp(now_ns + later_ns)
-        header.stamp.sec, header.stamp.nanosec = divmod(now_ns + later_ns, 10**9)
+        offset_ns = recorded_ns - image_ns if recorded_ns and image_ns else 0
+        check_stamp(now_ns + offset_ns)
+        header.stamp.sec, header.stamp.nanosec = divmod(now_ns + offset_ns, 10**9)
 
 
 def check_stamp(stamp_ns: int) -> None:
-    """Raises ValueError for a time that builtin_interfaces/Time cannot hold."""
+    """Raise ValueError for a time that builtin_interfaces/Time cannot hold."""
     if not 0 <= stamp_ns < END_OF_TIME_NS:
-        raise ValueError(f"its stamp is {stamp_ns / 1e9:.9g} s, which ROS has no room for")
+        raise ValueError(f"its stamp is {stamp_ns / 1e9:.9g} s, beyond the range of ROS time")

@@ -1,9 +1,9 @@
 # Copyright 2026 the seg_node authors
 # SPDX-License-Identifier: Apache-2.0
-"""`seg_node play`: images, a video, a ROS bag or a camera as a camera's image topic, in step with the clock.
+"""`seg_node play`: publish images, a video, a ROS bag or a camera on an image topic in real time.
 
-Frames are published best effort, as cameras do, and stamped when they are sent; what a bag holds beside its
-images goes with them. The process only publishes: its node does not spin.
+Frames are published best effort, as cameras do, and stamped when they are sent; a bag's CameraInfo, depth and
+tf are sent with them. The process only publishes: its node does not spin.
 """
 
 import argparse
@@ -37,13 +37,13 @@ from seg_node.types import Frame
 from seg_node.untrusted.printable import one_line
 
 JPEG_QUALITY = 90
-# A longer hole between two recorded stamps is not waited out: it is a pause or a fault of the recording.
+# A longer gap between two recorded stamps is skipped: it is a pause or a fault of the recording.
 LONGEST_GAP_S = 10.0
-# Best effort has no acknowledgement: the last images need the process a little longer.
+# Best effort has no acknowledgement: an immediate exit could lose the last images.
 LINGER_S = 0.5
-# So long it waits for a subscriber without a word.
+# Wait for a subscriber before the wait is reported.
 QUIET_WAIT_S = 1.0
-# A subscriber that we have found needs a moment more to find us.
+# A discovered subscriber needs a moment more to discover the publisher.
 MATCH_S = 0.2
 
 FROM_BGR = {
@@ -57,7 +57,7 @@ FROM_BGR = {
 
 @dataclass(frozen=True)
 class Topics:
-    """Publishers of the images and, by their names in the bag, of what goes with them."""
+    """Publishers of the images and of a bag's other messages, the latter keyed by topic name in the bag."""
 
     image: Publisher
     companions: dict[str, Publisher]
@@ -65,7 +65,7 @@ class Topics:
 
 @dataclass(frozen=True)
 class Player:
-    """What is the same for every frame that is sent."""
+    """The state that all frames share."""
 
     node: Node
     topics: Topics
@@ -74,15 +74,15 @@ class Player:
     left_out: LeftOut
 
 
-Shot = tuple[int, str, Frame, list[Companion]]  # index in the source, name, frame and what goes with it
+Shot = tuple[int, str, Frame, list[Companion]]  # index in the source, name, frame, companions
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Publish the source; returns the exit status, 1 when something of it could not be read.
+    """Publish the source and return the exit status: 1 when part of it could not be read.
 
-    ROS arguments (--ros-args …) are taken as well.
+    ROS arguments (--ros-args …) are accepted too.
 
-    Raises ValueError, FileNotFoundError or RuntimeError for what the user can mend.
+    Raises ValueError, FileNotFoundError or RuntimeError for what the user can fix.
     """
     arguments, ros_arguments = split_arguments(sys.argv[1:] if argv is None else argv)
     options = create_parser().parse_args(arguments)
@@ -112,15 +112,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def due_time(last_due: float, step_s: float, now: float) -> float:
-    """When to send the next frame. A late one moves all that follow: there are no bursts."""
+    """Return when to send the next frame. A late one delays all that follow, so there are no bursts."""
     return max(last_due + step_s, now)
 
 
 def step_s(last_ns: int | None, stamp_ns: int, rate_hz: float | None, usual_s: float) -> float:
-    """Seconds between a frame and its predecessor; last_ns is None for the first.
+    """Return the seconds between a frame and its predecessor; last_ns is None for the first.
 
-    rate_hz: None takes the distance of the recorded stamps; where they stand still, go back (a new round of
-    --loop) or leave a hole, `usual_s`.
+    rate_hz: None uses the difference of the recorded stamps, or `usual_s` where they stand still, go back (a
+    new round of --loop) or have a gap.
     """
     if last_ns is None:
         return 0.0
@@ -131,7 +131,7 @@ def step_s(last_ns: int | None, stamp_ns: int, rate_hz: float | None, usual_s: f
 
 
 def to_message(frame: Frame, encoding: str | None, compressed: bool) -> Image | CompressedImage:
-    """The frame as a message; encoding None keeps the channel order that the source has."""
+    """Build the frame's message; encoding None keeps the source's channel order."""
     if compressed:
         return convert.to_jpeg(to_bgr(frame), JPEG_QUALITY, frame)
     own = f"{frame.channels}8" if frame.channels != "mono" else "mono8"
@@ -163,31 +163,31 @@ def _play(player: Player, source: Source, companions: Sequence[CompanionTopic]) 
 def _publish_each(
     player: Player, source: Source, companions: Sequence[CompanionTopic], log: TextIO
 ) -> Iterator[None]:
-    """Send every frame, and what goes with it, when it is due; comes back after each."""
+    """Send every frame and its companions when it is due; yield after each."""
     options, node = player.options, player.node
     rate_hz = options.rate or (IMAGES_RATE_HZ if source.kind == "images" else None)
     usual_s = 1.0 / (rate_hz or source.fps or 30.0)
     default_id = None if source.kind == "bag" else "camera_optical_frame"
     due, last_ns = 0.0, None
     rounds = _rounds(source, companions, options, player.left_out)
-    for index, name, frame, own in itertools.islice(rounds, options.frames):
+    for index, name, frame, attached in itertools.islice(rounds, options.frames):
         player.interrupt.check()
-        # All slow work is done before the wait: what follows it is stamping and sending.
+        # All slow work precedes the wait; only stamping and sending follow it.
         is_restamped = source.kind != "camera" and not options.keep_stamps
         shown = replace(frame, stamp_ns=0) if is_restamped else frame
         image = _image_message(player, name, shown, options.frame_id or default_id)
         if image is None:
             continue
-        others = list(_companion_messages(player, name, own))
-        # A camera's frames are sent as they come, and have the stamps of their arrival.
+        others = list(_companion_messages(player, name, attached))
+        # A camera's frames are sent at once, with the stamps of their arrival.
         if source.kind != "camera":
             due = due_time(due, step_s(last_ns, frame.stamp_ns, rate_hz, usual_s), time.monotonic())
             _sleep_until(due, player.interrupt)
         if is_restamped:
             image.header.stamp = node.get_clock().now().to_msg()
             now_ns = convert.stamp_to_ns(image.header.stamp)
-            others = [each for each in others if _is_restamped(player, name, *each, frame.stamp_ns, now_ns)]
-        for publisher, message in others:  # before the image, which then finds them there
+            others = [each for each in others if _restamp(player, name, *each, frame.stamp_ns, now_ns)]
+        for publisher, message in others:  # first, so that they are there when the image arrives
             publisher.publish(message)
         player.topics.image.publish(image)
         last_ns = frame.stamp_ns
@@ -198,7 +198,7 @@ def _publish_each(
 def _image_message(
     player: Player, name: str, frame: Frame, frame_id: str | None
 ) -> Image | CompressedImage | None:
-    """Build the message; None, logged, for a stamp or size that ROS's type or JPEG cannot hold."""
+    """Build the message; None, logged, for a stamp or size that ROS time or JPEG cannot hold."""
     try:
         bag_companions.check_stamp(frame.stamp_ns)
         image = to_message(frame, player.options.encoding, player.options.compressed)
@@ -222,10 +222,10 @@ def _companion_messages(
             player.left_out(f"{companion.topic.name} near {name}", error)
 
 
-def _is_restamped(
+def _restamp(
     player: Player, name: str, publisher: Publisher, message: Any, image_ns: int, now_ns: int
 ) -> bool:
-    """Restamp the message; False, logged, when ROS's type cannot hold the new stamp."""
+    """Restamp the message; return False, logged, when ROS time cannot hold the new stamp."""
     try:
         bag_companions.restamp(message, image_ns, now_ns)
     except ValueError as error:
@@ -243,7 +243,7 @@ def _sleep_until(due: float, interrupt: Interrupt) -> None:
 def _rounds(
     source: Source, companions: Sequence[CompanionTopic], options: argparse.Namespace, left_out: LeftOut
 ) -> Iterator[Shot]:
-    """Index in the source, name, frame and what goes with it; with --loop again and again."""
+    """Yield the source's frames with their companions; with --loop endlessly."""
     while True:
         if companions:
             bag = options.source[0]
@@ -251,9 +251,9 @@ def _rounds(
         else:
             shots = ((name, frame, []) for name, frame in source.frames)
         index = -1
-        for index, (name, frame, own) in enumerate(shots):
-            yield index, name, frame, own
-        if not options.loop or index < 0:  # nothing of it can be read: another round would be the same
+        for index, (name, frame, attached) in enumerate(shots):
+            yield index, name, frame, attached
+        if not options.loop or index < 0:  # nothing is readable: another round would be the same
             return
         source = open_source(options.source, options.bag_topic, left_out)
 
@@ -281,8 +281,8 @@ def _wait_for_subscriber(publisher: Publisher, timeout_s: float, interrupt: Inte
             print(f"waiting for a subscriber of {publisher.topic_name} (up to {timeout_s:g} s)", flush=True)
         if waited_s > timeout_s:
             raise RuntimeError(
-                f"nobody subscribed to {publisher.topic_name} in {timeout_s:g} s; is the node active, and "
-                "this its image topic? (--wait 0 does not wait)"
+                f"no subscriber of {publisher.topic_name} in {timeout_s:g} s; activate the node, remap its "
+                "image topic or pass --wait 0"
             )
         time.sleep(0.02)
     time.sleep(MATCH_S)

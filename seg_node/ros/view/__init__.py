@@ -2,5 +2,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """`seg_node view`: a running node's images and results in a Rerun viewer.
 
-What is drawn belongs to drawing/.
+Drawing itself belongs to drawing/.
 """

@@ -1,6 +1,6 @@
 # Copyright 2026 the seg_node authors
 # SPDX-License-Identifier: Apache-2.0
-"""`seg_node view`: a running node's images and results in a Rerun viewer, a browser or a recording."""
+"""`seg_node view`: show a running node's images and results in Rerun, a browser or a recording."""
 
 import argparse
 import sys
@@ -22,15 +22,17 @@ if TYPE_CHECKING:
     from seg_node.drawing.rerun_view import View
 
 DESCRIPTION = """Shows a running node's images with masks and boxes, its objects in space and the time of each
-stage in a Rerun viewer: in a window, in a browser (--serve) or later, from a recording (--save). The node
-works for it as for any other subscriber. Ctrl-C ends it."""
+stage in a Rerun viewer: in a window, in a browser (--serve) or later, from a recording (--save). To the
+node it is a subscriber like any other. Ctrl-C ends it."""
 HEADLESS = "without a window: --serve (open its address in a browser) or --save FILE.rrd"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Show until interrupted; 2 when no window can be opened. ROS arguments (--ros-args …) are taken as well.
+    """Show results until interrupted; return 2 when no window can be opened.
 
-    Raises ValueError, FileNotFoundError or RuntimeError for what the user can mend.
+    ROS arguments (--ros-args …) are accepted too.
+
+    Raises ValueError, FileNotFoundError or RuntimeError for what the user can fix.
     """
     arguments, ros_arguments = split_arguments(sys.argv[1:] if argv is None else argv)
     options = _parser().parse_args(arguments)
@@ -61,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"recording to {options.save} until Ctrl-C", flush=True)
         _show(viewer, options, interrupt)
     except KeyboardInterrupt:
-        pass  # the usual end
+        pass  # the usual way to end
     finally:
         viewer.destroy_node()
         rclpy.try_shutdown()
@@ -75,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _check(options: argparse.Namespace) -> None:
-    """Raises ValueError for names that nothing can have; a viewer would wait for them for ever."""
+    """Raise ValueError for invalid values: the viewer would wait forever for an impossible name."""
     check_name("--node", "/" + options.node.strip("/"), "node")
     if options.camera:
         check_name("--camera", options.camera, "camera")
@@ -94,15 +96,15 @@ def _open(view: "View", options: argparse.Namespace) -> None:
 
 
 def _wait_for_node(viewer: Viewer, options: argparse.Namespace, interrupt: Interrupt) -> None:
-    """Until the viewer has subscribed. A misspelt name shows in the list of the nodes that are there."""
-    node, began, said = "/" + options.node.strip("/"), time.monotonic(), ""
+    """Wait until the viewer has subscribed. The printed list of running nodes reveals a misspelt name."""
+    node, began, printed = "/" + options.node.strip("/"), time.monotonic(), ""
     while (topic := viewer.find_node()) is None:
         interrupt.check()
         text = f"waiting for {node} to be active"
         if time.monotonic() - began > PATIENCE_S:
             text += f"; nodes that publish instances: {', '.join(viewer.list_nodes()) or 'none'}"
-        if text != said:
-            print(said := text, flush=True)
+        if text != printed:
+            print(printed := text, flush=True)
         time.sleep(0.5)
     print(f"showing {node}, images from {topic}", flush=True)
 
@@ -119,13 +121,15 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="seg_node view", description=DESCRIPTION)
     add = parser.add_argument
     add("--node", default="/seg_node", metavar="NAME", help="the running node (default: %(default)s)")
-    add("--camera", default="", metavar="NAME", help="which of the node's cameras, where it has several")
+    add("--camera", default="", metavar="NAME", help="one of the node's cameras, if it has several")
     add("--image", metavar="TOPIC", help="its image topic (default: the one that the node subscribes to)")
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--save", type=Path, metavar="FILE", help="no window: write a recording (.rrd)")
     where.add_argument("--serve", action="store_true", help="no window: serve the viewer to browsers")
-    add("--web-port", type=int, default=9090, metavar="N", help="of --serve (default: %(default)s)")
-    add("--grpc-port", type=int, default=9876, metavar="N", help="of --serve, data (default: %(default)s)")
+    add("--web-port", type=int, default=9090, metavar="N", help="port of --serve (default: %(default)s)")
+    add(
+        "--grpc-port", type=int, default=9876, metavar="N", help="data port of --serve (default: %(default)s)"
+    )
     add("--frames", type=int, metavar="N", help="stop after N results")
     return parser
 

@@ -3,7 +3,7 @@
 """The subscriber behind `seg_node view`.
 
 All subscriptions are best effort: a slow viewer never holds up the node. A result is shown with the image
-that has its stamp; of results that come faster than they can be shown, the newest.
+of its stamp; when results arrive faster than they can be shown, only the newest is.
 """
 
 import sys
@@ -27,7 +27,7 @@ from seg_node.sources.left_out import LeftOut
 if TYPE_CHECKING:
     from seg_node.drawing.rerun_view import View
 
-# Images wait for their results: some seconds of a camera, whatever its resolution.
+# Limit of the images that wait for their results: 3 s of 720p at 30 Hz.
 KEPT_BYTES = 256 * 2**20
 # Seconds without a node, or without images, after which the alternatives are printed.
 PATIENCE_S = 5.0
@@ -52,7 +52,7 @@ class RecentImages:
             self._drop(next(iter(self._images)))
 
     def take(self, stamp_ns: int) -> Image | CompressedImage | None:
-        """The image of that stamp, None if there is none; those that came before it are no longer needed."""
+        """Return the image of that stamp and drop it and all earlier ones; None, dropping none, if absent."""
         image = self._images.get(stamp_ns)
         if image is None:
             return None
@@ -68,10 +68,10 @@ class RecentImages:
 
 
 class Viewer(Node):
-    """Passes what one camera of a node publishes on to a `View`."""
+    """Forwards the results of one camera of a node to a `View`."""
 
     def __init__(self, view: "View", node_name: str, camera: str, image_topic: str | None) -> None:
-        """node_name: fully qualified. camera: empty for the only one. image_topic: None asks the node."""
+        """node_name: fully qualified. camera: empty for the only one. image_topic: None queries the node."""
         super().__init__("viewer", start_parameter_services=False)
         self.shown = 0
         self.without_image = 0
@@ -82,13 +82,15 @@ class Viewer(Node):
         self._waiting: InstanceMaskArray | None = None
         self._camera_info: CameraInfo | None = None
         self._image_size = (0, 0)
-        self._imageless_since: float | None = None  # first result without an image, before any with one
+        self._imageless_since: float | None = (
+            None  # time of the first result without an image; inf once warned
+        )
         self._outputs = f"{node_name}/{camera}" if camera else node_name
 
     def find_node(self) -> str | None:
-        """Subscribe, once the node is there; its image topic, None as long as it is not there or not active.
+        """Subscribe if the node is active and return its image topic; return None if it is not.
 
-        Raises ValueError when there is no such camera or its image topic is ambiguous.
+        Raises ValueError when it has no such camera or its image topic is ambiguous.
         """
         namespace, _, name = self._node_name.rpartition("/")
         try:
@@ -103,7 +105,7 @@ class Viewer(Node):
             unnamed = f"{self._node_name}/instances" in arrays
             raise ValueError(
                 f"{self._outputs}/instances is not published; "
-                f"{'leave --camera out' if unnamed else 'choose the camera by --camera'}: "
+                f"{'omit --camera' if unnamed else 'choose the camera with --camera'}: "
                 f"{self._node_name} publishes {', '.join(sorted(arrays))}"
             )
         images = {topic: kinds[0] for topic, kinds in inputs.items() if kinds[0] in IMAGE_TYPES}
@@ -118,14 +120,14 @@ class Viewer(Node):
         return topic
 
     def list_nodes(self) -> list[str]:
-        """Those that publish instances, fully qualified."""
+        """List the nodes that publish instances, fully qualified."""
         known = self.get_topic_names_and_types()
         topics = [topic for topic, kinds in known if INSTANCES_TYPE in kinds and is_published(self, topic)]
         ends = [end for topic in topics for end in self.get_publishers_info_by_topic(topic)]
         return sorted({f"{end.node_namespace.rstrip('/')}/{end.node_name}" for end in ends})
 
     def _published_images(self) -> dict[str, str]:
-        """Topic → type, but for the images that the node itself makes."""
+        """List the published images, topic → type, except the node's own outputs."""
         return {
             topic: kinds[0]
             for topic, kinds in self.get_topic_names_and_types()
@@ -135,7 +137,7 @@ class Viewer(Node):
         }
 
     def _subscribe(self, image_topic: str, image_type: str, info_topic: str) -> None:
-        """The image first: of messages that wait, the executor takes that of the first subscription first."""
+        """Subscribe to the image first: the executor handles waiting messages in subscription order."""
         newest = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
         for kind, topic, callback, qos in (
             (IMAGE_TYPES[image_type], image_topic, self._on_image, input_qos()),
@@ -148,12 +150,12 @@ class Viewer(Node):
             self.create_subscription(kind, topic, self._guarded(topic, callback), qos)
 
     def _guarded(self, topic: str, callback: Callable[[Any], None]) -> Callable[[Any], None]:
-        """Wrap a callback: a message that cannot be shown is reported and left out."""
+        """Wrap a callback: a message that cannot be shown is reported and skipped."""
 
         def call(message: Any) -> None:
             try:
                 callback(message)
-            except Exception as error:  # whatever decodes it, or Rerun
+            except Exception as error:  # from the decoders or Rerun
                 self.left_out(f"a message of {topic}", error)
 
         return call
@@ -177,13 +179,13 @@ class Viewer(Node):
             return
         self._imageless_since = float("inf")
         print(
-            f"no image of the results' time has come on {self._image_topic}; choose by --image, "
+            f"no image with the results' stamps on {self._image_topic}; choose one with --image, "
             f"images are published on: {', '.join(sorted(self._published_images())) or 'no topic'}",
             flush=True,
         )
 
     def _show(self, message: InstanceMaskArray) -> None:
-        """Show a result now, or when its image comes."""
+        """Show a result now, or when its image arrives."""
         stamp_ns = stamp_to_ns(message.header.stamp)
         image = self._images.take(stamp_ns)
         self._waiting = message if image is None else None
@@ -193,7 +195,8 @@ class Viewer(Node):
         self._image_size = (message.height, message.width)
         if frame.image_size != self._image_size:
             raise ValueError(
-                f"it is of a {message.width}x{message.height} image, which {self._image_topic} is not"
+                f"its image is {message.width}x{message.height}, but {self._image_topic} is "
+                f"{frame.image_size[1]}x{frame.image_size[0]}; choose the topic with --image"
             )
         self._view.log_image(frame)
         self._view.log_segmentation(stamp_ns, *read_instances(message))
@@ -224,7 +227,7 @@ class Viewer(Node):
         try:
             self._view.log_pinhole(stamp_ns, to_pinhole(info, self._image_size))
         except CameraInfoError:
-            return  # the node warns of it
+            return  # the node reports it
 
     def _on_cloud(self, message: PointCloud2) -> None:
         self._view.log_cloud(stamp_to_ns(message.header.stamp), *read_cloud(message))
@@ -236,12 +239,12 @@ class Viewer(Node):
 
 
 def choose_image_topic(images: Mapping[str, str], camera: str) -> str | None:
-    """Which of a node's subscriptions (topic → type) is the camera's image; None when there is none.
+    """Choose the camera's image among a node's subscriptions (topic → type); None if there is none.
 
-    Depth images are recognised by their topic's name. Raises ValueError when several are left.
+    Depth images are recognised by their topic's name. Raises ValueError when several remain.
     """
     own = [topic for topic in images if not camera or camera in topic.split("/")] or list(images)
     colour = [topic for topic in own if "depth" not in topic] or own
     if len(colour) > 1:
-        raise ValueError(f"the node subscribes to {', '.join(sorted(colour))}: choose by --image TOPIC")
+        raise ValueError(f"the node subscribes to {', '.join(sorted(colour))}: choose one with --image TOPIC")
     return colour[0] if colour else None

@@ -1,6 +1,6 @@
 # Copyright 2026 the seg_node authors
 # SPDX-License-Identifier: Apache-2.0
-"""The demo: its arithmetic on made-up numbers, then the whole of it with a small model."""
+"""The demo: its arithmetic on made-up numbers, then the whole command with a small model."""
 
 import json
 import os
@@ -90,7 +90,9 @@ def test_contact_sheet_fits_a_picture_of_another_shape_into_its_cell(tmp_path: P
         ([0.0, 0.001, 1.0], 10.0, [1, 10, 10]),
     ],
 )
-def test_pictures_stay_until_the_next_one_came(seconds: list[float], fps: float, frames: list[int]) -> None:
+def test_each_picture_is_shown_until_the_next_stamp(
+    seconds: list[float], fps: float, frames: list[int]
+) -> None:
     assert shown_frames([7_000_000_000 + round(second * 1e9) for second in seconds], fps) == frames
 
 
@@ -110,7 +112,7 @@ def test_video_shows_the_pictures_for_their_time(tmp_path: Path) -> None:
 # --- numbers ------------------------------------------------------------------------------------------
 
 
-def test_player_log_leaves_out_a_line_cut_off(tmp_path: Path) -> None:
+def test_a_cut_off_line_of_the_player_log_is_skipped(tmp_path: Path) -> None:
     log = tmp_path / "sent.csv"
     assert read_player_log(log) == []
     log.write_text("0,1000,a, b.png\n1,2000,c.png\n2,30")
@@ -139,7 +141,7 @@ def test_summary_has_percentiles_and_medians() -> None:
         (9, 4, {"replaced_by_newer": 4}, ["9 received = 4 processed + 4 dropped + 1 in work\n"]),
         (10, 4, {}, ["10 received = 4 processed + 0 dropped + 6 in work\n"]),
         (8, 4, {"x": 4}, ["2 published but not received"]),
-        (5, 5, {}, ["results of 4 of 5 processed frames heard here"]),
+        (5, 5, {}, ["results of 4 of 5 processed frames recorded here"]),
     ],
 )
 def test_table_accounts_for_every_frame(
@@ -196,7 +198,7 @@ def test_accuracy_compares_the_frames_with_ground_truth(tmp_path: Path, shift: i
         ("category_id", [3], "has category_id [3]"),
     ],
 )
-def test_a_wrong_ground_truth_costs_the_accuracy_and_not_the_run(
+def test_wrong_ground_truth_is_reported_and_the_run_goes_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, value: object, problem: str
 ) -> None:
     pytest.importorskip("pycocotools", reason="pycocotools is not installed")
@@ -211,7 +213,7 @@ def test_a_wrong_ground_truth_costs_the_accuracy_and_not_the_run(
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"format": "mp4"}', "[" * 100_000])
-def test_a_file_beside_a_video_that_is_no_ground_truth_is_said(
+def test_a_file_beside_a_video_that_is_not_ground_truth_is_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str
 ) -> None:
     pytest.importorskip("pycocotools", reason="pycocotools is not installed")
@@ -221,16 +223,16 @@ def test_a_file_beside_a_video_that_is_no_ground_truth_is_said(
     assert line.startswith(f"accuracy is not measured: {tmp_path / 'clip.json'}: not a")
 
 
-def test_ids_of_frames_as_text_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_image_ids_that_are_text_are_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("pycocotools", reason="pycocotools is not installed")
     images = [{"id": "0", "height": 8, "width": 10}]
     content = {"images": images, "annotations": [], "categories": [{"id": 1, "name": "cup"}]}
     (tmp_path / "clip.json").write_text(json.dumps(content))
     assert read_truth_of(tmp_path / "clip.mp4") is None
-    assert "must be the numbers of the frames" in capsys.readouterr().err
+    assert "image ids must be frame numbers, from 0" in capsys.readouterr().err
 
 
-def test_truth_of_other_pictures_than_the_streams_is_not_compared(
+def test_ground_truth_of_another_image_size_is_not_compared(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("pycocotools", reason="pycocotools is not installed")
@@ -239,14 +241,14 @@ def test_truth_of_other_pictures_than_the_streams_is_not_compared(
     assert "frame 0 is 8x10, but the ground truth says 10x8" in capsys.readouterr().err
 
 
-def test_a_damaged_map_costs_the_accuracy_and_not_the_run(
+def test_a_damaged_map_is_reported_and_the_run_goes_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("pycocotools", reason="pycocotools is not installed")
     truth = write_bag_truth(tmp_path / "bag")
     (tmp_path / "bag/truth/panoptic/0.png").write_bytes(b"\x89PNG broken")
-    heard = FrameRecord(0, image_size=(8, 10), segment_map=png(np.zeros((8, 10), np.uint16)))
-    assert accuracy(truth, [heard], [SentImage(0, 0, "0")]) is None
+    received = FrameRecord(0, image_size=(8, 10), segment_map=png(np.zeros((8, 10), np.uint16)))
+    assert accuracy(truth, [received], [SentImage(0, 0, "0")]) is None
     assert "accuracy is not measured" in capsys.readouterr().err
 
 
@@ -255,7 +257,7 @@ def test_a_damaged_map_costs_the_accuracy_and_not_the_run(
     # Half the table is covered: an IoU of 0.75; the cup is exact, the book is missed.
     [(True, {"PQ": round((1 + 0 + 0.75) / 3, 3)}), (False, {"PQ of things": 0.5})],
 )
-def test_panoptic_quality_is_of_things_only_where_no_stuff_was_heard(
+def test_panoptic_quality_covers_things_only_when_no_stuff_is_received(
     tmp_path: Path, stuff: bool, expected: dict[str, float]
 ) -> None:
     pytest.importorskip("pycocotools", reason="pycocotools is not installed")
@@ -269,8 +271,8 @@ def test_panoptic_quality_is_of_things_only_where_no_stuff_was_heard(
     if stuff:
         predicted[4:7] = 2
         segments.append({"id": 2, "class": "table", "is_thing": False})
-    heard = FrameRecord(0, image_size=(8, 10), segments=segments, segment_map=png(predicted))
-    assert accuracy(truth, [heard], [SentImage(0, 0, "0")]) == {
+    received = FrameRecord(0, image_size=(8, 10), segments=segments, segment_map=png(predicted))
+    assert accuracy(truth, [received], [SentImage(0, 0, "0")]) == {
         "mask AP": 0.0,
         "AP50": 0.0,
         **expected,
@@ -319,7 +321,7 @@ def test_a_program_that_ignores_ctrl_c_is_ended_by_force(
 ) -> None:
     monkeypatch.setattr(processes, "INTERRUPT_S", 0.2)
     monkeypatch.setattr(processes, "TERMINATE_S", 0.2)
-    # A stand-in for seg_node.cli that hears no signal.
+    # A stand-in for seg_node.cli that ignores signals.
     monkeypatch.chdir(tmp_path)
     (tmp_path / "seg_node").mkdir()
     (tmp_path / "seg_node" / "cli.py").write_text(
@@ -332,7 +334,7 @@ def test_a_program_that_ignores_ctrl_c_is_ended_by_force(
     while "deaf" not in program.last_lines() and time.monotonic() < end:
         time.sleep(0.05)
     assert program.stop() == -signal.SIGKILL
-    assert "does not end on SIGINT" in capsys.readouterr().err
+    assert "does not exit on SIGINT" in capsys.readouterr().err
 
 
 def demo(*arguments: str | Path) -> "subprocess.Popen[str]":
@@ -341,12 +343,12 @@ def demo(*arguments: str | Path) -> "subprocess.Popen[str]":
 
 
 def processes_with(text: str) -> list[str]:
-    """Command lines of the processes that run with this text in them."""
+    """Command lines of running processes that contain this text."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             line = path.read_bytes().replace(b"\0", b" ").decode()
-        except OSError:  # it ended meanwhile
+        except OSError:  # it has exited meanwhile
             continue
         if text in line:
             found.append(line)
@@ -364,7 +366,7 @@ def images(tmp_path: Path) -> Path:
     return folder
 
 
-def test_demo_leaves_pictures_numbers_and_a_table_that_adds_up(
+def test_demo_writes_pictures_figures_and_a_table_that_adds_up(
     tmp_path: Path, images: Path, thin_checkpoint: tuple[Path, Path]
 ) -> None:
     weights, config = thin_checkpoint

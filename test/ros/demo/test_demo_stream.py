@@ -54,13 +54,13 @@ def test_every_frame_has_colour_depth_and_calibration_with_one_stamp(messages: d
         assert {m.header.frame_id for m in messages[topic]} == {FRAME_ID}
 
 
-def test_a_player_takes_the_colour_at_its_recorded_rate() -> None:
+def test_the_player_selects_the_colour_stream_at_its_recorded_rate() -> None:
     bag = describe_bag(BAG)
     assert (bag.topic, bag.count) == (f"{COLOUR}/image_raw/compressed", 150)
     assert bag.fps == pytest.approx(12.5, rel=0.01)
 
 
-def test_instances_and_panoptic_maps_are_of_the_same_things(truth: PanopticTruth) -> None:
+def test_instances_and_panoptic_maps_show_the_same_things(truth: PanopticTruth) -> None:
     instances = json.loads((BAG / "truth/annotations.json").read_text())["annotations"]
     areas = {annotation["id"]: annotation["area"] for annotation in instances}
     expected = {

@@ -1,6 +1,6 @@
 # Copyright 2026 the seg_node authors
 # SPDX-License-Identifier: Apache-2.0
-"""CameraInfo to pinhole: which matrix counts, region of interest, binning, and what is refused."""
+"""CameraInfo to pinhole: which matrix is used, region of interest, binning, and what is refused."""
 
 import numpy as np
 import pytest
@@ -24,15 +24,15 @@ def info(**fields: object) -> CameraInfo:
     return message
 
 
-def test_the_rectified_matrix_counts() -> None:
+def test_the_rectified_matrix_is_used() -> None:
     assert to_pinhole(info(), (480, 640)) == Pinhole(480.0, 490.0, 318.0, 238.0, (480, 640))
 
 
-def test_without_it_the_raw_one_counts() -> None:
+def test_without_it_the_raw_matrix_is_used() -> None:
     assert to_pinhole(info(p=[0.0] * 12), (480, 640)) == Pinhole(500.0, 510.0, 321.0, 243.0, (480, 640))
 
 
-def test_region_of_interest_is_taken_off_before_binning_divides() -> None:
+def test_region_of_interest_is_subtracted_before_binning_divides() -> None:
     roi = RegionOfInterest(x_offset=100, y_offset=40, width=320, height=200)
     found = to_pinhole(info(roi=roi, binning_x=2, binning_y=4), (50, 160))
     assert found == Pinhole(240.0, 122.5, 109.0, 49.5, (50, 160))
@@ -62,7 +62,7 @@ def test_the_size_of_the_images_is_announced(fields: dict[str, object], size: tu
     st.floats(-1, 1),
     st.floats(-1, 1),
 )
-def test_a_point_is_seen_where_the_full_image_sees_it_cut_and_binned(
+def test_a_point_projects_as_in_the_full_image_cropped_and_binned(
     left: int, top: int, across: int, down: int, x: float, y: float
 ) -> None:
     roi = RegionOfInterest(x_offset=left, y_offset=top, width=400, height=240)
@@ -84,7 +84,7 @@ K_CAMERA = Pinhole(500.0, 510.0, 321.0, 243.0, (480, 640))
 
 
 def changed(matrix: list[float], **places: float) -> list[float]:
-    """The matrix with other numbers at the given places: _0=5.0 for the first."""
+    """Replace the numbers at the given places: _0=5.0 for the first."""
     changed = list(matrix)
     for place, value in places.items():
         changed[int(place[1:])] = value
@@ -92,11 +92,11 @@ def changed(matrix: list[float], **places: float) -> list[float]:
 
 
 def warnings(message: CameraInfo, size: tuple[int, int] = (480, 640)) -> tuple[Pinhole, list[str]]:
-    """The camera, and the reasons warned of."""
-    heard: list[tuple[str, str]] = []
-    found = to_pinhole(message, size, lambda reason, text: heard.append((reason, text)))
-    assert all("camera_info of" in text for _, text in heard)
-    return found, [reason for reason, _ in heard]
+    """Return the camera and the reasons of the warnings."""
+    reported: list[tuple[str, str]] = []
+    found = to_pinhole(message, size, lambda reason, text: reported.append((reason, text)))
+    assert all("camera_info of" in text for _, text in reported)
+    return found, [reason for reason, _ in reported]
 
 
 @pytest.mark.parametrize("k", [[0.0] * 9, [NAN] * 9])
@@ -119,17 +119,17 @@ BAD_NUMBERS = [
 
 
 @pytest.mark.parametrize("places", [*BAD_NUMBERS, {"_5": 0.0}, {"_5": NAN}, {"_6": INF}, {"_10": 0.0}])
-def test_where_p_is_no_cameras_k_counts_with_a_warning(places: dict[str, float]) -> None:
+def test_k_is_used_with_a_warning_if_p_is_not_a_camera_matrix(places: dict[str, float]) -> None:
     p = changed(info().p.tolist(), **places)
     assert warnings(info(p=p)) == (K_CAMERA, ["bad_projection"])
 
 
-def test_a_3x3_matrix_written_into_p_is_noticed() -> None:
+def test_a_3x3_matrix_written_into_p_is_detected() -> None:
     p = [500.0, 0.0, 321.0, 0.0, 510.0, 243.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0]
     assert warnings(info(p=p)) == (K_CAMERA, ["bad_projection"])
 
 
-def test_nothing_is_said_of_a_good_calibration_or_of_a_p_that_is_left_out() -> None:
+def test_a_good_calibration_and_a_missing_p_give_no_warning() -> None:
     assert warnings(info())[1] == []
     assert warnings(info(p=[0.0] * 12)) == (K_CAMERA, [])
 
@@ -143,13 +143,13 @@ def test_without_a_usable_matrix_the_camera_is_uncalibrated(places: dict[str, fl
 
 
 @pytest.mark.parametrize("size", [(0, 0), (480, 0), (0, 640)])
-def test_a_size_that_is_left_out_is_the_images_with_a_warning(size: tuple[int, int]) -> None:
+def test_a_missing_size_is_the_images_with_a_warning(size: tuple[int, int]) -> None:
     found, reasons = warnings(info(height=size[0], width=size[1]))
     assert (found, reasons) == (to_pinhole(info(), (480, 640)), ["camera_info_no_size"])
 
 
-def test_a_size_that_is_left_out_is_not_that_of_a_much_smaller_image() -> None:
-    with pytest.raises(CameraInfoError, match=r"318, 238, outside the image of 160x120") as caught:
+def test_a_missing_size_is_not_that_of_a_much_smaller_image() -> None:
+    with pytest.raises(CameraInfoError, match=r"318, 238 is outside the image of 160x120") as caught:
         to_pinhole(info(height=0, width=0), (120, 160))
     assert caught.value.reason == "camera_info_size"
 
@@ -181,7 +181,7 @@ ANY_SIZE = st.one_of(st.integers(0, 2**32 - 1), st.sampled_from([0, 1, 480, 640]
     st.lists(ANY_SIZE, min_size=8, max_size=8),
     st.tuples(st.integers(1, 9000), st.integers(1, 9000)),
 )
-def test_any_numbers_make_a_camera_that_can_be_or_an_error(
+def test_any_numbers_give_a_plausible_camera_or_an_error(
     k: list[float], p: list[float], sizes: list[int], image_size: tuple[int, int]
 ) -> None:
     message = info(k=k, p=p, height=sizes[0], width=sizes[1], binning_x=sizes[2], binning_y=sizes[3])

@@ -1,6 +1,6 @@
 # Copyright 2026 the seg_node authors
 # SPDX-License-Identifier: Apache-2.0
-"""Orientation of a box as a quaternion, against the matrix that the quaternion stands for."""
+"""Orientation of a box as a quaternion, against the matrix that it represents."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ RANDOM = np.random.default_rng(5).normal(size=(50, 4))
 
 
 def rotation(quaternion_xyzw: np.ndarray) -> np.ndarray:
-    """The columns are what the axes turn into: q e q*, written out."""
+    """Rotate each axis into a column: q e q*, written out."""
     x, y, z, w = quaternion_xyzw
     return np.array(
         [
@@ -34,7 +34,7 @@ def rotation(quaternion_xyzw: np.ndarray) -> np.ndarray:
         np.array([0.0, 0.6, 0.8, 1e-9]) / np.sqrt(1 + 1e-18),
     ],
 )
-def test_the_quaternion_stands_for_the_rotation(quaternion_xyzw: np.ndarray) -> None:
+def test_the_quaternion_represents_the_rotation(quaternion_xyzw: np.ndarray) -> None:
     found = to_quaternion(rotation(quaternion_xyzw))
     values = np.array([found.x, found.y, found.z, found.w])
     assert found.w >= 0 and abs(np.linalg.norm(values) - 1) < 1e-12

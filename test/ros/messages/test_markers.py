@@ -1,6 +1,6 @@
 # Copyright 2026 the seg_node authors
 # SPDX-License-Identifier: Apache-2.0
-"""What RViz is told to draw, against geometry known in closed form."""
+"""The markers for RViz, against geometry known in closed form."""
 
 import numpy as np
 import pytest

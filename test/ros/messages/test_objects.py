@@ -56,7 +56,7 @@ def test_an_object_goes_over_the_wire_with_all_its_fields() -> None:
     assert (found.size.x, found.size.y, found.size.z) == (0.3, 0.2, 0.1)
 
 
-def test_an_object_that_is_not_located_is_there_with_nan() -> None:
+def test_an_object_that_is_not_located_is_published_with_nan() -> None:
     found, lost = to_objects(FRAME, [FOUND, LOST], LABELS).objects
     assert (found.id, lost.id, lost.class_name, lost.num_points, lost.valid_ratio) == (3, 4, "9", 0, 0.125)
     assert np.isnan([lost.centroid.x, lost.pose.position.z]).all()
@@ -64,7 +64,7 @@ def test_an_object_that_is_not_located_is_there_with_nan() -> None:
 
 
 def read_cloud(message: PointCloud2) -> np.ndarray:
-    """The cloud by the message's own description of its fields."""
+    """Read the cloud by the message's own field descriptions."""
     kinds = {PointField.FLOAT32: "<f4", PointField.UINT32: "<u4"}
     dtype = np.dtype(
         {

@@ -73,7 +73,7 @@ def test_bytes_that_are_no_message_are_refused(read: Callable[[bytes], AnyImage]
         read(data)
 
 
-def test_a_length_beyond_the_message_is_refused_before_room_is_made_for_it() -> None:
+def test_a_length_beyond_the_message_is_refused_before_memory_is_allocated() -> None:
     good = serialize_message(Image(height=3, width=2, encoding="mono8", step=2, data=bytes(6)))
     assert good[-10:-6] == b"\6\0\0\0"
     with pytest.raises(Unreadable, match="4294967280 bytes"):

@@ -1,6 +1,6 @@
 # Copyright 2026 the seg_node authors
 # SPDX-License-Identifier: Apache-2.0
-"""Standard messages, in vision_msgs: the real one where it is installed, elsewhere that of test/packages."""
+"""Standard messages, in vision_msgs: the real package if installed, else that of test/packages."""
 
 import subprocess
 import sys

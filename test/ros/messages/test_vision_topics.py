@@ -1,6 +1,6 @@
 # Copyright 2026 the seg_node authors
 # SPDX-License-Identifier: Apache-2.0
-"""The standard topics of the real node over DDS: vision_msgs where it is installed, markers always."""
+"""The standard topics of the real node over DDS: vision_msgs if installed, markers always."""
 
 import os
 from pathlib import Path
@@ -27,16 +27,16 @@ from seg_node.ros.messages import vision
 needs_vision_msgs = pytest.mark.skipif(not vision.installed(), reason="vision_msgs is not installed")
 
 
-def test_the_node_says_once_that_vision_msgs_is_missing(
+def test_the_node_logs_once_that_vision_msgs_is_missing(
     weights: dict[str, Any], tmp_path: Path, probe: Probe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "vision_msgs.py").write_text("raise ImportError('as where it is not installed')\n")
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{os.environ['PYTHONPATH']}")
     with running_node(tmp_path, weights) as node:
-        heard = probe.listen(InstanceMaskArray, "/seg_node/instances")
+        received = probe.listen(InstanceMaskArray, "/seg_node/instances")
         camera = probe.publisher(Image, "/image")
         for stamp_ms in (1000, 2000):
-            send_and_wait(probe, image_message(picture(), stamp_ms), heard, camera)
+            send_and_wait(probe, image_message(picture(), stamp_ms), received, camera)
         topics = {name for name, _ in probe.node.get_topic_names_and_types()}
     assert node.log.count("vision_msgs is not installed") == 1
     assert not topics & {"/seg_node/detections", "/seg_node/detections_3d", "/seg_node/label_info"}
@@ -63,14 +63,14 @@ def test_detections_are_the_instances_boxes(weights: dict[str, Any], tmp_path: P
 
 
 @needs_vision_msgs
-def test_label_info_reaches_who_comes_later(weights: dict[str, Any], tmp_path: Path, probe: Probe) -> None:
-    heard: list[Any] = []
+def test_label_info_reaches_late_subscribers(weights: dict[str, Any], tmp_path: Path, probe: Probe) -> None:
+    received: list[Any] = []
     with running_node(tmp_path, {**weights, "score_threshold": 0.25}):
         once = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        probe.node.create_subscription(vision.LabelInfo, "/seg_node/label_info", heard.append, once)
-        wait_until(lambda: bool(heard), 20, "label_info")
-    assert heard[0].threshold == 0.25
-    names = {entry.class_id: entry.class_name for entry in heard[0].class_map}
+        probe.node.create_subscription(vision.LabelInfo, "/seg_node/label_info", received.append, once)
+        wait_until(lambda: bool(received), 20, "label_info")
+    assert received[0].threshold == 0.25
+    names = {entry.class_id: entry.class_name for entry in received[0].class_map}
     assert names and all(names.values()) and max(names) < 255
 
 
@@ -98,23 +98,23 @@ def test_markers_are_the_objects(with_depth: dict[str, Any], tmp_path: Path, pro
 
 @needs_vision_msgs
 @pytest.mark.parametrize("is_active", [True, False])
-def test_label_info_is_stamped_again_when_a_late_clock_begins(
+def test_label_info_is_stamped_again_when_a_late_clock_starts(
     is_active: bool, weights: dict[str, Any], tmp_path: Path, probe: Probe
 ) -> None:
-    heard: list[Any] = []
+    received: list[Any] = []
     once = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
     parameters = {**weights, "use_sim_time": True, "autostart": is_active}
     with running_node(tmp_path, parameters, until="waiting"):
         if not is_active:
             request = ChangeState.Request(transition=Transition(id=Transition.TRANSITION_CONFIGURE))
             assert probe.call(ChangeState, "/seg_node/change_state", request)[0].success
-        probe.node.create_subscription(vision.LabelInfo, "/seg_node/label_info", heard.append, once)
-        wait_until(lambda: bool(heard), 20, "label_info")
-        assert heard[-1].header.stamp == Time()
+        probe.node.create_subscription(vision.LabelInfo, "/seg_node/label_info", received.append, once)
+        wait_until(lambda: bool(received), 20, "label_info")
+        assert received[-1].header.stamp == Time()
         clock = probe.publisher(Clock, "/clock")
 
         def stamped() -> bool:
             clock.publish(Clock(clock=Time(sec=7)))  # best effort: one may be lost
-            return bool(heard[-1].header.stamp.sec == 7)
+            return bool(received[-1].header.stamp.sec == 7)
 
         wait_until(stamped, 20, "the stamp")

@@ -78,7 +78,7 @@ def test_a_bond_is_formed_only_while_the_node_is_alive(node: Node) -> None:
 
 
 @needs_bondpy
-def test_a_manager_hears_of_a_node_that_hangs_and_bonds_again_when_it_recovers(node: Node) -> None:
+def test_a_manager_detects_a_hanging_node_and_bonds_again_when_it_recovers(node: Node) -> None:
     bond = LifecycleBond(node)
     for _ in range(3):
         bond.set_alive(True)
@@ -112,7 +112,7 @@ def test_the_id_is_the_nodes_name_and_every_bond_is_another_instance(node: Node)
 
 
 @needs_messages
-def test_nothing_is_left_of_a_closed_bond(node: Node) -> None:
+def test_a_closed_bond_leaves_nothing_behind(node: Node) -> None:
     before = list(node.publishers)
     bond = LifecycleBond(node)
     bond.set_alive(True)

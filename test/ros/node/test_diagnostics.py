@@ -35,7 +35,7 @@ def test_received_is_processed_plus_dropped_by_reason() -> None:
     assert values["precision"] == "exact"
 
 
-def test_counts_go_on_and_rates_start_anew_with_every_report() -> None:
+def test_counts_continue_and_rates_restart_with_every_report() -> None:
     statistics = FrameStatistics()
     statistics.received()
     report(statistics)
@@ -68,7 +68,7 @@ def test_a_problem_is_an_error_whatever_was_counted() -> None:
     assert status.level == DiagnosticStatus.ERROR and "restart" in status.message
 
 
-def test_each_reason_is_told_once_and_then_counted() -> None:
+def test_each_reason_is_logged_once_and_then_counted() -> None:
     statistics = FrameStatistics()
     assert [statistics.dropped("wrong_step") for _ in range(3)] == [True, False, False]
     assert statistics.dropped("empty_image")
@@ -84,7 +84,7 @@ class Time:
         return self.now
 
 
-def test_images_that_none_is_served_of_are_an_error_after_the_timeout() -> None:
+def test_images_without_results_are_an_error_after_the_timeout() -> None:
     clock = Time()
     statistics = FrameStatistics(clock)
     for _ in range(3):
@@ -115,7 +115,7 @@ def test_five_faulty_frames_in_a_row_are_an_error_until_one_is_processed() -> No
     assert report(statistics)[0].level == DiagnosticStatus.OK
 
 
-def test_frames_whose_outcome_is_open_are_in_work() -> None:
+def test_unfinished_frames_are_in_work() -> None:
     statistics = FrameStatistics()
     for _ in range(3):
         statistics.received()

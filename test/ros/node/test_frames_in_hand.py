@@ -74,7 +74,7 @@ def test_an_unforeseen_error_counts_as_failed_with_its_traceback(
     assert line.startswith(f"frame dropped (failed): /image: {type(error).__name__}: {error}\n")
 
 
-def test_an_abandoned_frame_is_not_counted_again_when_the_worker_comes_back(
+def test_an_abandoned_frame_is_not_counted_again_when_the_worker_recovers(
     in_hand: FramesInHand, statistics: FrameStatistics, log: Log
 ) -> None:
     late, failing, unwanted = taken(in_hand, 3)

@@ -20,21 +20,21 @@ class Transforms:
 
     def __init__(self) -> None:
         self.known: set[int] = set()
-        self.asked = 0
+        self.lookups = 0
         self.reason = "no_transform"
 
     def move(self, number: int) -> int:
-        self.asked += 1
+        self.lookups += 1
         if number not in self.known:
             raise NotLocated(self.reason, f"{number} is not known")
         return -number
 
 
-def told(outcomes: list[int | NotLocated]) -> list[int | str]:
+def texts(outcomes: list[int | NotLocated]) -> list[int | str]:
     return [str(outcome) if isinstance(outcome, NotLocated) else outcome for outcome in outcomes]
 
 
-def test_what_tf_knows_does_not_wait() -> None:
+def test_a_known_transform_does_not_wait() -> None:
     transforms = Transforms()
     late = LateTransforms(transforms.move)
     transforms.known = {1}
@@ -43,7 +43,7 @@ def test_what_tf_knows_does_not_wait() -> None:
     assert late.poll(0.0) == []
 
 
-def test_what_tf_knows_a_little_later_comes_then() -> None:
+def test_a_transform_that_arrives_later_is_used_then() -> None:
     transforms = Transforms()
     late = LateTransforms(transforms.move)
     assert late.offer(1, now=10.0) is None
@@ -56,63 +56,63 @@ def test_what_tf_knows_a_little_later_comes_then() -> None:
 
 
 @pytest.mark.parametrize("known", [False, True])
-def test_after_the_wait_it_is_tried_once_more_and_told(known: bool) -> None:
+def test_after_the_wait_it_is_tried_once_more_and_reported(known: bool) -> None:
     transforms = Transforms()
     late = LateTransforms(transforms.move)
     late.offer(1, now=10.0)
     assert late.poll(10.0 + TF_WAIT_S - 0.001) == []
     transforms.known = {1} if known else set()
-    assert told(late.poll(10.0 + TF_WAIT_S)) == ([-1] if known else ["1 is not known"])
+    assert texts(late.poll(10.0 + TF_WAIT_S)) == ([-1] if known else ["1 is not known"])
     assert late.next_poll_s is None
 
 
-def test_one_that_waits_does_not_hold_those_after_it() -> None:
+def test_a_waiting_frame_does_not_delay_those_after_it() -> None:
     transforms = Transforms()
     late = LateTransforms(transforms.move)
     transforms.known = {2}
     assert (late.offer(1, now=0.0), late.offer(2, now=0.1), late.offer(3, now=0.1)) == (None, -2, None)
     transforms.known = {3}
     assert late.poll(0.15) == [-3]
-    assert told(late.poll(0.3)) == ["1 is not known"]
+    assert texts(late.poll(0.3)) == ["1 is not known"]
 
 
-def test_where_waiting_does_not_help_it_is_told_at_once() -> None:
+def test_a_fault_that_waiting_cannot_cure_is_reported_at_once() -> None:
     transforms = Transforms()
     late = LateTransforms(transforms.move)
     late.offer(1, now=0.0)
     transforms.reason = "bad_transform"
     with pytest.raises(NotLocated, match="2 is not known"):
         late.offer(2, now=0.0)
-    assert told(late.poll(0.01)) == ["1 is not known"]
+    assert texts(late.poll(0.01)) == ["1 is not known"]
     assert late.next_poll_s is None
 
 
-def test_the_oldest_give_way_and_are_told() -> None:
+def test_the_oldest_are_released_and_reported() -> None:
     transforms = Transforms()
     late = LateTransforms(transforms.move)
     for number in range(1, KEPT + 4):
         assert late.offer(number, now=0.0) is None
-    assert told(late.poll(0.01)) == ["1 is not known", "2 is not known", "3 is not known"]
+    assert texts(late.poll(0.01)) == ["1 is not known", "2 is not known", "3 is not known"]
     transforms.known = set(range(1, KEPT + 4))
     assert late.poll(0.02) == [-number for number in range(4, KEPT + 4)]
 
 
-def test_all_come_out_at_the_end() -> None:
+def test_all_are_released_at_the_end() -> None:
     transforms = Transforms()
     late = LateTransforms(transforms.move)
     late.offer(1, now=0.0)
     late.offer(2, now=0.0)
     transforms.known = {2}
-    assert told(late.poll(math.inf)) == ["1 is not known", -2]
+    assert texts(late.poll(math.inf)) == ["1 is not known", -2]
     assert late.next_poll_s is None
 
 
-def test_nobody_is_asked_while_nothing_waits() -> None:
+def test_nothing_is_looked_up_while_nothing_waits() -> None:
     transforms = Transforms()
     late = LateTransforms(transforms.move)
     late.poll(0.0)
     late.poll(math.inf)
-    assert transforms.asked == 0
+    assert transforms.lookups == 0
 
 
 @given(
@@ -122,7 +122,7 @@ def test_nobody_is_asked_while_nothing_waits() -> None:
     ),
     st.floats(0.001, 0.3),
 )
-def test_each_comes_out_once(steps: list[str | int], step_s: float) -> None:
+def test_each_is_released_once(steps: list[str | int], step_s: float) -> None:
     transforms, out, offered, now = Transforms(), [], 0, 0.0
     late = LateTransforms(transforms.move)
     for step in [*steps, "end"]:

@@ -112,7 +112,7 @@ def test_the_launched_node_serves_the_remapped_camera(
         wait_until(lambda: bool(heard), START_TIMEOUT_S, "an output")
 
 
-def test_the_params_file_counts_where_no_argument_is_given(tmp_path: Path, probe: Probe) -> None:
+def test_the_params_file_is_used_where_no_argument_is_given(tmp_path: Path, probe: Probe) -> None:
     mine = {"autostart": False, "use_sim_time": True, "device": "cpu", "target_frame": "map", "min_area": 7}
     mine = {**mine, "depth": {"enabled": True}, "model": {"labels": "/a.yaml"}, "cameras": ["front", "rear"]}
     file = parameter_file(tmp_path, mine)
@@ -131,7 +131,7 @@ def test_the_params_file_counts_where_no_argument_is_given(tmp_path: Path, probe
     assert found == [True, "cpu", 7, True, "/a.yaml", ["front", "rear"], "odom"]
 
 
-def test_the_params_file_may_hold_substitutions(tmp_path: Path, probe: Probe) -> None:
+def test_the_params_file_may_contain_substitutions(tmp_path: Path, probe: Probe) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text("/**:\n  ros__parameters:\n    model:\n      labels: $(env FOLDER)/labels.yaml\n")
     with launched(SEG_NODE, tmp_path, RESTING, f"params_file:={file}", FOLDER="/models") as running:
@@ -147,7 +147,7 @@ def test_a_missing_params_file_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("argument", ["use_respawn:=maybe", "autostart:=2", "fastdds_profile:=/no/such.xml"])
-def test_an_argument_that_cannot_be_is_refused_by_name(argument: str, tmp_path: Path) -> None:
+def test_an_invalid_argument_is_refused_by_name(argument: str, tmp_path: Path) -> None:
     name, value = argument.split(":=")
     with launched(SEG_NODE, tmp_path, argument) as running:
         assert running.ended() == 1
@@ -167,7 +167,7 @@ def test_cameras_have_inputs_of_their_own(weights: dict[str, Any], tmp_path: Pat
     ("arguments", "topic"),
     [((), "/tf"), (("namespace:=robot",), "/robot/tf"), (("namespace:=robot", "tf:=/tf"), "/tf")],
 )
-def test_tf_is_the_namespaces_own(
+def test_tf_is_remapped_into_the_namespace(
     arguments: tuple[str, ...], topic: str, tmp_path: Path, probe: Probe
 ) -> None:
     node = "/robot/seg_node" if arguments else "/seg_node"
@@ -198,7 +198,7 @@ def test_the_documents_launch_files_load(tmp_path: Path) -> None:
 # --- inside other launch files ------------------------------------------------------------------------
 
 
-def test_set_parameter_of_a_group_counts_and_a_pushed_namespace_too(tmp_path: Path, probe: Probe) -> None:
+def test_set_parameter_and_push_namespace_of_a_group_apply(tmp_path: Path, probe: Probe) -> None:
     group = "[PushRosNamespace('robot'), SetParameter('use_sim_time', True), SetParameter('device', 'cpu'), "
     file = including(tmp_path, f"[GroupAction({group} include(autostart='false', name='eyes')])]")
     with launched(file, tmp_path) as running:
@@ -230,7 +230,7 @@ def test_xml_and_yaml_files_can_include_it(kind: str, text: str, tmp_path: Path,
         assert values(probe, ["autostart", "device"]) == [False, "cpu"]
 
 
-def test_only_our_process_gets_the_profile(tmp_path: Path) -> None:
+def test_only_our_process_receives_the_profile(tmp_path: Path) -> None:
     other = "ExecuteProcess(cmd=['env'], output='screen')"
     file = including(tmp_path, f"[include(autostart='false'), {other}]")
     clean = dict.fromkeys(("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"), "")
@@ -269,7 +269,7 @@ def test_lifecycle_events_reach_the_node(weights: dict[str, Any], tmp_path: Path
         assert answer.current_state.id == State.PRIMARY_STATE_INACTIVE
 
 
-def test_use_respawn_starts_the_node_again(tmp_path: Path) -> None:
+def test_use_respawn_restarts_the_node(tmp_path: Path) -> None:
     with launched(SEG_NODE, tmp_path, RESTING, "use_respawn:=true") as running:
         running.wait_for(WAITS)
         os.kill(running.pids()[0], signal.SIGKILL)
@@ -277,7 +277,7 @@ def test_use_respawn_starts_the_node_again(tmp_path: Path) -> None:
         assert len(running.pids()) == 2
 
 
-def test_without_use_respawn_it_stays_ended(tmp_path: Path) -> None:
+def test_without_use_respawn_it_is_not_restarted(tmp_path: Path) -> None:
     with launched(SEG_NODE, tmp_path, RESTING) as running:
         running.wait_for(WAITS)
         os.kill(running.pids()[0], signal.SIGKILL)
@@ -288,7 +288,7 @@ def test_without_use_respawn_it_stays_ended(tmp_path: Path) -> None:
 # --- the demo -----------------------------------------------------------------------------------------
 
 
-def test_the_demo_without_rviz2_says_so_and_starts_nothing(tmp_path: Path) -> None:
+def test_the_demo_without_rviz2_fails_with_the_cure_and_starts_nothing(tmp_path: Path) -> None:
     from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 
     try:

@@ -143,7 +143,7 @@ def test_each_camera_has_topics_of_its_own() -> None:
     ]
 
 
-def test_a_camera_called_debug_is_not_taken_for_the_debug_image() -> None:
+def test_a_camera_called_debug_is_not_confused_with_the_debug_image() -> None:
     assert remappings({**DEFAULTS, "cameras": "debug"}) == TF
     assert ("debug/image", "/x") in remappings({**DEFAULTS, "cameras": "debug", "debug_image": "/x"})
 
@@ -177,7 +177,7 @@ def test_the_profile_is_ours_unless_the_environment_chooses(
     assert image_environment("none", str(PROFILE), environment, str(tmp_path)) == ({}, [])
 
 
-def test_a_profile_that_is_given_counts_over_the_environments(tmp_path: Path) -> None:
+def test_a_given_profile_overrides_the_environments(tmp_path: Path) -> None:
     environment = {"ROS_DISTRO": "jazzy", "FASTRTPS_DEFAULT_PROFILES_FILE": "/mine.xml"}
     file = tmp_path / "theirs.xml"
     file.touch()
@@ -187,7 +187,7 @@ def test_a_profile_that_is_given_counts_over_the_environments(tmp_path: Path) ->
         image_environment("/no/such.xml", str(PROFILE), environment)
 
 
-def test_without_room_in_shared_memory_fast_dds_stays_as_it_is_and_the_cure_is_named(tmp_path: Path) -> None:
+def test_without_free_shared_memory_fast_dds_keeps_its_defaults_and_the_cure_is_named(tmp_path: Path) -> None:
     found, (warning,) = image_environment("auto", str(PROFILE), {}, str(tmp_path / "missing"))
     assert found == {}
     assert "0 MiB free" in warning and "--shm-size" in warning and "--ipc=host" in warning

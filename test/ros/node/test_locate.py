@@ -52,7 +52,7 @@ def test_an_object_is_where_depth_and_calibration_say() -> None:
     np.testing.assert_allclose(wall.centroid, [0, 0, 2], atol=1e-6)
 
 
-def test_the_picture_is_kept_only_where_points_need_its_colours() -> None:
+def test_the_image_is_kept_only_if_points_need_its_colours() -> None:
     without = find(depth(), INFO)
     assert without.frame.pixels.size == 0
     assert to_cloud(without.frame, without.objects).width == 0  # somebody subscribed meanwhile
@@ -82,7 +82,7 @@ def test_each_fault_has_its_reason(depth_image: Image | None, info: CameraInfo |
     assert caught.value.reason == reason
 
 
-def test_what_is_mended_in_the_calibration_is_told() -> None:
+def test_repairs_of_the_calibration_are_reported() -> None:
     heard: list[str] = []
     p = [FOCAL, 0.0, 19.5, 0.0, 0.0, 0.0, 14.5, 0.0, 0.0, 0.0, 1.0, 0.0]
     info = CameraInfo(k=K, p=p)
@@ -91,7 +91,7 @@ def test_what_is_mended_in_the_calibration_is_told() -> None:
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError("float"), ValueError("odd"), MemoryError(), KeyError(3)])
-def test_an_unforeseen_fault_is_passed_on_for_its_traceback(
+def test_an_unforeseen_fault_carries_its_cause_for_the_traceback(
     error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> None:

@@ -27,11 +27,11 @@ def test_an_allocation_beyond_the_limit_fails_in_the_process() -> None:
     assert outcome(2000, 100) == "taken\n"
 
 
-def test_zero_is_no_limit_and_the_default_leaves_room() -> None:
+def test_zero_means_no_limit_and_the_default_leaves_room() -> None:
     assert outcome(0, 200) == "taken\n"
     assert outcome(-1, 100) == "taken\n"
     assert outcome(-1, 1 << 30).startswith("MemoryError")
 
 
-def test_a_limit_below_what_the_process_has_is_refused_by_name() -> None:
+def test_a_limit_below_the_memory_in_use_is_refused_by_name() -> None:
     assert outcome(1, 0).startswith("ValueError memory_limit is 1 MB")

@@ -112,7 +112,7 @@ def test_a_camera_on_the_other_transport_is_named_with_the_cure(
         other.destroy_node()
 
 
-def test_names_that_ros_has_none_of_are_no_obstacle(
+def test_invalid_topic_names_cause_no_error(
     node: Node,
     log: Log,
     spin_until: Callable[[Callable[[], bool], str], None],

@@ -57,7 +57,7 @@ def expected(weights: dict[str, Any], pixels: NDArray[np.uint8]) -> Segmentation
 
 
 @pytest.mark.parametrize("encoding", ["mono8", "bits", "rle"])
-def test_the_messages_hold_what_the_model_found(
+def test_the_messages_match_the_models_results(
     node: NodeProcess, probe: Probe, weights: dict[str, Any], encoding: str, one_thread: None
 ) -> None:
     heard = probe.listen(InstanceMaskArray, f"{NODE}/instances")
@@ -171,7 +171,7 @@ def test_a_wrong_parameter_is_refused_with_a_reason(
     assert reason in result.reason
 
 
-def test_a_parameter_acts_on_the_next_frame(node: NodeProcess, probe: Probe) -> None:
+def test_a_parameter_applies_to_the_next_frame(node: NodeProcess, probe: Probe) -> None:
     heard = probe.listen(InstanceMaskArray, f"{NODE}/instances")
     camera = probe.publisher(Image, "/image")
     before = send_and_wait(probe, image_message(picture(), 9000), heard, camera)
@@ -239,7 +239,9 @@ def test_every_bad_image_is_counted_and_the_next_is_served(node: NodeProcess, pr
     assert "supported" in node.log and "yuv420" in node.log
 
 
-def test_a_stamp_that_goes_back_is_counted_and_a_looped_bag_goes_on(node: NodeProcess, probe: Probe) -> None:
+def test_a_stamp_that_goes_back_is_counted_and_a_looped_bag_continues(
+    node: NodeProcess, probe: Probe
+) -> None:
     heard = probe.listen(InstanceMaskArray, f"{NODE}/instances")
     reports = probe.listen(DiagnosticArray, "/diagnostics")
     camera = probe.publisher(Image, "/image")
@@ -252,7 +254,7 @@ def test_a_stamp_that_goes_back_is_counted_and_a_looped_bag_goes_on(node: NodePr
     wait_until(lambda: count(reports, "dropped.stamp_backwards") == before + 1, 10, "the count")
 
 
-def test_a_zero_stamp_is_served_and_warned_of(node: NodeProcess, probe: Probe) -> None:
+def test_a_zero_stamp_is_served_with_a_warning(node: NodeProcess, probe: Probe) -> None:
     heard = probe.listen(InstanceMaskArray, f"{NODE}/instances")
     reports = probe.listen(DiagnosticArray, "/diagnostics")
     camera = probe.publisher(Image, "/image")

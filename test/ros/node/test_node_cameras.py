@@ -68,7 +68,7 @@ def test_each_camera_has_its_topics_headers_sizes_and_counts(
         assert len(front) == len(rear) == 1
 
 
-def test_a_fast_camera_does_not_starve_a_slow_one_and_a_dead_one_delays_nobody(
+def test_a_fast_camera_does_not_starve_a_slow_one_and_a_dead_one_delays_none(
     several: dict[str, Any], tmp_path: Path, probe: Probe
 ) -> None:
     with running_node(tmp_path, several):
@@ -97,7 +97,7 @@ def test_a_fast_camera_does_not_starve_a_slow_one_and_a_dead_one_delays_nobody(
         assert not heard["left"] and not heard["right"]
 
 
-def test_ids_are_each_cameras_own(several: dict[str, Any], tmp_path: Path, probe: Probe) -> None:
+def test_each_camera_has_ids_of_its_own(several: dict[str, Any], tmp_path: Path, probe: Probe) -> None:
     with running_node(tmp_path, several):
         heard = {name: probe.listen(InstanceMaskArray, f"{NODE}/{name}/instances") for name in NAMES[:2]}
         cameras = {name: probe.publisher(Image, f"/{name}/image") for name in NAMES[:2]}

@@ -62,7 +62,7 @@ def test_a_device_lost_while_the_model_warms_up_ends_the_process(
         assert node.log.splitlines()[-1] == f"seg_node: {LOST}"
 
 
-def test_running_out_of_memory_costs_the_frame_only(
+def test_running_out_of_memory_drops_only_that_frame(
     weights: dict[str, Any], tmp_path: Path, probe: Probe
 ) -> None:
     with faulty_node(tmp_path, {**weights, "always_on": True}) as (node, switch):

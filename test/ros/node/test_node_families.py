@@ -45,7 +45,7 @@ def write_thin_transformers(folder: Path) -> tuple[Path, Path | None]:
         ("transformers", write_thin_transformers),
     ],
 )
-def test_the_messages_hold_what_the_model_of_any_family_found(
+def test_the_messages_match_the_results_of_each_family(
     family: str, write: Writer, probe: Probe, tmp_path: Path, one_thread: None
 ) -> None:
     weights, config = write(tmp_path)

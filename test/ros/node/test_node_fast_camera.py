@@ -21,7 +21,7 @@ from seg_node.msg import FrameTiming, InstanceMaskArray
 HELPERS = Path(__file__).resolve().parents[2] / "helpers"
 
 
-def test_a_fast_camera_and_a_slow_model_stay_fresh_and_answer(
+def test_results_stay_fresh_with_a_fast_camera_and_a_slow_model(
     weights: dict[str, Any], tmp_path: Path, probe: Probe
 ) -> None:
     """720p at 60 Hz from another process; the model sees a large input and takes far longer."""

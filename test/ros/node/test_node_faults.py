@@ -100,7 +100,7 @@ def test_parameters_of_an_unknown_type_are_refused(
         assert probe.get_parameter("min_area")[0].integer_value == 7
 
 
-def test_a_simulated_clock_that_does_not_come_is_reported_and_no_age_is_made_up(
+def test_a_missing_simulated_clock_is_reported_and_ages_are_0(
     weights: dict[str, Any], tmp_path: Path, probe: Probe
 ) -> None:
     with running_node(tmp_path, {**weights, "use_sim_time": True}) as node:
@@ -166,7 +166,7 @@ def test_ros_arguments_that_cannot_be_read_are_refused_in_one_line(arguments: li
     assert "Traceback" not in run.stderr and run.stderr.startswith("seg_node: ")
 
 
-def test_a_transition_that_fails_undoes_itself_and_can_be_tried_again(
+def test_a_failed_transition_is_rolled_back_and_can_be_repeated(
     weights: dict[str, Any], tmp_path: Path, probe: Probe
 ) -> None:
     override = {"qos_overrides": {"/image": {"subscription": {"reliability": "sometimes"}}}}
@@ -181,7 +181,7 @@ def test_a_transition_that_fails_undoes_itself_and_can_be_tried_again(
         assert node.log.count("cannot activate") == 4
 
 
-def test_classes_set_while_the_model_loads_are_taken_back_if_it_lacks_them(
+def test_classes_set_while_the_model_loads_are_reverted_if_it_lacks_them(
     weights: dict[str, Any], tmp_path: Path, probe: Probe
 ) -> None:
     with faulty_node(tmp_path, weights, "load_hang", until="") as (node, switch):
@@ -194,7 +194,7 @@ def test_classes_set_while_the_model_loads_are_taken_back_if_it_lacks_them(
         assert list(probe.get_parameter("classes")[0].string_array_value) == [""]
 
 
-def test_memory_does_not_grow_with_every_round_of_the_lifecycle(
+def test_memory_does_not_grow_with_each_lifecycle_round(
     weights: dict[str, Any], tmp_path: Path, probe: Probe
 ) -> None:
     def resident_mb() -> float:
@@ -314,7 +314,7 @@ def test_a_model_that_always_fails_is_an_error_with_its_traceback_and_recovers(
 
 
 @pytest.mark.parametrize("word", ["debug_hang", "debug_exit"])
-def test_a_faulty_debug_image_costs_itself_only(
+def test_a_faulty_debug_image_affects_nothing_else(
     weights: dict[str, Any], tmp_path: Path, probe: Probe, word: str
 ) -> None:
     with faulty_node(tmp_path, weights, word) as (node, _):
@@ -335,7 +335,7 @@ def test_a_faulty_debug_image_costs_itself_only(
 # --- ~/segment ---
 
 
-def test_every_one_of_many_requests_is_answered_and_the_surplus_told_busy(
+def test_many_requests_are_all_answered_and_the_surplus_with_busy(
     weights: dict[str, Any], tmp_path: Path, probe: Probe
 ) -> None:
     with running_node(tmp_path, weights):
@@ -417,7 +417,9 @@ def test_an_image_that_cannot_be_deserialised_is_counted(
         assert "frame dropped (unreadable)" in node.log
 
 
-def test_a_bad_stamp_costs_itself_only(weights: dict[str, Any], tmp_path: Path, probe: Probe) -> None:
+def test_a_bad_stamp_affects_only_its_own_frame(
+    weights: dict[str, Any], tmp_path: Path, probe: Probe
+) -> None:
     with running_node(tmp_path, weights):
         heard = probe.listen(InstanceMaskArray, f"{NODE}/instances")
         reports = probe.listen(DiagnosticArray, "/diagnostics")

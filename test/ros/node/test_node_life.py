@@ -67,7 +67,7 @@ def state(probe: Probe) -> int:
     return int(probe.call(GetState, f"{NODE}/get_state", GetState.Request())[0].current_state.id)
 
 
-def test_the_lifecycle_can_be_driven_by_hand_twice_round(
+def test_the_lifecycle_can_be_driven_by_hand_twice(
     weights: dict[str, Any], tmp_path: Path, probe: Probe
 ) -> None:
     with running_node(tmp_path, {**weights, "autostart": False}, until="waiting to be configured"):
@@ -100,7 +100,7 @@ def test_the_lifecycle_can_be_driven_by_hand_twice_round(
         ({"score_threshold": "high"}, ["score_threshold"]),
     ],
 )
-def test_a_start_that_cannot_work_ends_with_one_clear_line(
+def test_parameters_that_cannot_work_end_the_start_with_one_clear_line(
     weights: dict[str, Any], tmp_path: Path, parameters: dict[str, Any], words: list[str]
 ) -> None:
     process = NodeProcess(tmp_path, {**weights, **parameters}, {})
@@ -117,7 +117,7 @@ def test_a_start_that_cannot_work_ends_with_one_clear_line(
     assert "Traceback" not in process.log
 
 
-def test_the_precision_that_auto_took_is_told_in_the_log_and_the_diagnostics(
+def test_the_precision_chosen_by_auto_is_in_the_log_and_the_diagnostics(
     weights: dict[str, Any], tmp_path: Path, probe: Probe
 ) -> None:
     with running_node(tmp_path, {**weights, "precision": "auto"}) as node:
@@ -151,7 +151,9 @@ def test_an_exported_engine_serves_its_image_size_and_names_the_cure_for_others(
         assert f"engine {file}" in node.log and "ONNX Runtime (CPUExecutionProvider)" in node.log
 
 
-def test_a_misspelt_parameter_is_named_with_its_likeness(weights: dict[str, Any], tmp_path: Path) -> None:
+def test_a_misspelt_parameter_is_named_with_the_closest_match(
+    weights: dict[str, Any], tmp_path: Path
+) -> None:
     of_ros = {"start_type_description_service": True, "use_sim_time": False}  # as in a node's own dump
     with running_node(tmp_path, {**weights, **of_ros, "score_treshold": 0.3}) as process:
         assert "did you mean score_threshold?" in process.log
@@ -159,7 +161,7 @@ def test_a_misspelt_parameter_is_named_with_its_likeness(weights: dict[str, Any]
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_node_in_the_midst_of_work(
+def test_a_signal_ends_the_node_during_a_frame(
     weights: dict[str, Any], tmp_path: Path, probe: Probe, ending: signal.Signals
 ) -> None:
     with running_node(tmp_path, {**weights, "always_on": True}) as node:
@@ -189,7 +191,7 @@ def test_names_follow_namespace_node_name_and_remaps(
         wait_until(lambda: bool(heard), 20, "an output under the remapped name")
 
 
-def test_without_a_subscriber_the_model_rests_and_the_frames_are_counted(
+def test_without_a_subscriber_the_model_is_idle_and_the_frames_are_counted(
     weights: dict[str, Any], tmp_path: Path, probe: Probe
 ) -> None:
     with running_node(tmp_path, weights):
@@ -208,7 +210,7 @@ def is_resting(reports: list[DiagnosticArray]) -> bool:
     return bool(reports) and reports[-1].status[0].message.startswith("resting")
 
 
-def test_a_camera_that_nobody_watches_is_unsubscribed_from_until_somebody_does(
+def test_a_camera_without_subscribers_is_unsubscribed_until_one_arrives(
     weights: dict[str, Any], tmp_path: Path, probe: Probe
 ) -> None:
     with running_node(tmp_path, {**weights, "rest_after": 0.3}):
@@ -236,7 +238,7 @@ def test_a_camera_that_nobody_watches_is_unsubscribed_from_until_somebody_does(
         wait_until(balanced, 20, "the end of the work")
 
 
-def test_a_topic_without_images_is_told_with_those_that_have_some(
+def test_a_topic_without_images_is_reported_with_those_that_have_some(
     weights: dict[str, Any], probe: Probe, tmp_path: Path
 ) -> None:
     camera = probe.node.create_publisher(Image, "/camera/image_raw", 5)
@@ -253,7 +255,7 @@ def test_a_topic_without_images_is_told_with_those_that_have_some(
     probe.node.destroy_publisher(packed)
 
 
-def test_a_second_node_on_the_same_topics_is_told(
+def test_a_second_node_on_the_same_topics_is_reported(
     weights: dict[str, Any], probe: Probe, tmp_path: Path
 ) -> None:
     forgotten = probe.node.create_publisher(InstanceMaskArray, f"{NODE}/instances", 5)

@@ -92,7 +92,7 @@ def test_a_name_that_is_too_long_is_refused_in_one_line(
 
 
 @pytest.mark.usefixtures("tf2")
-def test_tf_can_be_the_namespaces_own(weights: dict[str, Any], tmp_path: Path, probe: Probe) -> None:
+def test_tf_can_be_remapped_into_the_namespace(weights: dict[str, Any], tmp_path: Path, probe: Probe) -> None:
     remaps = {"__ns": "/robot1", "/tf": "tf", "/tf_static": "tf_static"}  # as the launch file and Nav2 do it
     with running_node(tmp_path, {**weights, "target_frame": "base_link"}, remaps):
         listeners = probe.node.count_subscribers

@@ -65,7 +65,7 @@ def test_objects_lie_on_the_wall_that_the_depth_image_shows(
     assert all(marker.header.frame_id == FRAME_ID for marker in markers[0].markers[1:])
 
 
-def test_every_fault_of_depth_is_counted_and_masks_go_on(
+def test_every_depth_fault_is_counted_and_masks_continue(
     with_depth: dict[str, Any], tmp_path: Path, probe: Probe
 ) -> None:
     with running_node(tmp_path, with_depth) as node:
@@ -98,7 +98,7 @@ def test_every_fault_of_depth_is_counted_and_masks_go_on(
         assert "80x60" in node.log and "160x120" in node.log
 
 
-def test_objects_are_lifted_with_the_calibration_of_their_image(
+def test_objects_are_located_with_the_calibration_of_their_image(
     with_depth: dict[str, Any], tmp_path: Path, probe: Probe
 ) -> None:
     with faulty_node(tmp_path, with_depth) as (_, switch):
@@ -130,7 +130,7 @@ def test_objects_are_lifted_with_the_calibration_of_their_image(
         ({"height": 0, "width": 0}, "camera_info_no_size"),
     ],
 )
-def test_a_calibration_that_can_be_mended_is_counted_and_gives_objects(
+def test_a_repairable_calibration_is_counted_and_gives_objects(
     change: dict[str, Any], reason: str, with_depth: dict[str, Any], tmp_path: Path, probe: Probe
 ) -> None:
     with running_node(tmp_path, with_depth):
@@ -177,7 +177,7 @@ def test_the_image_that_waits_for_depth_when_the_node_is_deactivated_is_counted(
 
 
 @pytest.mark.usefixtures("tf2")
-def test_objects_follow_their_masks_when_tf_comes_and_never_is_counted(
+def test_objects_follow_their_masks_when_tf_arrives_and_missing_tf_is_counted(
     with_depth: dict[str, Any], tmp_path: Path, probe: Probe
 ) -> None:
     from tf2_msgs.msg import TFMessage
@@ -259,7 +259,7 @@ def test_a_target_frame_without_tf2_is_refused_with_the_cure(
         pass
 
 
-def test_objects_that_are_wanted_while_depth_is_off_are_warned_of_once(
+def test_a_subscriber_to_objects_while_depth_is_off_is_warned_once(
     weights: dict[str, Any], tmp_path: Path, probe: Probe
 ) -> None:
     with running_node(tmp_path, weights) as node:

@@ -78,7 +78,7 @@ def test_the_model_works_on_the_next_frame_while_one_is_published_and_never_furt
         assert ids[0] == ids[1] == ids[2] != []
 
 
-def test_on_a_cpu_a_frame_is_published_before_the_next_one_is_begun(
+def test_on_a_cpu_a_frame_is_published_before_the_next_one_starts(
     weights: dict[str, Any], tmp_path: Path, probe: Probe
 ) -> None:
     with faulty_node(tmp_path, weights) as (_, switch):

@@ -31,7 +31,7 @@ from seg_node.msg import InstanceMaskArray
 from seg_node.srv import Segment
 
 
-def test_segment_answers_while_the_stream_runs_with_what_the_stream_would_give(
+def test_segment_answers_during_the_stream_with_the_streams_results(
     weights: dict[str, Any], tmp_path: Path, probe: Probe
 ) -> None:
     with running_node(tmp_path, weights):
@@ -70,7 +70,7 @@ def test_segment_answers_while_the_stream_runs_with_what_the_stream_would_give(
         assert answer.panoptic.segment_map.height == 0  # was not asked for
 
 
-def test_segment_gives_the_panoptic_map_on_request_and_says_what_is_wrong_with_an_image(
+def test_segment_returns_the_panoptic_map_on_request_and_explains_a_bad_image(
     weights: dict[str, Any], tmp_path: Path, probe: Probe
 ) -> None:
     with running_node(tmp_path, {**weights, "autostart": True}):
@@ -85,14 +85,14 @@ def test_segment_gives_the_panoptic_map_on_request_and_says_what_is_wrong_with_a
         assert "marvellous" in answer.message
 
 
-def test_segment_before_configuring_says_so(weights: dict[str, Any], tmp_path: Path, probe: Probe) -> None:
+def test_segment_is_refused_before_configuring(weights: dict[str, Any], tmp_path: Path, probe: Probe) -> None:
     with running_node(tmp_path, {**weights, "autostart": False}, until="waiting to be configured"):
         request = Segment.Request(image=image_message(picture(), 5000))
         answer, _ = probe.call(Segment, f"{NODE}/segment", request)
         assert not answer.success and "not configured" in answer.message
 
 
-def test_enable_rests_the_model_and_counts_the_frames(
+def test_enable_pauses_the_model_and_counts_the_frames(
     weights: dict[str, Any], tmp_path: Path, probe: Probe
 ) -> None:
     with running_node(tmp_path, weights):

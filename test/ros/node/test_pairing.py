@@ -37,15 +37,15 @@ def test_the_nearest_depth_is_taken() -> None:
     assert play(("depth", 92), ("depth", 101), ("depth", 109), ("image", 100)) == [(100, 101)]
 
 
-def test_a_newer_image_sends_the_waiting_one_on_alone() -> None:
+def test_a_newer_image_releases_the_waiting_one_without_depth() -> None:
     assert play(("image", 100), ("image", 133), ("depth", 133)) == [(100, None), (133, 133)]
 
 
-def test_a_depth_camera_that_lags_two_frames_leaves_images_alone() -> None:
+def test_a_depth_camera_that_lags_two_frames_leaves_images_without_depth() -> None:
     assert play(("image", 100), ("image", 133), ("depth", 100), ("image", 166)) == [(100, None), (133, None)]
 
 
-def test_of_a_slow_colour_camera_each_image_finds_its_depth_among_the_last() -> None:
+def test_each_image_of_a_slow_colour_camera_finds_its_depth_among_the_last() -> None:
     depths = [("depth", stamp) for stamp in range(100, 200, 11)]
     assert play(*depths, ("image", 190)) == [(190, 188)]
 
@@ -55,14 +55,14 @@ def test_a_depth_image_is_used_once() -> None:
 
 
 @pytest.mark.parametrize("first", ["image", "depth"])
-def test_after_a_jump_back_pairs_go_on(first: str) -> None:
+def test_pairing_continues_after_a_jump_back(first: str) -> None:
     second = "depth" if first == "image" else "image"
     old = [("image", 5000), ("depth", 5000), ("depth", 5033), ("depth", 5066)]
     new = [(first, 100), (second, 100), (first, 133), (second, 133)]
     assert play(*old, *new) == [(5000, 5000), (100, 100), (133, 133)]
 
 
-def test_an_image_that_waits_when_the_stamps_jump_goes_on_alone() -> None:
+def test_an_image_that_waits_when_the_stamps_jump_is_released_without_depth() -> None:
     assert play(("image", 5000), ("image", 100), ("depth", 100)) == [(5000, None), (100, 100)]
 
 
@@ -91,7 +91,7 @@ def test_streams_in_step_pair_completely(frames: list[tuple[int, bool]]) -> None
     assert play(*arrivals) == expected
 
 
-def test_an_image_is_given_up_without_depth_only_if_one_waits() -> None:
+def test_an_image_is_released_without_depth_only_if_one_waits() -> None:
     pairs: PairByStamp[str, str] = PairByStamp(0.01)
     assert pairs.give_up() == []
     assert pairs.add_image("image", 1_000) == []
@@ -100,7 +100,7 @@ def test_an_image_is_given_up_without_depth_only_if_one_waits() -> None:
     assert pairs.add_depth("late", 1_000) == []
 
 
-def test_an_image_after_which_nothing_comes_waits_a_second() -> None:
+def test_the_last_image_waits_a_second_for_its_depth() -> None:
     now = 50.0
     pairs: PairByStamp[str, str] = PairByStamp(0.01, lambda: now)
     assert pairs.overdue() == []

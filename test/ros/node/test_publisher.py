@@ -45,7 +45,7 @@ def in_thread(act: Callable[[], object]) -> threading.Event:
     return done
 
 
-def test_a_frame_is_published_beside_its_giver_and_the_next_waits_for_it(publisher: Publisher) -> None:
+def test_a_frame_is_published_in_parallel_and_the_next_waits_for_it(publisher: Publisher) -> None:
     first, names = Job(), []
     assert publisher.busy_s() == 0.0 and publisher.wait_idle(10.0)
     assert publisher.hand_on(first)  # returns while the job goes on
@@ -58,7 +58,7 @@ def test_a_frame_is_published_beside_its_giver_and_the_next_waits_for_it(publish
     assert names == ["publisher"] and publisher.busy_s() == 0.0
 
 
-def test_frames_are_published_in_the_order_they_are_handed_on(publisher: Publisher) -> None:
+def test_frames_are_published_in_the_order_of_submission(publisher: Publisher) -> None:
     published: list[int] = []
     for number in range(200):
         assert publisher.hand_on(lambda number=number: published.append(number))
@@ -67,7 +67,7 @@ def test_frames_are_published_in_the_order_they_are_handed_on(publisher: Publish
 
 
 @pytest.mark.parametrize("error", [RuntimeError("broken"), SystemExit(3), KeyboardInterrupt()])
-def test_what_a_job_raises_is_reported_and_the_next_one_runs(error: BaseException) -> None:
+def test_an_exception_of_a_job_is_reported_and_the_next_one_runs(error: BaseException) -> None:
     caught: list[BaseException] = []
     publisher, again = Publisher(caught.append), threading.Event()
 
@@ -80,7 +80,7 @@ def test_what_a_job_raises_is_reported_and_the_next_one_runs(error: BaseExceptio
     assert publisher.close(10.0)
 
 
-def test_a_stuck_job_is_a_problem_and_keeps_nobody_waiting_after_close() -> None:
+def test_a_stuck_job_is_a_problem_and_does_not_block_close() -> None:
     publisher, job = Publisher(pytest.fail), Job()
     assert publisher.hand_on(job) and job.began.wait(10.0)
     assert publisher.problem(60.0) is None
@@ -112,7 +112,7 @@ def test_a_published_frame_is_not_kept_until_the_next_one(publisher: Publisher) 
 @pytest.mark.parametrize(
     ("model_s", "publish_s", "waits"), [(2.0, 30.0, True), (30.0, 2.0, False), (2.0, 2.0, False)]
 )
-def test_the_model_begins_so_that_its_result_is_ready_when_it_can_be_published(
+def test_the_model_starts_so_that_its_result_is_ready_when_it_can_be_published(
     publisher: Publisher, monkeypatch: pytest.MonkeyPatch, model_s: float, publish_s: float, waits: bool
 ) -> None:
     """Else results would grow old while they wait, and nothing would come out sooner."""

@@ -55,7 +55,7 @@ def test_callbacks_run_in_the_receivers_thread_though_the_executor_spins(node: N
     assert set(threads) == {"receiver"} and set(other) == {"MainThread"}
 
 
-def test_a_message_that_cannot_be_received_costs_itself_only(node: Node) -> None:
+def test_a_message_that_cannot_be_received_affects_no_other(node: Node) -> None:
     heard: list[object] = []
     faults: list[BaseException | None] = []
 

@@ -76,12 +76,12 @@ def test_a_dead_worker_is_reported_with_the_cure(worker: Worker, faults: Callbac
     assert text == "the worker thread has died: clean up and configure the node, or restart it"
 
 
-def test_a_lost_device_comes_before_all_else_and_stays_the_first(faults: CallbackFaults) -> None:
+def test_a_lost_device_takes_precedence_and_stays_reported(faults: CallbackFaults) -> None:
     faults.lose_device(DeviceLost("cuda:0 is lost"))
     faults.lose_device(DeviceLost("cuda:0 is lost once more"))
     assert problem(DEFAULTS, None, None, faults) == "cuda:0 is lost"
 
 
 @pytest.mark.parametrize(("max_rate", "seconds"), [(0.0, 10.0), (30.0, 10.0), (0.1, 20.0)])
-def test_frames_may_wait_as_long_as_max_rate_lets_them(max_rate: float, seconds: float) -> None:
+def test_frames_may_wait_as_long_as_max_rate_requires(max_rate: float, seconds: float) -> None:
     assert stall_timeout_s(replace(DEFAULTS, stall_timeout=10.0, max_rate=max_rate)) == seconds

@@ -57,7 +57,7 @@ def names_of(probe: Probe, what: str) -> set[str]:
     ],
 )
 @pytest.mark.usefixtures("tf2")
-def test_the_policy_allows_all_that_the_node_has(
+def test_the_policy_allows_every_topic_and_service_of_the_node(
     with_depth: dict[str, Any],
     tmp_path: Path,
     probe: Probe,
@@ -77,14 +77,14 @@ def test_the_policy_allows_all_that_the_node_has(
         assert not refused(names_of(probe, "client"), patterns("services", "request"))
 
 
-def test_the_node_may_not_publish_what_is_not_its_own() -> None:
+def test_the_node_may_not_publish_foreign_topics() -> None:
     foreign = ["/cmd_vel", "/tf", "/clock", "/camera/image_raw", "/image", "/other/instances", "/seg_node2/x"]
     assert refused(foreign, patterns("topics", "publish")) == set(foreign)
     assert refused(["/other/segment"], patterns("services", "reply")) == {"/other/segment"}
     assert not patterns("services", "request")
 
 
-def test_a_reader_may_neither_command_the_node_nor_send_results() -> None:
+def test_a_reader_may_neither_command_the_node_nor_publish_results() -> None:
     reader = "/seg_node_reader"
     assert not refused(
         ["/seg_node/instances", "/seg_node/front/cloud"], patterns("topics", "subscribe", reader)

@@ -19,7 +19,7 @@ def test_take_waits_for_a_late_item() -> None:
     assert slot.take(5.0) == 7
 
 
-def test_names_are_served_in_turn_whoever_is_faster() -> None:
+def test_names_are_served_in_turn_whichever_is_faster() -> None:
     slots: NewestSlots[int] = NewestSlots()
     served = []
     for number in range(6):
@@ -30,7 +30,7 @@ def test_names_are_served_in_turn_whoever_is_faster() -> None:
     assert served == ["fast", "slow", "fast", "slow", "fast", "slow"]
 
 
-def test_a_name_rests_for_the_interval_and_does_not_keep_others_from_being_taken() -> None:
+def test_a_name_pauses_for_the_interval_without_blocking_others() -> None:
     slots: NewestSlots[int] = NewestSlots()
     slots.put("limited", 0)
     assert slots.take(1) == {"limited": 0}
@@ -42,7 +42,7 @@ def test_a_name_rests_for_the_interval_and_does_not_keep_others_from_being_taken
     assert slots.take(5, interval_s=0.2) == {"limited": 3}
 
 
-def test_a_shorter_interval_acts_at_once() -> None:
+def test_a_shorter_interval_takes_effect_at_once() -> None:
     slots: NewestSlots[int] = NewestSlots()
     slots.put("camera", 0)
     slots.take(1, interval_s=100.0)
@@ -58,7 +58,7 @@ def test_wake_ends_one_wait_without_an_item() -> None:
     assert not slots.wait(0.0)
 
 
-def test_take_gives_at_most_so_many_names_and_clear_gives_the_rest() -> None:
+def test_take_returns_at_most_the_given_number_of_names_and_clear_the_rest() -> None:
     slots: NewestSlots[int] = NewestSlots()
     for name in "abc":
         slots.put(name, 1)

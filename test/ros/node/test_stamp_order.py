@@ -36,7 +36,7 @@ BACK = "stamp_backwards"
         ([7.0, 0.0, 7.1, 0.0], ["", "", "", ""]),
     ],
 )
-def test_a_frame_out_of_order_costs_itself_only(seconds: list[float], expected: list[str]) -> None:
+def test_only_the_frame_out_of_order_is_dropped(seconds: list[float], expected: list[str]) -> None:
     assert reasons(*seconds) == expected
 
 
@@ -44,7 +44,7 @@ def test_a_frame_out_of_order_costs_itself_only(seconds: list[float], expected: 
     "stamp",
     [Time(sec=-1), Time(sec=2**31 - 1), Time(sec=5, nanosec=10**9), Time(sec=-(2**31), nanosec=2**32 - 1)],
 )
-def test_a_stamp_that_is_no_time_is_refused_and_forgotten(stamp: Time) -> None:
+def test_an_invalid_stamp_is_refused_and_not_remembered(stamp: Time) -> None:
     order = StampOrder()
     assert order.refusal(Time(sec=5)) is None
     refusal = order.refusal(stamp)

@@ -37,7 +37,7 @@ def program(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_the_first_signal_asks_for_an_orderly_end(number: signal.Signals) -> None:
+def test_the_first_signal_requests_an_orderly_end(number: signal.Signals) -> None:
     with program(ORDERLY, NEVER) as process:
         process.send_signal(number)
         output, _ = process.communicate(timeout=60)

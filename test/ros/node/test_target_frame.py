@@ -53,7 +53,9 @@ def spin_until(node: Node) -> Callable[[Callable[[], bool], str], None]:
     return spin_until
 
 
-def test_without_tf2_ros_the_error_says_what_to_install(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_tf2_ros_the_error_names_the_package_to_install(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "tf2_ros", None)
     with pytest.raises(RuntimeError, match=r"target_frame is 'base'.*tf2_ros.*apt install.*''"):
         TargetFrame(node, "base", [""])
@@ -81,7 +83,7 @@ def x(target: TargetFrame, second: int, camera: str = "") -> float | None:
 
 
 @pytest.mark.usefixtures("tf2")
-def test_every_camera_hears_tf_and_one_that_starts_again_takes_nothing_from_the_other(
+def test_every_camera_receives_tf_and_a_restart_does_not_disturb_the_other(
     node: Node, spin_until: Callable[[Callable[[], bool], str], None]
 ) -> None:
     from tf2_msgs.msg import TFMessage
@@ -108,7 +110,7 @@ def test_every_camera_hears_tf_and_one_that_starts_again_takes_nothing_from_the_
 
 
 @pytest.mark.usefixtures("tf2")
-def test_when_the_clock_jumps_back_transforms_are_forgotten(
+def test_transforms_are_cleared_when_the_clock_jumps_back(
     node: Node, spin_until: Callable[[Callable[[], bool], str], None]
 ) -> None:
     node.set_parameters([Parameter("use_sim_time", value=True)])
@@ -132,7 +134,7 @@ def test_when_the_clock_jumps_back_transforms_are_forgotten(
 
 
 @pytest.mark.usefixtures("tf2")
-def test_a_closed_one_hears_nothing_and_leaves_nothing_behind(node: Node) -> None:
+def test_a_closed_listener_receives_nothing_and_leaves_nothing_behind(node: Node) -> None:
     services = node.get_service_names_and_types_by_node("listens", "/")
     target = TargetFrame(node, "base", ["a", "b"])
     assert node.get_service_names_and_types_by_node("listens", "/") == services

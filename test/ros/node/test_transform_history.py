@@ -77,7 +77,7 @@ def test_objects_are_where_the_camera_was_at_the_images_stamp(history: Transform
     assert x(history, 100_101) is None
 
 
-def test_after_a_jump_back_the_first_new_transforms_count(history: TransformHistory) -> None:
+def test_the_first_new_transforms_after_a_jump_back_are_used(history: TransformHistory) -> None:
     history.saw(200_000 * MS)
     send(history, *range(190_000, 200_000, 100))
     history.saw(100_000 * MS)
@@ -98,7 +98,7 @@ def test_a_transform_from_before_a_jump_that_comes_after_it_blocks_nothing(
     assert x(history, 100_050) == pytest.approx(100.05)
 
 
-def test_images_without_stamps_see_the_transforms_after_a_jump_too(history: TransformHistory) -> None:
+def test_images_without_stamps_use_the_transforms_after_a_jump_too(history: TransformHistory) -> None:
     history.saw(0)
     send(history, 200_000)
     history.saw(0)
@@ -112,20 +112,20 @@ def test_one_transform_from_the_future_blocks_nothing(history: TransformHistory)
     assert x(history, 100_050) == pytest.approx(100.05)
 
 
-def test_a_transform_from_the_past_takes_nothing_away(history: TransformHistory) -> None:
+def test_a_transform_from_the_past_removes_nothing(history: TransformHistory) -> None:
     history.saw(100_000 * MS)
     send(history, 100_000, 5_000, 100_100)
     assert x(history, 100_050) == pytest.approx(100.05)
 
 
-def test_images_a_little_out_of_order_take_nothing_away(history: TransformHistory) -> None:
+def test_images_slightly_out_of_order_remove_nothing(history: TransformHistory) -> None:
     send(history, 100_000, 100_100)
     for ms in (100_100, 100_050, 100_200, 99_300, 0):
         history.saw(ms * MS)
     assert x(history, 100_050) == pytest.approx(100.05)
 
 
-def test_other_frames_on_another_clock_take_nothing_away(history: TransformHistory) -> None:
+def test_other_frames_on_another_clock_remove_nothing(history: TransformHistory) -> None:
     history.saw(100_000 * MS)
     send(history, 100_000)
     send(history, 50_000, 50_100, child="arm")
@@ -142,14 +142,14 @@ def test_static_transforms_outlive_a_jump(history: TransformHistory) -> None:
     assert x(history, 100_000) == pytest.approx(4)
 
 
-def test_all_that_moves_is_forgotten_when_the_clock_jumps(history: TransformHistory) -> None:
+def test_dynamic_transforms_are_cleared_when_the_clock_jumps(history: TransformHistory) -> None:
     send(history, 100_000)
     history.forget()
     assert x(history, 0) is None
 
 
 @pytest.mark.parametrize("frame_id", ["", "/camera", "another", "a\0b", "\ud800", "x" * 10_000])
-def test_a_frame_that_tf_does_not_know_is_no_transform(frame_id: str, history: TransformHistory) -> None:
+def test_a_frame_unknown_to_tf_gives_no_transform(frame_id: str, history: TransformHistory) -> None:
     send(history, 100_000)
     with pytest.raises(NotLocated, match=r"target_frame 'base'.*same clock") as caught:
         history.move(space(100_000, frame_id))
@@ -157,7 +157,7 @@ def test_a_frame_that_tf_does_not_know_is_no_transform(frame_id: str, history: T
 
 
 @pytest.mark.parametrize("ms", [-1, -(2**40), 2**31 * 1000, 2**62])
-def test_a_stamp_that_is_no_time_is_no_transform(ms: int, history: TransformHistory) -> None:
+def test_an_invalid_stamp_gives_no_transform(ms: int, history: TransformHistory) -> None:
     send(history, 100_000)
     history.saw(ms * MS)
     with pytest.raises(NotLocated) as caught:
@@ -167,7 +167,7 @@ def test_a_stamp_that_is_no_time_is_no_transform(ms: int, history: TransformHist
 
 @pytest.mark.parametrize("value", [NAN, INF, -INF, 1e300])
 @pytest.mark.parametrize("field", ["translation.x", "rotation.w"])
-def test_a_transform_that_is_no_motion_gives_no_objects(field: str, value: float) -> None:
+def test_an_invalid_transform_gives_no_objects(field: str, value: float) -> None:
     """tf2 itself refuses some of these; whatever gets through ends here."""
     history = TransformHistory(PlainBuffer(), NoTransform, "base")
     message = transform(100_000, 0.0)
@@ -179,7 +179,7 @@ def test_a_transform_that_is_no_motion_gives_no_objects(field: str, value: float
     assert caught.value.reason == "bad_transform"
 
 
-def test_an_unforeseen_fault_is_one_of_the_objects_alone() -> None:
+def test_an_unforeseen_fault_affects_only_the_objects() -> None:
     class Broken(PlainBuffer):
         def lookup_transform(self, *_: Any) -> TransformStamped:
             raise KeyError("camera")
@@ -189,7 +189,7 @@ def test_an_unforeseen_fault_is_one_of_the_objects_alone() -> None:
     assert isinstance(caught.value.unforeseen_cause, KeyError)
 
 
-def test_two_cameras_seconds_apart_take_nothing_from_each_other() -> None:
+def test_two_cameras_seconds_apart_do_not_disturb_each_other() -> None:
     early, late = (TransformHistory(PlainBuffer(), NoTransform, "base") for _ in range(2))
     lost = 0
     for ms in range(100_000, 110_000, 100):
@@ -202,7 +202,7 @@ def test_two_cameras_seconds_apart_take_nothing_from_each_other() -> None:
     assert lost == 0
 
 
-def test_threads_may_set_see_and_move_at_once(history: TransformHistory) -> None:
+def test_threads_may_set_look_up_and_reset_at_once(history: TransformHistory) -> None:
     rounds, failures = 300, []
 
     def guarded(work: Any) -> None:

@@ -14,7 +14,7 @@ def nothing() -> None:
     time.sleep(0.001)
 
 
-def test_a_job_runs_in_the_workers_thread_and_its_result_comes_back() -> None:
+def test_a_job_runs_in_the_workers_thread_and_its_result_is_returned() -> None:
     worker = Worker(nothing, pytest.fail)
     assert worker.run(lambda: threading.current_thread().name, 10.0) == "worker"
     with pytest.raises(KeyError, match="lost"):
@@ -23,7 +23,7 @@ def test_a_job_runs_in_the_workers_thread_and_its_result_comes_back() -> None:
 
 
 @pytest.mark.parametrize("error", [RuntimeError("broken"), SystemExit(3), KeyboardInterrupt()])
-def test_what_a_turn_raises_is_reported_and_the_next_turn_comes(error: BaseException) -> None:
+def test_an_exception_of_a_turn_is_reported_and_the_next_turn_runs(error: BaseException) -> None:
     caught: list[BaseException] = []
     turns = iter([error])
     again = threading.Event()
@@ -40,7 +40,7 @@ def test_what_a_turn_raises_is_reported_and_the_next_turn_comes(error: BaseExcep
     assert worker.close(10.0)
 
 
-def test_a_stuck_worker_says_how_long_and_keeps_nobody_waiting() -> None:
+def test_a_stuck_worker_reports_its_time_and_does_not_block() -> None:
     began, release = threading.Event(), threading.Event()
 
     def stuck() -> None:

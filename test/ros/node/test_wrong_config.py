@@ -15,7 +15,7 @@ from seg_node.models.layers.backbones import ResNetSpec, check_resnet
 from seg_node.models.load import load_model
 
 
-def test_detectron2_says_which_resnet_differs(tmp_path: Path) -> None:
+def test_detectron2_reports_which_resnet_differs(tmp_path: Path) -> None:
     weights, config = thin_detectron2.write_thin_checkpoint(tmp_path)
     content = yaml.safe_load(config.read_text())
     content["MODEL"]["RESNETS"]["NUM_GROUPS"] = 32
@@ -33,7 +33,7 @@ def test_detectron2_says_which_resnet_differs(tmp_path: Path) -> None:
         ((3, 4, 23, 3), True, 101),
     ],
 )
-def test_depth_of_a_resnet_is_told_by_its_blocks(
+def test_depth_of_a_resnet_is_read_from_its_blocks(
     blocks: tuple[int, ...], bottleneck: bool, depth: int
 ) -> None:
     spec = ResNetSpec(64, blocks, (64, 128, 256, 512), (256, 512, 1024, 2048), bottleneck=bottleneck)
@@ -51,7 +51,9 @@ def test_depth_of_a_resnet_is_told_by_its_blocks(
         ({"backbone": {"type": "ResNet", "depth": 101}}, "describes a ResNet of 101 layers"),
     ],
 )
-def test_solo_says_which_head_or_resnet_differs(changes: dict[str, Any], words: str, tmp_path: Path) -> None:
+def test_solo_reports_which_head_or_resnet_differs(
+    changes: dict[str, Any], words: str, tmp_path: Path
+) -> None:
     weights, _ = thin_solo.write_thin_checkpoint(tmp_path)
     (tmp_path / "other.yaml").write_text(yaml.safe_dump({"model": {"type": "SOLOv2", **changes}}))
     with pytest.raises(ValueError, match=words):
@@ -69,7 +71,7 @@ def test_configuration_of_another_software_is_refused_as_that(tmp_path: Path) ->
         load_model("auto", detectron2, yolact_config)
 
 
-def test_misspelt_key_is_answered_with_the_right_one(tmp_path: Path) -> None:
+def test_a_misspelt_key_is_reported_with_the_right_one(tmp_path: Path) -> None:
     weights, _ = thin_yolact.write_thin_checkpoint(tmp_path)
     (tmp_path / "typo.yaml").write_text("nms_tresh: 0.4\n")
     with pytest.raises(ValueError, match=r"nms_tresh is not a key .*did you mean nms_thresh"):

@@ -1,6 +1,6 @@
 # Copyright 2026 the seg_node authors
 # SPDX-License-Identifier: Apache-2.0
-"""seg_node play: the player as a process of its own, heard over DDS."""
+"""seg_node play: the player as a process of its own, observed over DDS."""
 
 import importlib.util
 import itertools
@@ -54,12 +54,12 @@ def playing(*arguments: str | Path) -> "Iterator[subprocess.Popen[str]]":
         player.wait()
 
 
-def hear(probe: "Probe", kind: type[Any] = Image, topic: str = TOPIC) -> list[Any]:
-    """A list that grows with every message, as a camera's subscriber hears it."""
-    heard: list[Any] = []
+def subscribe(probe: "Probe", kind: type[Any] = Image, topic: str = TOPIC) -> list[Any]:
+    """Subscribe as a camera's subscriber would; the returned list grows with every message."""
+    received: list[Any] = []
     qos = QoSProfile(depth=50, reliability=ReliabilityPolicy.BEST_EFFORT)
-    probe.node.create_subscription(kind, topic, heard.append, qos)
-    return heard
+    probe.node.create_subscription(kind, topic, received.append, qos)
+    return received
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def expected(index: int) -> NDArray[np.uint8]:
         (7.5, 0.1, 7.5, 7.6),
     ],
 )
-def test_a_late_frame_moves_those_that_follow(last_due: float, step: float, now: float, due: float) -> None:
+def test_a_late_frame_delays_those_that_follow(last_due: float, step: float, now: float, due: float) -> None:
     assert due_time(last_due, step, now) == pytest.approx(due)
 
 
@@ -97,7 +97,7 @@ def test_a_late_frame_moves_those_that_follow(last_due: float, step: float, now:
         (5000, 5040, 4.0, 0.25),
         (5000, 5000, None, 0.5),  # stamps stand still
         (5000, 4000, None, 0.5),  # a new round
-        (5000, 65000, None, 0.5),  # a hole in the recording
+        (5000, 65000, None, 0.5),  # a gap in the recording
         (5000, 7000, None, 2.0),
     ],
 )
@@ -118,7 +118,7 @@ def test_steps_follow_rate_or_recording(
         ("bgra8", np.dstack([PIXELS[..., ::-1], np.full((2, 3), 255)])),
     ],
 )
-def test_pixels_get_the_encoding_asked_for(encoding: str | None, data: NDArray[np.uint8]) -> None:
+def test_pixels_have_the_requested_encoding(encoding: str | None, data: NDArray[np.uint8]) -> None:
     message = to_message(Frame(PIXELS, "rgb"), encoding, compressed=False)
     assert message.encoding == (encoding or "rgb8")
     assert (message.height, message.width, message.step) == (2, 3, data.shape[2] * 3)
@@ -136,18 +136,18 @@ def test_a_mono_frame_stays_mono8() -> None:
     assert (message.encoding, bytes(message.data)) == ("mono8", PIXELS[..., 0].tobytes())
 
 
-def test_images_come_in_order_at_their_rate_with_stamps_of_now(folder: Path, probe: "Probe") -> None:
+def test_images_come_in_order_at_their_rate_with_current_stamps(folder: Path, probe: "Probe") -> None:
     log = folder / "sent.csv"
-    heard = hear(probe)
+    received = subscribe(probe)
     began = time.time_ns()
     with playing(folder, "--topic", TOPIC, "--rate", "20", "--log", log) as player:
         assert player.wait(60) == 0, player.communicate()[0]
-    wait_until(lambda: len(heard) == 5, 5, "5 images")
-    for index, message in enumerate(heard):
+    wait_until(lambda: len(received) == 5, 5, "5 images")
+    for index, message in enumerate(received):
         assert message.encoding == "rgb8"
         assert message.header.frame_id == "camera_optical_frame"
         assert np.array_equal(decode_message(message).pixels, expected(index))
-    stamps = [stamp_to_ns(message.header.stamp) for message in heard]
+    stamps = [stamp_to_ns(message.header.stamp) for message in received]
     assert began < stamps[0] and stamps[-1] < time.time_ns()
     # 50 ms apart; a busy machine may send one late, and then no burst follows.
     assert all(later - earlier > 25e6 for earlier, later in itertools.pairwise(stamps))
@@ -159,28 +159,30 @@ def test_images_come_in_order_at_their_rate_with_stamps_of_now(folder: Path, pro
 
 def test_a_looped_bag_keeps_stamps_and_frame(tmp_path: Path, probe: "Probe") -> None:
     pytest.importorskip("rosbags", reason="rosbags is not installed")
-    import test_bags
+    import written_bags
 
-    bag = test_bags.write_bag(tmp_path / "run", {"/camera": [test_bags.image(index) for index in range(3)]})
-    heard = hear(probe)
+    bag = written_bags.write_bag(
+        tmp_path / "run", {"/camera": [written_bags.image(index) for index in range(3)]}
+    )
+    received = subscribe(probe)
     with playing(bag, "--topic", TOPIC, "--keep-stamps", "--loop", "--frames", "5", "--rate", "50") as player:
         assert player.wait(60) == 0, player.communicate()[0]
-    wait_until(lambda: len(heard) == 5, 5, "5 images")
-    assert [message.header.stamp.sec for message in heard] == [100, 101, 102, 100, 101]
-    assert {message.header.frame_id for message in heard} == {"optical_frame"}
-    assert np.array_equal(decode_message(heard[0]).pixels, test_bags.PIXELS)
+    wait_until(lambda: len(received) == 5, 5, "5 images")
+    assert [message.header.stamp.sec for message in received] == [100, 101, 102, 100, 101]
+    assert {message.header.frame_id for message in received} == {"optical_frame"}
+    assert np.array_equal(decode_message(received[0]).pixels, written_bags.PIXELS)
 
 
 def test_a_bags_calibration_and_depth_come_with_the_images_and_pairs_stay_pairs(
     tmp_path: Path, probe: "Probe"
 ) -> None:
     pytest.importorskip("rosbags", reason="rosbags is not installed")
-    import test_bag_companions as recorded
+    import recorded_camera as recorded
 
     bag = recorded.write_camera(tmp_path / "run", count=4, depth_later_ns=3_000_000)
-    images = hear(probe)
-    calibrations = hear(probe, CameraInfo, "/test_play/camera_info")
-    depths = hear(probe, Image, "/test_play/depth/image_raw")
+    images = subscribe(probe)
+    calibrations = subscribe(probe, CameraInfo, "/test_play/camera_info")
+    depths = subscribe(probe, Image, "/test_play/depth/image_raw")
     began = time.time_ns()
     with playing(bag, "--topic", TOPIC, "--rate", "20", "--frame-id", "front", "--frames", "3") as player:
         assert player.wait(60) == 0, player.communicate()[0]
@@ -198,8 +200,8 @@ def test_a_bags_calibration_and_depth_come_with_the_images_and_pairs_stay_pairs(
 
 def test_the_demos_bag_is_a_depth_camera(probe: "Probe") -> None:
     pytest.importorskip("rosbags", reason="rosbags is not installed")
-    images, calibrations = hear(probe), hear(probe, CameraInfo, "/test_play/camera_info")
-    depths = hear(probe, CompressedImage, "/test_play/d/compressedDepth")
+    images, calibrations = subscribe(probe), subscribe(probe, CameraInfo, "/test_play/camera_info")
+    depths = subscribe(probe, CompressedImage, "/test_play/d/compressedDepth")
     arguments = ("--topic", TOPIC, "--depth-topic", "/test_play/d", "--keep-stamps", "--frames", "2")
     with playing(DEMO, *arguments) as player:
         output = player.communicate(timeout=60)[0]
@@ -219,12 +221,12 @@ def test_the_demos_bag_is_a_depth_camera(probe: "Probe") -> None:
         assert output.count("left out /tf: tf2_msgs is not installed") == 1
 
 
-def test_tf_moves_with_the_images_and_static_tf_waits_for_late_listeners(
+def test_tf_is_restamped_with_the_images_and_static_tf_reaches_late_subscribers(
     tmp_path: Path, probe: "Probe"
 ) -> None:
     pytest.importorskip("rosbags", reason="rosbags is not installed")
     tf2 = pytest.importorskip("tf2_msgs.msg", reason="tf2_msgs is not installed")
-    import test_bag_companions as recorded
+    import recorded_camera as recorded
 
     start_ns, messages = recorded.START_NS, []
     for index in range(3):
@@ -233,7 +235,7 @@ def test_tf_moves_with_the_images_and_static_tf_waits_for_late_listeners(
         messages += [("/image", stamp_ns, recorded.colour_at(stamp_ns)), ("/tf", stamp_ns, moving)]
     messages.append(("/tf_static", start_ns, recorded.transform(start_ns, "arm", "camera", 0.25)))
     bag = recorded.write_messages(tmp_path / "run", sorted(messages, key=lambda message: message[1]))
-    images, tf = hear(probe), hear(probe, tf2.TFMessage, "/tf")
+    images, tf = subscribe(probe), subscribe(probe, tf2.TFMessage, "/tf")
     still: list[Any] = []
     with playing(bag, "--topic", TOPIC, "--loop", "--rate", "20", "--frame-id", "front") as player:
         wait_until(lambda: len(images) > 2 and len(tf) > 2, 60, "images and tf")
@@ -249,32 +251,32 @@ def test_tf_moves_with_the_images_and_static_tf_waits_for_late_listeners(
     assert still[0].transforms[0].child_frame_id == "camera"
 
 
-def test_compressed_images_go_to_the_twin_topic_until_ctrl_c(folder: Path, probe: "Probe") -> None:
-    heard = hear(probe, CompressedImage, f"{TOPIC}/compressed")
+def test_compressed_images_go_to_the_compressed_topic_until_ctrl_c(folder: Path, probe: "Probe") -> None:
+    received = subscribe(probe, CompressedImage, f"{TOPIC}/compressed")
     arguments = ("--topic", TOPIC, "--compressed", "--loop", "--rate", "50", "--frame-id", "front")
     with playing(folder / "4.png", *arguments) as player:
-        wait_until(lambda: len(heard) > 1, 60, "two images")
+        wait_until(lambda: len(received) > 1, 60, "two images")
         player.send_signal(signal.SIGINT)
         assert player.wait(30) == 0
         output = player.communicate()[0]
     assert "Traceback" not in output
     published = re.search(r"published (\d+) images in", output)
     assert published and int(published[1]) >= 2
-    assert "jpeg" in heard[0].format and heard[0].header.frame_id == "front"
-    assert decode_message(heard[0]).pixels.shape == (12, 12, 3)
+    assert "jpeg" in received[0].format and received[0].header.frame_id == "front"
+    assert decode_message(received[0]).pixels.shape == (12, 12, 3)
 
 
 @pytest.mark.parametrize(
     ("recorded_ns", "expected_ns"), [(5_000, 70_000), (5_010, 70_010), (4_990, 69_990), (0, 70_000)]
 )
-def test_stamps_move_with_the_images(recorded_ns: int, expected_ns: int) -> None:
+def test_stamps_shift_with_the_images(recorded_ns: int, expected_ns: int) -> None:
     message = CameraInfo()
     message.header.stamp.nanosec = recorded_ns
     restamp(message, image_ns=5_000, now_ns=70_000)
     assert stamp_to_ns(message.header.stamp) == expected_ns
 
 
-def test_without_a_stamp_of_the_image_all_are_now() -> None:
+def test_without_an_image_stamp_all_stamps_are_now() -> None:
     message = CameraInfo()
     message.header.stamp.sec = 2_000_000_000
     restamp(message, image_ns=0, now_ns=2_000_000_001 * 10**9)
@@ -316,13 +318,13 @@ def test_without_a_subscriber_it_gives_up_and_names_the_topic(folder: Path) -> N
         (["--frame-id", "\udce9"], r"--frame-id '\\udce9' cannot be the name of a frame"),
     ],
 )
-def test_arguments_that_cannot_work_are_refused(folder: Path, arguments: list[str], words: str) -> None:
+def test_invalid_arguments_are_refused(folder: Path, arguments: list[str], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         main([str(folder), *arguments])
 
 
 @pytest.mark.parametrize("name", ["/camera/image_raw", "image", "~/image", "/_a/b2", "/" + "x" * 246])
-def test_names_that_topics_can_have_are_taken(name: str) -> None:
+def test_valid_topic_names_are_accepted(name: str) -> None:
     check_name("--topic", name)
 
 
@@ -334,12 +336,12 @@ def test_a_missing_source_is_named() -> None:
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="cameras have other names there")
 @pytest.mark.parametrize("camera", ["/dev/video977", "977"])
 def test_a_camera_that_does_not_exist_fails_at_once(camera: str) -> None:
-    with pytest.raises(FileNotFoundError, match="/dev/video977: no such camera; there are: "):
+    with pytest.raises(FileNotFoundError, match="/dev/video977: no such camera; available: "):
         main([camera])
 
 
 @pytest.mark.parametrize("name", [b"clip.avi", b"\xe9t\xe9%03d.avi"])
-def test_a_damaged_video_is_played_to_its_end_and_the_status_says_so(
+def test_a_damaged_video_is_played_to_its_end_and_the_exit_status_is_1(
     tmp_path: Path, probe: "Probe", name: bytes
 ) -> None:
     writer = cv2.VideoWriter(str(tmp_path / "whole.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 50, (64, 48))
@@ -349,7 +351,7 @@ def test_a_damaged_video_is_played_to_its_end_and_the_status_says_so(
     data = (tmp_path / "whole.avi").read_bytes()
     cut = tmp_path / os.fsdecode(name)
     cut.write_bytes(data[: data.index(b"00dc", len(data) * 2 // 3)])
-    heard = hear(probe)
+    received = subscribe(probe)
     log = tmp_path / "log.csv"
     with playing(cut, "--topic", TOPIC, "--log", log, "--ros-args", "--log-level", "warn") as player:
         output = player.communicate(timeout=60)[0]
@@ -357,47 +359,47 @@ def test_a_damaged_video_is_played_to_its_end_and_the_status_says_so(
     published = re.search(r"published (\d+) images in", output)
     assert published and 0 < int(published[1]) < 12
     assert f"{published[1]} of 12 frames can be read: the file is cut off or damaged" in output
-    wait_until(lambda: len(heard) == int(published[1]), 5, "the images")
-    assert len(log.read_text().splitlines()) == len(heard)
+    wait_until(lambda: len(received) == int(published[1]), 5, "the images")
+    assert len(log.read_text().splitlines()) == len(received)
 
 
-def test_a_stamp_that_ros_has_no_room_for_is_replaced_or_left_out(tmp_path: Path, probe: "Probe") -> None:
+def test_a_stamp_beyond_ros_time_is_replaced_or_skipped(tmp_path: Path, probe: "Probe") -> None:
     pytest.importorskip("rosbags", reason="rosbags is not installed")
-    import test_bag_companions as recorded
+    import recorded_camera as recorded
 
     late = recorded.colour_at((2**31 - 1) * 10**9)
     late.header.stamp.nanosec = 2**32 - 1
     images = [recorded.colour_at(10**9), late, recorded.colour_at(2 * 10**9)]
     messages = [("/image", index, image) for index, image in enumerate(images)]
     bag = recorded.write_messages(tmp_path / "run", messages)
-    heard = hear(probe)
+    received = subscribe(probe)
     with playing(bag, "--topic", TOPIC, "--rate", "50") as player:
         assert player.wait(60) == 0, player.communicate()[0]
-    wait_until(lambda: len(heard) == 3, 5, "all three, with stamps of now")
-    heard.clear()
+    wait_until(lambda: len(received) == 3, 5, "all three, with current stamps")
+    received.clear()
     with playing(bag, "--topic", TOPIC, "--rate", "50", "--keep-stamps") as player:
         output = player.communicate(timeout=60)[0]
-    wait_until(lambda: len(heard) == 2, 5, "the two with stamps")
+    wait_until(lambda: len(received) == 2, 5, "the two with stamps")
     assert player.returncode == 1 and "left out run_000001: its stamp is 2.1474836" in output
 
 
-def test_a_companion_whose_stamp_would_have_no_room_is_left_out(tmp_path: Path, probe: "Probe") -> None:
+def test_a_companion_with_a_stamp_beyond_ros_time_is_skipped(tmp_path: Path, probe: "Probe") -> None:
     pytest.importorskip("rosbags", reason="rosbags is not installed")
-    import test_bag_companions as recorded
+    import recorded_camera as recorded
 
     strange = recorded.calibration(1_900_000_000 * 10**9)
     messages = [("/image", 0, recorded.colour_at(10**9)), ("/camera_info", 1, strange)]
     bag = recorded.write_messages(tmp_path / "run", messages)
-    heard, calibrations = hear(probe), hear(probe, CameraInfo, "/test_play/camera_info")
+    received, calibrations = subscribe(probe), subscribe(probe, CameraInfo, "/test_play/camera_info")
     with playing(bag, "--topic", TOPIC, "--rate", "50") as player:
         output = player.communicate(timeout=60)[0]
-    wait_until(lambda: len(heard) == 1, 5, "the image")
+    wait_until(lambda: len(received) == 1, 5, "the image")
     assert player.returncode == 1 and not calibrations and "Traceback" not in output
     assert "left out /test_play/camera_info near run_000000: its stamp is 3" in output
 
 
 @pytest.mark.parametrize("arguments", [[], ["--loop"]])
-def test_a_source_of_which_nothing_can_be_read_ends(tmp_path: Path, arguments: list[str]) -> None:
+def test_a_source_without_a_readable_image_ends(tmp_path: Path, arguments: list[str]) -> None:
     (tmp_path / "a.png").write_text("%!PS-Adobe-3.0 EPSF-3.0")
     with playing(tmp_path, "--wait", "0", *arguments) as player:
         output = player.communicate(timeout=60)[0]
@@ -405,7 +407,7 @@ def test_a_source_of_which_nothing_can_be_read_ends(tmp_path: Path, arguments: l
     assert "left out a.png: " in output and "published 0 images" in output
 
 
-def test_ros_arguments_are_told_from_our_own() -> None:
+def test_ros_arguments_are_separated_from_our_own() -> None:
     own, ros = split_arguments(
         ["a.mp4", "--ros-args", "-r", "x:=y", "--", "--loop", "--ros-args", "-p", "a:=1"]
     )

@@ -1,6 +1,6 @@
 # Copyright 2026 the seg_node authors
 # SPDX-License-Identifier: Apache-2.0
-"""The shipped RViz configuration shows topics that exist, as what they are."""
+"""The shipped RViz configuration shows existing topics with their types."""
 
 import re
 from pathlib import Path
@@ -36,7 +36,7 @@ def published() -> dict[str, str]:
 
 
 @pytest.mark.parametrize("display", [display for display in DISPLAYS.values() if "Topic" in display])
-def test_each_display_listens_to_a_topic_of_its_type(display: dict[str, Any]) -> None:
+def test_each_display_subscribes_to_a_topic_of_its_type(display: dict[str, Any]) -> None:
     topic = display["Topic"]
     if topic["Value"].startswith("/seg_node/"):
         assert published()[topic["Value"]] == SHOWN_TYPES[display["Class"]]

@@ -85,7 +85,7 @@ def test_the_colour_image_of_the_camera_is_chosen(
         ("--image", "", "topic"),
     ],
 )
-def test_names_that_nothing_can_have_are_refused_at_once(
+def test_invalid_names_are_refused_at_once(
     capsys: pytest.CaptureFixture[str], option: str, value: str, kind: str
 ) -> None:
     assert main(["view", "--save", "out.rrd", option, value]) == 1
@@ -94,11 +94,11 @@ def test_names_that_nothing_can_have_are_refused_at_once(
 
 
 def test_several_possible_images_are_named() -> None:
-    with pytest.raises(ValueError, match=r"/a/image, /b/image: choose by --image"):
+    with pytest.raises(ValueError, match=r"/a/image, /b/image: choose one with --image"):
         choose_image_topic({"/b/image": RAW, "/a/image": RAW}, "")
 
 
-def test_a_result_takes_its_image_and_lets_earlier_ones_go() -> None:
+def test_a_result_takes_its_image_and_drops_earlier_ones() -> None:
     images = RecentImages()
     for stamp_ms in (1, 2, 3):
         images.add(image_message(PIXELS, stamp_ms))
@@ -108,7 +108,7 @@ def test_a_result_takes_its_image_and_lets_earlier_ones_go() -> None:
     assert images.take(3_000_000) is not None
 
 
-def test_images_that_wait_are_bounded_by_their_bytes_and_the_newest_stays() -> None:
+def test_waiting_images_are_limited_by_their_bytes_and_the_newest_stays() -> None:
     images = RecentImages(limit=2 * PIXELS.nbytes)
     for stamp_ms in (1, 2, 2, 3):
         images.add(image_message(PIXELS, stamp_ms))
@@ -120,7 +120,7 @@ def test_images_that_wait_are_bounded_by_their_bytes_and_the_newest_stays() -> N
 
 
 @pytest.mark.parametrize("encoding", ["mono8", "bits", "rle"])
-def test_instances_come_back_as_they_were(encoding: Any) -> None:
+def test_instances_survive_the_round_trip(encoding: Any) -> None:
     sent, labels = one_object(), LabelSet({3: "cup"})
     message = message_of(Frame(PIXELS, "bgr"), sent, labels, encoding)
     segmentation, names = read_instances(message)
@@ -132,8 +132,8 @@ def test_instances_come_back_as_they_were(encoding: Any) -> None:
 
 
 @pytest.mark.parametrize(("size", "count"), [((2**32 - 1, 2**32 - 1), 0), ((8000, 8000), 5)])
-def test_a_result_of_more_pixels_than_memory_may_hold_is_refused(size: tuple[int, int], count: int) -> None:
-    """A few bytes of rle are a whole mask of 64 megapixels: none, then all of them."""
+def test_a_result_of_too_many_pixels_is_refused(size: tuple[int, int], count: int) -> None:
+    """A few bytes of rle declare a mask of 64 megapixels, all of them set or none."""
     message = InstanceMaskArray(height=size[0], width=size[1])
     for _ in range(count):
         mask = InstanceMask(encoding="rle", data=list(b"0PPTQm1"))
@@ -143,7 +143,7 @@ def test_a_result_of_more_pixels_than_memory_may_hold_is_refused(size: tuple[int
         read_instances(message)
 
 
-def test_no_instances_are_no_instances() -> None:
+def test_an_empty_result_is_read_as_empty() -> None:
     segmentation, _ = read_instances(InstanceMaskArray(height=4, width=6))
     assert len(segmentation.instances) == 0 and segmentation.instances.boxes_xyxy.shape == (0, 4)
 
@@ -194,7 +194,7 @@ def test_a_missing_viewer_is_named_with_its_cure(
     assert "pip install 'rerun-sdk>=0.24'" in capsys.readouterr().err
 
 
-def test_without_a_display_the_headless_ways_are_named() -> None:
+def test_without_a_display_the_headless_options_are_named() -> None:
     pytest.importorskip("rerun", reason="rerun-sdk is not in this environment")
     environment = {name: value for name, value in os.environ.items() if "DISPLAY" not in name}
     result = subprocess.run(COMMAND, capture_output=True, text=True, env=environment, timeout=60)
@@ -237,7 +237,7 @@ def test_a_live_nodes_images_results_and_times_are_recorded(
     assert inferred and all(value == [took[stamp_ns]] for stamp_ns, value in inferred.items())
 
 
-def test_objects_and_their_points_stand_before_their_camera(tmp_path: Path, probe: "Probe") -> None:
+def test_objects_and_their_points_are_shown_with_their_camera(tmp_path: Path, probe: "Probe") -> None:
     pytest.importorskip("rerun", reason="rerun-sdk is not in this environment")
     from recording import read_recording
 
@@ -270,7 +270,7 @@ def test_objects_and_their_points_stand_before_their_camera(tmp_path: Path, prob
         ("/probe/front/objects", Object3DArray(header=header, objects=[located, Object3D(id=4)])),
     ):
         publishers[name].publish(message)
-        viewer_had_time()
+        give_viewer_time()
     publishers["/front/image"].publish(image_message(PIXELS, 600))
     instances.header = image_message(PIXELS, 600).header
     publishers["/probe/front/instances"].publish(instances)
@@ -278,7 +278,7 @@ def test_objects_and_their_points_stand_before_their_camera(tmp_path: Path, prob
     assert viewer.returncode == 0 and "shown: 2 results; without their image: 0" in output, output
     logged, stamp_ns = read_recording(file), 500_000_000
     boxes = "/front/scene/objects Boxes3D"
-    assert logged[f"{boxes}:labels"][stamp_ns] == ["cup 9"], "objects that are not located are left out"
+    assert logged[f"{boxes}:labels"][stamp_ns] == ["cup 9"], "objects that are not located are omitted"
     assert logged[f"{boxes}:centers"][stamp_ns] == [[1.0, 2.0, 3.0]]
     assert logged[f"{boxes}:quaternions"][stamp_ns] == [[1.0, 0.0, 0.0, 0.0]]
     assert logged["/front/scene/cloud Points3D:positions"][stamp_ns] == [[0.5, -1.0, 2.0]]
@@ -286,9 +286,7 @@ def test_objects_and_their_points_stand_before_their_camera(tmp_path: Path, prob
     assert matrix == [90, 0, 0, 0, 90, 0, 80.5, 60.5, 1]
 
 
-def test_messages_that_cannot_be_shown_are_told_of_and_the_next_ones_shown(
-    tmp_path: Path, probe: "Probe"
-) -> None:
+def test_messages_that_cannot_be_shown_are_reported_and_skipped(tmp_path: Path, probe: "Probe") -> None:
     pytest.importorskip("rerun", reason="rerun-sdk is not in this environment")
     images = probe.node.create_publisher(Image, "/camera/image", 5)
     instances = probe.node.create_publisher(InstanceMaskArray, "/probe/instances", 5)
@@ -307,28 +305,28 @@ def test_messages_that_cannot_be_shown_are_told_of_and_the_next_ones_shown(
         (image_message(PIXELS, 300), good),
     ):
         images.publish(image)
-        viewer_had_time()
+        give_viewer_time()
         instances.publish(result)
-        viewer_had_time()
+        give_viewer_time()
     output, _ = viewer.communicate(timeout=60)
     assert viewer.returncode == 0, output
     assert "shown: 1 results; without their image: 0; messages left out: 3" in output
     assert "encoding 'strange\\nencoding' is not supported" in output and "Traceback" not in output
 
 
-def viewer_had_time() -> None:
-    """Messages of different topics have no order among them: one after the other, half a second apart."""
+def give_viewer_time() -> None:
+    """Pause half a second between messages of different topics, whose order is not guaranteed."""
     time.sleep(0.5)
 
 
 @pytest.mark.parametrize(
     ("published", "camera", "cure"),
     [
-        ("/probe/front/instances", "rear", "choose the camera by --camera"),
-        ("/probe/instances", "frnt", "leave --camera out"),
+        ("/probe/front/instances", "rear", "choose the camera with --camera"),
+        ("/probe/instances", "frnt", "omit --camera"),
     ],
 )
-def test_a_camera_that_is_not_there_is_named_with_its_cure(
+def test_an_unknown_camera_is_reported_with_its_cure(
     tmp_path: Path, probe: "Probe", published: str, camera: str, cure: str
 ) -> None:
     pytest.importorskip("rerun", reason="rerun-sdk is not in this environment")
@@ -341,40 +339,42 @@ def test_a_camera_that_is_not_there_is_named_with_its_cure(
     assert "recording" not in output and not file.exists()
 
 
-def test_a_missing_folder_is_told_before_the_node_is_there(tmp_path: Path) -> None:
+def test_a_missing_folder_is_reported_before_the_node_is_awaited(tmp_path: Path) -> None:
     pytest.importorskip("rerun", reason="rerun-sdk is not in this environment")
     output, _ = view("--save", tmp_path / "missing" / "a.rrd").communicate(timeout=60)
     assert "there is no folder" in output and "waiting" not in output
 
 
-def test_a_misspelt_node_and_a_misspelt_image_are_told_with_what_there_is(
+def test_a_misspelt_node_and_a_misspelt_image_are_reported_with_the_alternatives(
     tmp_path: Path, probe: "Probe"
 ) -> None:
     pytest.importorskip("rerun", reason="rerun-sdk is not in this environment")
     instances = probe.node.create_publisher(InstanceMaskArray, "/probe/instances", 5)
     image = probe.node.create_publisher(Image, "/camera/image", 5)
     probe.node.create_publisher(Image, "/probe/class_map", 5)  # the node's own: nothing to choose
-    with told(tmp_path, "--node", "/prob", "--save", tmp_path / "a.rrd") as log:
-        wait_until(lambda: "nodes that publish instances: /probe\n" in log(), 40, "the nodes that are there")
+    with running_viewer(tmp_path, "--node", "/prob", "--save", tmp_path / "a.rrd") as log:
+        wait_until(lambda: "nodes that publish instances: /probe\n" in log(), 40, "the list of nodes")
         assert log().startswith("waiting for /prob to be active")
-    with told(tmp_path, "--node", "/probe", "--image", "/camera/nobody", "--save", tmp_path / "a.rrd") as log:
+    with running_viewer(
+        tmp_path, "--node", "/probe", "--image", "/camera/nobody", "--save", tmp_path / "a.rrd"
+    ) as log:
         wait_until(lambda: instances.get_subscription_count() > 0, 40, "the viewer")
         stamps_ms = iter(range(100, 100_000, 100))
 
-        def is_told() -> bool:
+        def is_reported() -> bool:
             message = image_message(PIXELS, next(stamps_ms))
             image.publish(message)
             instances.publish(InstanceMaskArray(header=message.header))
             time.sleep(0.1)
             return "images are published on: /camera/image\n" in log()
 
-        wait_until(is_told, 40, "the images that are there")
-        assert "no image of the results' time has come on /camera/nobody" in log()
+        wait_until(is_reported, 40, "the list of image topics")
+        assert "no image with the results' stamps on /camera/nobody" in log()
 
 
 @contextmanager
-def told(folder: Path, *arguments: str | Path) -> Iterator[Callable[[], str]]:
-    """A viewer; gives what it has printed so far. Ctrl-C ends it cleanly."""
+def running_viewer(folder: Path, *arguments: str | Path) -> Iterator[Callable[[], str]]:
+    """Run a viewer; yields a function that reads its output so far. Ctrl-C ends it cleanly."""
     output = folder / "output"
     with output.open("w") as file:
         viewer = subprocess.Popen([*COMMAND, *map(str, arguments)], stdout=file, stderr=subprocess.STDOUT)
