@@ -5,8 +5,6 @@
 import array
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +18,7 @@ import rclpy
 import yaml
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
+from forked_process import ForkedProcess
 from numpy.typing import NDArray
 from rcl_interfaces.msg import Parameter as ParameterMessage
 from rcl_interfaces.srv import GetParameters, SetParameters
@@ -48,19 +47,14 @@ class NodeProcess:
         self._log_path = folder / "node.log"
         file = folder / "parameters.yaml"
         file.write_text(yaml.safe_dump({"/**": {"ros__parameters": parameters}}))
-        command = [sys.executable, *entry, "--ros-args", "--params-file", str(file)]
+        arguments = ["--ros-args", "--params-file", str(file)]
         for name, value in remaps.items():
-            command += ["-r", f"{name}:={value}"]
-        with self._log_path.open("w") as log:
-            # One thread: the tests' models are tiny, and the machine is shared with the test itself.
-            environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-            self.process = subprocess.Popen(
-                command, stdout=log, stderr=subprocess.STDOUT, env=environment, start_new_session=True
-            )
+            arguments += ["-r", f"{name}:={value}"]
+        self.process = ForkedProcess(entry, arguments, self._log_path)
 
     @property
     def log(self) -> str:
-        return self._log_path.read_text()
+        return self._log_path.read_text() if self._log_path.exists() else ""
 
     def wait_for_log(self, text: str, timeout_s: float = START_TIMEOUT_S) -> None:
         wait_until(lambda: text in self.log or self.process.poll() is not None, timeout_s, text)
