@@ -142,7 +142,8 @@ def panoptic_fpn() -> Random:
     }
 
     def run(frame: Frame) -> Any:
-        return network(prepare_frames([frame], config.input_spec, _CPU), config.options)
+        batch = prepare_frames([frame], config.input_spec, _CPU)
+        return network.select(network(batch.pixels), batch, config.options)
 
     return Random(network, run, goals, lambda name: to_checkpoint_name(name, names))
 
@@ -186,6 +187,7 @@ def solov2() -> Random:
     goals = {"head.solo_cate": Goal(1.5, mean=-7), "head.solo_kernel": Goal(0.2)}
 
     def run(frame: Frame) -> Any:
-        return network(prepare_frames([frame], PUBLISHED.input_spec, _CPU), PUBLISHED.options)
+        batch = prepare_frames([frame], PUBLISHED.input_spec, _CPU)
+        return network.select(network(batch.pixels), batch.sizes, PUBLISHED.options)
 
     return Random(network, run, goals, lambda name: solo_name(name, dialect))

@@ -15,6 +15,7 @@ from gpu_check.report import Report
 from gpu_check.setting import HOST, Setting
 from gpu_check.timing import milliseconds
 from seg_node.inference.engine import Engine
+from seg_node.models.model import DenseModel
 from seg_node.types import Segmentation
 
 # random weights put candidates of nearly equal scores in another order when sums are rounded otherwise
@@ -43,7 +44,7 @@ def _check_precision(
     times: dict[str, float] = {}
     with counted_graphs() as graphs, heard_warnings(setting) as warned:
         model = load()
-        can_record = any(hasattr(model.network, name) for name in ("fixed", "dense"))
+        can_record = isinstance(model, DenseModel)
         engine = Engine(model, setting.device, precision)
         for name, size in zip(("first", "new_size"), _SIZES, strict=True):
             (frame,) = noise_frames(1, size)

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 from torch.backends import cudnn
+from torch.utils._pytree import tree_leaves
 
 from gpu_check.report import Report
 from gpu_check.setting import Setting
@@ -24,20 +25,21 @@ _LARGEST_ERROR = {"fp32": 1e-4, "fp16": 1e-2, "bf16": 6e-2}
 def check_file(report: Report, setting: Setting, path: Path, precision: str, check: str) -> None:
     """Exports the embedded model to the path, loads it, and compares its outputs with `exact`."""
     export(path, _CAMERA, ModelSource(precision=precision, device=str(setting.device)))
-    plain, exported = load_model(), load_model()
+    plain = load_model()
+    exported = load_exported(path, plain, setting.device, precision)
     plain.network.to(setting.device)
-    info = load_exported(path, exported, setting.device, precision)
+    info = exported.info
     pixels = torch.rand(1, 3, *info.input_size, device=setting.device) * 4 - 2
     with torch.inference_mode(), cudnn.flags(enabled=True, benchmark=False, allow_tf32=False):
-        expected = plain.network.dense(pixels)
-        found = exported.network.dense(pixels)
+        expected = tree_leaves(plain.network(pixels))
+        found = tree_leaves(exported(pixels))
     error = max(_relative(one, two) for one, two in zip(found, expected, strict=True))
     most = _LARGEST_ERROR[precision]
     problems = [] if error <= most else [f"outputs differ by {error:.1e}, at most {most:.0e} is right"]
     with torch.inference_mode():
 
         def run() -> None:
-            exported.network.dense(pixels)
+            exported(pixels)
             torch.cuda.synchronize(setting.device)
 
         times = repeated(run, setting, 2)

@@ -24,8 +24,8 @@ from seg_node.export.info import (
     Dense,
     ExportInfo,
     describe_machine,
+    exportable,
     fingerprint,
-    network_of,
     write_package_info,
 )
 from seg_node.export.onnx import OnnxRunner, has_cuda
@@ -41,7 +41,7 @@ from seg_node.inference.precision import (
     full_float32,
 )
 from seg_node.models.load import load_model
-from seg_node.models.model import SegmentationModel
+from seg_node.models.model import DenseModel
 from seg_node.types import Frame
 
 _SUFFIXES = (".pt2", ".onnx")
@@ -66,8 +66,8 @@ def export(
     """
     target = _check_target(out, source.device)
     chosen = _choose(source.precision or "auto", out, target)
-    model = load_model(source.family, source.weights, source.config)
-    network = network_of(model)
+    model = exportable(load_model(source.family, source.weights, source.config))
+    network = model.network
     example = _example_input(model, camera_size)
     info = ExportInfo(
         network=type(network).__name__,
@@ -119,7 +119,7 @@ def _choose(precision: str, out: Path, device: torch.device) -> Precision:
     return "fp16" if precision == "fp16" else "fp32"
 
 
-def _example_input(model: SegmentationModel[Any, Any], camera_size: tuple[int, int]) -> Tensor:
+def _example_input(model: DenseModel[Any, Any], camera_size: tuple[int, int]) -> Tensor:
     """Return a random network input for an image of that size: float32 (1, 3, H, W)."""
     noise = np.random.default_rng(0).integers(0, 256, (*camera_size, 3), np.uint8)
     pixels: Tensor = model.prepare([Frame(noise, "bgr")], torch.device("cpu")).pixels

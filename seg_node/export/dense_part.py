@@ -4,30 +4,31 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_leaves, tree_structure, tree_unflatten
 
 from seg_node.export.info import (
     METADATA_KEY,
     ExportInfo,
     check_fits,
-    dense_shapes,
     describe_machine,
-    network_of,
+    exportable,
+    outline,
     read_package_info,
 )
 from seg_node.export.onnx import OnnxRunner
 from seg_node.export.onnx_check import check_onnx, parse_onnx
 from seg_node.inference.engine import Engine
 from seg_node.models.files.load_error import loading
-from seg_node.models.model import SegmentationModel
+from seg_node.models.model import DenseModel, SegmentationModel
 
 logger = logging.getLogger(__name__)
 
-Model = SegmentationModel[Any, Any]
 Run = Callable[[Tensor], tuple[Tensor, ...]]
 Open = Callable[[], tuple[Run, str]]  # returns the function that runs a file, and its runtime's name
 
@@ -35,32 +36,40 @@ _LARGEST_ONNX = 2**31 - 1  # bytes; the limit of protobuf
 
 
 class Exported:
-    """A network's `dense`, compiled for one size of its input."""
+    """A network's dense part, compiled for one size of its input; see `DenseModel`.
 
-    def __init__(self, path: Path, info: ExportInfo, run: Run) -> None:
+    info: the file's description.
+    """
+
+    def __init__(self, path: Path, info: ExportInfo, run: Run, record: Any) -> None:
+        """Take the function that runs the file. record: the network's, whose form is given to its outputs."""
         self._path = path
-        self._info = info
-        self.camera_size = info.camera_size
+        self.info = info
         self._run = run
+        self._structure = tree_structure(record)
 
-    def __call__(self, pixels: Tensor, panoptic: bool = True) -> tuple[Tensor, ...]:
-        """Return every output of `dense`, also the one for panoptic maps.
+    def __call__(self, pixels: Tensor, panoptic: bool = True) -> Any:
+        """Return the network's record, always with the maps for panoptic results.
 
         pixels: float32 (N, 3, H, W). Raises ValueError for another size than it was exported for.
         """
-        if pixels.shape[-2:] != self._info.input_size:
+        if pixels.shape[-2:] != self.info.input_size:
             raise ValueError(
-                f"{self._path}: exported for camera images of {_size(self._info.camera_size)} (network input "
-                f"{_size(self._info.input_size)}), but this image, resized, makes an input of "
+                f"{self._path}: exported for camera images of {_size(self.info.camera_size)} (network input "
+                f"{_size(self.info.input_size)}), but this image, resized, makes an input of "
                 f"{_size(pixels.shape[-2:])}; export a file for it: seg_node export --size WIDTHxHEIGHT "
                 "(of the camera)"
             )
         images = [self._run(image) for image in pixels.split(1)]
-        return tuple(torch.cat(maps) for maps in zip(*images, strict=True)) if len(images) > 1 else images[0]
+        maps = [torch.cat(same) for same in zip(*images, strict=True)] if len(images) > 1 else images[0]
+        return tree_unflatten(maps, self._structure)
 
 
 def open_engine(
-    model: Model, device: torch.device, precision: str | None = None, exported: str | Path | None = None
+    model: SegmentationModel[Any, Any],
+    device: torch.device,
+    precision: str | None = None,
+    exported: str | Path | None = None,
 ) -> Engine:
     """Open the model's engine, with an exported file where one is given.
 
@@ -70,21 +79,23 @@ def open_engine(
     with loading(exported):
         if exported is None:
             return Engine(model, device, precision or "exact")
-        return Engine(model, device, load_exported(exported, model, device, precision or "auto").precision)
+        dense = load_exported(exported, model, device, precision or "auto")
+        return Engine(replace(exportable(model), dense=dense), device, dense.info.precision)
 
 
 def exported_size(engine: Engine) -> tuple[int, int] | None:
     """Return (height, width) of the only camera images that the engine takes; None when it takes all."""
-    dense = getattr(engine.network, "dense", None)
-    return dense.camera_size if isinstance(dense, Exported) else None
+    model = engine.model
+    dense = model.dense if isinstance(model, DenseModel) else None
+    return dense.info.camera_size if isinstance(dense, Exported) else None
 
 
 def load_exported(
-    path: str | Path, model: Model, device: torch.device, precision: str = "auto"
-) -> ExportInfo:
-    """Replace `model.network.dense` by the exported file; the rest of the network stays.
+    path: str | Path, model: SegmentationModel[Any, Any], device: torch.device, precision: str = "auto"
+) -> Exported:
+    """Load the exported file, which then runs as `replace(model, dense=…)`; the rest of the network stays.
 
-    model: as loaded, before an engine converts its weights. The engine must have the returned precision.
+    model: as loaded, before an engine converts its weights. The engine must have the file's precision.
     An .onnx file is data; a .pt2 is machine code, which is executed: load only your own.
 
     precision: the one that the file must have; "auto": any.
@@ -97,16 +108,15 @@ def load_exported(
             raise FileNotFoundError(
                 f"{path}: no such exported file; make it with seg_node export --out {path} …"
             )
-        network = network_of(model)
+        dense_model = exportable(model)
         try:
             read = _read_onnx if path.suffix == ".onnx" else _read_package
-            info, open_file = read(path, model, device)
+            info, record, open_file = read(path, dense_model, device)
             if precision not in ("auto", info.precision):
                 raise ValueError(f"exported in {info.precision}, but precision is {precision}")
         except ValueError as error:
             raise ValueError(f"{path}: {error}; export a file for this: seg_node export --help") from error
         run, by = open_file()
-    network.dense = Exported(path, info, run)  # type: ignore[assignment]  # a function, and not a module
     logger.info(
         "%s: the network's dense part in %s, by %s, for camera images of %s",
         path,
@@ -115,7 +125,7 @@ def load_exported(
         _size(info.camera_size),
     )
     _log_times(path, info, device)
-    return info
+    return Exported(path, info, run, record)
 
 
 def _log_times(path: Path, info: ExportInfo, device: torch.device) -> None:
@@ -132,22 +142,26 @@ def _log_times(path: Path, info: ExportInfo, device: torch.device) -> None:
         )
 
 
-def _read_onnx(path: Path, model: Model, device: torch.device) -> tuple[ExportInfo, Open]:
-    """Return the file's description, and a function that opens it. Raises ValueError for another model's."""
+def _read_onnx(path: Path, model: DenseModel[Any, Any], device: torch.device) -> tuple[ExportInfo, Any, Open]:
+    """Return the file's description, the network's outlined record, and a function that opens the file.
+
+    Raises ValueError for another model's.
+    """
     if path.stat().st_size > _LARGEST_ONNX:
         raise ValueError(f"larger than {_LARGEST_ONNX} bytes")
     data = path.read_bytes()
     content = parse_onnx(data)
     info = ExportInfo.from_json(_read_metadata(content))
     check_fits(info, model)
-    check_onnx(content, info.input_size, dense_shapes(network_of(model), info.input_size))
+    record = outline(model.network, info.input_size)
+    check_onnx(content, info.input_size, [tuple(output.shape) for output in tree_leaves(record)])
 
     def open_file() -> tuple[Run, str]:
         runner = OnnxRunner(path, data, device, info.precision)
         runner.try_out(info.input_size)
         return runner, f"ONNX Runtime ({runner.provider})"
 
-    return info, open_file
+    return info, record, open_file
 
 
 def _read_metadata(content: Any) -> str:
@@ -158,13 +172,16 @@ def _read_metadata(content: Any) -> str:
     raise ValueError("not written by seg_node export")
 
 
-def _read_package(path: Path, model: Model, device: torch.device) -> tuple[ExportInfo, Open]:
+def _read_package(
+    path: Path, model: DenseModel[Any, Any], device: torch.device
+) -> tuple[ExportInfo, Any, Open]:
     """Read a package as `_read_onnx` does; nothing in it is executed yet."""
     info = read_package_info(path)
     check_fits(info, model)
     _check_machine(info, device)
+    record = outline(model.network, info.input_size)
 
-    return info, lambda: (open_package(path, device), "AOTInductor")
+    return info, record, lambda: (open_package(path, device), "AOTInductor")
 
 
 def open_package(path: Path, device: torch.device) -> Run:

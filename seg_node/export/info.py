@@ -11,11 +11,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from seg_node import __version__
 from seg_node.inference.precision import Precision
 from seg_node.inference.processor import cpu_flags, cpu_name
-from seg_node.models.model import SegmentationModel
+from seg_node.models.model import DenseModel, SegmentationModel
 
 METADATA_KEY = "seg_node"
 # the place that PyTorch's package format leaves to others
@@ -128,14 +129,14 @@ def describe_machine(device: torch.device) -> str:
     return f"{cpu_name()} ({digest})"
 
 
-def check_fits(info: ExportInfo, model: SegmentationModel[Any, Any]) -> None:
+def check_fits(info: ExportInfo, model: DenseModel[Any, Any]) -> None:
     """Check that the file belongs to the model. Raises ValueError for other weights or another input size."""
-    network = network_of(model)
+    network = model.network
     if info.network != type(network).__name__:
         raise ValueError(f"exported from a {info.network} ({info.source}), not a {type(network).__name__}")
     if info.weights != fingerprint(network):
         raise ValueError(f"exported from other weights ({info.source})")
-    spec = model.input_spec  # type: ignore[attr-defined]  # all that can be exported have one
+    spec = model.input_spec
     expected = tuple(-(-side // spec.multiple) * spec.multiple for side in spec.resized(info.camera_size))
     if expected != info.input_size:
         raise ValueError(
@@ -145,27 +146,27 @@ def check_fits(info: ExportInfo, model: SegmentationModel[Any, Any]) -> None:
 
 
 class Dense(nn.Module):
-    """A network's `dense` as a module, the form that PyTorch exports."""
+    """A network whose record is flattened to a tuple, the form that PyTorch exports."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
-        return self.network.dense(pixels)  # type: ignore[operator]
+        return tuple(tree_leaves(self.network(pixels)))
 
 
 @torch.inference_mode()
-def dense_shapes(network: nn.Module, input_size: tuple[int, int]) -> list[tuple[int, ...]]:
-    """Return the shapes of `dense`'s outputs for one image, without computing them."""
-    dense = Dense(network)
-    meta = {name: tensor.to("meta") for name, tensor in (*dense.named_parameters(), *dense.named_buffers())}
+def outline(network: nn.Module, input_size: tuple[int, int]) -> Any:
+    """Return the network's record for one image with tensors on the device meta: nothing is computed."""
+    tensors = (*network.named_parameters(), *network.named_buffers())
+    meta = {name: tensor.to("meta") for name, tensor in tensors}
     pixels = torch.empty(1, 3, *input_size, device="meta")
-    return [tuple(output.shape) for output in torch.func.functional_call(dense, meta, (pixels,))]
+    return torch.func.functional_call(network, meta, (pixels,))
 
 
-def network_of(model: SegmentationModel[Any, Any]) -> nn.Module:
-    """Return the model's network. Raises ValueError for a family without a `dense` part."""
-    if not hasattr(model.network, "dense"):
+def exportable(model: SegmentationModel[Any, Any]) -> DenseModel[Any, Any]:
+    """Return the model. Raises ValueError for a family without a dense part."""
+    if not isinstance(model, DenseModel):
         raise ValueError(f"models of the kind {type(model.network).__name__} cannot be exported")
-    return model.network
+    return model

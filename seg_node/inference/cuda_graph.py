@@ -11,16 +11,17 @@ import dataclasses
 import gc
 import logging
 import threading
-import weakref
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.backends import cudnn
 from torch.utils._pytree import tree_leaves, tree_map
+
+from seg_node.models.model import DenseModel, SegmentationModel
 
 logger = logging.getLogger(__name__)
 
@@ -32,38 +33,23 @@ _MOST_FAILURES = 6  # in a row, over all graphs; recording is then given up
 _recording = threading.Lock()  # PyTorch records one graph at a time in a process
 
 
-def use_cuda_graphs(network: nn.Module) -> None:
-    """Record the part of a network whose shapes are known beforehand: `fixed` where it has one, else `dense`.
+Model = SegmentationModel[Any, Any]
 
-    For networks on a GPU. Networks with neither, or with an exported `dense`, stay as they are.
+
+def use_cuda_graphs(model: Model) -> Model:
+    """Return the model with the part recorded whose shapes are known beforehand.
+
+    For models on a GPU. Models without such a part, or with an exported dense part, stay as they are.
     """
-    if "dense" in vars(network):
-        return
-    for name in ("fixed", "dense"):
-        function = getattr(network, name, None)
-        if function is not None:
-            setattr(network, name, CudaGraphs(_held_weakly(function)))
-            if name == "fixed":
-                network.fixed_shapes = True  # type: ignore[assignment]  # nn.Module's attributes are tensors to mypy
-            return
+    if not isinstance(model, DenseModel) or model.dense is not None:
+        return model
+    return model.with_recorded(CudaGraphs)
 
 
-def drop_cuda_graphs(network: nn.Module) -> int:
-    """Free the network's graphs, which are recorded again when needed; return their number."""
-    found = [value for value in vars(network).values() if isinstance(value, CudaGraphs)]
+def drop_cuda_graphs(model: Model) -> int:
+    """Free the model's graphs, which are recorded again when needed; return their number."""
+    found = [value for value in vars(model).values() if isinstance(value, CudaGraphs)]
     return sum(graphs.drop() for graphs in found)
-
-
-def _held_weakly(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap a bound method without keeping its network alive: the network holds the wrapper."""
-    reference = weakref.WeakMethod(method)
-
-    def call(*arguments: Any) -> Any:
-        alive = reference()
-        assert alive is not None
-        return alive(*arguments)
-
-    return call
 
 
 @dataclass

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from seg_node.errors import Refused
 from seg_node.inference.cuda_graph import drop_cuda_graphs, use_cuda_graphs
@@ -76,7 +75,7 @@ class Engine:
         if self.precision != "exact":
             fuse_activations(model.network)
             if self.on_gpu:
-                use_cuda_graphs(model.network)
+                self._model = use_cuda_graphs(model)
 
     @property
     def labels(self) -> LabelSet:
@@ -87,9 +86,9 @@ class Engine:
         return self._model.default_options
 
     @property
-    def network(self) -> nn.Module:
-        """The model's network, as converted for the device and the precision."""
-        return self._model.network
+    def model(self) -> SegmentationModel[Any, Any]:
+        """The model, its network as converted for the device and the precision."""
+        return self._model
 
     @property
     def on_gpu(self) -> bool:
@@ -159,14 +158,14 @@ class Engine:
         except torch.cuda.OutOfMemoryError:
             logger.warning("%s is out of memory: graphs and caches are freed for one more try", self._device)
         # outside of `except`: the exception holds the first try's tensors
-        drop_cuda_graphs(self._model.network)
+        drop_cuda_graphs(self._model)
         torch.cuda.empty_cache()
         return self._segment(frames, options)
 
     def close(self) -> None:
         """Free the device's memory after the current call. The engine cannot be used afterwards."""
         with self._turn:
-            drop_cuda_graphs(self._model.network)
+            drop_cuda_graphs(self._model)
             del self._model
         if self.on_gpu:
             torch.cuda.empty_cache()

@@ -2,22 +2,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """The interface that the engine expects from every model family."""
 
-from collections.abc import Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Sequence
+from dataclasses import Field
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import nn
 
+from seg_node.preprocess.prepare import InputSpec
 from seg_node.types import Frame, LabelSet, Segmentation, SegmentOptions
 
 Batch = TypeVar("Batch")
 Raw = TypeVar("Raw")
+Own = TypeVar("Own")
+Recorder = Callable[[Callable[..., Any]], Callable[..., Any]]  # wraps a function in one that does the same
 
 
 class SegmentationModel(Protocol[Batch, Raw]):
     """A loaded checkpoint.
 
-    network: the weights; `dense(pixels)` is the part that depends only on the input's shape.
+    network: the weights.
     labels: names of its classes.
     default_options: the thresholds of the software it was trained with.
     Batch is the network's input, Raw its output for one image, both on the device.
@@ -45,4 +49,27 @@ class SegmentationModel(Protocol[Batch, Raw]):
 
     def assemble(self, raw: Raw, image_size: tuple[int, int], options: SegmentOptions) -> Segmentation:
         """Convert one output to objects at the resolution of the camera image."""
+        ...
+
+
+@runtime_checkable
+class DenseModel(SegmentationModel[Batch, Raw], Protocol[Batch, Raw]):
+    """A model with a dense part: its network's `forward`, whose work depends only on its input's shape.
+
+    `network(pixels)`, float (N, 3, H, W), returns a NamedTuple of tensors and tuples of tensors, each of N
+    images. The model is a frozen dataclass: `replace(model, dense=…)` is the same one with an exported file.
+    """
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+    @property
+    def input_spec(self) -> InputSpec: ...
+
+    @property
+    def dense(self) -> Callable[..., Any] | None:
+        """The function that runs in place of the network's `forward`; None: the network itself."""
+        ...
+
+    def with_recorded(self: Own, record: Recorder) -> Own:
+        """Return the model with the longest part whose shapes are known beforehand wrapped by `record`."""
         ...

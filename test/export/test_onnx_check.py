@@ -19,9 +19,10 @@ pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
 from onnx import TensorProto, helper, numpy_helper
+from torch.utils._pytree import tree_leaves
 
 from seg_node.export.dense_part import load_exported, open_engine
-from seg_node.export.info import ExportInfo, dense_shapes, fingerprint
+from seg_node.export.info import ExportInfo, fingerprint, outline
 from seg_node.models.files.load_error import LoadError
 from seg_node.models.load import load_model
 
@@ -35,7 +36,7 @@ def thin(thin_checkpoint: tuple[Path, Path]) -> tuple[ExportInfo, list[tuple[int
     """Return the description of a file for the thin model, and the outputs that it must have."""
     network = load_model("auto", *thin_checkpoint).network
     info = ExportInfo("MaskRCNN", "thin.pth", fingerprint(network), CAMERA, INPUT, "fp32", "")
-    return info, dense_shapes(network, INPUT)
+    return info, [tuple(output.shape) for output in tree_leaves(outline(network, INPUT))]
 
 
 def constant(name: str, value: Any, dtype: Any = np.float32) -> Constant:
@@ -97,11 +98,10 @@ def refusal(path: Path, checkpoint: tuple[Path, Path]) -> str:
 def test_file_of_plain_layers_with_the_right_outputs_is_run(
     thin: Any, thin_checkpoint: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    model = load_model("auto", *thin_checkpoint)
-    engine = open_engine(model, CPU, exported=write(tmp_path / "x.onnx", thin))
-    engine.warm_up(CAMERA)
+    path, model = write(tmp_path / "x.onnx", thin), load_model("auto", *thin_checkpoint)
     with torch.inference_mode():
-        outputs = model.network.dense(torch.ones(1, 3, *INPUT))
+        outputs = tree_leaves(load_exported(path, model, CPU)(torch.ones(1, 3, *INPUT)))
+    open_engine(model, CPU, exported=path).warm_up(CAMERA)
     assert [tuple(output.shape) for output in outputs] == thin[1]
     assert all(output.eq(0).all() for output in outputs)
 

@@ -13,12 +13,16 @@ import numpy as np
 import pytest
 import torch
 from pretend_cuda import PretendGpu, pretend_cuda
+from thin_models import MODELS
 from torch import Tensor
 
 from seg_node.inference import cuda_graph
-from seg_node.inference.cuda_graph import CudaGraphs, use_cuda_graphs
+from seg_node.inference.cuda_graph import CudaGraphs, drop_cuda_graphs, use_cuda_graphs
 from seg_node.inference.engine import Engine
+from seg_node.inference.fused_convolution import fuse_activations
+from seg_node.inference.precision import apply_precision
 from seg_node.models.load import load_model
+from seg_node.models.rcnn.model import RCNNModel
 from seg_node.types import Frame
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
@@ -39,13 +43,29 @@ def test_without_a_gpu_the_function_itself_runs_and_recording_is_given_up(
 
 
 def test_mask_rcnn_is_recorded_whole_and_an_exported_network_not(thin_checkpoint: tuple[Path, Path]) -> None:
-    network = load_model("auto", *thin_checkpoint).network
-    use_cuda_graphs(network)
-    assert isinstance(network.fixed, CudaGraphs) and network.fixed_shapes
-    exported = load_model("auto", *thin_checkpoint).network
-    exported.dense = lambda pixels, panoptic=True: ()  # type: ignore[assignment]
-    use_cuda_graphs(exported)
-    assert not isinstance(exported.fixed, CudaGraphs) and not exported.fixed_shapes
+    model = load_model("auto", *thin_checkpoint)
+    assert isinstance(model, RCNNModel)
+    recorded = use_cuda_graphs(model)
+    assert isinstance(recorded, RCNNModel)
+    assert isinstance(recorded.fixed, CudaGraphs) and recorded.dense is None
+    exported = replace(model, dense=model.network)
+    assert use_cuda_graphs(exported) is exported
+    assert (model.dense, model.fixed) == (None, None)  # the model itself stays as it is
+
+
+@pytest.mark.parametrize("name", ["yolact", "solov2"])
+def test_other_networks_are_recorded_as_their_dense_part(name: str) -> None:
+    model = MODELS[name]()
+    recorded = use_cuda_graphs(model)
+    assert isinstance(recorded, type(model)) and isinstance(recorded.dense, CudaGraphs)
+    assert recorded.network is model.network and model.dense is None
+
+
+def test_model_without_a_dense_part_is_not_recorded(tmp_path: Path) -> None:
+    thin_transformers = pytest.importorskip("thin_transformers", reason="transformers is missing")
+    model = load_model("auto", *thin_transformers.write_thin_checkpoint(tmp_path))
+    assert use_cuda_graphs(model) is model
+    assert drop_cuda_graphs(model) == 0
 
 
 @needs_gpu
@@ -57,9 +77,10 @@ def test_a_graph_answers_new_images_as_the_plain_way_does(
     device = torch.device("cuda:0")
     graphed = Engine(load_model("auto", *thin_checkpoint), device, "fp32")
     plain_model = load_model("auto", *thin_checkpoint)
-    plain = Engine(plain_model, device, "fp32")
-    del plain_model.network.fixed  # the recording one: the class's own is there again
-    plain_model.network.fixed_shapes = False  # type: ignore[assignment]
+    plain_model.network.to(device)
+    apply_precision(plain_model.network, "fp32")
+    fuse_activations(plain_model.network)
+    plain = Engine(plain_model, device)  # "exact" records nothing
     random = np.random.default_rng(0)
     for max_instances in (100, 100, 5):
         frame = Frame(random.integers(0, 256, (*size, 3), np.uint8), "bgr")

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A Mask R-CNN checkpoint as the engine uses it: network, labels, input, assembly of results."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from itertools import compress
 
 import numpy as np
@@ -14,7 +14,9 @@ from torchvision.ops import clip_boxes_to_image
 
 from seg_node.models.assemble.instances import assemble_segmentation, gather_instances
 from seg_node.models.gpu.transfer import download, upload
-from seg_node.models.rcnn.network import MaskRCNN, RawPrediction
+from seg_node.models.model import Recorder
+from seg_node.models.rcnn.fixed_shapes import Selection, selection_of
+from seg_node.models.rcnn.network import DenseMaps, FixedOutput, MaskRCNN, RawPrediction, unpack
 from seg_node.models.rcnn.paste import paste_masks, paste_sampled_masks
 from seg_node.models.rcnn.paste_batched import paste_on_device
 from seg_node.models.rcnn.semantic_head import classify_pixels
@@ -25,18 +27,31 @@ from seg_node.types import Frame, Instances, LabelSet, MaskCrop, Segmentation, S
 
 @dataclass(frozen=True)
 class RCNNModel:
-    """See `SegmentationModel`."""
+    """See `DenseModel`.
+
+    fixed: the function that runs `MaskRCNN.fixed`, on GPUs, where it is faster; None: the plain path is used.
+    """
 
     network: MaskRCNN
     labels: LabelSet
     input_spec: InputSpec
     default_options: SegmentOptions
+    dense: Callable[[Tensor, bool], DenseMaps] | None = None
+    fixed: Callable[[Tensor, tuple[tuple[int, int], ...], Selection], FixedOutput] | None = None
 
     def prepare(self, frames: Sequence[Frame], device: torch.device, exact: bool = True) -> ModelInput:
         return prepare_frames(frames, self.input_spec, device, exact)
 
     def __call__(self, batch: ModelInput, options: SegmentOptions) -> list[RawPrediction]:
-        return self.network(batch, options)
+        if self.fixed is not None:
+            found = unpack(self.fixed(batch.pixels, batch.sizes, selection_of(options)), batch.sizes)
+            if found is not None:
+                return found
+        maps = (self.dense or self.network)(batch.pixels, options.panoptic)
+        return self.network.select(maps, batch, options)
+
+    def with_recorded(self, record: Recorder) -> "RCNNModel":
+        return replace(self, fixed=record(self.network.fixed))
 
     def assemble(
         self, raw: RawPrediction, image_size: tuple[int, int], options: SegmentOptions

@@ -5,13 +5,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import NamedTuple
 
 from torch import Tensor, nn
 from torchvision.ops import FrozenBatchNorm2d
 
 from seg_node.models.gpu.transfer import download
 from seg_node.models.layers.backbones import FeaturePyramid, ResNet, ResNetSpec
-from seg_node.models.rcnn.fixed_shapes import Selection, detect, pack, propose, selection_of, unpack_row
+from seg_node.models.rcnn.fixed_shapes import Selection, detect, pack, propose, unpack_row
 from seg_node.models.rcnn.roi_heads import BoxHead, MaskHead, probs_of_classes
 from seg_node.models.rcnn.rpn import RegionProposals
 from seg_node.models.rcnn.semantic_head import SemanticHead
@@ -19,6 +20,30 @@ from seg_node.models.rcnn.settings import RCNNSettings
 from seg_node.models.rcnn.spec import RCNNSpec
 from seg_node.preprocess.prepare import ModelInput
 from seg_node.types import SegmentOptions
+
+
+class DenseMaps(NamedTuple):
+    """All maps of N images that depend only on the input.
+
+    pyramid: (N, C, h, w) per level without the coarsest, which only proposals use. logits: objectness
+    (N, A, h, w), deltas: (N, 4A, h, w), each of all levels. semantic: one (N, classes, h, w), or empty.
+    """
+
+    pyramid: tuple[Tensor, ...]
+    logits: tuple[Tensor, ...]
+    deltas: tuple[Tensor, ...]
+    semantic: tuple[Tensor, ...]
+
+
+class FixedOutput(NamedTuple):
+    """All that `MaskRCNN.fixed` finds in N images, padded to M objects each.
+
+    rows: of `pack`. mask_probs: (N, M, G, G). semantic: as in `DenseMaps`.
+    """
+
+    rows: Tensor
+    mask_probs: Tensor
+    semantic: tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)
@@ -39,12 +64,11 @@ class RawPrediction:
     semantic_logits: Tensor | None = None
 
 
-def unpack(packed: Sequence[Tensor], sizes: Sequence[tuple[int, int]]) -> list[RawPrediction] | None:
+def unpack(packed: FixedOutput, sizes: Sequence[tuple[int, int]]) -> list[RawPrediction] | None:
     """Unpack the result of `MaskRCNN.fixed`, boxes and scores on the CPU; None if it is not complete."""
-    rows, mask_probs, *semantic = packed
-    stuff: Sequence[Tensor | None] = semantic[0].unbind() if semantic else [None] * len(sizes)
+    stuff = _stuff_of_images(packed.semantic, len(sizes))
     predictions = []
-    for row, probs, size, logits in zip(download(rows), mask_probs, sizes, stuff, strict=True):
+    for row, probs, size, logits in zip(download(packed.rows), packed.mask_probs, sizes, stuff, strict=True):
         found = unpack_row(row)
         if found is None:
             return None
@@ -53,9 +77,14 @@ def unpack(packed: Sequence[Tensor], sizes: Sequence[tuple[int, int]]) -> list[R
     return predictions
 
 
-class MaskRCNN(nn.Module):
-    """Complete network: images in, boxes with classes and mask probabilities out.
+def _stuff_of_images(semantic: tuple[Tensor, ...], count: int) -> Sequence[Tensor | None]:
+    return semantic[0].unbind() if semantic else [None] * count
 
+
+class MaskRCNN(nn.Module):
+    """Images → `DenseMaps`, the dense part; `select` finds boxes with classes and mask probabilities in them.
+
+    `fixed` does both in fixed shapes, for GPUs.
     With a semantic_head it is a Panoptic FPN (Kirillov et al. 2019).
     """
 
@@ -77,56 +106,36 @@ class MaskRCNN(nn.Module):
         self.mask_head = mask_head
         self.settings = settings
         self.semantic_head = semantic_head
-        self.fixed_shapes = False  # set on GPUs, where `fixed` is faster
 
-    def forward(self, batch: ModelInput, options: SegmentOptions) -> list[RawPrediction]:
-        if self.fixed_shapes:
-            found = unpack(self.fixed(batch.pixels, batch.sizes, selection_of(options)), batch.sizes)
-            if found is not None:
-                return found
-        regions, logits, deltas, semantic = self._split(self.dense(batch.pixels, options.panoptic))
-        proposals = self.rpn(logits, deltas, batch)
-        detections = self.box_head(regions, proposals, batch, options)
-        masks = self.mask_head(regions, detections)
-        stuff: Sequence[Tensor | None] = semantic[0].unbind() if semantic else [None] * len(masks)
+    def forward(self, pixels: Tensor, panoptic: bool = True) -> DenseMaps:
+        """Compute the maps of pixels (N, 3, H, W); semantic logits only where `panoptic` is set."""
+        features = self.fpn(self.backbone(pixels))
+        logits, deltas = self.rpn.head(features)
+        semantic: tuple[Tensor, ...] = ()
+        if self.semantic_head is not None and panoptic:
+            semantic = (self.semantic_head(features).float().contiguous(),)  # resizing needs this layout
+        return DenseMaps(tuple(features[:-1]), tuple(logits), tuple(deltas), semantic)
+
+    def select(self, maps: DenseMaps, batch: ModelInput, options: SegmentOptions) -> list[RawPrediction]:
+        """Select the objects of each image and compute their masks."""
+        proposals = self.rpn(maps.logits, maps.deltas, batch)
+        detections = self.box_head(maps.pyramid, proposals, batch, options)
+        masks = self.mask_head(maps.pyramid, detections)
+        stuff = _stuff_of_images(maps.semantic, len(masks))
         return [
             RawPrediction(found.boxes_xyxy, found.scores, found.class_ids, probs, size, logits)
             for found, probs, size, logits in zip(detections, masks, batch.sizes, stuff, strict=True)
         ]
 
-    def dense(self, pixels: Tensor, panoptic: bool = True) -> tuple[Tensor, ...]:
-        """Compute all maps that depend only on the input (N, 3, H, W).
-
-        Returns the pyramid's levels without the coarsest, which only proposals use; objectness logits and
-        deltas of all levels; the semantic logits, if the network has them and `panoptic` is set.
-        """
-        features = self.fpn(self.backbone(pixels))
-        logits, deltas = self.rpn.head(features)
-        semantic = []
-        if self.semantic_head is not None and panoptic:
-            semantic = [self.semantic_head(features).float().contiguous()]  # resizing needs this layout
-        return (*features[:-1], *logits, *deltas, *semantic)
-
-    def _split(self, maps: Sequence[Tensor]) -> tuple[Sequence[Tensor], ...]:
-        """Split the maps of `dense` into pyramid, logits, deltas and semantic logits, if any."""
-        levels = len(self.settings.anchor_sizes)
-        ends = levels - 1, 2 * levels - 1, 3 * levels - 1
-        return maps[: ends[0]], maps[ends[0] : ends[1]], maps[ends[1] : ends[2]], maps[ends[2] :]
-
-    def fixed(
-        self, pixels: Tensor, sizes: tuple[tuple[int, int], ...], selection: Selection
-    ) -> tuple[Tensor, ...]:
-        """Compute the same with fixed shapes, see fixed_shapes.py; `unpack` reads the result.
-
-        Returns the rows of `pack`, mask probabilities (N, M, G, G), and semantic logits if wanted.
-        """
-        regions, logits, deltas, semantic = self._split(self.dense(pixels, selection.panoptic))
+    def fixed(self, pixels: Tensor, sizes: tuple[tuple[int, int], ...], selection: Selection) -> FixedOutput:
+        """Compute the same with fixed shapes, see fixed_shapes.py; `unpack` reads the result."""
+        regions, logits, deltas, semantic = self.forward(pixels, selection.panoptic)
         proposals, valid, converged = propose(self.rpn, logits, deltas, sizes, pixels.shape[-2:])
         classes, refinements = self.box_head.head(regions, list(proposals), fixed=True)
         kept = detect(self.settings, proposals, valid, classes, refinements, sizes, selection)
         masks = self.mask_head.head(regions, list(kept.boxes_xyxy), fixed=True)
         probs = probs_of_classes(masks, kept.class_ids.flatten()).unflatten(0, kept.scores.shape)
-        return pack(kept, converged), probs, *semantic
+        return FixedOutput(pack(kept, converged), probs, semantic)
 
 
 def build_mask_rcnn(

@@ -9,10 +9,9 @@ decoupled_solo_head.py, decoupled_solo_light_head.py`; mmdetection `models/dense
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate, pairwise
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -23,8 +22,7 @@ from seg_node.models.layers.backbones import conv_norm
 GROUP_NORM = partial(nn.GroupNorm, 32)
 
 
-@dataclass(frozen=True)
-class GridOutput:
+class GridOutput(NamedTuple):
     """A head's output for N images.
 
     category_probs: one per level, float (N, S, S, classes), after `points_nms`.

@@ -5,8 +5,8 @@
 Sources: Wang et al. 2020 (SOLO; SOLOv2), see `heads.py`, `solov2_head.py`, `masks.py`.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from seg_node.models.assemble.download_crops import download_crops
 from seg_node.models.assemble.instances import assemble_segmentation, gather_instances, mask_bounds
 from seg_node.models.layers.backbones import FeaturePyramid, ResNet
+from seg_node.models.model import Recorder
 from seg_node.models.solo.heads import DecoupledSOLOHead, GridOutput, SOLOHead
 from seg_node.models.solo.masks import (
     SoloPrediction,
@@ -30,7 +31,7 @@ from seg_node.types import Frame, LabelSet, Segmentation, SegmentOptions
 
 
 class SOLO(nn.Module):
-    """Complete network: images in, scored masks out."""
+    """Images (N, 3, H, W) → `GridOutput`, the dense part of the model; `select` finds the objects in it."""
 
     def __init__(
         self,
@@ -45,15 +46,15 @@ class SOLO(nn.Module):
         self.head = head
         self.settings = settings
 
-    def forward(self, batch: ModelInput, options: SegmentOptions) -> list[SoloPrediction]:
-        tensors, levels = self.dense(batch.pixels), len(self.settings.grids)
-        output = GridOutput(tensors[:levels], tensors[levels:])
-        return [self._select(output, image, size, options) for image, size in enumerate(batch.sizes)]
+    def forward(self, pixels: Tensor) -> GridOutput:
+        output: GridOutput = self.head(self.fpn(self.backbone(pixels)))
+        return output
 
-    def dense(self, pixels: Tensor) -> tuple[Tensor, ...]:
-        """Compute the fields of `GridOutput` as a tuple: the part that depends only on the input's shape."""
-        output = self.head(self.fpn(self.backbone(pixels)))
-        return (*output.category_probs, *output.mask_sources)
+    def select(
+        self, output: GridOutput, sizes: Sequence[tuple[int, int]], options: SegmentOptions
+    ) -> list[SoloPrediction]:
+        """Select the objects of each image. sizes: (height, width) without padding."""
+        return [self._select(output, image, size, options) for image, size in enumerate(sizes)]
 
     def _select(
         self, output: GridOutput, image: int, size: tuple[int, int], options: SegmentOptions
@@ -68,18 +69,23 @@ class SOLO(nn.Module):
 
 @dataclass(frozen=True)
 class SoloModel:
-    """See `SegmentationModel`."""
+    """See `DenseModel`."""
 
     network: SOLO
     labels: LabelSet
     input_spec: InputSpec
     default_options: SegmentOptions
+    dense: Callable[[Tensor], GridOutput] | None = None
 
     def prepare(self, frames: Sequence[Frame], device: torch.device, exact: bool = True) -> ModelInput:
         return prepare_frames(frames, self.input_spec, device, exact)
 
     def __call__(self, batch: ModelInput, options: SegmentOptions) -> list[SoloPrediction]:
-        return self.network(batch, options)
+        output = (self.dense or self.network)(batch.pixels)
+        return self.network.select(output, batch.sizes, options)
+
+    def with_recorded(self, record: Recorder) -> "SoloModel":
+        return replace(self, dense=record(self.network))
 
     def assemble(
         self, raw: SoloPrediction, image_size: tuple[int, int], options: SegmentOptions

@@ -2,13 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """A YOLACT checkpoint as the engine uses it: network, labels, input, assembly of results."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
 from seg_node.models.assemble.download_crops import download_crops
 from seg_node.models.assemble.instances import assemble_segmentation, gather_instances
+from seg_node.models.model import Recorder
 from seg_node.models.yolact.detect import YolactPrediction, YolactSettings, detect, without_fillers
 from seg_node.models.yolact.masks import (
     crop_windows,
@@ -17,7 +19,7 @@ from seg_node.models.yolact.masks import (
     mix_prototypes,
     pixel_boxes,
 )
-from seg_node.models.yolact.network import Yolact
+from seg_node.models.yolact.network import Yolact, YolactOutput
 from seg_node.models.yolact.rescore import rescore
 from seg_node.preprocess.prepare import InputSpec, ModelInput, prepare_frames
 from seg_node.types import Frame, Instances, LabelSet, Segmentation, SegmentOptions
@@ -25,19 +27,20 @@ from seg_node.types import Frame, Instances, LabelSet, Segmentation, SegmentOpti
 
 @dataclass(frozen=True)
 class YolactModel:
-    """See `SegmentationModel`."""
+    """See `DenseModel`."""
 
     network: Yolact
     labels: LabelSet
     input_spec: InputSpec
     default_options: SegmentOptions
     settings: YolactSettings
+    dense: Callable[[Tensor], YolactOutput] | None = None
 
     def prepare(self, frames: Sequence[Frame], device: torch.device, exact: bool = True) -> ModelInput:
         return prepare_frames(frames, self.input_spec, device, exact)
 
     def __call__(self, batch: ModelInput, options: SegmentOptions) -> list[YolactPrediction]:
-        output, priors = self.network(batch.pixels), self.network.priors
+        output, priors = (self.dense or self.network)(batch.pixels), self.network.priors
         mask_iou = self.network.maskiou_net
         if mask_iou is None or not self.settings.rescore_masks:
             found = detect(output, priors, self.settings, options)
@@ -46,6 +49,9 @@ class YolactModel:
         most = max(options.max_instances, self.default_options.max_instances)
         found = detect(output, priors, self.settings, replace(options, max_instances=most))
         return [without_fillers(rescore(prediction, mask_iou, options)) for prediction in found]
+
+    def with_recorded(self, record: Recorder) -> "YolactModel":
+        return replace(self, dense=record(self.network))
 
     def assemble(
         self, raw: YolactPrediction, image_size: tuple[int, int], options: SegmentOptions

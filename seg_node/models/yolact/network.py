@@ -8,6 +8,7 @@ Module names are those of dbolya/yolact, so its checkpoints load almost without 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -38,9 +39,8 @@ class YolactSpec:
     mask_iou: tuple[Conv, ...] = ()
 
 
-@dataclass(frozen=True)
-class YolactOutput:
-    """The network's output for N images, P priors each.
+class YolactOutput(NamedTuple):
+    """The network's output for N images, P priors each; float32.
 
     loc: (N, P, 4) box offsets. class_probs: (N, P, classes), 0 is the background.
     coefficients: (N, P, K) in -1 … 1, of the prototypes: (N, h, w, K), not negative.
@@ -138,7 +138,7 @@ class MaskIoUNet(nn.Module):
 
 
 class Yolact(nn.Module):
-    """Images (N, 3, S, S) of the size that the priors are for → `YolactOutput`."""
+    """Images (N, 3, S, S) of the size that the priors are for → `YolactOutput`, the model's dense part."""
 
     priors: Tensor
 
@@ -153,12 +153,8 @@ class Yolact(nn.Module):
         self.register_buffer("priors", priors, persistent=False)
 
     def forward(self, pixels: Tensor) -> YolactOutput:
-        return YolactOutput(*self.dense(pixels))
-
-    def dense(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Compute the fields of `YolactOutput`, float32: the part that depends only on the input's shape."""
         maps = self.fpn(self.backbone(pixels)[-len(self.fpn.lat_layers) :])
         levels = [self.prediction_layers[0](level) for level in maps]
         loc, logits, coefficients = (torch.cat(parts, dim=1) for parts in zip(*levels, strict=True))
         prototypes = self.proto_net(maps[0]).float().permute(0, 2, 3, 1).contiguous()
-        return loc, logits.softmax(-1), coefficients.tanh(), prototypes
+        return YolactOutput(loc, logits.softmax(-1), coefficients.tanh(), prototypes)

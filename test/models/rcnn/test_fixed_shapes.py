@@ -18,6 +18,7 @@ from torchvision.ops import batched_nms, roi_align
 from seg_node.models.load import load_model
 from seg_node.models.rcnn import fixed_pooling, fixed_shapes
 from seg_node.models.rcnn.boxes import pool_regions
+from seg_node.models.rcnn.model import RCNNModel
 from seg_node.models.rcnn.network import RawPrediction, unpack
 from seg_node.models.rcnn.roi_align import align_rows
 from seg_node.models.rcnn.suppression import suppress
@@ -114,7 +115,7 @@ def both_ways(
     network = model.network.to(memory_format=torch.channels_last)
     with torch.inference_mode():
         batch = model.prepare(frames(seed), CPU)
-        plain = network(batch, options)
+        plain = model(batch, options)
         packed = network.fixed(batch.pixels, batch.sizes, fixed_shapes.selection_of(options))
         return plain, unpack(packed, batch.sizes)
 
@@ -197,10 +198,10 @@ def test_where_the_fixed_numbers_do_not_suffice_the_plain_way_answers(
     plain, other = both_ways(model, 0, model.default_options)
     assert len(plain[0].scores) > 0
     assert other is None
-    network = model.network
-    network.fixed_shapes = True  # type: ignore[assignment]  # it then goes the plain way by itself
+    assert isinstance(model, RCNNModel)
+    fixed = replace(model, fixed=model.network.fixed)  # it then takes the plain path by itself
     with torch.inference_mode():
-        again = network(model.prepare(frames(0), CPU), model.default_options)
+        again = fixed(fixed.prepare(frames(0), CPU), fixed.default_options)
     assert torch.equal(again[0].scores, plain[0].scores)
 
 
