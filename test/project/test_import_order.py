@@ -17,6 +17,8 @@ ORDER = (
     {"types", "errors"},
     {"untrusted"},
     {"labels"},
+    {"groups_file"},
+    {"class_groups"},
     {"images"},
     {"masks"},
     {"spatial", "preprocess", "track", "sources"},
