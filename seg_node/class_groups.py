@@ -146,14 +146,10 @@ def _invert(
     group_of: dict[int, str] = {}
     for group, class_ids in members.items():
         for class_id in class_ids:
-            label = f"class {shown_name(names[class_id])}"
-            if class_id in dropped:
-                raise ValueError(
-                    f"{label} is in group {shown_name(group)} and dropped; remove one of the two"
-                )
-            if class_id in group_of:
-                two = f"{shown_name(group_of[class_id])} and {shown_name(group)}"
-                raise ValueError(f"{label} is in two groups, {two}; remove it from one")
+            if class_id in dropped or class_id in group_of:
+                other = "drop" if class_id in dropped else f"group {shown_name(group_of[class_id])}"
+                both = f"group {shown_name(group)} and {other}"
+                raise ValueError(f"class {shown_name(names[class_id])} is in {both}; remove it from one")
             group_of[class_id] = group
     return group_of
 

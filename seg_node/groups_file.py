@@ -87,7 +87,7 @@ def _refuse_repeated(lists: Iterable[tuple[str, Sequence[Reference]]]) -> None:
         for one in references:
             if one in place_of:
                 places = f"{place} twice" if place_of[one] == place else f"{place_of[one]} and {place}"
-                raise ValueError(f"class {shown_name(one)} is in {places}; remove one of the two")
+                raise ValueError(f"class {shown_name(one)} is in {places}; remove it from one")
             place_of[one] = place
 
 
