@@ -17,10 +17,13 @@ import thin_yolact
 import torch
 import yaml
 
+from seg_node.export.info import ExportInfo, check_fits, fingerprint, network_of
 from seg_node.inference.engine import Engine
 from seg_node.masks.overlap import intersection_areas, mask_areas, mask_ious
 from seg_node.models.files.load_error import LoadError
+from seg_node.models.grouped import GroupedModel
 from seg_node.models.load import load_model
+from seg_node.models.rcnn.model import RCNNModel
 from seg_node.predictor import Predictor
 from seg_node.types import Frame, Segmentation, SegmentOptions
 
@@ -130,14 +133,28 @@ def test_names_and_groups_share_a_file(tmp_path: Path) -> None:
     assert model.labels.groups == {"drink": ("mug", "cup", "can")}
 
 
+def test_without_groups_the_model_itself_is_used(tmp_path: Path) -> None:
+    weights, config = thin_torchvision.write_thin_checkpoint(tmp_path, num_classes=3)
+    assert type(load_model("auto", weights, config)) is RCNNModel
+    assert type(load_model("auto", weights, config, write_labels(tmp_path, things=["a", "b"]))) is RCNNModel
+    assert type(load_model("auto", weights, config, write_labels(tmp_path, ids={"1": 5}))) is GroupedModel
+
+
+def test_an_exported_file_of_the_checkpoint_fits(tmp_path: Path) -> None:
+    weights, config = thin_torchvision.write_thin_checkpoint(tmp_path, num_classes=3)
+    model = load_model("auto", weights, config, write_labels(tmp_path, drop=["2"]))
+    fields = {"source": "thin.pth", "weights": fingerprint(network_of(model)), "camera_size": (90, 120)}
+    info = ExportInfo("MaskRCNN", **fields, input_size=(128, 192), precision="fp32", machine="")
+    check_fits(info, model)
+    with pytest.raises(ValueError, match="of images"):
+        check_fits(replace(info, camera_size=(90, 90)), model)
+
+
 def test_a_predictor_knows_the_groups(tmp_path: Path, thin_checkpoint: tuple[Path, Path]) -> None:
     weights, config = thin_checkpoint
     every = Predictor(config, weights, device="cpu", score_threshold=0.0)(coloured_frame().pixels.copy())
-    labels = write_labels(
-        tmp_path,
-        groups={"all": [name for name in sorted(set(every.names)) if not name.isdecimal()]},
-        drop="*",
-    )
+    names = sorted({name for name in every.names if not name.isdecimal()})
+    labels = write_labels(tmp_path, groups={"all": names}, drop="*")
     predictor = Predictor(config, weights, labels=labels, device="cpu", score_threshold=0.0, classes=["all"])
     found = predictor(coloured_frame().pixels.copy())
     assert len(found.names) > 1 and set(found.names) == {"all"}

@@ -5,6 +5,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -85,7 +86,16 @@ def _regroup_panoptic(
             value[[part.id for part in parts]] = whole.id
     if (value == np.arange(len(value))).all():
         return PanopticSegments(panoptic.segment_map, tuple(segments))
-    return PanopticSegments(value[panoptic.segment_map], tuple(segments))
+    return PanopticSegments(_replace(panoptic.segment_map, value), tuple(segments))
+
+
+def _replace(segment_map: NDArray[np.uint16], value: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    """Return the value of each id of (H, W)."""
+    if len(value) > 256:
+        return np.take(value, segment_map)
+    table = np.zeros(256, np.uint16)
+    table[: len(value)] = value
+    return np.asarray(cv2.LUT(segment_map.astype(np.uint8), table))  # ten times as fast as np.take
 
 
 def _join(parts: list[Segment], segment_id: int) -> Segment:

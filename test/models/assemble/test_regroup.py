@@ -17,7 +17,16 @@ from seg_node.masks.crop import tight_roi
 from seg_node.masks.overlap import bounds_xyxy
 from seg_node.masks.panoptic import fuse_panoptic
 from seg_node.models.assemble.regroup import regroup
-from seg_node.types import Instances, LabelSet, MaskCrop, Roi, Segment, Segmentation, SegmentOptions
+from seg_node.types import (
+    Instances,
+    LabelSet,
+    MaskCrop,
+    PanopticSegments,
+    Roi,
+    Segment,
+    Segmentation,
+    SegmentOptions,
+)
 
 PERSON, CUP, BOWL, CHAIR, FLOOR, RUG, SKY = range(7)
 LABELS = LabelSet(
@@ -149,6 +158,22 @@ def test_renaming_alone_leaves_the_map_in_place() -> None:
     after = regroup(before, GROUPS, OPTIONS)
     assert before.panoptic is not None and after.panoptic is not None
     assert after.panoptic.segment_map is before.panoptic.segment_map
+
+
+def test_a_map_of_many_segments_is_joined() -> None:
+    segment_map = np.arange(600, dtype=np.uint16).reshape(SIZE)
+    classes = [CHAIR] * 598 + [PERSON]
+    segments = [
+        Segment(i, class_id, True, 0.5, 1, Roi(i % 30, i // 30, 1, 1), 0)
+        for i, class_id in enumerate(classes, start=1)
+    ]
+    before = Segmentation(SIZE, Instances.empty(), PanopticSegments(segment_map, tuple(segments)))
+    after = regroup(before, GROUPS, OPTIONS).panoptic
+    assert after is not None and len(after.segments) == 598
+    expected = segment_map.copy()
+    expected[-1, -1] = 0
+    np.testing.assert_array_equal(after.segment_map, expected)
+    assert after.segment_map.dtype == np.uint16
 
 
 def test_a_class_beyond_the_checkpoints_is_still_refused() -> None:
