@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from seg_node.class_groups import NO_CLASS, ClassGroups, group_classes
 from seg_node.groups_file import GroupRules, read_groups
-from seg_node.labels import COCO_THINGS
+from seg_node.labels import COCO_THINGS, zero_based_labels
 from seg_node.types import LabelSet
 
 LABELS = LabelSet({0: "person", 1: "cup", 2: "bowl", 3: "chair"}, {4: "floor", 5: "rug", 6: "sky"})
@@ -252,3 +252,15 @@ def test_a_file_without_groups_has_no_rules(tmp_path: Path) -> None:
     assert read_groups(tmp_path / "labels.yaml") is None
     with pytest.raises(FileNotFoundError, match="no such labels file"):
         read_groups(tmp_path / "absent.yaml")
+
+
+def test_the_readmes_example_fits_the_panoptic_classes_of_coco(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    readme = (Path(__file__).resolve().parents[1] / "README.md").read_text()
+    (example,) = [part.split("```")[0] for part in readme.split("```yaml\n") if part.startswith("groups:")]
+    groups = grouped(example, tmp_path, zero_based_labels(80, 53))
+    assert [groups.labels.name(i) for i in (1, 2, 3)] == ["dish", "furniture", "floor"]
+    assert groups.labels.groups["furniture"] == ("chair", "couch", "bed")
+    assert 3 in groups.labels.stuff and "person" not in groups.labels.things.values()
+    assert "bicycle (1 to 133), car (2 to 134), motorcycle (3 to 135)" in caplog.text

@@ -87,7 +87,10 @@ class Options:
         "model.config", "", "The reference's own configuration file, for what the weights do not hold."
     )
     model_labels: str = _start(
-        "model.labels", "", "YAML file with the names of the checkpoint's classes: things and, if any, stuff."
+        "model.labels",
+        "",
+        "YAML file with the names of the checkpoint's classes (things and, if any, stuff), with groups of "
+        "them, or both.",
     )
     device: str = _start(
         "device", "auto", "auto (CUDA when there is one, otherwise the CPU), cpu, cuda or cuda:N."
