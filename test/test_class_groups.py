@@ -230,6 +230,9 @@ def test_each_class_becomes_that_of_its_group_and_no_number_is_used_twice(
         assert not left and "every class is dropped" in str(error)
         return
     new = {**found.labels.things, **found.labels.stuff}
+    assert [list(part) for part in (found.labels.things, found.labels.stuff)] == [
+        sorted(part) for part in (found.labels.things, found.labels.stuff)
+    ]
     after = found.renumber(np.arange(302))
     for i in range(302):
         if i > max(left):

@@ -17,15 +17,18 @@ import thin_yolact
 import torch
 import yaml
 
+from seg_node.class_groups import group_classes
 from seg_node.export.info import ExportInfo, check_fits, fingerprint, network_of
+from seg_node.groups_file import GroupRules
 from seg_node.inference.engine import Engine
 from seg_node.masks.overlap import intersection_areas, mask_areas, mask_ious
+from seg_node.masks.panoptic import fuse_panoptic
 from seg_node.models.files.load_error import LoadError
 from seg_node.models.grouped import GroupedModel
 from seg_node.models.load import load_model
 from seg_node.models.rcnn.model import RCNNModel
 from seg_node.predictor import Predictor
-from seg_node.types import Frame, Segmentation, SegmentOptions
+from seg_node.types import Frame, Instances, LabelSet, Segmentation, SegmentOptions
 
 Writer = Callable[[Path], tuple[Path, Path | None]]
 MINE, GROUND = 7, 250  # class ids of the groups
@@ -131,6 +134,50 @@ def test_names_and_groups_share_a_file(tmp_path: Path) -> None:
     model = load_model("auto", weights, config, labels)
     assert model.labels.things == {20: "drink", 21: "box"}
     assert model.labels.groups == {"drink": ("mug", "cup", "can")}
+
+
+class FloorAndRug:
+    """A model that sees 50 pixels of floor (2) and 60 of rug (3), and keeps the options that it was given."""
+
+    labels = LabelSet({0: "cup", 1: "bowl"}, {2: "floor", 3: "rug"})
+    default_options = SegmentOptions(score_threshold=0.5)
+
+    def __init__(self) -> None:
+        self.given: list[SegmentOptions] = []
+
+    def __call__(self, batch: list[None], options: SegmentOptions) -> list[None]:
+        self.given.append(options)
+        return batch
+
+    def assemble(self, raw: None, image_size: tuple[int, int], options: SegmentOptions) -> Segmentation:
+        self.given.append(options)
+        semantic = np.zeros(image_size, np.int32)
+        semantic[0, :50], semantic[1, :60] = 2, 3
+        panoptic = fuse_panoptic(Instances.empty(), semantic, image_size, self.labels, options)
+        return Segmentation(image_size, Instances.empty(), panoptic)
+
+
+@pytest.mark.parametrize(
+    ("rules", "wanted", "given", "areas"),
+    [
+        (GroupRules({"ground": ["floor", "rug"]}), None, None, [110]),
+        (GroupRules({"ground": ["floor", "rug"]}, ["bowl"]), None, {0, 2, 3}, [110]),
+        (GroupRules({"dish": ["cup", "bowl"]}), None, None, []),  # each stuff alone is too small
+        (GroupRules({"ground": ["floor", "rug"]}), ["ground"], {2, 3}, [110]),
+        (GroupRules({"dish": ["cup", "bowl"], "ground": ["floor", "rug"]}), ["dish"], {0, 1}, []),
+    ],
+)
+def test_the_model_is_given_its_own_classes_and_no_least_area_of_stuff_that_is_joined(
+    rules: GroupRules, wanted: list[str] | None, given: set[int] | None, areas: list[int]
+) -> None:
+    inner = FloorAndRug()
+    model = GroupedModel[Any, Any](inner, group_classes(rules, inner.labels))  # type: ignore[arg-type]
+    classes = None if wanted is None else model.labels.ids(wanted)
+    options = replace(model.default_options, classes=classes, panoptic_stuff_min_area=100)
+    model([None], options)
+    found = model.assemble(None, (40, 80), options)
+    assert [each.classes for each in inner.given] == [given, given]
+    assert found.panoptic is not None and [s.area for s in found.panoptic.segments] == areas
 
 
 def test_without_groups_the_model_itself_is_used(tmp_path: Path) -> None:

@@ -94,9 +94,9 @@ def test_a_cup_and_a_bowl_at_one_place_are_one_dish() -> None:
 
 
 def test_objects_of_one_class_or_of_two_groups_stay_as_the_model_left_them() -> None:
-    objects = instances((CUP, square(0, 0)), (CUP, square(0, 0)), (CHAIR, square(0, 0)))
-    result = regroup(Segmentation(SIZE, objects), GROUPS, OPTIONS).instances
-    assert result.class_ids.tolist() == [DISH, DISH, CHAIR]
+    places = [(CUP, square(0, 0)), (CUP, square(0, 0)), (CHAIR, square(0, 0)), (BOWL, square(15, 8))]
+    result = regroup(Segmentation(SIZE, instances(*places)), GROUPS, OPTIONS).instances
+    assert result.class_ids.tolist() == [DISH, DISH, CHAIR, DISH]
 
 
 def test_the_segment_of_a_second_name_becomes_the_first_ones() -> None:
