@@ -125,7 +125,7 @@ def _add_model_options(command: argparse.ArgumentParser) -> None:
     """Add the options of commands that run a model and write a folder."""
     add = command.add_argument
     _add_model(command)
-    add("--labels", metavar="FILE", help="YAML file with the class names: things, stuff")
+    add("--labels", metavar="FILE", help="YAML file with names or groups of the classes")
     add("--out", required=True, type=Path, metavar="DIR", help="folder for the results")
     add(
         "--score-threshold",
@@ -159,6 +159,11 @@ def _add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
         help="the PNG maps of --panoptic (default: the folder beside it of the same name)",
     )
     _add_model_options(evaluate)
+    add(
+        "--by-group",
+        action="store_true",
+        help="join the ground truth's categories by the groups of the --labels file",
+    )
     add("--limit", type=int, metavar="N", help="evaluate only the first N images of the ground truth")
     evaluate.set_defaults(run=_evaluate)
 
@@ -340,6 +345,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         panoptic_dir=options.panoptic_dir,
         score_threshold=options.score_threshold,
         limit=options.limit,
+        by_group=options.by_group,
     )
 
 

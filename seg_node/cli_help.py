@@ -15,7 +15,8 @@ writes into DIR:
                    Instances scored over 0.5 are drawn; with --score-threshold all are
 
 image_id is the number in a file name made of digits (000000000139.jpg: 139), else 1, 2, 3 …
-category_id is the class id of the model's checkpoint, as in the ROS messages; it may differ from COCO's.
+category_id is the class id of the model's checkpoint or of the --labels file, as in the ROS messages; it may
+differ from COCO's.
 Results of an earlier run in DIR are replaced. Ctrl-C writes the results so far.
 Images are turned upright by their EXIF orientation, as in cv2.imread and Detectron2; sizes and coordinates
 are those of the upright image.
@@ -24,13 +25,14 @@ folder that are not pictures are skipped and counted."""
 
 EVALUATE_HELP = """\
 Compares a model's results with ground truth in COCO's formats and prints a table. Classes are matched by
-name, ignoring case: those known to both sides are scored, the others are listed.
+name, ignoring case: those known to both sides are scored, the others are listed. With groups in the --labels
+file the names are those of the groups; --by-group also joins the ground truth's categories into the groups.
 
 writes into DIR:
   evaluation.json  mask_ap, mask_ap50, box_ap, box_ap50 with --coco (COCO's AP, by pycocotools);
                    pq, sq, rq for all, things and stuff with --panoptic (as panopticapi computes them);
                    all from 0 to 1; per_class, classes, images, images_left_out, median_ms, device, precision,
-                   model, ground_truth, ground_truth_notes, date, versions
+                   model, by_group, ground_truth, ground_truth_notes, date, versions
   instances.json   the predictions as COCO results in the ground truth's category ids, with --coco
   panoptic.json, panoptic/*.png
                    the predictions in COCO's panoptic format, with --panoptic

@@ -5,7 +5,7 @@
 import logging
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +40,9 @@ COCO_STUFF_NAMES = (
 )  # fmt: skip
 _COCO_IDS = tuple(i for i in range(1, 91) if i not in _COCO_IDS_LEFT_OUT)
 
-_MAX_ID = 65535
+MAX_ID = 65535
 _MAX_NAME_LENGTH = 200
+_KEYS = ("things", "stuff", "groups", "drop", "ids")
 _JOINERS = "\u200c\u200d"  # unprintable, but part of words in some scripts and of emoji
 
 COCO_THINGS = LabelSet(things=dict(zip(_COCO_IDS, COCO_THING_NAMES, strict=True)))
@@ -94,19 +95,32 @@ def zero_based_labels(
     return _warn_and_number(things, stuff)
 
 
-def read_labels(path: Path, first_id: int) -> LabelSet:
-    """Read the user's names for a checkpoint's classes: a YAML file with `things` and optionally `stuff`.
+def read_labels_file(path: Path) -> Mapping[str, Any]:
+    """Read the YAML of a labels file, for `read_labels` and `groups_file.read_groups`.
 
-    Each is a list in the checkpoint's order, or a mapping from class ids to names. Lists are numbered from
-    first_id, stuff after things.
-    Raises FileNotFoundError; ValueError for any other content and for names that `check_labels` refuses.
+    Raises FileNotFoundError; ValueError for a file with other keys or none.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such labels file")
-    content = parse_yaml(read_text(path, MAX_YAML_BYTES), str(path))
+    content = parse_yaml(read_text(path, MAX_YAML_BYTES), str(path), unique_keys=True)
+    if not isinstance(content, dict) or not content or content.keys() - set(_KEYS):
+        raise ValueError(f"{path}: not a labels file (expected the keys {', '.join(_KEYS)}, or some of them)")
+    return content
+
+
+def read_labels(path: Path, first_id: int) -> LabelSet | None:
+    """Read the user's names for a checkpoint's classes: a YAML file with `things` and optionally `stuff`.
+
+    Each is a list in the checkpoint's order, or a mapping from class ids to names. Lists are numbered from
+    first_id, stuff after things. None: the file has no names, only the keys of `groups_file.read_groups`.
+    Raises FileNotFoundError; ValueError for any other content and for names that `check_labels` refuses.
+    """
+    content = read_labels_file(path)
+    if not content.keys() & {"things", "stuff"}:
+        return None
     try:
-        if not isinstance(content, dict) or "things" not in content or content.keys() - {"things", "stuff"}:
-            raise ValueError("expected the keys things and, optionally, stuff")
+        if "things" not in content:
+            raise ValueError("stuff without things; for a model without things add things: []")
         things = _read_names(content["things"], first_id)
         stuff = _read_names(content.get("stuff") or [], max(things, default=first_id - 1) + 1)
         if things.keys() & stuff.keys():
@@ -128,14 +142,26 @@ def check_labels(labels: LabelSet) -> None:
     bits per pixel).
     """
     for class_id, name in (*labels.things.items(), *labels.stuff.items()):
-        if type(class_id) is not int or not 0 <= class_id <= _MAX_ID:
-            raise ValueError(f"class id {class_id!r} is not a number from 0 to {_MAX_ID}")
-        if not isinstance(name, str) or not _is_line(name) or not 0 < len(name.strip()) <= _MAX_NAME_LENGTH:
-            shown = f"{name[:50]!r}" if isinstance(name, str) else f"a {type(name).__name__}"
-            raise ValueError(
-                f"the name of class {class_id} is {shown}, not one printable line of at most "
-                f"{_MAX_NAME_LENGTH} characters"
-            )
+        if type(class_id) is not int or not 0 <= class_id <= MAX_ID:
+            raise ValueError(f"class id {class_id!r} is not a number from 0 to {MAX_ID}")
+        check_name(name, f"class {class_id}")
+
+
+def check_name(name: Any, whose: str) -> None:
+    """Raise ValueError for a name that is not one printable line of at most 200 characters."""
+    if not isinstance(name, str) or not _is_line(name) or not 0 < len(name.strip()) <= _MAX_NAME_LENGTH:
+        shown = f"{name[:50]!r}" if isinstance(name, str) else f"a {type(name).__name__}"
+        raise ValueError(
+            f"the name of {whose} is {shown}, not one printable line of at most {_MAX_NAME_LENGTH} characters"
+        )
+
+
+def check_text(name: Any) -> None:
+    """Raise ValueError for what YAML does not read as a text, such as 1 and no."""
+    if not isinstance(name, str):
+        is_short = name is None or isinstance(name, int | float)
+        shown = repr(name) if is_short else f"a {type(name).__name__}"
+        raise ValueError(f"{shown} is not a name: write it in quotes")
 
 
 def _is_line(name: str) -> bool:
@@ -147,11 +173,8 @@ def _read_names(names: Any, first_id: int) -> dict[int, str]:
         names = dict(enumerate(names, start=first_id))
     if not isinstance(names, dict) or not all(type(i) is int and i >= 0 for i in names):
         raise ValueError("expected a list of names or class ids with names")
-    odd = [name for name in names.values() if not isinstance(name, str)]
-    if odd:
-        is_short = odd[0] is None or isinstance(odd[0], int | float)
-        shown = repr(odd[0]) if is_short else f"a {type(odd[0]).__name__}"
-        raise ValueError(f"{shown} is not a name: write it in quotes")
+    for name in names.values():
+        check_text(name)
     return names
 
 

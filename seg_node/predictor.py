@@ -39,7 +39,7 @@ class Prediction:
 
     @property
     def classes(self) -> NDArray[np.int32]:
-        """(N,) class ids, in the checkpoint's numbering."""
+        """(N,) class ids, in the numbering of `labels`."""
         return self.segmentation.instances.class_ids
 
     @property

@@ -89,7 +89,7 @@ class Instances:
     """N objects of one image, sorted by descending score.
 
     boxes_xyxy: float32 (N, 4), continuous edges (x_min, y_min, x_max, y_max).
-    scores: float32 (N,). class_ids: int32 (N,), in the checkpoint's numbering.
+    scores: float32 (N,). class_ids: int32 (N,), in the numbering of the model's labels.
     masks: N crops at image resolution.
     ids: uint32 (N,), unique in the frame, from 1.
     """
@@ -172,10 +172,14 @@ class Segmentation:
 
 @dataclass(frozen=True)
 class LabelSet:
-    """Names of a model's classes; things and stuff share one numbering (class_id → name)."""
+    """Names of a model's classes; things and stuff share one numbering (class_id → name).
+
+    groups: by the name of a group in the user's labels file, the names of the checkpoint's classes in it.
+    """
 
     things: Mapping[int, str]
     stuff: Mapping[int, str] = field(default_factory=dict)
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def name(self, class_id: int) -> str:
         """The class's name, or its number as text if the checkpoint has no names."""
@@ -198,7 +202,8 @@ class SegmentOptions:
     """Options that may change from frame to frame; a model's `default_options` are those of its reference.
 
     score_threshold: instances with a score at or below it are dropped.
-    nms_threshold: of two boxes of one class with a higher IoU, the one with the lower score is dropped.
+    nms_threshold: of two boxes of one class with a higher IoU, the one with the lower score is dropped; also
+    of two objects of one group of the labels file, by the IoU of their masks.
     duplicate_iou: of two objects of any classes whose masks have a higher IoU, the one with the lower score
     is dropped; 1 keeps all, as every reference does.
     mask_threshold: pixels with at least this probability belong to the object (YOLACT and SOLO: above it).

@@ -21,6 +21,7 @@ from seg_node import __version__
 from seg_node.commands.evaluation_table import evaluation_table
 from seg_node.commands.result_folder import make_folder
 from seg_node.evaluation.average_precision import check_pycocotools
+from seg_node.evaluation.by_group import join_instances, join_panoptic
 from seg_node.evaluation.coco_fields import Id, one_line, shown
 from seg_node.evaluation.ground_truth import (
     InstanceTruth,
@@ -33,6 +34,7 @@ from seg_node.evaluation.ground_truth import (
 from seg_node.evaluation.scorers import InstanceScorer, PanopticScorer
 from seg_node.evaluation.true_pictures import describe_backslashes, describe_missing, find_file
 from seg_node.export.open_model import ModelSource, open_model
+from seg_node.groups_file import read_groups
 from seg_node.inference.engine import Engine
 from seg_node.types import LabelSet, SegmentOptions
 
@@ -51,22 +53,30 @@ def evaluate(
     panoptic_dir: Path | None = None,
     score_threshold: float | None = None,
     limit: int | None = None,
+    by_group: bool = False,
 ) -> int:
     """Write the folder `out` (see `seg_node evaluate --help`) and print a table.
 
     images: folder of the images. coco: ground truth of instances. panoptic, panoptic_dir: ground truth of
     panoptic maps, JSON and PNG; without panoptic_dir the folder beside the JSON that has its name.
     limit: evaluate only the first `limit` images.
+    by_group: join the ground truth's categories by the groups of the labels file.
 
     Returns the exit status: 1 when an image was skipped, else 0.
     Raises ValueError, FileNotFoundError or RuntimeError for errors that the user can fix.
     """
+    rules = read_groups(Path(model.labels).expanduser()) if by_group and model.labels else None
+    if by_group and not (rules and rules.groups):
+        raise ValueError("--by-group needs --labels FILE with the key groups")
     instance_truth, panoptic_truth = _read_truths(coco, panoptic, panoptic_dir)
     for note in _notes(instance_truth, panoptic_truth):
         print(note, file=sys.stderr)
     todo = _choose_images(images, instance_truth, panoptic_truth, limit)
     engine = open_model(model)
     options = _options(engine.default_options, score_threshold, panoptic_truth is not None)
+    if by_group:
+        instance_truth = instance_truth and join_instances(instance_truth, engine.labels.groups)
+        panoptic_truth = panoptic_truth and join_panoptic(panoptic_truth, engine.labels.groups)
     scorers = _scorers(instance_truth, panoptic_truth, engine.labels, out)
     make_folder(out)
     try:
@@ -78,6 +88,7 @@ def evaluate(
     report = {
         "scale": SCALE,
         "model": {name: None if value is None else str(value) for name, value in given.items()},
+        "by_group": by_group,
         "ground_truth": _ground_truth(images, coco, panoptic, panoptic_dir),
         "ground_truth_notes": _notes(instance_truth, panoptic_truth),
         **_circumstances(engine, options),

@@ -47,7 +47,7 @@ def instance_results(
     """Return one COCO result per instance, best first.
 
     bbox: [x, y, width, height], float pixels. segmentation: compressed run lengths at image_size, (height,
-    width). category_id: the checkpoint's own class id, as in the messages.
+    width). category_id: the class id of the model's labels, as in the messages.
     """
     results = []
     for box, score, class_id, mask in zip(

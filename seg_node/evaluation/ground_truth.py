@@ -91,6 +91,7 @@ class PanopticTruth:
     images: by id, those that have a map. categories: names by id. things: ids of those that are things.
     maps: PNG of each image by image id, see `read_segment_map`. segments: those of each map.
     listed_categories: the categories as in the file. notes: as in `InstanceTruth`.
+    joins_stuff: whether the regions of one stuff category in an image are one segment.
     """
 
     images: Mapping[Id, TrueImage]
@@ -100,6 +101,7 @@ class PanopticTruth:
     segments: Mapping[Id, tuple[TrueSegment, ...]]
     listed_categories: list[dict[str, Any]]
     notes: tuple[str, ...] = ()
+    joins_stuff: bool = False
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ Predictions are kept in the ground truth's category ids, and written whether or 
 import dataclasses
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from seg_node.evaluation.average_precision import average_precision
+from seg_node.evaluation.by_group import join_stuff
 from seg_node.evaluation.coco import instance_results, map_name, panoptic_annotation, panoptic_png
 from seg_node.evaluation.coco_fields import Id, in_order
 from seg_node.evaluation.ground_truth import (
@@ -27,7 +28,7 @@ from seg_node.evaluation.ground_truth import (
     match_classes,
     read_segment_map,
 )
-from seg_node.evaluation.panoptic_quality import PanopticQuality
+from seg_node.evaluation.panoptic_quality import PanopticQuality, TrueSegment
 from seg_node.types import LabelSet, PanopticSegments, Segmentation
 
 
@@ -138,8 +139,11 @@ class PanopticScorer:
         """
         if image.id not in self._truth.images:
             return
-        predicted, segments = self._in_categories(segmentation), self._truth.segments[image.id]
+        predicted = self._in_categories(segmentation)
+        segments: Sequence[TrueSegment] = self._truth.segments[image.id]
         true_map = read_segment_map(self._truth.maps[image.id], image.size, {s.id for s in segments})
+        if self._truth.joins_stuff:
+            true_map, segments = join_stuff(true_map, segments, self._truth.things)
         categories: dict[int, Id] = {segment.id: segment.class_id for segment in predicted.segments}
         self._quality.add(predicted.segment_map, categories, true_map, segments)
 

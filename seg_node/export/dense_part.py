@@ -4,7 +4,6 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +79,7 @@ def open_engine(
         if exported is None:
             return Engine(model, device, precision or "exact")
         dense = load_exported(exported, model, device, precision or "auto")
-        return Engine(replace(exportable(model), dense=dense), device, dense.info.precision)
+        return Engine(exportable(model).with_dense(dense), device, dense.info.precision)
 
 
 def exported_size(engine: Engine) -> tuple[int, int] | None:
@@ -93,7 +92,7 @@ def exported_size(engine: Engine) -> tuple[int, int] | None:
 def load_exported(
     path: str | Path, model: SegmentationModel[Any, Any], device: torch.device, precision: str = "auto"
 ) -> Exported:
-    """Load the exported file, which then runs as `replace(model, dense=…)`; the rest of the network stays.
+    """Load the exported file, which runs by `model.with_dense(…)`; the rest of the network stays.
 
     model: as loaded, before an engine converts its weights. The engine must have the file's precision.
     An .onnx file is data; a .pt2 is machine code, which is executed: load only your own.

@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.backends import cudnn
 from torch.utils._pytree import tree_leaves, tree_map
 
+from seg_node.models.grouped import GroupedModel
 from seg_node.models.model import DenseModel, SegmentationModel
 
 logger = logging.getLogger(__name__)
@@ -48,6 +49,8 @@ def use_cuda_graphs(model: Model) -> Model:
 
 def drop_cuda_graphs(model: Model) -> int:
     """Free the model's graphs, which are recorded again when needed; return their number."""
+    if isinstance(model, GroupedModel):
+        return drop_cuda_graphs(model.model)
     found = [value for value in vars(model).values() if isinstance(value, CudaGraphs)]
     return sum(graphs.drop() for graphs in found)
 

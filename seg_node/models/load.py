@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, get_args
 
+from seg_node.class_groups import group_classes
+from seg_node.groups_file import read_groups
 from seg_node.labels import check_labels, read_labels
 from seg_node.models.files.checkpoint import Checkpoint, read_checkpoint
 from seg_node.models.files.config_file import read_config
 from seg_node.models.files.load_error import LoadError, loading
 from seg_node.models.files.prefixes import without_prefix
 from seg_node.models.files.published import cached_weights
+from seg_node.models.grouped import GroupedModel
 from seg_node.models.model import SegmentationModel
 from seg_node.models.rcnn.detectron2 import is_detectron2, load_detectron2
 from seg_node.models.rcnn.torchvision import is_embedded, is_torchvision_rcnn, load_torchvision
@@ -66,13 +69,18 @@ def load_model(
     weights: a file, for transformers a folder, or the name of a published model that `seg_node fetch-weights
     NAME` has downloaded; None for the model that comes with seg_node.
     config: the reference's own configuration file, for settings that are not in the weights.
-    labels: a file with class names, see `read_labels`.
+    labels: a file with class names, groups of classes or both, see `read_labels` and `groups_file`.
     Raises only LoadError, which names the file, the tensor or key, and the expected value or the cure.
     """
+    with loading(labels):
+        rules = read_groups(Path(labels).expanduser()) if labels else None
     with loading(weights or EMBEDDED_WEIGHTS, config, labels):
         model = _load(family, weights, config, labels)
         check_labels(model.labels)
-    return model
+    if rules is None:
+        return model
+    with loading(labels):
+        return GroupedModel(model, group_classes(rules, model.labels))
 
 
 def _load(

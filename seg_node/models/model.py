@@ -3,8 +3,7 @@
 """The interface that the engine expects from every model family."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import Field
-from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import nn
@@ -57,10 +56,8 @@ class DenseModel(SegmentationModel[Batch, Raw], Protocol[Batch, Raw]):
     """A model with a dense part: its network's `forward`, whose work depends only on its input's shape.
 
     `network(pixels)`, float (N, 3, H, W), returns a NamedTuple of tensors and tuples of tensors, each of N
-    images. The model is a frozen dataclass: `replace(model, dense=…)` is the same one with an exported file.
+    images.
     """
-
-    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
     @property
     def input_spec(self) -> InputSpec: ...
@@ -68,6 +65,10 @@ class DenseModel(SegmentationModel[Batch, Raw], Protocol[Batch, Raw]):
     @property
     def dense(self) -> Callable[..., Any] | None:
         """The function that runs in place of the network's `forward`; None: the network itself."""
+        ...
+
+    def with_dense(self: Own, dense: Callable[..., Any]) -> Own:
+        """Return the model with this function, such as an exported file's, in place of `forward`."""
         ...
 
     def with_recorded(self: Own, record: Recorder) -> Own:

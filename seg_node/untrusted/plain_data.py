@@ -9,6 +9,8 @@ from typing import Any, NoReturn
 
 import yaml
 
+from seg_node.untrusted.printable import printable
+
 MAX_YAML_BYTES = 256 * 1024  # at worst 5 s in PyYAML; a dumped configuration has 20 KB
 MAX_JSON_BYTES = 8 * 1024 * 1024
 _MAX_VALUES = 100_000
@@ -34,13 +36,14 @@ def read_text(path: Path, max_bytes: int) -> str:
         raise ValueError(f"{path}: not a text in UTF-8 ({error.reason} at byte {error.start})") from error
 
 
-def parse_yaml(text: str, source: str) -> Any:
+def parse_yaml(text: str, source: str, *, unique_keys: bool = False) -> Any:
     """Parse a YAML text; dates and sexagesimals stay strings, Python tuples become lists.
 
-    source: names the text in errors. Raises ValueError if it is not YAML, or not plain data.
+    source: names the text in errors. unique_keys: whether a key that is repeated in its mapping is refused;
+    else its last value counts. Raises ValueError if it is not YAML, or not plain data.
     """
     try:
-        content = yaml.load(text, _Loader)
+        content = yaml.load(text, _UniqueLoader if unique_keys else _Loader)
     except yaml.MarkedYAMLError as error:
         line = f" (line {error.problem_mark.line + 1})" if error.problem_mark else ""
         raise ValueError(f"{source}: not a YAML file: {error.problem or error.context}{line}") from error
@@ -141,6 +144,26 @@ class _Loader(yaml.SafeLoader):
                         raise yaml.constructor.ConstructorError(
                             None, None, f"more than {_MAX_VALUES} values are merged by <<", node.start_mark
                         )
+        super().flatten_mapping(node)
+
+
+class _UniqueLoader(_Loader):
+    """Refuse a key that is repeated in its mapping."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Compare the keys before merging: a mapping may replace what it merges."""
+        if id(node) in self._flattened:
+            return
+        seen: set[tuple[str, str]] = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.tag == f"{_TAG}merge":
+                continue
+            if (key.tag, key.value) in seen:
+                name = printable(key.value)
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {name} is in one mapping twice", key.start_mark
+                )
+            seen.add((key.tag, key.value))
         super().flatten_mapping(node)
 
 

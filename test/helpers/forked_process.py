@@ -19,13 +19,34 @@ from pathlib import Path
 # pytest: the fork imports the parent's main module
 PRELOADED = ["pytest", "torchvision", "seg_node.ros.node.node", "seg_node.models.load", "seg_node.cli"]
 _CONTEXT = multiprocessing.get_context("forkserver")
+_PYTHONPATH = os.environ.get("PYTHONPATH")
+
+
+def start_program(
+    entry: Sequence[str], arguments: Sequence[str], log: Path
+) -> "ForkedProcess | subprocess.Popen[bytes]":
+    """Start a program in a process group of its own; a test that changes PYTHONPATH gets one that imports anew.
+
+    entry: "-m" and a module, or a script and its first arguments; `arguments` follow these.
+    """
+    if os.environ.get("PYTHONPATH") == _PYTHONPATH:
+        return ForkedProcess(entry, arguments, log)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with log.open("w") as output:
+        return subprocess.Popen(
+            [sys.executable, *entry, *arguments],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,
+        )
 
 
 class ForkedProcess:
     """A program with its output in a file; the part of subprocess.Popen that the tests use."""
 
     def __init__(self, entry: Sequence[str], arguments: Sequence[str], log: Path) -> None:
-        """entry: "-m" and a module, or a script and its first arguments; `arguments` follow these."""
+        """See `start_program`."""
         _start_server()
         program = (list(entry), list(arguments), dict(os.environ), str(log))
         self._process = _CONTEXT.Process(target=_run, args=program, daemon=True)

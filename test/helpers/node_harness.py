@@ -18,7 +18,7 @@ import rclpy
 import yaml
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
-from forked_process import ForkedProcess
+from forked_process import start_program
 from numpy.typing import NDArray
 from rcl_interfaces.msg import Parameter as ParameterMessage
 from rcl_interfaces.srv import GetParameters, SetParameters
@@ -50,7 +50,7 @@ class NodeProcess:
         arguments = ["--ros-args", "--params-file", str(file)]
         for name, value in remaps.items():
             arguments += ["-r", f"{name}:={value}"]
-        self.process = ForkedProcess(entry, arguments, self._log_path)
+        self.process = start_program(entry, arguments, self._log_path)
 
     @property
     def log(self) -> str:

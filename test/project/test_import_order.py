@@ -17,11 +17,14 @@ ORDER = (
     {"types", "errors"},
     {"untrusted"},
     {"labels"},
+    {"groups_file"},
+    {"class_groups"},
     {"images"},
     {"masks"},
     {"spatial", "preprocess", "track", "sources"},
     {"drawing"},
     {"models.files", "models.gpu"},
+    {"models.model"},  # the interface that the families implement
     {"models.layers", "models.assemble"},
     {"models.rcnn", "models.yolact", "models.solo", "models.transformers"},
     {"models"},
@@ -40,8 +43,10 @@ RANK = {package: rank for rank, packages in enumerate(ORDER) for package in pack
 def package_of(module: str) -> str:
     """The room of a module: models and ros have rooms of their own within."""
     _, *parts = module.split(".")
+    room = ".".join(parts[:2])
     has_rooms = parts[0] in ("models", "ros") and len(parts) > 1
-    return ".".join(parts[:2]) if has_rooms and (SEG_NODE / parts[0] / parts[1]).is_dir() else parts[0]
+    is_room = has_rooms and ((SEG_NODE / parts[0] / parts[1]).is_dir() or room in RANK)
+    return room if is_room else parts[0]
 
 
 def imported_modules(source: str) -> Iterator[str]:

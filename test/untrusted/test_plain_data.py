@@ -117,3 +117,12 @@ def test_json_is_read_within_the_same_limits(tmp_path: Path) -> None:
             read_json(path)
     with pytest.raises(FileNotFoundError, match=r"absent\.json: no such file"):
         read_json(tmp_path / "absent.json")
+
+
+def test_repeated_keys_are_refused_on_request() -> None:
+    text = "a: &one {k: 1}\nb: {<<: *one, k: 2}\nc: {<<: *one}\nd: *one\ne: [{k: 3}, {k: 4}]"
+    expected = {"a": {"k": 1}, "b": {"k": 2}, "c": {"k": 1}, "d": {"k": 1}, "e": [{"k": 3}, {"k": 4}]}
+    assert parse_yaml(text, "x", unique_keys=True) == expected  # a mapping may replace what it merges
+    assert parse_yaml("a: {k: 1, k: 2}", "x") == {"a": {"k": 2}}
+    with pytest.raises(ValueError, match=r"^x: not a YAML .* the key k is in one mapping twice \(line 2\)"):
+        parse_yaml("a: 1\nb: {k: 1, k: 2}", "x", unique_keys=True)

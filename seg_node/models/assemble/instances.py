@@ -53,14 +53,25 @@ def without_duplicates(instances: Instances, iou: float) -> Instances:
     """Drop instances whose mask overlaps that of a better-scored one by more than `iou`."""
     masks = instances.masks
     areas = mask_areas(masks)
-    overlaps = mask_ious(intersection_areas(masks, masks), areas, areas) > iou
+    winners = first_overlapping(mask_ious(intersection_areas(masks, masks), areas, areas) > iou)
+    kept = np.flatnonzero(winners == np.arange(len(masks)))
+    return replace(instances.select(kept), ids=np.arange(1, len(kept) + 1, dtype=np.uint32))
+
+
+def first_overlapping(overlaps: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Return for each of N objects, best first, the index of the best kept one that it overlaps, or its own.
+
+    overlaps: (N, N). An object is kept unless it overlaps a kept one that is better.
+    """
+    winners = np.arange(len(overlaps))
     kept: list[int] = []
-    for i in range(len(masks)):
-        if not overlaps[i, kept].any():
+    for i in range(len(overlaps)):
+        rivals = np.flatnonzero(overlaps[i, kept])
+        if len(rivals):
+            winners[i] = kept[rivals[0]]
+        else:
             kept.append(i)
-    return replace(
-        instances.select(np.array(kept, np.intp)), ids=np.arange(1, len(kept) + 1, dtype=np.uint32)
-    )
+    return winners
 
 
 def mask_bounds(masks: Sequence[MaskCrop]) -> Tensor:

@@ -5,6 +5,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import compress
+from typing import Any
 
 import numpy as np
 import torch
@@ -49,6 +50,9 @@ class RCNNModel:
                 return found
         maps = (self.dense or self.network)(batch.pixels, options.panoptic)
         return self.network.select(maps, batch, options)
+
+    def with_dense(self, dense: Callable[..., Any]) -> "RCNNModel":
+        return replace(self, dense=dense)
 
     def with_recorded(self, record: Recorder) -> "RCNNModel":
         return replace(self, fixed=record(self.network.fixed))

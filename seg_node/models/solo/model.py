@@ -8,6 +8,7 @@ Sources: Wang et al. 2020 (SOLO; SOLOv2), see `heads.py`, `solov2_head.py`, `mas
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -83,6 +84,9 @@ class SoloModel:
     def __call__(self, batch: ModelInput, options: SegmentOptions) -> list[SoloPrediction]:
         output = (self.dense or self.network)(batch.pixels)
         return self.network.select(output, batch.sizes, options)
+
+    def with_dense(self, dense: Callable[..., Any]) -> "SoloModel":
+        return replace(self, dense=dense)
 
     def with_recorded(self, record: Recorder) -> "SoloModel":
         return replace(self, dense=record(self.network))

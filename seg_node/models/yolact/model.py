@@ -4,6 +4,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -49,6 +50,9 @@ class YolactModel:
         most = max(options.max_instances, self.default_options.max_instances)
         found = detect(output, priors, self.settings, replace(options, max_instances=most))
         return [without_fillers(rescore(prediction, mask_iou, options)) for prediction in found]
+
+    def with_dense(self, dense: Callable[..., Any]) -> "YolactModel":
+        return replace(self, dense=dense)
 
     def with_recorded(self, record: Recorder) -> "YolactModel":
         return replace(self, dense=record(self.network))

@@ -65,7 +65,7 @@ ARGUMENTS = (
     _parameter("model.family", "auto, embedded, torchvision, detectron2, yolact, solo or transformers."),
     _parameter("model.weights", "Checkpoint file or name of a fetched model."),
     _parameter("model.config", "Configuration file of the checkpoint."),
-    _parameter("model.labels", "YAML file with the names of the checkpoint's classes."),
+    _parameter("model.labels", "YAML file with names or groups of the checkpoint's classes."),
     _parameter("engine", "File of `seg_node export` for this model."),
     Argument("enclave", "", "SROS 2 enclave of the process, such as /seg_node (docs/security.md)."),
     Argument("log_level", "info", "debug, info, warn or error."),

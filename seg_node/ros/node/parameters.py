@@ -54,7 +54,10 @@ PARAMETERS = (
         "model.config", "", "The reference's own configuration file, for what the weights do not hold."
     ),
     Declaration(
-        "model.labels", "", "YAML file with the names of the checkpoint's classes: things and, if any, stuff."
+        "model.labels",
+        "",
+        "YAML file with the names of the checkpoint's classes (things and, if any, stuff), with groups of "
+        "them, or both.",
     ),
     Declaration("device", "auto", "auto (CUDA when there is one, otherwise the CPU), cpu, cuda or cuda:N."),
     Declaration(
