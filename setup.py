@@ -50,6 +50,7 @@ setup(
             "pycocotools",
             "pytest",
             "pytest-timeout",
+            "pytest-xdist",
             "ruff",
             "transformers",
         ],

@@ -25,7 +25,7 @@ _PYTHONPATH = os.environ.get("PYTHONPATH")
 def start_program(
     entry: Sequence[str], arguments: Sequence[str], log: Path
 ) -> "ForkedProcess | subprocess.Popen[bytes]":
-    """Start a program in a process group of its own; a test that changes PYTHONPATH gets one that imports anew.
+    """Start a program in a process group of its own; one that imports anew after PYTHONPATH changed.
 
     entry: "-m" and a module, or a script and its first arguments; `arguments` follow these.
     """

@@ -22,7 +22,8 @@ from forked_process import start_program
 from numpy.typing import NDArray
 from rcl_interfaces.msg import Parameter as ParameterMessage
 from rcl_interfaces.srv import GetParameters, SetParameters
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException, ShutdownException, SingleThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
@@ -104,16 +105,21 @@ class Probe:
         self.node = rclpy.create_node("probe", context=self._context)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self.node)
+        self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._spin, daemon=True)
         self._thread.start()
 
     def _spin(self) -> None:
-        with suppress(ExternalShutdownException):
-            self._executor.spin()
+        while not self._stopping.is_set():
+            # InvalidHandle: the test destroyed an entity while the executor built its wait set
+            with suppress(ExternalShutdownException, ShutdownException, rclpy_implementation.InvalidHandle):
+                self._executor.spin_once(0.5)
 
     def stop_spinning(self) -> None:
-        self._executor.shutdown()
+        self._stopping.set()
+        self._executor.wake()
         self._thread.join(5)
+        self._executor.shutdown()
 
     def close(self) -> None:
         self.stop_spinning()
