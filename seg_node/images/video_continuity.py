@@ -24,11 +24,19 @@ class Continuity:
         self._counted: int | None = 0  # steps of 1 in a row; None: the count is no count
         self._stamp_ns: int | None = None
         self._steps_ns: deque[int] = deque(maxlen=_STEPS)
+        self._transport_lost = False
+
+    def note_loss(self) -> None:
+        """Note that the transport reported a loss before the next packet."""
+        self._transport_lost = True
 
     def lost(self, packet: VideoPacket) -> str:
         """Return why packets before this one must be missing, or ""."""
         by_count = self._lost_by_count(packet.count)
         by_stamp = self._lost_by_stamp(packet.stamp_ns)
+        if self._transport_lost:
+            by_stamp = "the middleware reports it"
+        self._transport_lost = False
         is_counted = bool(self._counted) or bool(by_count)
         return by_count or (by_stamp if packet.codec in _WITHOUT_NUMBERS and not is_counted else "")
 

@@ -93,6 +93,20 @@ class VideoDecoder:
             outcomes += self._await_key_frame("a packet after it is damaged")
             return [*outcomes, Undecoded(packet.token, error.reason, str(error))]
 
+    def flush(self) -> Outcomes:
+        """End the stream: return the outcomes of all packets that are pending."""
+        frames: list[Any] = []
+        if self._pending:
+            with suppress(Exception):  # damaged: its packets come out without a picture
+                frames = self._context.decode(None)
+        outcomes: Outcomes = [self._picture(frame) for frame in frames if frame.pts in self._pending]
+        self._codec = None
+        return outcomes + self._await_key_frame("the stream ends before its picture is complete")
+
+    def note_loss(self) -> None:
+        """Note that the transport lost messages; it counts for a stream that does not show losses itself."""
+        self._continuity.note_loss()
+
     def _open(self, codec: Codec) -> None:
         self._context, self._codec, self._headers = _create_context(codec), codec, header_reader(codec)
         self._continuity, self._size, self._waited = Continuity(), None, 0
@@ -117,7 +131,7 @@ class VideoDecoder:
         if self._size is None:
             raise ImageError(
                 "awaiting_key_frame",
-                f"{packet.codec} key frame without SPS and PPS; set the encoder to send them with each key frame",
+                f"{packet.codec} key frame without SPS and PPS; let the encoder send them with each one",
             )
         if self._waited is not None:
             self._begin(packet.codec, headers)

@@ -5,7 +5,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from seg_node.images.buffer import ImageError, check_size
+from seg_node.images.buffer import ImageError, check_size, stamp_to_ns
 from seg_node.images.h264_headers import H264Headers
 from seg_node.images.hevc_headers import HevcHeaders
 from seg_node.images.video_headers import HeaderReader, PacketHeaders, PictureSize
@@ -92,6 +92,18 @@ def codec_of(encoding: str) -> Codec:
     return codec
 
 
+def packet_of(message: Any, token: Any) -> VideoPacket:
+    """Read an FFMPEGPacket or a CompressedVideo, of rclpy or rosbags.
+
+    Raises ImageError unknown_encoding.
+    """
+    if hasattr(message, "pts"):
+        codec, stamp, count = codec_of(message.encoding), message.header.stamp, int(message.pts)
+    else:
+        codec, stamp, count = codec_of(message.format), message.timestamp, None
+    return VideoPacket(codec, bytes(message.data), stamp_to_ns(stamp), count, token)
+
+
 def header_reader(codec: Codec) -> HeaderReader:
     reader: HeaderReader = _READERS[codec]()
     return reader
@@ -111,7 +123,7 @@ def check_headers(headers: PacketHeaders, size: PictureSize | None) -> None:
         raise ImageError(
             "too_large",
             f"video is {size.width}x{size.height} with {size.references} reference pictures, over "
-            f"{MAX_VIDEO_PIXELS / 1e6:.1f} megapixels or {_MAX_STREAM_BYTES / 1e6:.0f} MB of a decoder's memory; "
+            f"{MAX_VIDEO_PIXELS / 1e6:.1f} megapixels or {_MAX_STREAM_BYTES / 1e6:.0f} MB in the decoder; "
             "set a smaller resolution in the encoder",
         )
     if headers.pictures > _FIELDS:

@@ -38,7 +38,7 @@ class Vp9Headers:
 
 
 class Av1Headers:
-    """A `seg_node.images.video_headers.HeaderReader` for AV1's low-overhead format (specification, section 5).
+    """A `seg_node.images.video_headers.HeaderReader` for AV1's low-overhead format (its section 5).
 
     A key frame comes with a sequence header, as foxglove_msgs/CompressedVideo demands.
     """

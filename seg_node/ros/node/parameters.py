@@ -102,8 +102,9 @@ class Options:
     image_transport: str = _start(
         "image_transport",
         "raw",
-        "raw subscribes to `image` (sensor_msgs/Image), compressed to `image`/compressed (CompressedImage).",
-        ("raw", "compressed"),
+        "raw subscribes to `image` (Image), compressed to `image`/compressed, ffmpeg and compressed_video to "
+        "packets of a video on `image`/ffmpeg (FFMPEGPacket) and `image`/foxglove (CompressedVideo).",
+        ("raw", "compressed", "ffmpeg", "compressed_video"),
     )
     cameras: tuple[str, ...] = _start(
         "cameras",
