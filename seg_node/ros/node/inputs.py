@@ -105,7 +105,7 @@ class Inputs:
         return self._receiver.alive
 
     def close(self) -> int:
-        """Unsubscribe; returns how many images were still waiting for their depth or a video's next packet."""
+        """Unsubscribe; returns how many images were waiting for their depth or a video's next packet."""
         self._receiver.close()
         self._destroy()
         return len(self._give_up()) + (self._video.pending if self._video is not None else 0)
