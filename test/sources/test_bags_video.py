@@ -117,13 +117,8 @@ def test_damaged_packets_cost_only_themselves_and_their_followers(tmp_path: Path
     stamp_only = FFMPEGPacket(Header(Time(1, 2), ""), 0, 0, "mpeg9", 0, 0, False, np.zeros(3, np.uint8))
     messages = [*video(encode("h264", 4)), stamp_only, *video(encode("h264", 3))]
     errors: list[str] = []
-    frames = list(
-        read_bag(
-            write_bag(tmp_path / "bag", {"/video": messages}),
-            None,
-            lambda _, error: errors.append(str(error)),
-        )
-    )
+    bag = write_bag(tmp_path / "bag", {"/video": messages})
+    frames = list(read_bag(bag, None, lambda _, error: errors.append(str(error))))
     assert [number_of(frame.pixels) for _, frame in frames] == [0, 1, 2, 3, 0, 1, 2]
     assert len(errors) == 1 and "'mpeg9' is not supported" in errors[0]
 
