@@ -54,6 +54,12 @@ def test_colours_follow_the_matrix_and_range_of_the_stream(
         assert np.abs(bgr[24, 32] - expected_bgr(*yuv, matrix, full)).max() <= 3
 
 
+def test_colours_that_cannot_be_converted_are_refused_by_name() -> None:
+    with pytest.raises(ImageError, match="pixel format yuv444p, matrix 8 of ITU-T H") as refusal:
+        uniform(YUV[0], "yuv444p", 8, 1).to_bgr()  # YCgCo
+    assert refusal.value.reason == "unknown_encoding"
+
+
 def test_pictures_over_max_pixels_are_refused_before_they_are_converted() -> None:
     picture = uniform(YUV[0], "yuv420p", 1, 1)
     assert picture.to_bgr(64 * 48).shape == (48, 64, 3)
