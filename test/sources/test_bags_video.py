@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bags whose images are packets of a video."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,33 +10,14 @@ import pytest
 
 pytest.importorskip("av", reason="PyAV is not installed")
 
-from rosbags.typesys import get_types_from_msg
-from video_stream import Encoded, encode, number_of
+from video_bags import FFMPEGPacket, ffmpeg, foxglove, video
+from video_stream import encode, number_of
 from written_bags import STORE, Header, Time, depth, header, image, write_bag
 
 from seg_node.images import video_decoder
 from seg_node.sources.bags.companions import find_companions, read_with_companions
 from seg_node.sources.bags.frames import describe_bag, read_bag
-from seg_node.sources.bags.topic_frames import VIDEO_TYPES
 from seg_node.sources.source import open_source
-
-for name, definition in VIDEO_TYPES.items():
-    STORE.register(get_types_from_msg(definition, name))
-FFMPEGPacket, CompressedVideo = (STORE.types[name] for name in VIDEO_TYPES)
-
-
-def ffmpeg(encoded: Encoded, index: int) -> Any:
-    data = np.frombuffer(encoded.data, np.uint8)
-    return FFMPEGPacket(header(encoded.number), 0, 0, "h264;yuv420p;bgr8;bgr8", index, 0, False, data)
-
-
-def foxglove(encoded: Encoded, index: int) -> Any:
-    stamp = header(encoded.number).stamp
-    return CompressedVideo(stamp, "optical_frame", np.frombuffer(encoded.data, np.uint8), "h264")
-
-
-def video(stream: Sequence[Encoded], make: Any = ffmpeg) -> list[Any]:
-    return [make(each, index) for index, each in enumerate(stream)]
 
 
 @pytest.mark.parametrize(
