@@ -5,8 +5,8 @@
     scripts/run python benchmarks/video.py [--size 1280x720] [--pictures 90]
 
 prints a table. Pictures are 1/f noise that pans, with a sensor's noise on top, encoded at the default bit
-rate of ffmpeg_image_transport (8 Mbit/s at 30 Hz, a key frame every 10). Times are of the thread's own CPU, so
-that a busy machine changes little; decoding includes reading the headers.
+rate of ffmpeg_image_transport (8 Mbit/s at 30 Hz, a key frame every 10). Times are of the thread's own CPU,
+so that a busy machine changes little; decoding includes reading the headers.
 """
 
 import argparse

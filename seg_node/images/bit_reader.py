@@ -20,7 +20,7 @@ class BitReader:
         return bool(self.bits(1))
 
     def golomb(self) -> int:
-        """Read an unsigned Exp-Golomb number: ue(v) of ITU-T H.264 and H.265, 9.1 and 9.2."""
+        """Read an unsigned Exp-Golomb number (ITU-T H.264, 9.1; H.265, 9.2)."""
         zeros = 0
         while not self.flag():
             zeros += 1
@@ -29,6 +29,6 @@ class BitReader:
         return (1 << zeros) - 1 + self.bits(zeros)
 
     def signed_golomb(self) -> int:
-        """Read a signed Exp-Golomb number: se(v)."""
+        """Read a signed Exp-Golomb number."""
         value = self.golomb()
         return (value + 1) // 2 if value % 2 else -(value // 2)

@@ -17,7 +17,7 @@ START = b"\0\0\0\1"
 
 
 def golomb(value: int) -> str:
-    """ue(v): n zeros, then value + 1 in n + 1 bits."""
+    """n zeros, then value + 1 in n + 1 bits."""
     bits = f"{value + 1:b}"
     return "0" * (len(bits) - 1) + bits
 
