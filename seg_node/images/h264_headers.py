@@ -34,11 +34,11 @@ class H264Headers:
 
     def read(self, data: bytes) -> PacketHeaders:
         is_key, pictures, slices, lost = False, 0, 0, ""
-        size: PictureSize | None = None
+        sizes: list[PictureSize] = []
         for unit in annex_b_units(data, _HEAD):
             kind = unit[0] & 31 if unit else 0
             if kind == _SPS:
-                size = self._read_sps(unit)
+                sizes.append(self._read_sps(unit))
             elif kind == _PPS:
                 reader = BitReader(unit[1:16])
                 self._pps[_bounded(reader.golomb(), 255)] = _bounded(reader.golomb(), 31)
@@ -51,7 +51,7 @@ class H264Headers:
                 if reader.golomb() == 0:  # first_mb_in_slice
                     pictures += 1
                     lost = lost or self._gap(unit[0], reader)
-        return PacketHeaders(is_key, pictures, slices, lost, size)
+        return PacketHeaders(is_key, pictures, slices, lost, tuple(sizes))
 
     def _gap(self, header: int, reader: BitReader) -> str:
         """Compare frame_num with the reference picture before it, as 7.4.3 does."""

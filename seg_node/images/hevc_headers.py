@@ -20,16 +20,18 @@ class HevcHeaders:
 
     def read(self, data: bytes) -> PacketHeaders:
         is_key, pictures, slices = False, 0, 0
-        size: PictureSize | None = None
+        sizes: list[PictureSize] = []
         for unit in annex_b_units(data, _HEAD):
-            kind = unit[0] >> 1 & 63 if unit else -1
+            if len(unit) < 3 or unit[0] & 1 or unit[1] >> 3:
+                continue  # a layer beside the first, such as a second view, which is not decoded
+            kind = unit[0] >> 1 & 63
             if kind == _SPS:
-                size = _read_sps(unit)
+                sizes.append(_read_sps(unit))
             elif kind in _SLICES:
                 is_key |= kind in _KEY_SLICES
                 slices += 1
-                pictures += len(unit) > 2 and unit[2] >> 7  # first_slice_segment_in_pic_flag
-        return PacketHeaders(is_key, pictures, slices, size=size)
+                pictures += unit[2] >> 7  # first_slice_segment_in_pic_flag
+        return PacketHeaders(is_key, pictures, slices, sizes=tuple(sizes))
 
 
 def _read_sps(unit: bytes) -> PictureSize:

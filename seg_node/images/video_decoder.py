@@ -21,7 +21,8 @@ from seg_node.images.video_packet import (
     Codec,
     Undecoded,
     VideoPacket,
-    check_headers,
+    check_picture_size,
+    check_work,
     header_reader,
 )
 from seg_node.images.video_picture import Picture
@@ -36,8 +37,7 @@ except ImportError:
 MISSING = "decoding video needs PyAV: pip install 'seg_node[video]' (or: pip install av)"
 
 _DECODERS: dict[Codec, str] = {"h264": "h264", "hevc": "hevc", "vp9": "vp9", "av1": "libdav1d"}
-# The library counts the padding to whole blocks, of up to 128 pixels a side.
-_OPTIONS = {"max_pixels": str(MAX_VIDEO_PIXELS + 128 * (8192 + 4352)), "err_detect": "explode"}
+_BLOCK = 128  # pixels a side of AV1's largest blocks: a library may count the padding to whole ones
 _MOST_PENDING = 32  # packets; H.264 and H.265 reorder over at most 16 pictures
 _USUAL_WAIT = 300  # packets without a key frame that are no fault yet: 10 s at 30 Hz
 
@@ -63,7 +63,8 @@ class VideoDecoder:
         self._context: Any = None
         self._headers: HeaderReader
         self._continuity = Continuity()
-        self._size: PictureSize | None = None
+        self._sizes: tuple[PictureSize, ...] = ()
+        self._coded_pixels = 0  # of the largest picture that a header has stated
         self._pending: dict[int, Any] = {}  # serial number → token
         self._serial = 0
         self._waited: int | None = 0  # packets since a key frame is awaited; None: it has come
@@ -81,12 +82,13 @@ class VideoDecoder:
             self._open(packet.codec)
         try:
             headers = self._read(packet)
-            lost = headers.lost or self._continuity.lost(packet)
+            gap = self._continuity.lost(packet)
+            lost = headers.lost or gap
             if lost and self._waited is None and not headers.is_key:
                 outcomes += self._await_key_frame("a packet before it was lost")
                 text = f"a packet was lost ({lost}): pictures are dropped until the next key frame"
                 return [*outcomes, Undecoded(packet.token, "lost_packet", text)]
-            if self._waited is not None and headers.pictures and not headers.is_key:
+            if self._waited is not None and headers.slices and not headers.is_key:
                 return [*outcomes, self._not_yet(packet)]
             return outcomes + self._decode(packet, headers)
         except ImageError as error:
@@ -95,11 +97,7 @@ class VideoDecoder:
 
     def flush(self) -> Outcomes:
         """End the stream: return the outcomes of all packets that are pending."""
-        frames: list[Any] = []
-        if self._pending:
-            with suppress(Exception):  # damaged: its packets come out without a picture
-                frames = self._context.decode(None)
-        outcomes: Outcomes = [self._picture(frame) for frame in frames if frame.pts in self._pending]
+        outcomes = self._drain()
         self._codec = None
         return outcomes + self._await_key_frame("the stream ends before its picture is complete")
 
@@ -108,8 +106,8 @@ class VideoDecoder:
         self._continuity.note_loss()
 
     def _open(self, codec: Codec) -> None:
-        self._context, self._codec, self._headers = _create_context(codec), codec, header_reader(codec)
-        self._continuity, self._size, self._waited = Continuity(), None, 0
+        self._context, self._codec, self._headers = _create_context(codec, ()), codec, header_reader(codec)
+        self._continuity, self._sizes, self._coded_pixels, self._waited = Continuity(), (), 0, 0
 
     def _read(self, packet: VideoPacket) -> PacketHeaders:
         """Read and check the headers. Raises ImageError."""
@@ -118,25 +116,31 @@ class VideoDecoder:
         try:
             headers = self._headers.read(packet.data)
         except ValueError as error:
-            raise ImageError(
-                "corrupt_image", f"{packet.codec} packet: {error}; check the publisher"
-            ) from None
-        self._size = headers.size or self._size
-        check_headers(headers, self._size)
+            text = f"{packet.codec} packet: {error}; check the publisher"
+            raise ImageError("corrupt_image", text) from None
+        for size in headers.sizes:
+            check_picture_size(size)
+        # Any of the parameter sets that the decoder has may be that of the next picture.
+        self._coded_pixels = max(self._coded_pixels, _largest(headers))
+        check_work(headers, self._coded_pixels)
         return headers
 
     def _decode(self, packet: VideoPacket, headers: PacketHeaders) -> Outcomes:
-        if not headers.pictures:
+        if not headers.slices:
             return self._take_parameter_sets(packet)
-        if self._size is None:
+        if not headers.pictures:
+            text = f"{packet.codec} packet begins in the middle of a picture; "
+            raise ImageError("corrupt_image", text + "the publisher must send a whole one in each message")
+        if not self._coded_pixels:
             raise ImageError(
                 "awaiting_key_frame",
                 f"{packet.codec} key frame without SPS and PPS; let the encoder send them with each one",
             )
-        if self._waited is not None:
+        outcomes: Outcomes = []
+        if headers.is_key and (self._waited is not None or headers.sizes not in ((), self._sizes)):
+            outcomes += self._drain()
             self._begin(packet.codec, headers)
-        frames = self._feed(packet)
-        outcomes: Outcomes = [self._picture(frame) for frame in frames if frame.pts in self._pending]
+        outcomes += self._pictures(self._feed(packet))
         late = [serial for serial in self._pending if serial <= self._serial - _MOST_PENDING]
         return outcomes + self._without_picture(late, "the decoder skipped it")
 
@@ -148,10 +152,11 @@ class VideoDecoder:
 
     def _begin(self, codec: Codec, headers: PacketHeaders) -> None:
         """Begin at a key frame."""
-        if headers.size is None:  # the decoder knows the parameter sets
+        if headers.sizes:  # anew: a damaged header may have left the decoder holding pictures back for good
+            self._sizes, self._coded_pixels = headers.sizes, _largest(headers)
+            self._context = _create_context(codec, headers.sizes)
+        else:  # the decoder has the parameter sets
             self._context.flush_buffers()
-        else:  # a damaged header may have left it holding pictures back for good
-            self._context = _create_context(codec)
         self._waited = None
 
     def _feed(self, packet: VideoPacket) -> list[Any]:
@@ -171,8 +176,18 @@ class VideoDecoder:
             raise ImageError("corrupt_image", f"{packet.codec} packet is damaged; check the network")
         return list(frames)
 
-    def _picture(self, frame: Any) -> Picture:
-        return Picture(self._pending.pop(frame.pts), frame)
+    def _drain(self) -> Outcomes:
+        """Return the pictures that the decoder holds; it takes no packet after this."""
+        if not self._pending:
+            return []
+        with suppress(Exception):  # damaged: its packets end without a picture
+            return self._pictures(self._context.decode(None))
+        return []
+
+    def _pictures(self, frames: list[Any]) -> Outcomes:
+        return [
+            Picture(self._pending.pop(frame.pts), frame) for frame in frames if frame.pts in self._pending
+        ]
 
     def _without_picture(self, serials: list[int], text: str) -> Outcomes:
         tokens = [self._pending.pop(serial) for serial in serials if serial in self._pending]
@@ -191,9 +206,15 @@ class VideoDecoder:
         return Undecoded(packet.token, "awaiting_key_frame", text, self._waited > _USUAL_WAIT)
 
 
-def _create_context(codec: Codec) -> Any:
+def _create_context(codec: Codec, sizes: tuple[PictureSize, ...]) -> Any:
+    """sizes: that headers have stated; the library refuses larger pictures."""
+    limits = [size.coded_pixels + _BLOCK * (size.height + size.width + _BLOCK) for size in sizes]
     context = av.CodecContext.create(_DECODERS[codec], "r")
     context.thread_count = 1  # more would hold pictures back
     context.flags |= Flags.low_delay
-    context.options = dict(_OPTIONS)
+    context.options = {"max_pixels": str(max(limits, default=MAX_VIDEO_PIXELS)), "err_detect": "explode"}
     return context
+
+
+def _largest(headers: PacketHeaders) -> int:
+    return max((size.coded_pixels for size in headers.sizes), default=0)

@@ -32,14 +32,14 @@ class PacketHeaders:
 
     is_key: decoding can begin here. pictures, slices: how many begin in the packet.
     lost: why a packet before this one must be missing; empty where nothing says so.
-    size: of the pictures, if a header in this packet states it.
+    sizes: of the pictures, one for each header in this packet that states it.
     """
 
     is_key: bool = False
     pictures: int = 1
     slices: int = 1
     lost: str = ""
-    size: PictureSize | None = None
+    sizes: tuple[PictureSize, ...] = ()
 
 
 class HeaderReader(Protocol):

@@ -109,31 +109,35 @@ def header_reader(codec: Codec) -> HeaderReader:
     return reader
 
 
-def check_headers(headers: PacketHeaders, size: PictureSize | None) -> None:
-    """Refuse what would take the decoder too much memory or time. size: of the stream, if it is known.
+def check_picture_size(size: PictureSize) -> None:
+    """Refuse sizes that would take the decoder too much memory.
 
-    Raises ImageError: empty_image, too_large, corrupt_image (several pictures in a packet).
+    Raises ImageError empty_image or too_large.
     """
-    if size is None:
-        return
     check_size(size.height, size.width)
-    coded = size.coded_pixels
-    needed = coded * (size.pixel_bytes + _OWN_BYTES_PER_PIXEL) * (size.references + 2)
-    if coded > MAX_VIDEO_PIXELS or needed > _MAX_STREAM_BYTES:
+    needed = size.coded_pixels * (size.pixel_bytes + _OWN_BYTES_PER_PIXEL) * (size.references + 2)
+    if size.coded_pixels > MAX_VIDEO_PIXELS or needed > _MAX_STREAM_BYTES:
         raise ImageError(
             "too_large",
             f"video is {size.width}x{size.height} with {size.references} reference pictures, over "
             f"{MAX_VIDEO_PIXELS / 1e6:.1f} megapixels or {_MAX_STREAM_BYTES / 1e6:.0f} MB in the decoder; "
             "set a smaller resolution in the encoder",
         )
+
+
+def check_work(headers: PacketHeaders, coded_pixels: int) -> None:
+    """Refuse a packet that would take the decoder too much time. coded_pixels: of the stream's pictures.
+
+    Raises ImageError corrupt_image (several pictures) or too_large (slices).
+    """
     if headers.pictures > _FIELDS:
         raise ImageError(
             "corrupt_image",
             f"packet holds {headers.pictures} pictures; the publisher must send one in each message",
         )
-    if headers.slices * max(coded, _MIN_SLICE_PIXELS) > _MAX_SLICE_PIXELS:
+    if headers.slices * max(coded_pixels, _MIN_SLICE_PIXELS) > _MAX_SLICE_PIXELS:
         raise ImageError(
             "too_large",
-            f"packet of a {size.width}x{size.height} video has {headers.slices} slices; "
+            f"packet has {headers.slices} slices of up to {coded_pixels / 1e6:.1f} megapixels; "
             "set the encoder to fewer slices per picture",
         )

@@ -11,17 +11,31 @@ _SEQUENCE_HEADER, _FRAME_HEADER, _FRAME, _OBU_LIMIT = 1, 3, 6, 4096
 
 
 class Vp9Headers:
-    """A `seg_node.images.video_headers.HeaderReader` for VP9 (bitstream specification 0.6, section 6.2)."""
+    """A `seg_node.images.video_headers.HeaderReader` for VP9 (bitstream specification 0.6)."""
+
+    def __init__(self) -> None:
+        self._profile = -1
 
     def read(self, data: bytes) -> PacketHeaders:
-        reader = BitReader(data[:32])
+        frames = _superframe(data)
+        sizes = [self._read_frame(BitReader(frame[:32]), data) for frame in frames]
+        known = tuple(size for size in sizes if size is not None)
+        return PacketHeaders(sizes[0] is not None, 1, len(frames), sizes=known)
+
+    def _read_frame(self, reader: BitReader, data: bytes) -> PictureSize | None:
+        """Return the size that a key frame states; None for other frames. Section 6.2"""
         if reader.bits(2) != 2:
             raise ValueError(f"data starts with {data[:4].hex(' ')}, which is no VP9 frame")
         profile = reader.bits(1) + 2 * reader.bits(1)
         if profile == 3:
             reader.bits(1)
-        if reader.flag() or reader.flag():  # show_existing_frame, or frame_type is not KEY_FRAME
-            return PacketHeaders()
+        if reader.flag():  # show_existing_frame
+            return None
+        if reader.flag():  # frame_type is not KEY_FRAME
+            if self._profile not in (-1, profile):
+                raise ValueError(f"profile is {profile} after {self._profile}, without a key frame")
+            return None
+        self._profile = profile
         reader.bits(2)
         if reader.bits(24) != _SYNC_CODE:
             raise ValueError("VP9 key frame without its sync code")
@@ -33,8 +47,23 @@ class Vp9Headers:
             reader.bits(4 if profile % 2 else 1)
         width, height = reader.bits(16) + 1, reader.bits(16) + 1
         pixel_bytes = (3.0 if profile % 2 else 1.5) * (2 if deep else 1)
-        size = PictureSize(height, width, height * width, _REFERENCES, pixel_bytes)
-        return PacketHeaders(is_key=True, size=size)
+        return PictureSize(height, width, height * width, _REFERENCES, pixel_bytes)
+
+
+def _superframe(data: bytes) -> list[bytes]:
+    """Split a packet into its frames: hidden ones, and the one that is shown. Annex B"""
+    marker = data[-1]
+    count, length = (marker & 7) + 1, (marker >> 3 & 3) + 1
+    index = data[-2 - count * length :]
+    if marker & 0xE0 != 0xC0 or len(index) < 2 + count * length or index[0] != marker:
+        return [data]
+    frames, at = [], 0
+    for begin in range(1, 1 + count * length, length):
+        size = int.from_bytes(index[begin : begin + length], "little")
+        if size:
+            frames.append(data[at : at + size])
+        at += size
+    return frames or [data]
 
 
 class Av1Headers:
@@ -44,14 +73,14 @@ class Av1Headers:
     """
 
     def read(self, data: bytes) -> PacketHeaders:
-        at, frames, is_key = 0, 0, False
-        size: PictureSize | None = None
+        at, frames = 0, 0
+        sizes: list[PictureSize] = []
         for _ in range(_OBU_LIMIT):
             if at >= len(data):
-                return PacketHeaders(is_key, min(frames, 1), frames, size=size)
+                return PacketHeaders(bool(sizes), min(frames, 1), frames, sizes=tuple(sizes))
             kind, begin, end = _unit(data, at)
             if kind == _SEQUENCE_HEADER:
-                is_key, size = True, _sequence_size(data[begin : min(end, begin + 512)])
+                sizes.append(_sequence_size(data[begin : min(end, begin + 512)]))
             frames += kind in (_FRAME, _FRAME_HEADER)
             at = end
         raise ValueError(f"packet has more than {_OBU_LIMIT} units")
@@ -79,7 +108,8 @@ def _unit(data: bytes, at: int) -> tuple[int, int, int]:
 def _sequence_size(data: bytes) -> PictureSize:
     """5.5.1"""
     reader = BitReader(data)
-    reader.bits(4)
+    profile = reader.bits(3)
+    reader.flag()
     if reader.flag():  # reduced_still_picture_header
         reader.bits(5)
     else:
@@ -93,7 +123,8 @@ def _sequence_size(data: bytes) -> PictureSize:
             reader.bits(4 if has_delay and reader.flag() else 0)
     width_bits, height_bits = reader.bits(4) + 1, reader.bits(4) + 1
     width, height = reader.bits(width_bits) + 1, reader.bits(height_bits) + 1
-    return PictureSize(height, width, height * width, _REFERENCES, 3.0)  # it may have 10 bits
+    pixel_bytes = 6.0 if profile else 3.0  # 4:4:4 or 4:2:0, of more than 8 bits at worst
+    return PictureSize(height, width, height * width, _REFERENCES, pixel_bytes)
 
 
 def _skip_timing(reader: BitReader) -> int:

@@ -142,6 +142,17 @@ def test_parameter_sets_may_come_in_a_message_of_their_own() -> None:
     assert reasons == {"no_picture": 1}
 
 
+def test_a_picture_that_is_split_over_messages_is_refused() -> None:
+    options = {"preset": "ultrafast", "tune": "zerolatency", "x264-params": "slices=2"}
+    first, second = encode("h264", 2, options=options)
+    at = second.data.rindex(b"\0\0\1")
+    decoder = VideoDecoder()
+    decoder.decode(packet("h264", first, 0))
+    (outcome,) = decoder.decode(packet("h264", Encoded(1, False, second.data[at:]), 1))
+    assert isinstance(outcome, Undecoded) and outcome.reason == "corrupt_image"
+    assert "a whole one in each message" in outcome.text
+
+
 def test_a_key_frame_without_parameter_sets_says_what_the_encoder_must_send() -> None:
     data = encode("h264", 1)[0].data
     bare = Encoded(0, True, data[data.index(IDR_SLICE) :])

@@ -11,7 +11,13 @@ from seg_node.images.bit_reader import BitReader
 from seg_node.images.buffer import ImageError
 from seg_node.images.video_continuity import Continuity
 from seg_node.images.video_headers import annex_b_units
-from seg_node.images.video_packet import VideoPacket, check_headers, codec_of, header_reader
+from seg_node.images.video_packet import (
+    VideoPacket,
+    check_picture_size,
+    check_work,
+    codec_of,
+    header_reader,
+)
 
 START = b"\0\0\0\1"
 
@@ -113,9 +119,9 @@ OTHERS = {
 def test_key_frames_and_their_sizes_are_recognised(codec: str) -> None:
     headers = header_reader(codec_of(codec)).read(KEYS[codec])
     assert headers.is_key and (headers.pictures, headers.slices) == (1, 1)
-    assert headers.size is not None and (headers.size.height, headers.size.width) == (720, 1280)
+    assert [(size.height, size.width) for size in headers.sizes] == [(720, 1280)]
     other = header_reader(codec_of(codec)).read(OTHERS[codec])
-    assert (other.is_key, other.pictures, other.size) == (False, 1, None)
+    assert (other.is_key, other.pictures, other.sizes) == (False, 1, ())
 
 
 def test_a_gap_in_frame_num_is_a_lost_picture() -> None:
@@ -147,9 +153,9 @@ def test_pictures_that_none_refers_to_leave_no_gap() -> None:
     ],
 )
 def test_sizes_that_a_decoder_would_need_gigabytes_for_are_refused(codec: str, data: bytes) -> None:
-    headers = header_reader(codec_of(codec)).read(data)
+    (size,) = header_reader(codec_of(codec)).read(data).sizes
     with pytest.raises(ImageError) as refusal:
-        check_headers(headers, headers.size)
+        check_picture_size(size)
     assert refusal.value.reason == "too_large"
 
 
@@ -164,8 +170,36 @@ def test_sizes_that_a_decoder_would_need_gigabytes_for_are_refused(codec: str, d
     ],
 )
 def test_large_cameras_are_within_the_limits(codec: str, data: bytes) -> None:
-    headers = header_reader(codec_of(codec)).read(data)
-    check_headers(headers, headers.size)
+    (size,) = header_reader(codec_of(codec)).read(data).sizes
+    check_picture_size(size)
+
+
+def test_every_parameter_set_of_a_packet_is_read() -> None:
+    sizes = header_reader("h264").read(h264_sps(512, 512) + h264_sps(20, 15) + h264_pps()).sizes
+    assert [(size.height, size.width) for size in sizes] == [(8192, 8192), (240, 320)]
+
+
+def test_every_frame_of_a_vp9_superframe_is_read() -> None:
+    frames = [vp9_key(320, 240), b"\x86\x00\x40", vp9_key(9000, 9000)]
+    marker = bytes([0b110_01_010])  # 2 bytes for each size, 3 frames
+    index = marker + b"".join(len(frame).to_bytes(2, "little") for frame in frames) + marker
+    headers = header_reader("vp9").read(b"".join(frames) + index)
+    assert headers.is_key and headers.slices == 3
+    assert [(size.height, size.width) for size in headers.sizes] == [(240, 320), (9000, 9000)]
+
+
+def test_vp9_may_not_change_its_depth_between_key_frames() -> None:
+    reader = header_reader("vp9")
+    reader.read(vp9_key(320, 240))
+    with pytest.raises(ValueError, match="profile is 2 after 0"):
+        reader.read(to_bytes("10", "01", "0", "1", "1"))
+
+
+def test_a_layer_beside_the_first_is_passed_over() -> None:
+    sps = bytearray(hevc_sps(640, 480))
+    sps[5] |= 1 << 3  # nuh_layer_id 1
+    headers = header_reader("hevc").read(KEYS["hevc"] + bytes(sps))
+    assert [(size.height, size.width) for size in headers.sizes] == [(720, 1280)]
 
 
 @pytest.mark.parametrize(
@@ -173,10 +207,10 @@ def test_large_cameras_are_within_the_limits(codec: str, data: bytes) -> None:
 )
 def test_many_pictures_or_slices_in_a_packet_are_refused(begins: list[int], reason: str) -> None:
     reader = header_reader("h264")
-    size = reader.read(KEYS["h264"]).size
+    (size,) = reader.read(KEYS["h264"]).sizes
     headers = reader.read(b"".join(h264_slice(1, first) for first in begins))
     with pytest.raises(ImageError) as refusal:
-        check_headers(headers, size)
+        check_work(headers, size.coded_pixels)
     assert refusal.value.reason == reason
 
 
@@ -189,8 +223,8 @@ def test_damaged_headers_raise_nothing_else(codec: str) -> None:
         for at in rng.integers(0, len(data), rng.integers(1, 6)):
             data[at] = rng.integers(256)
         try:
-            headers = reader.read(bytes(data[: rng.integers(1, len(data) + 1)]))
-            check_headers(headers, headers.size)
+            for size in reader.read(bytes(data[: rng.integers(1, len(data) + 1)])).sizes:
+                check_picture_size(size)
         except ValueError:  # ImageError is one
             pass
 
