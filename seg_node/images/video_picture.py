@@ -30,7 +30,7 @@ class Picture:
 
         frame = self.frame
         check_size(frame.height, frame.width, max_pixels)
-        is_full = frame.format.name.startswith("yuvj") or int(frame.color_range) == _FULL_RANGE
+        is_full = int(frame.color_range) == _FULL_RANGE  # FFmpeg itself knows its yuvj formats
         try:
             bgr: NDArray[np.uint8] = frame.to_ndarray(
                 format="bgr24",

@@ -85,4 +85,28 @@ def run(fields: Input, folder: Path) -> None:
     assert decoder.pending == 0
 
 
-TARGET = Target("video_packets", make, run, (), cpu_s=10, batch=300)
+# H.264, Baseline: parameter sets of 8192x4352 with 4 references and of 16384x16384, and the first slice of an
+# IDR picture and a later slice of another, a few bytes each.
+_LARGE = bytes.fromhex("000000016742003e8d650020000886400000000168e0")
+_TOO_LARGE = bytes.fromhex("000000016742003e8d680040000200640000000168e0")
+_FIRST_SLICE, _LATER_SLICE = bytes.fromhex("00000001659a0001"), bytes.fromhex("0000000161468000c0")
+
+
+def _h264(*packets: bytes) -> Input:
+    return {"codec": "h264", "counted": False, "packets": list(packets)}
+
+
+TARGET = Target(
+    "video_packets",
+    make,
+    run,
+    (),
+    cpu_s=10,
+    batch=300,
+    known={
+        "a picture of 268 megapixels": lambda: _h264(_TOO_LARGE + _FIRST_SLICE),
+        "a large picture behind a small one": lambda: _h264(_TOO_LARGE + _stream("h264")[0]),
+        "thousands of slices": lambda: _h264(_LARGE + _FIRST_SLICE, _FIRST_SLICE + _LATER_SLICE * 8000),
+        "references of nothing": lambda: _h264(_LARGE + _FIRST_SLICE, *[_LATER_SLICE] * 50),
+    },
+)
