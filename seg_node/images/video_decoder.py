@@ -77,10 +77,10 @@ class VideoDecoder:
     def decode(self, packet: VideoPacket) -> Outcomes:
         """Decode the stream's next packet; return the outcomes that are now known."""
         outcomes: Outcomes = []
-        if packet.codec != self._codec:
-            outcomes += self._await_key_frame("another codec follows")
-            self._open(packet.codec)
         try:
+            if packet.codec != self._codec:
+                outcomes += self._await_key_frame("another codec follows")
+                self._open(packet.codec)
             headers = self._read(packet)
             gap = self._continuity.lost(packet)
             lost = headers.lost or gap
@@ -201,15 +201,20 @@ class VideoDecoder:
     def _not_yet(self, packet: VideoPacket) -> Undecoded:
         assert self._waited is not None
         self._waited += 1
-        text = f"{self._waited} packets have come since a key frame is awaited; "
-        text += "set the encoder's distance of key frames (gop_size) to a second or less"
-        return Undecoded(packet.token, "awaiting_key_frame", text, self._waited > _USUAL_WAIT)
+        is_fault = self._waited > _USUAL_WAIT
+        cure = "; set the encoder's distance of key frames (gop_size) to a second or less" if is_fault else ""
+        text = f"no key frame in {self._waited} packets{cure}"
+        return Undecoded(packet.token, "awaiting_key_frame", text, is_fault)
 
 
 def _create_context(codec: Codec, sizes: tuple[PictureSize, ...]) -> Any:
-    """sizes: that headers have stated; the library refuses larger pictures."""
+    """Raises ImageError unknown_encoding. sizes: as headers state them; the library refuses larger ones."""
     limits = [size.coded_pixels + _BLOCK * (size.height + size.width + _BLOCK) for size in sizes]
-    context = av.CodecContext.create(_DECODERS[codec], "r")
+    try:
+        context = av.CodecContext.create(_DECODERS[codec], "r")
+    except Exception as error:  # FFmpeg can be built without
+        text = f"this PyAV has no decoder {_DECODERS[codec]} for {codec}; set the encoder to h264"
+        raise ImageError("unknown_encoding", text) from error
     context.thread_count = 1  # more would hold pictures back
     context.flags |= Flags.low_delay
     context.options = {"max_pixels": str(max(limits, default=MAX_VIDEO_PIXELS)), "err_detect": "explode"}

@@ -12,6 +12,7 @@ pytest.importorskip("av", reason="PyAV is not installed")
 
 from video_stream import ENCODERS, Encoded, encode, number_of, rectangle_errors
 
+from seg_node.images import video_decoder
 from seg_node.images.video_decoder import VideoDecoder
 from seg_node.images.video_packet import Undecoded, VideoPacket, codec_of
 from seg_node.images.video_picture import Picture
@@ -140,6 +141,16 @@ def test_parameter_sets_may_come_in_a_message_of_their_own() -> None:
     shown, reasons = decode("h264", [*apart, *stream[1:]])
     assert shown == same(range(5))
     assert reasons == {"no_picture": 1}
+
+
+def test_a_codec_that_pyav_was_built_without_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(video_decoder._DECODERS, "av1", "no_such_decoder")
+    decoder = VideoDecoder()
+    (outcome,) = decoder.decode(VideoPacket("av1", b"\x12\x00", 0))
+    assert isinstance(outcome, Undecoded) and outcome.reason == "unknown_encoding"
+    assert "no_such_decoder for av1" in outcome.text
+    (outcome,) = decoder.decode(packet("h264", encode("h264", 1)[0], 1))
+    assert isinstance(outcome, Picture)
 
 
 def test_a_picture_that_is_split_over_messages_is_refused() -> None:
