@@ -38,8 +38,10 @@ setup(
         "transformers": ["transformers>=4.48"],
         "benchmark": ["motmetrics>=1.4"],
         "view": ["rerun-sdk>=0.24"],
+        "video": ["av>=17"],
         "onnx": ["onnx>=1.17", "onnxruntime>=1.18", "onnxscript>=0.5"],
         "test": [
+            "av",
             "codespell",
             "hypothesis",
             "matplotlib",

@@ -18,6 +18,7 @@ Reason = Literal[
     "wrong_step",
     "truncated_data",
     "corrupt_image",
+    "awaiting_key_frame",
 ]
 
 MAX_PIXELS = 64_000_000  # above any camera in the field; bounds what one message can allocate

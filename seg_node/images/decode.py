@@ -68,10 +68,16 @@ SUPPORTED_ENCODINGS: tuple[str, ...] = (*_PACKED, *_BAYER, *YUV_ENCODINGS)
 def decode_message(message: Any, max_pixels: int = MAX_PIXELS) -> Frame:
     """Decode a sensor_msgs Image or CompressedImage, of rclpy or rosbags, without a copy if possible.
 
+    message: may also have a `picture` of a video beside its header.
+
     max_pixels: larger images are refused (too_large) before anything is allocated for them.
     Raises ImageError as `decode_image` and `decode_compressed` do.
     """
-    if hasattr(message, "encoding"):
+    pixels: NDArray[np.uint8]
+    channels: Channels
+    if hasattr(message, "picture"):
+        pixels, channels = message.picture.to_bgr(max_pixels), "bgr"
+    elif hasattr(message, "encoding"):
         pixels, channels = decode_image(
             message.data,
             message.height,

@@ -14,16 +14,17 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 
 from seg_node.untrusted.printable import printable
 
+VIDEO_DEPTH = 60  # packets, each of which the next needs: 2 s at 30 Hz
 LONGEST_TOPIC = 247  # the middleware allows 255 characters and adds up to 8 in front
 
 
-def input_qos() -> QoSProfile:
+def input_qos(depth: int = 5) -> QoSProfile:
     """Return the QoS of images: best effort, which matches every writer.
 
     The receiver empties this queue at once and the newest frame wins in the node's own slot, where replaced
     ones are counted; with depth 1 a burst would be overwritten in the middleware, uncounted.
     """
-    return QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
+    return QoSProfile(depth=depth, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
 def output_qos() -> QoSProfile:

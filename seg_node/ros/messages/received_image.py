@@ -8,7 +8,7 @@ messages that it cannot read, so that none is counted; rclpy would copy the pixe
 
 import struct
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from builtin_interfaces.msg import Time
 from rclpy.serialization import deserialize_message
@@ -16,8 +16,10 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from seg_node.errors import Refused
+from seg_node.images.video_picture import Picture
 
-_BYTE_ORDERS = {b"\x00\x00": ">", b"\x00\x01": "<"}  # plain CDR
+BYTE_ORDERS = {b"\x00\x00": ">", b"\x00\x01": "<"}  # plain CDR
+_BODY = 4  # bytes before the first field
 
 
 class Unreadable(Refused, ValueError):
@@ -49,15 +51,23 @@ class ReceivedCompressedImage:
     data: memoryview
 
 
-AnyImage: TypeAlias = ReceivedImage | ReceivedCompressedImage | Image | CompressedImage
+@dataclass(frozen=True)
+class ReceivedPicture:
+    """A picture of a video stream, with the header of its packet."""
+
+    header: Header
+    picture: Picture
+
+
+AnyImage: TypeAlias = ReceivedImage | ReceivedCompressedImage | ReceivedPicture | Image | CompressedImage
 
 
 def read_image(data: bytes) -> AnyImage:
     """Read a sensor_msgs/Image. Raises Unreadable."""
-    order = _BYTE_ORDERS.get(data[:2])
+    order = BYTE_ORDERS.get(data[:2])
     if order is None:  # another representation, which the middleware can read
-        return _deserialize(data, Image)
-    reader = _Reader(data, order)
+        return deserialize(data, Image)
+    reader = Reader(data, order)
     header = reader.header()
     height, width = reader.number(), reader.number()
     encoding, big_endian = reader.text(), reader.byte()
@@ -67,29 +77,30 @@ def read_image(data: bytes) -> AnyImage:
 
 def read_compressed_image(data: bytes) -> AnyImage:
     """Read a sensor_msgs/CompressedImage. Raises Unreadable."""
-    order = _BYTE_ORDERS.get(data[:2])
+    order = BYTE_ORDERS.get(data[:2])
     if order is None:
-        return _deserialize(data, CompressedImage)
-    reader = _Reader(data, order)
+        return deserialize(data, CompressedImage)
+    reader = Reader(data, order)
     return ReceivedCompressedImage(reader.header(), reader.text(), reader.rest())
 
 
-def _deserialize(data: bytes, kind: type[Image] | type[CompressedImage]) -> AnyImage:
+def deserialize(data: bytes, kind: type[Any]) -> Any:
+    """Deserialise by the middleware. Raises Unreadable."""
     try:
-        message: AnyImage = deserialize_message(data, kind)
+        return deserialize_message(data, kind)
     except Exception as error:
         raise Unreadable(f"{type(error).__name__}: {error}") from error
-    return message
 
 
-class _Reader:
-    """Reads fields in order; a number starts at a multiple of 4 bytes."""
+class Reader:
+    """Reads fields in order; a number starts at a multiple of its size."""
 
     def __init__(self, data: bytes, order: str) -> None:
         self._data = data
-        self._position = 4
+        self._position = _BODY
         self._unsigned = struct.Struct(f"{order}I")
         self._signed = struct.Struct(f"{order}i")
+        self._long = struct.Struct(f"{order}Q")
 
     def header(self) -> Header:
         stamp = Time(sec=self._unpack(self._signed), nanosec=self.number())
@@ -97,6 +108,10 @@ class _Reader:
 
     def number(self) -> int:
         return self._unpack(self._unsigned)
+
+    def long_number(self) -> int:
+        self._position += -(self._position - _BODY) % self._long.size
+        return self._unpack(self._long)
 
     def byte(self) -> int:
         return self._take(1)[0]
@@ -106,12 +121,12 @@ class _Reader:
         return bytes(self._take(self.number())).rstrip(b"\0").decode("utf-8", "replace")
 
     def rest(self) -> memoryview:
-        """Read the sequence of bytes that ends the message."""
+        """Read a sequence of bytes, usually the one that ends the message."""
         return self._take(self.number())
 
     def _unpack(self, kind: struct.Struct) -> int:
         self._position += -self._position % 4
-        (value,) = kind.unpack(self._take(4))
+        (value,) = kind.unpack(self._take(kind.size))
         return int(value)
 
     def _take(self, count: int) -> memoryview:

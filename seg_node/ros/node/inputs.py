@@ -3,7 +3,7 @@
 """The subscriptions of one camera: colour images, and with depth its depth images and calibration."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,8 +14,9 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from seg_node.ros.common.topics import camera_info_topic, input_qos, naming_topic, whole_name
-from seg_node.ros.messages import convert
+from seg_node.errors import Refused
+from seg_node.ros.common.topics import VIDEO_DEPTH, camera_info_topic, input_qos, naming_topic, whole_name
+from seg_node.ros.messages import convert, video
 from seg_node.ros.messages.received_image import AnyImage, Unreadable, read_compressed_image, read_image
 from seg_node.ros.node.diagnostics import FrameStatistics
 from seg_node.ros.node.faults import Faults
@@ -24,6 +25,16 @@ from seg_node.ros.node.options import Options
 from seg_node.ros.node.pairing import PairByStamp
 from seg_node.ros.node.receiver import ExternallyPolledGroup, Receiver
 from seg_node.ros.node.stamp_order import StampOrder
+from seg_node.ros.node.video_input import VideoInput
+
+# Each transport's topic below the image's or the depth's, as image_transport's plugins name it.
+_IMAGE_SUFFIXES = {
+    "raw": "",
+    "compressed": "/compressed",
+    "ffmpeg": "/ffmpeg",
+    "compressed_video": "/foxglove",
+}
+_DEPTH_SUFFIXES = {"raw": "", "compressedDepth": "/compressedDepth"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +76,8 @@ class Inputs:
         self._read_image = read_compressed_image if options.image_transport == "compressed" else read_image
         packed = options.depth_transport == "compressedDepth"
         self._read_depth = read_compressed_image if packed else read_image
+        transport = options.image_transport
+        self._video = VideoInput(transport, statistics, faults) if video.is_video(transport) else None
         self._pairs: PairByStamp[Arrival, AnyImage] | None = None
         if options.depth_enabled:
             self._pairs = PairByStamp(options.depth_slop)
@@ -94,10 +107,10 @@ class Inputs:
         return self._receiver.alive
 
     def close(self) -> int:
-        """Unsubscribe; returns how many images were still waiting for their depth."""
+        """Unsubscribe; returns how many images were waiting for their depth or a video's next packet."""
         self._receiver.close()
         self._destroy()
-        return len(self._give_up())
+        return len(self._give_up()) + (self._video.pending if self._video is not None else 0)
 
     def _destroy(self) -> None:
         for warning in self._warnings.values():
@@ -106,34 +119,39 @@ class Inputs:
             self._node.destroy_subscription(subscription)
 
     def _subscribe_all(self, prefix: str, options: Options, steady: Clock) -> None:
-        packed = options.image_transport == "compressed"
-        self._subscribe_images(
-            f"{prefix}image", "/compressed", packed, "image_transport", self._on_image, steady
-        )
+        transport = ("image_transport", options.image_transport)
+        self._subscribe_images(f"{prefix}image", transport, _IMAGE_SUFFIXES, self._on_image, steady)
         if not options.depth_enabled:
             return
-        packed = options.depth_transport == "compressedDepth"
-        self._subscribe_images(
-            f"{prefix}depth", "/compressedDepth", packed, "depth.transport", self._on_depth, steady
-        )
+        transport = ("depth.transport", options.depth_transport)
+        self._subscribe_images(f"{prefix}depth", transport, _DEPTH_SUFFIXES, self._on_depth, steady)
         topic = camera_info_topic(self._node, prefix)
-        self._subscribe("camera_info", CameraInfo, topic, self._on_camera_info, None, steady)
+        self._subscribe("camera_info", CameraInfo, topic, self._on_camera_info, (), steady)
 
     def _subscribe_images(
         self,
         name: str,
-        suffix: str,
-        packed: bool,
-        parameter: str,
+        transport: tuple[str, str],
+        suffixes: Mapping[str, str],
         callback: Callable[[Any], None],
         steady: Clock,
     ) -> None:
-        """Subscribe to raw images, or to those of an image_transport, whose topic has the suffix."""
-        topic = whole_name(self._node, name)
-        own, other = (topic + suffix, topic) if packed else (topic, topic + suffix)
-        advice = f"{parameter} to {'raw' if packed else suffix[1:]}"
-        message_type = CompressedImage if packed else Image
-        self._subscribe(name.rpartition("/")[2], message_type, own, callback, (other, advice), steady)
+        """Subscribe to raw images, or to those of an image_transport.
+
+        transport: the parameter and its value. suffixes: of the topics, by the parameter's values.
+        """
+        topic, (parameter, chosen) = whole_name(self._node, name), transport
+        others = [
+            (topic + suffix, f"{parameter} to {value}")
+            for value, suffix in suffixes.items()
+            if value != chosen
+        ]
+        if video.is_video(chosen):
+            message_type = video.message_type(chosen)
+        else:
+            message_type = Image if chosen == "raw" else CompressedImage
+        what = name.rpartition("/")[2]
+        self._subscribe(what, message_type, topic + suffixes[chosen], callback, others, steady)
 
     def _subscribe(
         self,
@@ -141,36 +159,46 @@ class Inputs:
         message_type: type[Any],
         topic: str,
         callback: Callable[[Any], None],
-        other: tuple[str, str] | None,
+        others: Sequence[tuple[str, str]],
         steady: Clock,
     ) -> None:
+        is_video = what == "image" and self._video is not None
         with naming_topic(self._node, topic):
             found = self._node.create_subscription(
                 message_type,
                 topic,
                 callback,
-                input_qos(),
+                input_qos(VIDEO_DEPTH) if is_video else input_qos(),
                 raw=message_type is not CameraInfo,
                 callback_group=self._group,
                 event_callbacks=SubscriptionEventCallbacks(message_lost=self._on_message_lost),
                 qos_overriding_options=QoSOverridingOptions.with_default_policies(),
             )
         self._subscriptions[what] = found
-        self._warnings[what] = NoDataWarning(self._node, found, what, other, steady)
+        self._warnings[what] = NoDataWarning(self._node, found, what, others, steady)
 
     def _on_image(self, data: bytes) -> None:
         self._statistics.received()
         self._warnings["image"].heard()
+        at = time.perf_counter()
         try:
-            message = self._read_image(data)
+            if self._video is None:
+                self._take(self._read_image(data), at)
+                return
+            for picture in self._video.decode(data, self.topic):
+                self._take(picture, at)
         except Unreadable as error:
             self._faults.drop(error.reason, f"{self.topic}: {error}; is the publisher's type another one?")
-            return
+        except Refused as error:
+            self._faults.drop(error.reason, f"{self.topic}: {error}")
+
+    def _take(self, message: AnyImage, at: float) -> None:
+        """Deliver an image that is in order. at: when it came, monotonic seconds."""
         stamp_ns = convert.stamp_to_ns(message.header.stamp)
         self._saw(stamp_ns)
         if not self._in_order(message):
             return
-        arrival = Arrival(message, time.perf_counter())
+        arrival = Arrival(message, at)
         if self._pairs is None:
             self._deliver(arrival)
             return
@@ -237,6 +265,8 @@ class Inputs:
         )
 
     def _on_message_lost(self, info: QoSMessageLostInfo) -> None:
+        if self._video is not None:
+            self._video.note_loss()
         self._faults.warn(
             "lost_in_transport",
             "images are lost in transport: the camera's process needs config/fastdds_images.xml, and room in "

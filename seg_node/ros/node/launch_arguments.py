@@ -56,7 +56,7 @@ ARGUMENTS = (
         "cameras",
         "Names of several cameras, such as front,rear; their topics: front_image:=, rear_image:= and so on.",
     ),
-    _parameter("image_transport", "raw or compressed."),
+    _parameter("image_transport", "raw, compressed, ffmpeg or compressed_video."),
     _parameter("depth.enabled", "true: locate objects in metres, from depth and camera_info."),
     _parameter("depth.transport", "raw or compressedDepth."),
     _parameter("target_frame", "TF frame for objects, such as base_link."),

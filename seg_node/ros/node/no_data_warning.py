@@ -3,6 +3,7 @@
 """Warn when a subscribed topic stays silent or falls silent, with the topics that are published."""
 
 import time
+from collections.abc import Sequence
 
 from rclpy.clock import Clock
 from rclpy.node import Node
@@ -18,11 +19,17 @@ class NoDataWarning:
     """Warns once per stall when nothing has come on a subscription for 10 s, and logs its end."""
 
     def __init__(
-        self, node: Node, subscription: Subscription, what: str, other: tuple[str, str] | None, steady: Clock
+        self,
+        node: Node,
+        subscription: Subscription,
+        what: str,
+        others: Sequence[tuple[str, str]],
+        steady: Clock,
     ) -> None:
-        """what: named in the log. other: the camera's topic of another transport, and how to choose it."""
-        self._node, self._what, self._other = node, what, other
+        """what: named in the log. others: the camera's topics of other transports, and how to choose them."""
+        self._node, self._what, self._others = node, what, others
         self._topic, self._type = str(subscription.topic_name), subscription.msg_type.__name__
+        self._package = subscription.msg_type.__module__.partition(".")[0]
         self._last = time.monotonic()
         self._ever, self._warned = False, False
         self._timer = node.create_timer(CHECK_S, self._check, clock=steady)
@@ -49,11 +56,10 @@ class NoDataWarning:
         topics = [
             name
             for name, kinds in node.get_topic_names_and_types()
-            if f"sensor_msgs/msg/{self._type}" in kinds and name not in own and is_published(node, name)
+            if f"{self._package}/msg/{self._type}" in kinds and name not in own and is_published(node, name)
         ]
-        hint = ""
-        if self._other and is_published(node, self._other[0]):
-            hint = f"; but {self._other[0]} is published: set {self._other[1]}"
+        published = (each for each in self._others if is_published(node, each[0]))
+        hint = next((f"; but {other} is published: set {cure}" for other, cure in published), "")
         what = f"more {self._what}" if self._ever else self._what
         node.get_logger().warning(
             f"no {what} has come on {self._topic} for {NO_DATA_S:.0f} s; "

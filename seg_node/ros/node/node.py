@@ -30,7 +30,7 @@ from seg_node.export.open_model import ModelSource, open_model
 from seg_node.inference.device_errors import DeviceLost
 from seg_node.inference.engine import Engine
 from seg_node.ros.common.memory import give_back_memory, limit_memory
-from seg_node.ros.messages import vision
+from seg_node.ros.messages import video, vision
 from seg_node.ros.node.bond import LifecycleBond
 from seg_node.ros.node.camera import Camera
 from seg_node.ros.node.declare_parameters import declare_parameters, options_of
@@ -176,6 +176,7 @@ class SegNode(LifecycleNode):
     def _configure(self) -> None:
         """Load and warm up the model, create the outputs. Raises what loading raises."""
         options = self._options
+        video.check_installed(options.image_transport)
         if self._worker is None or not self._worker.alive:
             self._worker = Worker(self._turn, lambda error: self.faults.caught("worker", error))
         worker = self._worker

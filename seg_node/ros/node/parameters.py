@@ -70,8 +70,9 @@ PARAMETERS = (
     Declaration(
         "image_transport",
         "raw",
-        "raw subscribes to `image` (sensor_msgs/Image), compressed to `image`/compressed (CompressedImage).",
-        choices=("raw", "compressed"),
+        "raw subscribes to `image` (Image), compressed to `image`/compressed, ffmpeg and compressed_video to "
+        "packets of a video on `image`/ffmpeg (FFMPEGPacket) and `image`/foxglove (CompressedVideo).",
+        choices=("raw", "compressed", "ffmpeg", "compressed_video"),
     ),
     Declaration(
         "cameras",

@@ -13,10 +13,9 @@ from posixpath import commonpath
 from typing import Any, Literal
 
 from seg_node.images.buffer import stamp_to_ns
-from seg_node.images.decode import decode_message
 from seg_node.sources.bags.frames import (
     DEPTH,
-    IMAGE_TYPES,
+    DEPTH_TYPES,
     MAX_COMPARED_TOPICS,
     Bag,
     BagTopic,
@@ -24,8 +23,10 @@ from seg_node.sources.bags.frames import (
     image_rank,
     open_bag,
     report,
+    with_frames,
 )
 from seg_node.sources.bags.storage import Recorded, unpacked
+from seg_node.sources.bags.topic_frames import VIDEO_SUFFIXES, TopicFrame, TopicFrames, frame_id_of
 from seg_node.sources.left_out import OnError
 from seg_node.types import Frame
 from seg_node.untrusted.printable import one_line
@@ -34,6 +35,7 @@ Role = Literal["camera_info", "depth", "tf", "tf_static"]
 TF_TYPE = "tf2_msgs/msg/TFMessage"
 # Images read ahead, so that a message recorded up to this many images late still joins its own.
 READ_AHEAD = 2
+_SUFFIXES = ("/compressed", *VIDEO_SUFFIXES)
 
 
 @dataclass(frozen=True)
@@ -68,13 +70,14 @@ def find_companions(
     image_topic = describe_bag(path, topic).topic
     with open_bag(path) as bag:
         types = {topic.name: topic.type for topic in bag.contents().topics if topic.count}
-        if depth_topic and types.get(depth_topic) not in IMAGE_TYPES:
-            images = ", ".join(name for name, kind in types.items() if kind in IMAGE_TYPES)
+        if depth_topic and types.get(depth_topic) not in DEPTH_TYPES:
+            images = ", ".join(name for name, kind in types.items() if kind in DEPTH_TYPES)
             where = f"no depth images on topic {depth_topic}; images are on: {one_line(images)}"
             raise ValueError(f"{path}: {where}")
         if not bag.is_ros2:
             return ()
-        calibration = image_topic.removesuffix("/compressed").rpartition("/")[0] + "/camera_info"
+        base = next((image_topic[: -len(end)] for end in _SUFFIXES if image_topic.endswith(end)), image_topic)
+        calibration = base.rpartition("/")[0] + "/camera_info"
         roles: dict[str, Role] = {"/tf": "tf", "/tf_static": "tf_static", calibration: "camera_info"}
         wanted = {"tf": TF_TYPE, "tf_static": TF_TYPE, "camera_info": "sensor_msgs/msg/CameraInfo"}
         roles = {name: role for name, role in roles.items() if types.get(name) == wanted[role]}
@@ -123,6 +126,7 @@ def _read(
 ) -> Iterator[tuple[str, Frame, int] | Companion]:
     """Images (name, frame, stamp in ns) and companions in the order of recording."""
     topics = {companion.name: companion for companion in companions}
+    frames = TopicFrames()
     index = -1
     with open_bag(path) as bag:
         damage = lambda error: report(str(path), image.name, error, on_error)  # noqa: E731
@@ -130,22 +134,23 @@ def _read(
             is_image = message.topic == image.topic
             index += is_image
             name = f"{image.name}_{index:06d}"
-            item: tuple[str, Frame, int] | Companion
+            found: list[TopicFrame] = []
+            companion: Companion | None = None
             try:
                 if is_image:
-                    item = _image(bag, message, name)
+                    found = list(frames.read(bag.deserialize(message), name, message.time_ns))
                 else:
-                    item = _companion(bag, message, topics[message.topic])
+                    companion = _companion(bag, message, topics[message.topic])
             except Exception as error:  # rosbags' decoder raises many types for damaged bytes
                 name = name if is_image else f"{message.topic} near {name}"
                 report(f"{path}: {name}", name, error, on_error)
                 continue
-            yield item
-
-
-def _image(bag: Bag, message: Recorded, name: str) -> tuple[str, Frame, int]:
-    image = bag.deserialize(message)
-    return name, decode_message(image), _stamp_ns(image) or message.time_ns
+            if companion is not None:
+                yield companion
+            for each, frame in with_frames(found, path, on_error):
+                yield each.name, frame, each.stamp_ns
+        for each, frame in with_frames(frames.end(), path, on_error):
+            yield each.name, frame, each.stamp_ns
 
 
 def _companion(bag: Bag, message: Recorded, topic: CompanionTopic) -> Companion:
@@ -168,14 +173,14 @@ def _depth_topic(bag: Bag, types: dict[str, str], image_topic: str) -> str | Non
     image = bag.first_message(image_topic)
     if image is None:
         return None
-    found = []
-    others = [name for name, kind in types.items() if kind in IMAGE_TYPES and name != image_topic]
+    found, frame_id = [], frame_id_of(image)
+    others = [name for name, kind in types.items() if kind in DEPTH_TYPES and name != image_topic]
     for name in others[:MAX_COMPARED_TOPICS]:
         message = bag.first_message(name)
-        if message and image_rank(message) == DEPTH and message.header.frame_id == image.header.frame_id:
+        if message and image_rank(message) == DEPTH and message.header.frame_id == frame_id:
             found.append(name)
     return max(
         found,
-        key=lambda name: (len(commonpath([name, image_topic])), types[name] == IMAGE_TYPES[0]),
+        key=lambda name: (len(commonpath([name, image_topic])), types[name] == DEPTH_TYPES[0]),
         default=None,
     )

@@ -8,16 +8,17 @@ The package rosbags deserialises messages with ROS's own definitions; those in a
 import functools
 import itertools
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from seg_node.images.decode import decode_message
+from seg_node.images import video_decoder
 from seg_node.sources.bags.files import bag_name, find_files, is_bag, open_file
 from seg_node.sources.bags.ros1 import Ros1Bag
 from seg_node.sources.bags.storage import Contents, OnFault, Recorded, Storage, StoredTopic, unpacked
+from seg_node.sources.bags.topic_frames import VIDEO_TYPES, TopicFrame, TopicFrames, is_video
 from seg_node.sources.left_out import OnError
 from seg_node.types import Frame
 from seg_node.untrusted.memory_limit import limited_memory
@@ -25,7 +26,8 @@ from seg_node.untrusted.printable import one_line, reason
 
 __all__ = ["Bag", "BagTopic", "describe_bag", "is_bag", "open_bag", "read_bag"]
 
-IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
+DEPTH_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
+IMAGE_TYPES = (*DEPTH_TYPES, *VIDEO_TYPES)
 MAX_TRIED_MESSAGES = 1000
 MAX_COMPARED_TOPICS = 100  # whose first message is read
 COLOUR, GREY, DEPTH, UNREADABLE = range(4)
@@ -117,11 +119,11 @@ def describe_bag(path: str | Path, topic: str | None = None) -> BagTopic:
     ignored.
 
     Raises FileNotFoundError; ValueError if the bag is broken or the topic ambiguous (the error lists them);
-    RuntimeError if the package rosbags is missing.
+    RuntimeError if the package rosbags is missing, or for a video PyAV.
     """
     with open_bag(path) as bag:
         contents = bag.contents()
-        images = (each for each in contents.topics if each.type in IMAGE_TYPES)
+        images = [each for each in contents.topics if each.type in IMAGE_TYPES]
         counts = {each.name: each.count for each in images if each.count}
         chosen = topic or _only_topic(bag, counts)
         if chosen is None or chosen not in counts:
@@ -133,6 +135,10 @@ def describe_bag(path: str | Path, topic: str | None = None) -> BagTopic:
             if topic:
                 raise ValueError(f"{path}: no images on topic {topic}; it has: {listed}")
             raise ValueError(f"{path}: several image topics, choose one with --topic: {listed}")
+        if not video_decoder.installed() and any(
+            each.name == chosen and each.type in VIDEO_TYPES for each in images
+        ):
+            raise RuntimeError(f"{path}: {chosen} is a video; {video_decoder.MISSING}")
         periods, seconds = counts[chosen] - 1, (contents.end_ns - contents.start_ns) / 1e9
         fps = periods / seconds if periods and seconds > 1e-3 else 30.0
         return BagTopic(bag_name(Path(path)), chosen, counts[chosen], fps)
@@ -148,17 +154,35 @@ def read_bag(
     """
     topic = topic or describe_bag(path).topic
     name = bag_name(Path(path))
+    frames = TopicFrames()
     with open_bag(path) as bag:
         messages = bag.messages([topic], lambda error: report(str(path), name, error, on_error))
         for index, message in enumerate(messages):
             frame_name = f"{name}_{index:06d}"
             try:
-                frame = decode_message(bag.deserialize(message))
+                found = list(frames.read(bag.deserialize(message), frame_name, message.time_ns))
             except Exception as error:  # rosbags' decoder raises many types for damaged bytes
                 where = f"{path}: message {index} of {topic}"
                 report(where, frame_name, error, on_error)
                 continue
-            yield frame_name, frame
+            for each, frame in with_frames(found, path, on_error):
+                yield each.name, frame
+        for each, frame in with_frames(frames.end(), path, on_error):
+            yield each.name, frame
+
+
+def with_frames(
+    found: Iterable[TopicFrame], path: str | Path, on_error: OnError | None
+) -> Iterator[tuple[TopicFrame, Frame]]:
+    """Yield those that have a frame, with it; report the others as `report` does.
+
+    A video that begins between two key frames is reported to on_error only.
+    """
+    for each in found:
+        if each.frame is not None:
+            yield each, each.frame
+        elif each.error is not None and (each.is_fault or on_error is not None):
+            report(f"{path}: {each.name}", each.name, each.error, on_error)
 
 
 def report(where: str, name: str, error: Exception, on_error: OnError | None) -> None:
@@ -172,6 +196,8 @@ def image_rank(message: Any | None) -> int:
     """Rank an Image's encoding or a CompressedImage's format: COLOUR, GREY, DEPTH or UNREADABLE."""
     if message is None:
         return UNREADABLE
+    if is_video(message):
+        return COLOUR
     encoding = message.encoding if hasattr(message, "encoding") else message.format
     if re.search("mono16|16UC1|32FC1|compressedDepth", encoding):
         return DEPTH
@@ -192,10 +218,15 @@ def _only_topic(bag: Bag, counts: dict[str, int]) -> str | None:
 
 @functools.cache  # because a store compiles its functions on first use, 10 ms each
 def _typestore(is_ros2: bool) -> Any:
-    """ROS's own message definitions."""
-    from rosbags.typesys import Stores, get_typestore
+    """ROS's own message definitions, and those of videos."""
+    from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
-    return get_typestore(Stores.ROS2_JAZZY if is_ros2 else Stores.ROS1_NOETIC)
+    if not is_ros2:
+        return get_typestore(Stores.ROS1_NOETIC)
+    store = get_typestore(Stores.ROS2_JAZZY)
+    for name, definition in VIDEO_TYPES.items():
+        store.register(get_types_from_msg(definition, name))
+    return store
 
 
 @contextmanager

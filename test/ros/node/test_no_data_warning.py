@@ -74,7 +74,7 @@ def spin_until(node: Node) -> Callable[[Callable[[], bool], str], None]:
 
 def watch(node: Node, topic: str = "/camera/image", other: tuple[str, str] = ADVICE) -> NoDataWarning:
     subscription = node.create_subscription(Image, topic, lambda _: None, input_qos())
-    return NoDataWarning(node, subscription, "image", other, Clock(clock_type=ClockType.STEADY_TIME))
+    return NoDataWarning(node, subscription, "image", [other], Clock(clock_type=ClockType.STEADY_TIME))
 
 
 def test_every_stall_is_warned_of_once_and_its_end_is_logged(

@@ -198,6 +198,23 @@ def test_a_bags_calibration_and_depth_come_with_the_images_and_pairs_stay_pairs(
         assert np.frombuffer(depth.data, np.uint16).tolist() == [1000 + index] * 24
 
 
+def test_a_bags_video_is_played_as_images(tmp_path: Path, probe: "Probe") -> None:
+    pytest.importorskip("rosbags", reason="rosbags is not installed")
+    pytest.importorskip("av", reason="PyAV is not installed")
+    from video_bags import video
+    from video_stream import encode, number_of
+    from written_bags import write_bag
+
+    bag = write_bag(tmp_path / "run", {"/front/image_raw/ffmpeg": video(encode("h264", 6))})
+    heard = subscribe(probe)
+    with playing(bag, "--topic", TOPIC, "--keep-stamps", "--rate", "20") as player:
+        wait_until(lambda: len(heard) == 6, 60, "all pictures")
+        assert player.wait(20) == 0
+    assert [number_of(decode_message(image).pixels) for image in heard] == list(range(6))
+    assert [image.header.stamp.sec for image in heard] == list(range(100, 106))
+    assert {(image.encoding, image.header.frame_id) for image in heard} == {("bgr8", "optical_frame")}
+
+
 def test_the_demos_bag_is_a_depth_camera(probe: "Probe") -> None:
     pytest.importorskip("rosbags", reason="rosbags is not installed")
     images, calibrations = subscribe(probe), subscribe(probe, CameraInfo, "/test_play/camera_info")
