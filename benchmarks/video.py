@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seg_node.images.decode import decode_compressed
-from seg_node.images.video_decoder import VideoDecoder
-from seg_node.images.video_packet import VideoPacket, codec_of
-from seg_node.images.video_picture import Picture
+from seg_node.video.decoder import VideoDecoder
+from seg_node.video.packet import VideoPacket, codec_of
+from seg_node.video.picture import Picture
 
 BIT_RATE, GOP, RATE_HZ = 8_242_880, 10, 30
 QUALITY = 95  # compressed_image_transport's default

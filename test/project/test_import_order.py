@@ -20,6 +20,7 @@ ORDER = (
     {"groups_file"},
     {"class_groups"},
     {"images"},
+    {"video"},
     {"masks"},
     {"spatial", "preprocess", "track", "sources"},
     {"drawing"},

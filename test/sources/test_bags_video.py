@@ -14,7 +14,6 @@ from video_bags import FFMPEGPacket, ffmpeg, foxglove, video
 from video_stream import encode, number_of
 from written_bags import STORE, Header, Time, depth, header, image, write_bag
 
-from seg_node.images import video_decoder
 from seg_node.sources.bags.companions import find_companions, read_with_companions
 from seg_node.sources.bags.frames import describe_bag, read_bag
 from seg_node.sources.source import open_source
@@ -107,6 +106,6 @@ def test_without_pyav_the_package_to_install_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bag = write_bag(tmp_path / "bag", {"/video": video(encode("h264", 2))})
-    monkeypatch.setattr(video_decoder, "av", None)
+    monkeypatch.setattr(decoder, "av", None)
     with pytest.raises(RuntimeError, match=r"/video is a video; .*pip install 'seg_node\[video\]'"):
         open_source([bag])

@@ -16,7 +16,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from seg_node.errors import Refused
-from seg_node.images.video_picture import Picture
+from seg_node.video.picture import Picture
 
 BYTE_ORDERS = {b"\x00\x00": ">", b"\x00\x01": "<"}  # plain CDR
 _BODY = 4  # bytes before the first field

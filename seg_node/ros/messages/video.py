@@ -10,10 +10,10 @@ from typing import Any
 
 from std_msgs.msg import Header
 
-from seg_node.images import video_decoder
 from seg_node.images.buffer import stamp_to_ns
-from seg_node.images.video_packet import VideoPacket, codec_of, packet_of
 from seg_node.ros.messages.received_image import BYTE_ORDERS, Reader, deserialize
+from seg_node.video import decoder
+from seg_node.video.packet import VideoPacket, codec_of, packet_of
 
 try:
     from ffmpeg_image_transport_msgs.msg import FFMPEGPacket
@@ -45,8 +45,8 @@ def check_installed(transport: str) -> None:
         raise RuntimeError(
             f"image_transport is {transport}, but {package} is not installed: apt install {apt}"
         )
-    if not video_decoder.installed():
-        raise RuntimeError(f"image_transport is {transport}, and {video_decoder.MISSING}")
+    if not decoder.installed():
+        raise RuntimeError(f"image_transport is {transport}, and {decoder.MISSING}")
 
 
 def message_type(transport: str) -> type[Any]:

@@ -4,12 +4,12 @@
 
 from collections.abc import Iterator
 
-from seg_node.images.video_decoder import VideoDecoder
-from seg_node.images.video_picture import Picture
 from seg_node.ros.messages.received_image import ReceivedPicture
 from seg_node.ros.messages.video import read_packet
 from seg_node.ros.node.diagnostics import FrameStatistics
 from seg_node.ros.node.faults import Faults
+from seg_node.video.decoder import VideoDecoder
+from seg_node.video.picture import Picture
 
 
 class VideoInput:

@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from seg_node.images import video_decoder
 from seg_node.sources.bags.files import bag_name, find_files, is_bag, open_file
 from seg_node.sources.bags.ros1 import Ros1Bag
 from seg_node.sources.bags.storage import Contents, OnFault, Recorded, Storage, StoredTopic, unpacked
@@ -23,6 +22,7 @@ from seg_node.sources.left_out import OnError
 from seg_node.types import Frame
 from seg_node.untrusted.memory_limit import limited_memory
 from seg_node.untrusted.printable import one_line, reason
+from seg_node.video import decoder
 
 __all__ = ["Bag", "BagTopic", "describe_bag", "is_bag", "open_bag", "read_bag"]
 
@@ -135,10 +135,10 @@ def describe_bag(path: str | Path, topic: str | None = None) -> BagTopic:
             if topic:
                 raise ValueError(f"{path}: no images on topic {topic}; it has: {listed}")
             raise ValueError(f"{path}: several image topics, choose one with --topic: {listed}")
-        if not video_decoder.installed() and any(
+        if not decoder.installed() and any(
             each.name == chosen and each.type in VIDEO_TYPES for each in images
         ):
-            raise RuntimeError(f"{path}: {chosen} is a video; {video_decoder.MISSING}")
+            raise RuntimeError(f"{path}: {chosen} is a video; {decoder.MISSING}")
         periods, seconds = counts[chosen] - 1, (contents.end_ns - contents.start_ns) / 1e9
         fps = periods / seconds if periods and seconds > 1e-3 else 30.0
         return BagTopic(bag_name(Path(path)), chosen, counts[chosen], fps)

@@ -8,10 +8,10 @@ from typing import Any
 
 from seg_node.images.buffer import stamp_to_ns
 from seg_node.images.decode import decode_message
-from seg_node.images.video_decoder import Outcomes, VideoDecoder
-from seg_node.images.video_packet import packet_of
-from seg_node.images.video_picture import Picture
 from seg_node.types import Frame
+from seg_node.video.decoder import Outcomes, VideoDecoder
+from seg_node.video.packet import packet_of
+from seg_node.video.picture import Picture
 
 # Type → definition, for rosbags, whose own stores lack these.
 # ffmpeg_image_transport_msgs is under Apache-2.0, foxglove_msgs under MIT.

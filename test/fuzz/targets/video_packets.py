@@ -1,6 +1,6 @@
 # Copyright 2026 the seg_node authors
 # SPDX-License-Identifier: Apache-2.0
-"""Packets of a camera's video → pictures (seg_node.images.video_decoder)."""
+"""Packets of a camera's video → pictures (seg_node.video.decoder)."""
 
 from contextlib import suppress
 from fractions import Fraction
@@ -14,9 +14,9 @@ import numpy as np
 
 from fuzz.target import Input, Target
 from seg_node.images.buffer import ImageError
-from seg_node.images.video_decoder import VideoDecoder
-from seg_node.images.video_packet import VideoPacket, codec_of
-from seg_node.images.video_picture import Picture
+from seg_node.video.decoder import VideoDecoder
+from seg_node.video.packet import VideoPacket, codec_of
+from seg_node.video.picture import Picture
 
 HEIGHT, WIDTH, PICTURES, GOP = 96, 128, 12, 5
 _ENCODERS: dict[str, tuple[str, dict[str, str]]] = {

@@ -16,7 +16,6 @@ from foxglove_msgs.msg import CompressedVideo
 from rclpy.serialization import serialize_message
 from std_msgs.msg import Header
 
-from seg_node.images import video_decoder
 from seg_node.images.buffer import ImageError
 from seg_node.ros.messages import video
 from seg_node.ros.messages.received_image import Unreadable
@@ -75,7 +74,7 @@ def test_another_encoding_is_refused_by_name() -> None:
 
 @pytest.mark.parametrize("transport", ["raw", "compressed"])
 def test_images_need_neither_av_nor_message_packages(transport: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(video_decoder, "av", None)
+    monkeypatch.setattr(decoder, "av", None)
     monkeypatch.setattr(video, "_MESSAGES", {"ffmpeg": ("ffmpeg_image_transport_msgs", None)})
     check_installed(transport)
     assert not is_video(transport)

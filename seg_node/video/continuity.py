@@ -5,7 +5,7 @@
 from collections import deque
 from statistics import median
 
-from seg_node.images.video_packet import VideoPacket
+from seg_node.video.packet import VideoPacket
 
 _COUNTED = 3  # steps of exactly 1, before the count is trusted
 _REORDERED = 16  # steps back up to here are B-frames, larger ones another start of the sender

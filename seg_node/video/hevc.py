@@ -5,8 +5,8 @@
 Every slice lists the pictures it needs, so the decoder itself reports a lost one.
 """
 
-from seg_node.images.bit_reader import BitReader
-from seg_node.images.video_headers import PacketHeaders, PictureSize, annex_b_units
+from seg_node.video.bit_reader import BitReader
+from seg_node.video.headers import PacketHeaders, PictureSize, annex_b_units
 
 _SLICES = frozenset({*range(10), *range(16, 22)})  # nal_unit_type, table 7-1
 _KEY_SLICES = frozenset(range(16, 22))  # BLA, IDR and CRA
@@ -16,7 +16,7 @@ _PROFILE_BITS, _LEVEL_BITS = 88, 8
 
 
 class HevcHeaders:
-    """A `seg_node.images.video_headers.HeaderReader` for H.265."""
+    """A `seg_node.video.headers.HeaderReader` for H.265."""
 
     def read(self, data: bytes) -> PacketHeaders:
         is_key, pictures, slices = False, 0, 0

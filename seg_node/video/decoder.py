@@ -14,9 +14,10 @@ from contextlib import suppress
 from typing import Any
 
 from seg_node.images.buffer import ImageError
-from seg_node.images.video_continuity import Continuity
-from seg_node.images.video_headers import HeaderReader, PacketHeaders, PictureSize
-from seg_node.images.video_packet import (
+from seg_node.untrusted.printable import reason
+from seg_node.video.continuity import Continuity
+from seg_node.video.headers import HeaderReader, PacketHeaders, PictureSize
+from seg_node.video.packet import (
     MAX_VIDEO_PIXELS,
     Codec,
     Undecoded,
@@ -25,8 +26,7 @@ from seg_node.images.video_packet import (
     check_work,
     header_reader,
 )
-from seg_node.images.video_picture import Picture
-from seg_node.untrusted.printable import reason
+from seg_node.video.picture import Picture
 
 try:
     import av

@@ -7,8 +7,8 @@ Decoders conceal a lost picture by repeating the one before it, without an error
 
 from dataclasses import dataclass
 
-from seg_node.images.bit_reader import BitReader
-from seg_node.images.video_headers import PacketHeaders, PictureSize, annex_b_units
+from seg_node.video.bit_reader import BitReader
+from seg_node.video.headers import PacketHeaders, PictureSize, annex_b_units
 
 _SLICE, _IDR_SLICE, _SEI, _SPS, _PPS = 1, 5, 6, 7, 8  # nal_unit_type, table 7-1
 _RECOVERY_POINT = 6  # payloadType, D.1.1: decoding may begin without an IDR picture
@@ -25,7 +25,7 @@ class _Sps:
 
 
 class H264Headers:
-    """A `seg_node.images.video_headers.HeaderReader` for H.264."""
+    """A `seg_node.video.headers.HeaderReader` for H.264."""
 
     def __init__(self) -> None:
         self._sps: dict[int, _Sps] = {}

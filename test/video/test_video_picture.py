@@ -9,7 +9,7 @@ pytest.importorskip("av", reason="PyAV is not installed")
 import av
 
 from seg_node.images.buffer import ImageError
-from seg_node.images.video_picture import Picture
+from seg_node.video.picture import Picture
 
 # Matrix (ITU-T H.273, table 4) → weights of red and blue in Y. 2 is unspecified: BT.601
 WEIGHTS = {1: (0.2126, 0.0722), 2: (0.299, 0.114), 5: (0.299, 0.114), 6: (0.299, 0.114), 9: (0.2627, 0.0593)}

@@ -7,11 +7,11 @@ import re
 import numpy as np
 import pytest
 
-from seg_node.images.bit_reader import BitReader
 from seg_node.images.buffer import ImageError
-from seg_node.images.video_continuity import Continuity
-from seg_node.images.video_headers import annex_b_units
-from seg_node.images.video_packet import (
+from seg_node.video.bit_reader import BitReader
+from seg_node.video.continuity import Continuity
+from seg_node.video.headers import annex_b_units
+from seg_node.video.packet import (
     VideoPacket,
     check_picture_size,
     check_work,

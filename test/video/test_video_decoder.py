@@ -12,10 +12,10 @@ pytest.importorskip("av", reason="PyAV is not installed")
 
 from video_stream import ENCODERS, Encoded, encode, number_of, rectangle_errors
 
-from seg_node.images import video_decoder
-from seg_node.images.video_decoder import VideoDecoder
-from seg_node.images.video_packet import Undecoded, VideoPacket, codec_of
-from seg_node.images.video_picture import Picture
+from seg_node.video import decoder as video_decoder
+from seg_node.video.decoder import VideoDecoder
+from seg_node.video.packet import Undecoded, VideoPacket, codec_of
+from seg_node.video.picture import Picture
 
 PERIOD_NS = 33_000_000
 CODECS = tuple(ENCODERS)

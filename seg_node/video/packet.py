@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from seg_node.images.buffer import ImageError, check_size, stamp_to_ns
-from seg_node.images.h264_headers import H264Headers
-from seg_node.images.hevc_headers import HevcHeaders
-from seg_node.images.video_headers import HeaderReader, PacketHeaders, PictureSize
-from seg_node.images.vp9_av1_headers import Av1Headers, Vp9Headers
 from seg_node.untrusted.printable import printable
+from seg_node.video.h264 import H264Headers
+from seg_node.video.headers import HeaderReader, PacketHeaders, PictureSize
+from seg_node.video.hevc import HevcHeaders
+from seg_node.video.vp9_av1 import Av1Headers, Vp9Headers
 
 Codec = Literal["h264", "hevc", "vp9", "av1"]
 

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Headers of VP9 and AV1 packets. Neither numbers its pictures: a lost packet shows by its stamp at best."""
 
-from seg_node.images.bit_reader import BitReader
-from seg_node.images.video_headers import PacketHeaders, PictureSize
+from seg_node.video.bit_reader import BitReader
+from seg_node.video.headers import PacketHeaders, PictureSize
 
 _REFERENCES = 8  # of both formats
 _SYNC_CODE, _RGB = 0x498342, 7
@@ -11,7 +11,7 @@ _SEQUENCE_HEADER, _FRAME_HEADER, _FRAME, _OBU_LIMIT = 1, 3, 6, 4096
 
 
 class Vp9Headers:
-    """A `seg_node.images.video_headers.HeaderReader` for VP9 (bitstream specification 0.6)."""
+    """A `seg_node.video.headers.HeaderReader` for VP9 (bitstream specification 0.6)."""
 
     def __init__(self) -> None:
         self._profile = -1
@@ -67,7 +67,7 @@ def _superframe(data: bytes) -> list[bytes]:
 
 
 class Av1Headers:
-    """A `seg_node.images.video_headers.HeaderReader` for AV1's low-overhead format (its section 5).
+    """A `seg_node.video.headers.HeaderReader` for AV1's low-overhead format (its section 5).
 
     A key frame comes with a sequence header, as foxglove_msgs/CompressedVideo demands.
     """
