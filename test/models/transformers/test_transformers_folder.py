@@ -23,7 +23,7 @@ from thin_transformers import COCO_PANOPTIC, write_thin_checkpoint, write_transf
 from seg_node.inference.engine import Engine
 from seg_node.models.files.load_error import LoadError
 from seg_node.models.load import load_model
-from seg_node.models.transformers import folder as folder_module
+from seg_node.models.transformers import universal
 from seg_node.models.transformers.folder import is_transformers_folder, load_transformers
 from seg_node.types import Frame, LabelSet
 
@@ -307,7 +307,7 @@ def test_the_library_tries_no_connection_while_a_folder_is_read(
         HfApi().model_info("someone/something")
         raise AssertionError("the hub has answered")
 
-    monkeypatch.setattr(folder_module, "_load_processor", ask)
+    monkeypatch.setattr(universal, "_read_processor", ask)
     with pytest.raises(LoadError, match="eomt: the transformers library cannot load it"):
         load_transformers(eomt)
     assert asked == []
