@@ -5,6 +5,7 @@
 Everything is read from the folder: nothing is downloaded, and no code in it is run.
 """
 
+import importlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,7 +42,10 @@ def import_library(source: Path, model_type: str) -> Any:
 @contextmanager
 def reading(source: Path) -> Iterator[None]:
     """Let the library read, without connections; its errors become RuntimeError or ValueError."""
+    logs = importlib.import_module("transformers.utils.logging")
+    verbosity = logs.get_verbosity()
     try:
+        logs.set_verbosity_error()  # its report on tensors that do not fit has a line for each: ours is one
         with offline():
             yield
     except ImportError as error:  # a package that only some models need
@@ -49,6 +53,8 @@ def reading(source: Path) -> Iterator[None]:
     except Exception as error:  # malicious files can make the library raise anything
         reason = str(error) or type(error).__name__
         raise ValueError(f"{source}: the transformers library cannot load it: {reason}") from error
+    finally:
+        logs.set_verbosity(verbosity)
 
 
 def read_network(transformers: Any, folder: Path, task: str) -> Any:
