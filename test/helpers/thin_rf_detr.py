@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tiny RF-DETR-Seg networks, random but lively, as folders of transformers and as checkpoints of rfdetr."""
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -110,6 +111,15 @@ def write_rf_detr_folder(folder: Path, names: tuple[str, ...] = NAMES, **changes
     network.save_pretrained(folder)
     transformers.RfDetrImageProcessor(size={"height": SIDE, "width": SIDE}).save_pretrained(folder)
     return folder
+
+
+def write_thin_checkpoint(folder: Path) -> tuple[Path, Path]:
+    """Write a checkpoint of rfdetr that holds tensors alone, and its settings as a configuration."""
+    weights = folder / "rf_detr_thin.pth"
+    torch.save({"model": rfdetr_tensors(rf_detr_network())}, weights)
+    config = folder / "training_config.json"
+    config.write_text(json.dumps({"model_config": dict(SETTINGS), "class_names": NAMES[:-1]}))
+    return weights, config
 
 
 def rfdetr_tensors(network: nn.Module) -> dict[str, Tensor]:

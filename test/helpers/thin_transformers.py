@@ -20,10 +20,10 @@ QUERIES = 12
 NAMES = ("car", "person", "dog", "stuff road", "stuff sky", "cup")
 LABELS = LabelSet({0: "car", 1: "person", 2: "dog", 5: "cup"}, {3: "stuff road", 4: "stuff sky"})
 RGB = np.random.default_rng(0).integers(0, 256, (48, 80, 3), dtype=np.uint8)
-# of a library of version 4.48; later ones add the others
-KINDS = (
-    *("mask2former", "maskformer", "oneformer", "eomt", "detr"),
-    *(kind for kind in ("eomt_dinov3", "videomt") if kind in transformers.CONFIG_MAPPING),
+KINDS = tuple(
+    kind
+    for kind in ("mask2former", "maskformer", "oneformer", "eomt", "detr", "eomt_dinov3", "videomt")
+    if kind in transformers.CONFIG_MAPPING  # the older the library, the fewer it has
 )
 _SIZE = {"shortest_edge": 64, "longest_edge": 128}
 

@@ -107,9 +107,11 @@ def read_image_processor(transformers: Any, folder: Path) -> Any:
 
 
 def try_image(to_input: ToInput, folder: Path) -> Any:
-    """Prepare a grey picture. Raises ValueError if preprocessor_config.json cannot prepare an image."""
+    """Prepare a grey picture. Raises ValueError if the preprocessor's configuration does not fit."""
     grey = PIL.Image.fromarray(np.full((48, 64, 3), 128, np.uint8))
     try:
         return to_input(grey)
     except Exception as error:  # the library raises anything for values that it has not validated
-        raise ValueError(f"{folder}: preprocessor_config.json cannot prepare an image ({error!r})") from error
+        name = "video_preprocessor_config.json"
+        name = name if (folder / name).is_file() else "preprocessor_config.json"
+        raise ValueError(f"{folder}: {name} cannot prepare an image ({error!r})") from error

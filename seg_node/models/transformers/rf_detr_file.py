@@ -81,9 +81,11 @@ def _check_is_segmentation(checkpoint: Checkpoint) -> None:
             f"{path}: an RF-DETR without a segmentation head (no {_HEAD}): it finds boxes or keypoints, no "
             "masks; use an RF-DETR-Seg checkpoint"
         )
-    odd = next((name for name, tensor in tensors.items() if not tensor.is_floating_point()), None)
-    if odd is not None and odd not in _UNUSED:
-        raise ValueError(f"{path}: {odd}: holds {tensors[odd].dtype}, expected floats; is it quantised?")
+    odd = [name for name in tensors if name not in _UNUSED and not tensors[name].is_floating_point()]
+    if odd:
+        raise ValueError(
+            f"{path}: {odd[0]}: holds {tensors[odd[0]].dtype}, expected floats; is it quantised?"
+        )
 
 
 def _load_network(transformers: Any, settings: RfDetrSettings, tensors: Mapping[str, Tensor]) -> Any:
@@ -116,14 +118,13 @@ def _load_network(transformers: Any, settings: RfDetrSettings, tensors: Mapping[
 
 
 def _choose_class_names(settings: RfDetrSettings, path: Path) -> Mapping[int, str]:
-    """Name the classes as the package does: COCO's keep COCO's ids, others are numbered from 0.
+    """Name the classes as the package does: those of COCO keep COCO's ids, others are numbered from 0.
 
-    The last row of the head is no class, but COCO's head has a row for every id from 0 to 90.
+    The head of a model of COCO has a row for every id from 0 to 90; in others the last row is no class.
     """
     rows, names = settings.class_rows, settings.class_names
-    if rows > len(COCO_THING_NAMES) + 1 and names in ((), COCO_THING_NAMES):
-        if rows <= max(COCO_THINGS.things):
-            raise ValueError(f"{path}: has COCO's class names, but no row for each of COCO's ids")
+    coco_rows = max(COCO_THINGS.things) + 1
+    if (rows >= coco_rows and names == COCO_THING_NAMES) or (rows == coco_rows and not names):
         return COCO_THINGS.things
     if len(names) > rows:
         raise ValueError(f"{path}: {len(names)} class names for {rows} rows of class_embed")

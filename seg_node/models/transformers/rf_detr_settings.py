@@ -23,6 +23,7 @@ Value = TypeVar("Value")
 
 _BACKBONE = "backbone.0.encoder.encoder."
 _PROJECTOR = "backbone.0.projector.stages.0.0."
+_MAX_MODULES = 200  # in a list; the published models have 13 groups and 12 layers
 _HEAD_WIDTH = 64  # channels of an attention head in every DINOv2
 _NANO = 312  # input size of RF-DETR-Seg-Nano, the only published one without windows
 # settings that change the network in ways that the library's does not have
@@ -192,10 +193,13 @@ def _patch_size(tensors: Mapping[str, Tensor]) -> int:
 
 
 def _numbered(tensors: Mapping[str, Tensor], pattern: str) -> int:
-    """Count the modules of a list. Raises KeyError with the pattern if there are none."""
+    """Count the modules of a list. Raises KeyError with the first one's name if there are none."""
     found = sum(re.fullmatch(pattern, name) is not None for name in tensors)
+    first = pattern.replace("\\", "").replace("(d+)", "0")
     if not found:
-        raise KeyError(pattern.replace("\\", "").replace("(d+)", "0"))
+        raise KeyError(first)
+    if found > _MAX_MODULES:
+        raise IndexError(f"{found} modules like {first}, of at most {_MAX_MODULES}")
     return found
 
 

@@ -37,7 +37,9 @@ def load_universal(transformers: Any, folder: Path, kind: str, labels: LabelSet 
     labels = choose_labels(folder, class_names(network.config), thing_ids, labels)
     if is_oneformer:
         image_processor.metadata["thing_ids"] = list(labels.things)
-    try_image(to_input, folder)
+    inputs = try_image(to_input, folder)
+    if kind == "videomt":
+        _check_video_size(network.config, inputs["pixel_values_videos"].shape[-2:], folder)
     return TransformersModel(
         network=network,
         to_input=to_input,
@@ -60,6 +62,15 @@ def _read_processor(transformers: Any, folder: Path, kind: str) -> tuple[Any, To
         return processor.image_processor, lambda image: prepare(images=image)
     images = read_image_processor(transformers, folder)
     return images, lambda image: images(images=image, return_tensors="pt")
+
+
+def _check_video_size(config: Any, size: tuple[int, int], folder: Path) -> None:
+    """Raise ValueError for an input that VidEoMT, which has one size of masks, cannot process."""
+    if tuple(size) != (config.image_size, config.image_size):
+        raise ValueError(
+            f"{folder}: video_preprocessor_config.json makes inputs of {size[1]}x{size[0]}, but config.json "
+            f"has image_size {config.image_size}"
+        )
 
 
 def _read_oneformer_processor(transformers: Any, folder: Path) -> Any:

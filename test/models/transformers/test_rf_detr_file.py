@@ -148,6 +148,13 @@ def test_a_head_with_cocos_rows_has_cocos_ids(tmp_path: Path) -> None:
         assert load(file).labels == COCO_THINGS
 
 
+def test_cocos_names_on_a_head_of_their_number_count_from_zero(tmp_path: Path) -> None:
+    file = write_rfdetr_checkpoint(
+        tmp_path / "coco.pth", rf_detr_network(81), args={"class_names": list(COCO_THING_NAMES)}
+    )
+    assert load(file).labels.things == dict(enumerate(COCO_THING_NAMES))
+
+
 def test_other_names_are_numbered_from_zero(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     file = write_rfdetr_checkpoint(tmp_path / "x.pth", args={"class_names": ["mug", None, "bowl"]})
     assert load(file).labels.things == {0: "mug", 1: "bowl"}  # the package skips what is no text
@@ -187,6 +194,14 @@ def test_published_files_without_settings_have_those_of_their_size(
     assert "stores no settings of the model: those of the published RF-DETR-Seg of 64 pixels" in caplog.text
 
 
+def groups(count: int) -> dict[str, Tensor]:
+    return {f"transformer.enc_output.{i}.weight": torch.ones(32, 32) for i in range(count)}
+
+
+def keypoints() -> dict[str, Tensor]:
+    return {"_kp_active_mask": torch.ones(1, 17, dtype=torch.bool)}
+
+
 def with_lora(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name.replace("0.encoder.", "0.encoder.base_model.model."): t for name, t in tensors.items()}
 
@@ -202,10 +217,11 @@ def without(part: str) -> Callable[[dict[str, Tensor]], dict[str, Tensor]]:
         (without("class_embed.bias"), r"\d tensors are missing or of another shape: .*class_embed\.bias"),
         (without("class_embed.weight"), r"class_embed\.weight is missing"),
         (without("position_embeddings"), "position_embeddings is missing"),
+        (lambda t: {**t, **groups(201)}, "201 modules like .*enc_output.*, of at most 200"),
         (without("decoder.layers."), r"transformer\.decoder\.layers\.0.* is missing"),
         (lambda t: {**t, "odd.weight": torch.ones(1)}, "odd.weight are not part of an RF-DETR-Seg"),
         (lambda t: {**t, "class_embed.bias": torch.ones(9)}, r"another shape: .*class_embed\.bias"),
-        (lambda t: {**t, "class_embed.bias": torch.ones(6, dtype=torch.int8)}, "torch.int8, expected floats"),
+        (lambda t: {**keypoints(), **t, "class_embed.bias": torch.ones(6).char()}, "torch.int8, expected"),
         (lambda t: {**t, "refpoint_embed.weight": torch.ones(0, 4)}, ""),
         (lambda t: {**t, "class_embed.weight": torch.ones(0, 32)}, ""),
         (lambda t: {**t, "query_feat.weight": torch.ones(())}, r"another shape: .*query_feat\.weight"),
