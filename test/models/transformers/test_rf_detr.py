@@ -57,10 +57,13 @@ def library_answer(
     with torch.inference_mode():
         output = network(**processor(images=[pixels], return_tensors="pt"))
     common: dict[str, Any] = {"threshold": threshold, "target_sizes": [pixels.shape[:2]]}
-    (answer,) = processor.post_process_instance_segmentation(
+    post = (
+        transformers.RfDetrImageProcessor()
+    )  # folders of the library's conversion have a DetrImageProcessor
+    (answer,) = post.post_process_instance_segmentation(
         output, mask_threshold=mask_threshold, return_binary_maps=True, **common
     )
-    (boxes,) = processor.post_process_object_detection(output, **common)
+    (boxes,) = post.post_process_object_detection(output, **common)
     maps = answer["segmentation"].numpy()
     objects = [
         (entry["label_id"], entry["score"], maps[i]) for i, entry in enumerate(answer["segments_info"])
@@ -91,6 +94,19 @@ def test_objects_are_the_librarys_own(
     clamped = boxes["boxes"].clamp(min=0).minimum(torch.tensor([width, height, width, height])).numpy()
     places = [int(np.abs(boxes["scores"].numpy() - score).argmin()) for score in found.scores]
     np.testing.assert_allclose(found.boxes_xyxy, clamped[places], rtol=0, atol=1e-3)
+
+
+def test_the_image_processor_of_the_folder_prepares_the_image(tmp_path: Path) -> None:
+    """It is DETR's, which resizes with antialiasing, in folders that the library's conversion wrote."""
+    folder, pixels = write_rf_detr_folder(tmp_path), picture((200, 300))
+    transformers.DetrImageProcessor(size={"height": 64, "width": 64}).save_pretrained(folder)
+    model = load_model("auto", folder)
+    expected, _ = library_answer(folder, pixels, 0.2, 0.0)
+    options = replace(model.default_options, score_threshold=0.2)
+    found = Engine(model, CPU).segment(Frame(pixels, "rgb"), options).instances
+    assert len(found) == len(expected) > 0
+    for mask, (_, _, theirs) in zip(found.masks, expected, strict=True):
+        assert np.array_equal(full(mask, (200, 300)), theirs)
 
 
 def test_one_query_may_be_two_objects(folder: Path, model: RfDetrModel) -> None:
