@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import PIL.Image
 import torch
+from torch.overrides import TorchFunctionMode
 
 from seg_node.models.transformers.checks import check_size, offline
 from seg_node.models.transformers.inputs import ToInput
@@ -69,7 +70,7 @@ def read_network(transformers: Any, folder: Path, task: str) -> Any:
             section.use_pretrained_backbone = False  # it would be downloaded, then overwritten
             config._attn_implementation = None  # the checkpoint's may name code on the hub
     stored_as = config.architectures
-    with torch.device("meta"):
+    with torch.device("meta"), _RowsOnCpu():
         check_size(auto_model.from_config(config), folder)
     network, report = auto_model.from_pretrained(
         folder,
@@ -86,6 +87,16 @@ def read_network(transformers: Any, folder: Path, task: str) -> Any:
             + _other_architecture(stored_as, type(network).__name__)
         )
     return network.float().eval()
+
+
+class _RowsOnCpu(TorchFunctionMode):
+    """Keep `torch.linspace` on the CPU: library 4.48 reads numbers from it while it builds a Swin."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        place = {"device": "cpu"} if func is torch.linspace else {}
+        return func(*args, **{**(kwargs or {}), **place})
 
 
 def missing_tensors(network: Any, report: Any) -> list[str]:
