@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from seg_node.models.files.load_error import loading
-from seg_node.models.model import SegmentationModel
 from seg_node.models.transformers.checks import check_folder
+from seg_node.models.transformers.model import TransformersModel
 from seg_node.models.transformers.pretrained import import_library
+from seg_node.models.transformers.rf_detr import RfDetrModel
 from seg_node.models.transformers.rf_detr_folder import load_rf_detr_folder
 from seg_node.models.transformers.universal import load_universal
 from seg_node.types import LabelSet
 
-Model = SegmentationModel[Any, Any]
+Model = TransformersModel | RfDetrModel
 # loads from: the library, the folder, its model_type, the user's labels
 Reader = Callable[[Any, Path, str, LabelSet | None], Model]
 
