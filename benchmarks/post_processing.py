@@ -105,10 +105,9 @@ def measure(kind: str, image_size: tuple[int, int], rounds: int) -> str:
     processor = image_processor(kind)
     own = TransformersModel(
         network=torch.nn.Identity(),
-        processor=None,
+        to_input=processor,
         image_processor=processor,
         post_process=choose_post_process(kind, processor, LABELS),
-        prompt={},
         labels=LABELS,
         default_options=SegmentOptions(0.5, panoptic_stuff_min_area=0),
     )

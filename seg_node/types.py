@@ -206,7 +206,8 @@ class SegmentOptions:
     of two objects of one group of the labels file, by the IoU of their masks.
     duplicate_iou: of two objects of any classes whose masks have a higher IoU, the one with the lower score
     is dropped; 1 keeps all, as every reference does.
-    mask_threshold: pixels with at least this probability belong to the object (YOLACT and SOLO: above it).
+    mask_threshold: pixels with at least this probability belong to the object (YOLACT, SOLO, RF-DETR:
+    above it).
     max_instances: the instances with the highest scores are kept.
     min_area: instances with fewer mask pixels are dropped (0 keeps empty masks too).
     classes: class ids to keep, None for all.

@@ -22,6 +22,7 @@ from seg_node.models.rcnn.detectron2 import is_detectron2, load_detectron2
 from seg_node.models.rcnn.torchvision import is_embedded, is_torchvision_rcnn, load_torchvision
 from seg_node.models.solo.checkpoint import is_solo, load_solo
 from seg_node.models.transformers.folder import is_transformers_folder, load_transformers
+from seg_node.models.transformers.rf_detr_file import is_rf_detr, load_rf_detr
 from seg_node.models.yolact.checkpoint import is_yolact, load_yolact
 from seg_node.types import LabelSet, ModelFamily
 
@@ -52,6 +53,7 @@ _FAMILIES: Mapping[str, Family] = {
     "detectron2": Family(is_detectron2, load_detectron2),
     "yolact": Family(is_yolact, load_yolact),
     "solo": Family(is_solo, load_solo),
+    "transformers": Family(is_rf_detr, load_rf_detr),
 }
 _WEIGHTS_SUFFIXES = (".pth", ".pt", ".pkl", ".safetensors")
 EMBEDDED_WEIGHTS = Path(__file__).parents[1] / "weights" / "embedded.safetensors"
@@ -95,7 +97,7 @@ def _load(
     path = _find_weights(family, weights)
     if family == "auto" and is_transformers_folder(path):
         family = _log_family("transformers", path)
-    if family == "transformers":
+    if family == "transformers" and not path.is_file():
         return load_transformers(path, _read_labels(labels, first_id=0))
     content: Mapping[str, Any] = {}
     if config:
@@ -154,7 +156,7 @@ def _refuse(checkpoint: Checkpoint) -> NoReturn:
     some = ", ".join(list(checkpoint.tensors)[:3])
     raise ValueError(
         f"{path}: the tensors ({some}, …) are of no known family; known: "
-        f"{', '.join(_FAMILIES)}, and folders of transformers"
+        f"{', '.join(_FAMILIES)} (RF-DETR-Seg of rfdetr), and folders of transformers"
     )
 
 

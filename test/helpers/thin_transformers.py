@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
+from numpy.typing import NDArray
 from torch import nn
 
 from seg_node.labels import COCO_STUFF_NAMES, COCO_THING_NAMES
@@ -19,7 +20,11 @@ QUERIES = 12
 NAMES = ("car", "person", "dog", "stuff road", "stuff sky", "cup")
 LABELS = LabelSet({0: "car", 1: "person", 2: "dog", 5: "cup"}, {3: "stuff road", 4: "stuff sky"})
 RGB = np.random.default_rng(0).integers(0, 256, (48, 80, 3), dtype=np.uint8)
-KINDS = ("mask2former", "maskformer", "oneformer", "eomt", "detr")
+KINDS = tuple(
+    kind
+    for kind in ("mask2former", "maskformer", "oneformer", "eomt", "detr", "eomt_dinov3", "videomt")
+    if kind in transformers.CONFIG_MAPPING  # the older the library, the fewer it has
+)
 _SIZE = {"shortest_edge": 64, "longest_edge": 128}
 
 
@@ -62,9 +67,8 @@ def make_lively(network: nn.Module, seed: int) -> None:
 def is_lively(network: nn.Module, processor: Any, stuff: set[int]) -> bool:
     """Whether noise has several objects and segments of things and of stuff; DETR has one class at best."""
     image = np.random.default_rng(0).integers(0, 256, (48, 80, 3), dtype=np.uint8)
-    prompt = {"task_inputs": ["panoptic"]} if hasattr(processor, "tokenizer") else {}
     with torch.inference_mode():
-        output = network(**processor(images=[image], return_tensors="pt", **prompt))
+        output = network(**library_inputs(processor, image))
     post = getattr(processor, "image_processor", processor)
     (objects,) = post.post_process_instance_segmentation(output, target_sizes=[(48, 80)])
     (segments,) = post.post_process_panoptic_segmentation(output, target_sizes=[(48, 80)])
@@ -72,6 +76,21 @@ def is_lively(network: nn.Module, processor: Any, stuff: set[int]) -> bool:
     kinds = {entry["label_id"] in stuff for entry in segments["segments_info"]}
     wanted = {False} if isinstance(network, transformers.DetrForSegmentation) else {True, False}
     return len(things) > 1 and kinds >= wanted
+
+
+def read_processor(folder: Path, kind: str) -> Any:
+    """Read the folder's processor with the library."""
+    loaders = {"oneformer": "OneFormerProcessor", "videomt": "AutoVideoProcessor"}
+    return getattr(transformers, loaders.get(kind, "AutoImageProcessor")).from_pretrained(folder)
+
+
+def library_inputs(processor: Any, image: NDArray[np.uint8]) -> Any:
+    """Prepare an image, for VidEoMT as a video of one frame."""
+    if hasattr(processor, "tokenizer"):
+        return processor(images=[image], task_inputs=["panoptic"], return_tensors="pt")
+    if "Video" in type(processor).__name__:
+        return processor(videos=[image[None]], return_tensors="pt")
+    return processor(images=[image], return_tensors="pt")
 
 
 def _backbone() -> transformers.SwinConfig:
@@ -147,18 +166,16 @@ def _oneformer(labels: dict[str, Any]) -> nn.Module:
 
 
 def _eomt(labels: dict[str, Any]) -> nn.Module:
-    config = transformers.EomtConfig(
-        hidden_size=16,
-        num_hidden_layers=3,
-        num_attention_heads=2,
-        image_size=64,
-        patch_size=8,
-        num_blocks=1,
-        num_queries=QUERIES,
-        num_upscale_blocks=1,
-        **labels,
-    )
-    return transformers.EomtForUniversalSegmentation(config)
+    return transformers.EomtForUniversalSegmentation(transformers.EomtConfig(**_VIT, **labels))
+
+
+def _eomt_dinov3(labels: dict[str, Any]) -> nn.Module:
+    config = transformers.EomtDinov3Config(intermediate_size=32, **_VIT, **labels)
+    return transformers.EomtDinov3ForUniversalSegmentation(config)
+
+
+def _videomt(labels: dict[str, Any]) -> nn.Module:
+    return transformers.VideomtForUniversalSegmentation(transformers.VideomtConfig(**_VIT, **labels))
 
 
 def _detr(labels: dict[str, Any]) -> nn.Module:
@@ -180,6 +197,10 @@ def _oneformer_processor(folder: Path, names: tuple[str, ...]) -> Any:
     )
 
 
+def _eomt_processor() -> Any:
+    return transformers.EomtImageProcessor(size={"shortest_edge": 64, "longest_edge": 64}, do_pad=True)
+
+
 _STAGES = ["stage1", "stage2", "stage3", "stage4"]
 _DECODER = {
     "hidden_dim": 32,
@@ -190,18 +211,30 @@ _DECODER = {
     "num_attention_heads": 2,
     "num_queries": QUERIES,
 }
+_VIT = {
+    "hidden_size": 16,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 2,
+    "image_size": 64,
+    "patch_size": 8,
+    "num_blocks": 1,
+    "num_queries": QUERIES,
+    "num_upscale_blocks": 1,
+}
 _NETWORKS = {
     "mask2former": _mask2former,
     "maskformer": _maskformer,
     "oneformer": _oneformer,
     "eomt": _eomt,
+    "eomt_dinov3": _eomt_dinov3,
+    "videomt": _videomt,
     "detr": _detr,
 }
 _PROCESSORS = {
     "mask2former": lambda: transformers.Mask2FormerImageProcessor(size=_SIZE),
     "maskformer": lambda: transformers.MaskFormerImageProcessor(size=_SIZE),
-    "eomt": lambda: transformers.EomtImageProcessor(
-        size={"shortest_edge": 64, "longest_edge": 64}, do_pad=True
-    ),
+    "eomt": _eomt_processor,
+    "eomt_dinov3": _eomt_processor,
+    "videomt": lambda: transformers.VideomtVideoProcessor(size={"height": 64, "width": 64}),
     "detr": lambda: transformers.DetrImageProcessor(size=_SIZE),
 }

@@ -29,6 +29,14 @@ def write_thin_transformers(folder: Path) -> tuple[Path, Path | None]:
     return write_thin_checkpoint(folder)
 
 
+def write_thin_rf_detr(folder: Path) -> tuple[Path, Path | None]:
+    if not hasattr(pytest.importorskip("transformers"), "RfDetrForInstanceSegmentation"):
+        pytest.skip("needs a transformers with RF-DETR")
+    from thin_rf_detr import write_thin_checkpoint
+
+    return write_thin_checkpoint(folder)
+
+
 def coloured_frame(seed: int) -> Frame:
     small = np.random.default_rng(seed).integers(0, 256, (9, 12, 3), np.uint8)
     return Frame(cv2.resize(small, (160, 120)), "bgr")
@@ -42,6 +50,7 @@ def coloured_frame(seed: int) -> Frame:
         thin_yolact.write_thin_checkpoint,
         thin_solo.write_thin_checkpoint,
         write_thin_transformers,
+        write_thin_rf_detr,
     ],
 )
 def test_a_frame_gives_the_same_in_a_batch_as_alone(write: Writer, tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ class Checkpoint:
 
     path: the file. tensors: keyed by their names in the file.
     metadata: the texts of a safetensors file; for .pth and .pkl the entries that describe the tensors:
-    mmdetection's `meta` and Detectron2's `__author__`.
+    mmdetection's `meta`, Detectron2's `__author__`, rfdetr's `args` and `model_config`.
     """
 
     path: Path

@@ -18,8 +18,8 @@ logger = logging.getLogger(__name__)
 
 # keys under which training scripts store the network's tensors, beside the optimizer's
 _WRAPPERS = ("blobs", "model", "state_dict", "model_state_dict")
-# entries beside them that are kept: mmdetection's, Detectron2's
-_DESCRIPTIONS = ("meta", "__author__")
+# entries beside them that are kept: mmdetection's, Detectron2's, rfdetr's
+_DESCRIPTIONS = ("meta", "__author__", "args", "model_config")
 _MAX_DEPTH = 4  # of mappings around the mapping of tensors
 # wrapper modules of torch.compile, FSDP and activation checkpoints
 _WRAPPER_MODULES = re.compile(r"(?<![^.])(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")

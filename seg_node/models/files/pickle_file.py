@@ -24,6 +24,17 @@ _MAX_DEPTH = 100  # of nested containers; an optimizer's state has 5
 _ROOM = 1 << 20
 
 
+class _Settings(Inert):
+    """Stand-in for a namespace of settings; becomes a mapping of its attributes."""
+
+    def __init__(self, *_: Any) -> None:
+        self.values: dict[Any, Any] = {}
+
+    def set_state(self, state: Any) -> None:
+        if isinstance(state, dict):
+            self.values = state
+
+
 class _DType(Inert):
     """Stand-in for numpy.dtype. Texts, dates and objects, which are no weights, have dtype None."""
 
@@ -140,8 +151,8 @@ STAND_INS: Mapping[str, Callable[..., Any]] = {
     "mmengine.logging.history_buffer.HistoryBuffer": Inert,
     **_names("builtins __builtin__", "getattr", Inert),
     # stored by training scripts beside the tensors: command line, paths, dates, settings
-    **_names("argparse", "Namespace", Inert),
-    **_names("types", "SimpleNamespace", Inert),
+    **_names("argparse", "Namespace", _Settings),
+    **_names("types", "SimpleNamespace", _Settings),
     **_names(
         "pathlib pathlib._local",
         "Path PosixPath WindowsPath PurePath PurePosixPath PureWindowsPath",
@@ -178,7 +189,7 @@ def read_pickle(data: bytes) -> Any:
 
 
 def without_stand_ins(content: Any) -> Any:
-    """Replace the stand-ins in a pickle's content by tensors, or None for objects that are not needed.
+    """Replace the stand-ins in a pickle's content by tensors, mappings, or None for objects without use.
 
     Raises RefusedError for containers nested too deep.
     """
@@ -193,6 +204,8 @@ def _plain(content: Any, done: dict[int, Any], depth: int) -> Any:
         made = content
         if isinstance(content, _Array):
             made = content.tensor
+        elif isinstance(content, _Settings):
+            made = _plain(content.values, done, depth + 1)
         elif isinstance(content, dict):
             made = {key: _plain(value, done, depth + 1) for key, value in content.items()}
         elif isinstance(content, list | tuple):

@@ -4,7 +4,7 @@
 
 import importlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,8 @@ from safetensors import safe_open
 from seg_node.models.files.config_values import positive_side, three_divisors, three_numbers
 from seg_node.untrusted.plain_data import read_json
 
-_MODEL_TYPES = ("mask2former", "maskformer", "oneformer", "eomt", "eomt_dinov3", "detr")
 _MAX_LAYERS = 200  # of one kind
-_LAYER_KEYS = ("layers", "depth", "blocks", "levels", "stages", "convs")
+_LAYER_KEYS = ("layers", "depth", "blocks", "levels", "stages", "convs", "group_detr")
 _SIZE_KEYS = (
     *("size", "crop_size", "pad_size", "max_size", "size_divisor"),
     *("shortest_edge", "longest_edge", "height", "width"),
@@ -24,8 +23,8 @@ _SIZE_KEYS = (
 _ROOM = 1 << 20  # numbers that a network may have beyond those of its file: computed buffers
 
 
-def check_folder(folder: Path) -> str:
-    """Validate the folder and return its model type.
+def check_folder(folder: Path, model_types: Sequence[str]) -> str:
+    """Validate the folder and return its model type. model_types: those that can be loaded.
 
     Raises FileNotFoundError; ValueError if the folder is of another kind, needs a download or is too large.
     """
@@ -36,9 +35,9 @@ def check_folder(folder: Path) -> str:
         )
     config = read_json(folder / "config.json")
     model_type = config.get("model_type")
-    if model_type not in _MODEL_TYPES:
+    if model_type not in model_types:
         raise ValueError(
-            f"{folder}: config.json has model_type {model_type!r}; known: {', '.join(_MODEL_TYPES)}"
+            f"{folder}: config.json has model_type {model_type!r}; known: {', '.join(model_types)}"
         )
     if (folder / "adapter_config.json").exists():
         raise ValueError(f"{folder}: has an adapter (LoRA); merge it into the model and save that")
@@ -54,7 +53,7 @@ def check_folder(folder: Path) -> str:
         _check_backbone(section, folder)
         _check_layers(section, folder)
     _check_shards(folder)
-    for name in ("preprocessor_config.json", "processor_config.json"):
+    for name in ("preprocessor_config.json", "processor_config.json", "video_preprocessor_config.json"):
         if (folder / name).is_file():
             for section in _sections(read_json(folder / name)):
                 _check_image_processor(section, f"{folder}: {name}")

@@ -1,10 +1,10 @@
 # Copyright 2026 the seg_node authors
 # SPDX-License-Identifier: Apache-2.0
-"""Objects and segments of EoMT, identical to the library's post-processing.
+"""Objects and segments of EoMT and VidEoMT, identical to the library's post-processing.
 
 Both use the same masks at the image's size: each is computed once, one at a time, and only if its score
 suffices.
-Source: transformers `image_processing_eomt.py`.
+Sources: transformers `image_processing_eomt.py`, `video_processing_videomt.py`.
 """
 
 import sys
@@ -34,10 +34,11 @@ from seg_node.types import SegmentOptions
 class EomtPostProcess:
     """See `PostProcess`. The later query owns shared pixels; masks are cut at 0.5 whatever the options.
 
-    image_processor: the library's, which stores how images are resized and padded.
+    image_processor: EoMT's, which stores how images are resized and padded; None for VidEoMT, whose masks
+    cover the image without padding.
     """
 
-    image_processor: Any
+    image_processor: Any | None
 
     def __call__(
         self,
@@ -75,6 +76,8 @@ class EomtPostProcess:
 
     def _unpadded(self, masks: Tensor, image_size: tuple[int, int]) -> Tensor:
         """Resize (Q, h, w) to the size of the network's input and crop the padding."""
+        if self.image_processor is None:
+            return masks
         size = self.image_processor.size
         height, width = size["shortest_edge"], size["longest_edge"]
         grid = F.interpolate(masks[None], size=(height, width or height), mode="bilinear")[0]

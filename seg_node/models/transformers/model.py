@@ -11,15 +11,14 @@ from typing import Any
 
 import cv2
 import numpy as np
-import PIL.Image
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from seg_node.masks.crop import tight_crop
 from seg_node.models.assemble.instances import gather_instances, mask_bounds
-from seg_node.models.gpu.transfer import upload
 from seg_node.models.transformers.found import FoundObject, FoundSegments, PostProcess, QueryPrediction
+from seg_node.models.transformers.inputs import ToInput, autocast, prepare_inputs
 from seg_node.types import (
     Frame,
     Instances,
@@ -31,45 +30,31 @@ from seg_node.types import (
     SegmentOptions,
 )
 
-_TO_RGB = {
-    "bgr": cv2.COLOR_BGR2RGB,
-    "bgra": cv2.COLOR_BGRA2RGB,
-    "rgba": cv2.COLOR_RGBA2RGB,
-    "mono": cv2.COLOR_GRAY2RGB,
-}
-
 
 @dataclass(frozen=True)
 class TransformersModel:
     """See `SegmentationModel`.
 
-    processor: prepares the network's input; prompt: the text that OneFormer's needs beside the image.
-    image_processor: the part of it that handles images; post_process reproduces its post-processing.
+    to_input: prepares the network's input. image_processor: the library's, whose post-processing post_process
+    reproduces.
 
     Objects are the library's instances without those of stuff classes. nms_threshold has no effect, nor has
     panoptic_overlap_threshold (a segment must own more than 0.8 of its mask, the library's default).
-    Mask2Former, MaskFormer and EoMT cut masks of objects at 0.5 whatever mask_threshold.
+    Mask2Former, MaskFormer, EoMT and VidEoMT cut masks of objects at 0.5 whatever mask_threshold.
     """
 
     network: nn.Module
-    processor: Any
+    to_input: ToInput
     image_processor: Any
     post_process: PostProcess
-    prompt: Mapping[str, Any]
     labels: LabelSet
     default_options: SegmentOptions
 
     def prepare(
         self, frames: Sequence[Frame], device: torch.device, exact: bool = True
     ) -> list[Mapping[str, Tensor]]:
-        """Prepare the library's own inputs, always exact.
-
-        There is one per frame, since post-processing would treat a batch's padding as image.
-        """
-        inputs = (
-            self.processor(images=_to_rgb(frame), return_tensors="pt", **self.prompt) for frame in frames
-        )
-        return [_upload_tensors(each, device) for each in inputs]
+        """Prepare the library's own inputs, always exact."""
+        return prepare_inputs(frames, self.to_input, device)
 
     @torch.inference_mode()
     def __call__(
@@ -78,7 +63,7 @@ class TransformersModel:
         threshold = options.score_threshold
         if options.panoptic:
             threshold = min(threshold, options.panoptic_score_threshold)
-        with _autocast(self.network):
+        with autocast(self.network):
             return [_best_queries(self.network(**inputs), threshold) for inputs in batch]
 
     def assemble(
@@ -113,34 +98,6 @@ class TransformersModel:
             instance_id = _same_object(crop, class_id, instances) if is_thing else 0
             segments.append(Segment(segment_id, class_id, is_thing, score, crop.area, crop.roi, instance_id))
         return PanopticSegments(segment_map, tuple(segments))
-
-
-def _upload_tensors(inputs: Mapping[str, Any], device: torch.device) -> Mapping[str, Any]:
-    """Upload the tensors and keep other values, such as EoMT's empty list of patch_offsets."""
-    return {
-        name: upload(value, device) if isinstance(value, Tensor) else value for name, value in inputs.items()
-    }
-
-
-def _autocast(network: nn.Module) -> torch.autocast:
-    """Enable autocast for layers in half precision, which the library mixes with tensors of its own."""
-    halves = (weight for weight in network.parameters() if weight.dtype != torch.float32)
-    half = next(halves, None)
-    if half is None:
-        return torch.autocast("cpu", enabled=False)
-    return torch.autocast(half.device.type, half.dtype)
-
-
-def _to_rgb(frame: Frame) -> PIL.Image.Image:
-    """Convert to an RGB picture: in an array of few rows the library would mistake rows for channels."""
-    if 0 in frame.image_size:
-        raise ValueError(
-            f"a frame of {frame.image_size[0]} rows and {frame.image_size[1]} columns has no pixels"
-        )
-    pixels = np.ascontiguousarray(frame.pixels)
-    return PIL.Image.fromarray(
-        pixels if frame.channels == "rgb" else cv2.cvtColor(pixels, _TO_RGB[frame.channels])
-    )
 
 
 def _best_queries(output: Any, threshold: float) -> QueryPrediction:

@@ -29,6 +29,8 @@ def choose_post_process(kind: str, image_processor: Any, labels: LabelSet) -> Po
         return OneFormerPostProcess(frozenset(labels.things), _antialiases(image_processor))
     if kind in ("eomt", "eomt_dinov3"):
         return EomtPostProcess(image_processor)
+    if kind == "videomt":
+        return EomtPostProcess(None)
     return LibraryPostProcess(image_processor)
 
 

@@ -10,6 +10,7 @@ from random import Random
 from typing import Any
 
 import thin_detectron2
+import thin_rf_detr
 import thin_solo
 import thin_torchvision
 import thin_transformers
@@ -28,6 +29,7 @@ _THIN = {
     "detectron2": thin_detectron2,
     "solo": thin_solo,
     "yolact": thin_yolact,
+    "rf_detr": thin_rf_detr,
 }
 _EDITS = ("drop", "rename", "reshape", "double", "empty", "scalar", "more")
 _TRANSFORMERS = ("config.json", "preprocessor_config.json")

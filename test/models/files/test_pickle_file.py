@@ -8,6 +8,7 @@ import os
 import pickle
 import subprocess
 import sys
+from argparse import Namespace
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable
 from fractions import Fraction
@@ -83,6 +84,7 @@ def test_paths_dates_and_settings_beside_the_arrays_do_no_harm(protocol: int) ->
         "time": datetime.datetime(2026, 11, 30, tzinfo=datetime.timezone.utc),
         "day": datetime.date(2026, 11, 30),
         "space": SimpleNamespace(a=1),
+        "arguments": Namespace(a=[2], b=Path("/tmp/x")),
         "lists": lists,
         "counts": Counter("aab"),
         "last": deque([1, 2]),
@@ -100,7 +102,8 @@ def test_paths_dates_and_settings_beside_the_arrays_do_no_harm(protocol: int) ->
     read = read_pickle(pickle.dumps({"w": np.ones(2), **beside}, protocol))
     assert read["w"].tolist() == [1, 1] and read["lists"] == {"a": [1]} and read["counts"] == {"a": 2, "b": 1}
     assert read["numbers"] == {"a": 1} and read["frozen"] in (None, frozenset([1]))
-    others = beside.keys() - {"lists", "counts", "numbers", "frozen"}
+    assert read["space"] == {"a": 1} and read["arguments"] == {"a": [2], "b": None}
+    others = beside.keys() - {"lists", "counts", "numbers", "frozen", "space", "arguments"}
     assert {name: read[name] for name in others} == dict.fromkeys(others)
 
 

@@ -18,12 +18,12 @@ from safetensors.torch import load_file, save_file
 
 pytest.importorskip("transformers")
 
-from thin_transformers import COCO_PANOPTIC, write_thin_checkpoint, write_transformers_folder
+from thin_transformers import COCO_PANOPTIC, KINDS, write_thin_checkpoint, write_transformers_folder
 
 from seg_node.inference.engine import Engine
 from seg_node.models.files.load_error import LoadError
 from seg_node.models.load import load_model
-from seg_node.models.transformers import folder as folder_module
+from seg_node.models.transformers import universal
 from seg_node.models.transformers.folder import is_transformers_folder, load_transformers
 from seg_node.types import Frame, LabelSet
 
@@ -307,7 +307,7 @@ def test_the_library_tries_no_connection_while_a_folder_is_read(
         HfApi().model_info("someone/something")
         raise AssertionError("the hub has answered")
 
-    monkeypatch.setattr(folder_module, "_load_processor", ask)
+    monkeypatch.setattr(universal, "_read_processor", ask)
     with pytest.raises(LoadError, match="eomt: the transformers library cannot load it"):
         load_transformers(eomt)
     assert asked == []
@@ -356,6 +356,42 @@ def test_an_adapter_and_shards_elsewhere_are_refused(eomt: Path) -> None:
         load_transformers(eomt)
     (eomt / "adapter_config.json").write_text("{}")
     with pytest.raises(LoadError, match="has an adapter"):
+        load_transformers(eomt)
+
+
+@pytest.fixture
+def videomt(tmp_path: Path) -> Path:
+    if "videomt" not in KINDS:
+        pytest.skip("needs a transformers with VidEoMT")
+    return write_transformers_folder(tmp_path / "videomt", "videomt", NAMES)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"size": {"height": 64, "width": 80}}, "makes inputs of 80x64, but config.json has image_size 64"),
+        ({"size": {"height": 10**9, "width": 64}}, "height: 1000000000 does not fit"),
+        ({"rescale_factor": "x"}, "video_preprocessor_config.json cannot prepare an image"),
+    ],
+)
+def test_a_video_models_preprocessor_must_fit(values: dict[str, Any], message: str, videomt: Path) -> None:
+    change(videomt / "video_preprocessor_config.json", **values)
+    with pytest.raises(LoadError, match=rf"videomt.*{message}"):
+        load_transformers(videomt)
+
+
+def test_a_video_model_without_its_preprocessor_is_refused(videomt: Path) -> None:
+    (videomt / "video_preprocessor_config.json").unlink()
+    with pytest.raises(LoadError, match="videomt: the transformers library cannot load it"):
+        load_transformers(videomt)
+
+
+def test_tensors_of_another_architecture_are_answered_with_its_name(eomt: Path) -> None:
+    change(eomt / CONFIG, architectures=["EomtForDepth"])
+    tensors = load_file(eomt / WEIGHTS)
+    del tensors["mask_head.fc1.weight"]
+    save_file(tensors, eomt / WEIGHTS, metadata={"format": "pt"})
+    with pytest.raises(LoadError, match="holds a EomtForDepth, a EomtForUniversalSegmentation is needed"):
         load_transformers(eomt)
 
 
