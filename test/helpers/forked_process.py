@@ -25,11 +25,11 @@ _PYTHONPATH = os.environ.get("PYTHONPATH")
 def start_program(
     entry: Sequence[str], arguments: Sequence[str], log: Path
 ) -> "ForkedProcess | subprocess.Popen[bytes]":
-    """Start a program in a process group of its own; one that imports anew after PYTHONPATH changed.
+    """Start a program in a process group of its own; with "-c", or after PYTHONPATH changed, it imports anew.
 
-    entry: "-m" and a module, or a script and its first arguments; `arguments` follow these.
+    entry: "-m" and a module, "-c" and code, or a script and its first arguments; `arguments` follow these.
     """
-    if os.environ.get("PYTHONPATH") == _PYTHONPATH:
+    if entry[0] != "-c" and os.environ.get("PYTHONPATH") == _PYTHONPATH:
         return ForkedProcess(entry, arguments, log)
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with log.open("w") as output:

@@ -4,23 +4,24 @@
 
 import errno
 import fcntl
+import os
 import socket
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 DOMAINS = range(1, 102)  # with Linux's ephemeral ports from 32768 on the ports of domains up to 101 are free
 LOCKS = Path(tempfile.gettempdir())
 PORT, DOMAIN_GAIN, UNICAST = 7400, 250, 10  # of the DDS specification: a domain's first participant's ports
+PARTICIPANTS = 20  # a leftover node is not always the first one
 
 
 @dataclass(frozen=True)
 class Domain:
-    """Taken as long as `lock` is open."""
+    """Taken as long as the descriptor `lock` is open."""
 
     number: int
-    lock: IO[str]
+    lock: int
 
 
 def free_domain(folder: Path = LOCKS) -> Domain:
@@ -30,14 +31,26 @@ def free_domain(folder: Path = LOCKS) -> Domain:
     """
     for number in DOMAINS:
         try:
-            lock = (folder / f"seg_node_test_domain_{number}.lock").open("a")
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            continue  # held, or another user's file
-        if not _in_use(PORT + DOMAIN_GAIN * number + UNICAST):
+            lock = os.open(folder / f"seg_node_test_domain_{number}.lock", os.O_RDWR | os.O_CREAT)
+        except OSError:  # another user's file
+            continue
+        if _take(lock) and not _has_participants(number):
             return Domain(number, lock)
-        lock.close()
+        os.close(lock)
     raise RuntimeError(f"ROS domains {DOMAINS[0]} to {DOMAINS[-1]} are all in use; set ROS_DOMAIN_ID")
+
+
+def _take(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _has_participants(domain: int) -> bool:
+    first = PORT + DOMAIN_GAIN * domain + UNICAST
+    return any(_in_use(first + 2 * participant) for participant in range(PARTICIPANTS))
 
 
 def _in_use(port: int) -> bool:

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Two test runs on one machine never share a ROS domain."""
 
+import os
 import socket
 from pathlib import Path
 
@@ -18,7 +19,7 @@ def test_each_taker_gets_another_domain_until_none_is_left(
     assert sorted(domain.number for domain in taken) == [215, 216, 217]
     with pytest.raises(RuntimeError, match="set ROS_DOMAIN_ID"):
         free_domain(tmp_path)
-    taken[1].lock.close()
+    os.close(taken[1].lock)
     assert free_domain(tmp_path).number == taken[1].number
 
 

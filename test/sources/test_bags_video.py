@@ -17,6 +17,7 @@ from written_bags import STORE, Header, Time, depth, header, image, write_bag
 from seg_node.sources.bags.companions import find_companions, read_with_companions
 from seg_node.sources.bags.frames import describe_bag, read_bag
 from seg_node.sources.source import open_source
+from seg_node.video import decoder
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from seg_node.labels import COCO_THING_NAMES, COCO_THINGS, zero_based_labels
 from seg_node.models.files.checkpoint import Checkpoint
-from seg_node.models.files.load_error import some_of
 from seg_node.models.transformers.folder import is_transformers_folder
 from seg_node.models.transformers.labels import choose_labels
 from seg_node.models.transformers.pretrained import SAFE, import_library, missing_tensors, reading
@@ -22,6 +21,7 @@ from seg_node.models.transformers.rf_detr import RfDetrModel, rf_detr_options
 from seg_node.models.transformers.rf_detr_folder import check_input, check_labels_are_things
 from seg_node.models.transformers.rf_detr_settings import RfDetrSettings, read_rf_detr_settings
 from seg_node.types import LabelSet
+from seg_node.untrusted.printable import listed
 
 _QUERIES, _HEAD = "refpoint_embed.weight", "segmentation_head.bias"
 _UNUSED = ("_kp_active_mask",)  # says which keypoints a model has: none of those with masks
@@ -110,9 +110,9 @@ def _load_network(transformers: Any, settings: RfDetrSettings, tensors: Mapping[
     )
     odd = missing_tensors(network, report)
     if odd:
-        raise ValueError(f"{len(odd)} tensors are missing or of another shape: {some_of(odd)}")
+        raise ValueError(f"{len(odd)} tensors are missing or of another shape: {listed(odd)}")
     if report["unexpected_keys"]:
-        unknown = some_of(sorted(report["unexpected_keys"]))
+        unknown = listed(sorted(report["unexpected_keys"]))
         raise ValueError(f"its tensors {unknown} are not part of an RF-DETR-Seg")
     return network.float().eval()
 

@@ -20,6 +20,7 @@ from seg_node.images.buffer import ImageError
 from seg_node.ros.messages import video
 from seg_node.ros.messages.received_image import Unreadable
 from seg_node.ros.messages.video import check_installed, is_video, read_packet
+from seg_node.video import decoder
 
 pytest.importorskip("ffmpeg_image_transport_msgs.msg", reason="ffmpeg_image_transport_msgs is not installed")
 pytest.importorskip("foxglove_msgs.msg", reason="foxglove_msgs is not installed")
