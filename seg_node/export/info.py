@@ -166,6 +166,10 @@ def dense_shapes(network: nn.Module, input_size: tuple[int, int]) -> list[tuple[
 
 def network_of(model: SegmentationModel[Any, Any]) -> nn.Module:
     """Return the model's network. Raises ValueError for a family without a `dense` part."""
+    if hasattr(model.network, "file_precision"):
+        raise ValueError(
+            "the model is an ONNX file, which is exported already: use it as it is, without engine"
+        )
     if not hasattr(model.network, "dense"):
         raise ValueError(f"models of the kind {type(model.network).__name__} cannot be exported")
     return model.network
