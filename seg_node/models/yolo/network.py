@@ -44,7 +44,10 @@ class YoloNetwork(nn.Module):
         self.file_precision = "fp16" if _has_half_weights(content) else "fp32"
         if any(node.op_type == "NonMaxSuppression" for node in content.graph.node):
             raise ValueError(f"was exported with nms=True; seg_node suppresses itself: {EXPORT}, without nms")
-        self.is_dynamic = _check_input(input_shape(content), metadata.input_size)
+        shape = input_shape(content)
+        _check_input(shape, metadata.input_size)
+        self._is_open = None in shape
+        self.is_dynamic = None in shape[2:]
         self._shapes: dict[tuple[int, int], list[Shape]] = {}
         self.selects = _read_outputs(self.shapes(metadata.input_size), metadata)
 
@@ -76,7 +79,7 @@ class YoloNetwork(nn.Module):
     def shapes(self, size: tuple[int, int]) -> list[Shape]:
         """Return the shapes of the outputs for an input of (height, width), after a check of its layers."""
         if size not in self._shapes:
-            if self.is_dynamic:
+            if self._is_open:
                 set_input_shape(self._content, (1, 3, *size))
             if len(self._shapes) == _MOST_SIZES:
                 self._shapes.clear()
@@ -91,8 +94,8 @@ def _has_half_weights(content: Any) -> bool:
     return any(constant.data_type == _FLOAT16 for constant in content.graph.initializer)
 
 
-def _check_input(shape: Sequence[int | None], size: tuple[int, int]) -> bool:
-    """Return whether the input's size is open. Raises ValueError for other inputs than one colour image."""
+def _check_input(shape: Sequence[int | None], size: tuple[int, int]) -> None:
+    """Raise ValueError for an input that does not take one colour image of (height, width)."""
     expected = (1, 3, *size)
     if len(shape) != 4 or any(
         side not in (None, wanted) for side, wanted in zip(shape, expected, strict=True)
@@ -102,7 +105,6 @@ def _check_input(shape: Sequence[int | None], size: tuple[int, int]) -> bool:
             f"takes an input of {shown}, but 1x3x{size[0]}x{size[1]} is expected, by its metadata; export it "
             f"for one image: {EXPORT} batch=1"
         )
-    return None in shape
 
 
 def _read_outputs(shapes: Sequence[Shape], metadata: YoloMetadata) -> bool:
