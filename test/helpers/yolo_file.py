@@ -52,13 +52,15 @@ def write_yolo(
         "detections": detections[None].astype(dtype),
         "grey": np.full((1, 3, 1, 1), 0.5, dtype),
         "nothing": np.zeros((), dtype),
+        "column": np.array([-1, 1, 1], np.int64),
     }
     nodes = [
         helper.make_node("AveragePool", ["images"], ["colours"], kernel_shape=[4, 4], strides=[4, 4]),
         helper.make_node("Sub", ["colours", "grey"], ["output1"]),
         # the reference needs an output that depends on the input
-        helper.make_node("ReduceMean", ["images"], ["mean"], keepdims=0),
-        helper.make_node("Mul", ["mean", "nothing"], ["zero"]),
+        helper.make_node("ReduceMean", ["images"], ["mean"], axes=[1, 2, 3], keepdims=0),
+        helper.make_node("Mul", ["mean", "nothing"], ["zeros"]),
+        helper.make_node("Reshape", ["zeros", "column"], ["zero"]),
         helper.make_node("Add", ["detections", "zero"], ["output0"]),
         *layers,
     ]
