@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Small ONNX files with the inputs, outputs and metadata of exported YOLO segmentation networks.
 
-Their boxes, scores and coefficients are given; their three prototypes are the image's colours, so that masks show
-where the image lies in the input.
+Their boxes, scores and coefficients are given; their three prototypes are the image's colours, so that masks
+show where the image lies in the input.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 
 NAMES = {0: "disc", 1: "box", 2: "driver's cab"}
 STRIDE = 32

@@ -90,8 +90,8 @@ def _read_content(path: Path, head: bytes) -> Any:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         if isinstance(error, RefusedError) and "asks for ultralytics." in reason:
             raise ValueError(
-                f"{path}: is a YOLO model of Ultralytics, pickled with its program, which is not run; export it "
-                "there: yolo export model=FILE.pt format=onnx"
+                f"{path}: is a YOLO model of Ultralytics, pickled with its program, which is not run; "
+                "export it there: yolo export model=FILE.pt format=onnx"
             ) from error
         cure = "save the tensors alone with torch.save(model.state_dict(), FILE)"
         if isinstance(error, zipfile.BadZipFile | zlib.error):  # a checksum does not match

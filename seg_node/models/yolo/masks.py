@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Prototypes and coefficients → masks at image resolution.
 
-The reference (its predictor with retina_masks=True) enlarges the mixed prototypes to the input, cuts off the
-letterbox's border and resizes the rest to the image, in one step where the border is whole cells of the
-prototypes. All steps are linear: each side of the image has one matrix, of which a box needs a part.
+The reference (its predictor with retina_masks=True) enlarges the mixed prototypes by the smallest whole
+factor that makes the letterbox's border whole cells, cuts the border off and resizes the rest to the image.
+All steps are linear: each side of the image has one matrix, of which a box needs a part.
 """
 
 import math
@@ -25,33 +25,23 @@ def enlargement(
     letterbox: Letterbox, grid: tuple[int, int], image_size: tuple[int, int]
 ) -> tuple[Tensor, Tensor]:
     """Return matrices from prototype rows to image rows, float (H, h), and for columns, (W, w)."""
-    edges = [
-        (start, start + side, whole)
-        for start, side, whole in zip(
-            (letterbox.top, letterbox.left), letterbox.resized, letterbox.input_size, strict=True
-        )
-    ]
-    in_one_step = all(
-        edge % (whole // cells) == 0
-        for (*both, whole), cells in zip(edges, grid, strict=True)
-        for edge in both
-    )
+    starts = letterbox.top, letterbox.left
+    ends = [start + side for start, side in zip(starts, letterbox.resized, strict=True)]
+    stride = letterbox.input_size[0] // grid[0]
+    common = math.gcd(stride, *starts, *ends)
     rows, columns = (
-        _weights(cells, pixels, *edge, in_one_step)
-        for cells, pixels, edge in zip(grid, image_size, edges, strict=True)
+        _weights(cells, pixels, stride // common, start // common, end // common)
+        for cells, pixels, start, end in zip(grid, image_size, starts, ends, strict=True)
     )
     return rows, columns
 
 
 @size_cache(entries=16, longest=8192)  # 2 for each size of camera image, 5 MB at most
-def _weights(cells: int, pixels: int, start: int, end: int, whole: int, in_one_step: int) -> Tensor:
-    """Compute the weight of each cell in each pixel, for an image from start to end of the input's side."""
-    if not in_one_step:
-        return interpolation_weights(end - start, pixels) @ interpolation_weights(cells, whole)[start:end]
-    stride = whole // cells
-    weights = torch.zeros(pixels, cells)
-    weights[:, start // stride : end // stride] = interpolation_weights((end - start) // stride, pixels)
-    return weights
+def _weights(cells: int, pixels: int, factor: int, start: int, end: int) -> Tensor:
+    """Compute the weight of each cell in each pixel, for an image from start to end of the enlarged cells."""
+    return (
+        interpolation_weights(end - start, pixels) @ interpolation_weights(cells, cells * factor)[start:end]
+    )
 
 
 def cut_masks(
