@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Our answers equal those of the reference's own predictor for the same outputs of a network.
 
-reference.npz: made-up detections, and the answers of ultralytics 8.4.190 (`predict`, retina_masks=True) to files
-of `yolo_file.write_yolo` and images of `yolo_file.stripes`, one case after the other: numbers only.
+reference.npz: made-up detections, and the answers of ultralytics 8.4.190 (`predict`, retina_masks=True) to
+files of `yolo_file.write_yolo` and images of `yolo_file.stripes`, one case after the other: numbers only.
 """
 
 import json
