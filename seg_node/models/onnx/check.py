@@ -130,12 +130,12 @@ def set_input_shape(model: Any, shape: Shape) -> None:
 def _sort_layers(graph: Any) -> None:
     """Put each layer after those that it needs, which float16 conversions leave to ONNX Runtime."""
     made_by = {name: place for place, node in enumerate(graph.node) for name in filter(None, node.output)}
-    needs = [[made_by[name] for name in node.input if name in made_by] for node in graph.node]
+    needs = [{made_by[name] for name in node.input if name in made_by} for node in graph.node]
     order: dict[int, None] = {}
     for first in range(len(needs)):
         stack, begun = [first], set[int]()
         while stack:
-            waits = [place for place in needs[stack[-1]] if place not in order]
+            waits = needs[stack[-1]] - order.keys() if stack[-1] not in order else ()
             if not waits:
                 order[stack.pop()] = None
             elif stack[-1] in begun:

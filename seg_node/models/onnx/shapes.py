@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The shape of every value of an ONNX file, without computing the values.
 
-onnx's own inference knows the size of a `Slice` or `Range` only where its limits are constants. Files that
-leave the input's size open, or were not simplified, compute the limits from shapes, which is done here too.
+onnx's own inference knows the size of a `Slice`, `Range` or `Expand` only where it is a constant. Files that
+leave the input's size open, or were not simplified, compute it from shapes, which is done here too.
 """
 
 import importlib
@@ -23,7 +23,7 @@ _ON_SIZES = frozenset((
     "Mul", "Reshape", "Slice", "Squeeze", "Sub", "Unsqueeze", "Where",
 ))  # fmt: skip
 _MOST_SIZES = 16
-_MOST_ROUNDS = 100  # of inference; sizes of one layer may follow from those of an earlier one
+_MOST_INFERRED = 20_000  # layers, in all rounds: YOLO's 800 need 4, since sizes follow from earlier sizes
 
 
 def infer_shapes(model: Any) -> Mapping[str, Shape]:
@@ -49,7 +49,8 @@ def infer_shapes(model: Any) -> Mapping[str, Shape]:
 
 def _infer(model: Any) -> dict[str, Shape]:
     try:
-        inferred = load_onnx().shape_inference.infer_shapes(model, strict_mode=True, data_prop=True).graph
+        # without data_prop, which allocates whatever size a file names
+        inferred = load_onnx().shape_inference.infer_shapes(model, strict_mode=True).graph
     except Exception as error:  # its own, and protobuf's
         raise ValueError(f"its layers do not fit each other ({str(error).splitlines()[0]})") from error
     values = (*inferred.input, *inferred.value_info, *inferred.output)
@@ -71,8 +72,9 @@ def _infer_with_sizes(model: Any, shapes: Mapping[str, Shape]) -> dict[str, Shap
     folded = onnx.ModelProto()
     folded.CopyFrom(model)
     sizes = _constant_sizes(model)
-    for _ in range(_MOST_ROUNDS):
-        done = _compute_sizes(folded.graph.node, shapes, sizes)
+    tried: set[str] = set()
+    for _ in range(_MOST_INFERRED // len(model.graph.node)):
+        done = _compute_sizes(folded.graph.node, shapes, sizes, tried)
         if not done:
             break
         others = [node for place, node in enumerate(folded.graph.node) if place not in done]
@@ -86,16 +88,20 @@ def _infer_with_sizes(model: Any, shapes: Mapping[str, Shape]) -> dict[str, Shap
 
 
 def _compute_sizes(
-    nodes: Sequence[Any], shapes: Mapping[str, Shape], sizes: dict[str, NDArray[Any]]
+    nodes: Sequence[Any], shapes: Mapping[str, Shape], sizes: dict[str, NDArray[Any]], tried: set[str]
 ) -> set[int]:
-    """Add to `sizes` what layers compute from shapes and each other; return the places of these layers."""
+    """Add to `sizes` what layers compute from shapes and each other; return the places of these layers.
+
+    tried: outputs that have been computed, or cannot be; added to.
+    """
     done = set()
     for place, node in enumerate(nodes):
         inputs = list(filter(None, node.input))
         result = None
         if node.op_type == "Shape" and inputs[0] in shapes and not node.attribute:
             result = np.array(shapes[inputs[0]], np.int64)
-        elif node.op_type in _ON_SIZES and all(name in sizes for name in inputs):
+        elif node.op_type in _ON_SIZES and node.output[0] not in tried and all(n in sizes for n in inputs):
+            tried.add(node.output[0])
             result = _compute(node, {name: sizes[name] for name in inputs})
         if result is not None and result.size <= _MOST_SIZES:
             sizes[node.output[0]] = result
