@@ -23,6 +23,7 @@ from seg_node.export.open_model import ModelSource, open_model
 from seg_node.inference.engine import Engine
 from seg_node.models.files.load_error import LoadError
 from seg_node.models.load import load_model
+from seg_node.types import Frame
 
 SIZE = (64, 96)
 # one disc over most of the image, with a coefficient of 1 for each prototype
@@ -53,6 +54,17 @@ def test_predictor_finds_the_object_of_the_file(tmp_path: Path) -> None:
     expected[0, 24:104, 36:156] = True
     np.testing.assert_array_equal(found.masks, expected)
     assert len(predictor(np.zeros((128, 192, 3), np.uint8)).scores) == 0  # an empty mask, as in the reference
+
+
+def test_frames_of_a_batch_give_the_same_as_alone(tmp_path: Path) -> None:
+    engine = open_model(ModelSource(weights=write_yolo(tmp_path / "x.onnx", SIZE, ANCHORS), device="cpu"))
+    frames = [Frame(stripes(60, 70), "bgr"), Frame(stripes(70, 60), "bgr")]
+    together = engine.segment_batch(frames, engine.default_options)
+    for frame, found in zip(frames, together, strict=True):
+        alone = engine.segment(frame, engine.default_options)
+        np.testing.assert_array_equal(found.instances.boxes_xyxy, alone.instances.boxes_xyxy)
+        assert [mask.area for mask in found.instances.masks] == [m.area for m in alone.instances.masks]
+        assert found.instances.masks[0].area > 0
 
 
 def test_half_precision_file_runs_in_its_own_types(tmp_path: Path) -> None:
