@@ -28,7 +28,6 @@ from seg_node.export.info import (
     fingerprint,
     write_package_info,
 )
-from seg_node.export.onnx import OnnxRunner, has_cuda
 from seg_node.export.open_model import ModelSource
 from seg_node.inference.cuda_graph import CudaGraphs
 from seg_node.inference.engine import choose_device
@@ -42,6 +41,7 @@ from seg_node.inference.precision import (
 )
 from seg_node.models.load import load_model
 from seg_node.models.model import DenseModel
+from seg_node.models.onnx.runner import OnnxRunner, has_cuda
 from seg_node.types import Frame
 
 _SUFFIXES = (".pt2", ".onnx")

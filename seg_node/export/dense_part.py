@@ -20,11 +20,11 @@ from seg_node.export.info import (
     outline,
     read_package_info,
 )
-from seg_node.export.onnx import OnnxRunner
-from seg_node.export.onnx_check import check_onnx, parse_onnx
 from seg_node.inference.engine import Engine
 from seg_node.models.files.load_error import loading
 from seg_node.models.model import DenseModel, SegmentationModel
+from seg_node.models.onnx.check import check_onnx, parse_onnx
+from seg_node.models.onnx.runner import OnnxRunner
 
 logger = logging.getLogger(__name__)
 

@@ -167,6 +167,10 @@ def outline(network: nn.Module, input_size: tuple[int, int]) -> Any:
 
 def exportable(model: SegmentationModel[Any, Any]) -> DenseModel[Any, Any]:
     """Return the model. Raises ValueError for a family without a dense part."""
+    if hasattr(model.network, "file_precision"):
+        raise ValueError(
+            "the model is an ONNX file, which is exported already: use it as it is, without engine"
+        )
     if not isinstance(model, DenseModel):
         raise ValueError(f"models of the kind {type(model.network).__name__} cannot be exported")
     return model

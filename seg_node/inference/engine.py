@@ -18,7 +18,7 @@ from seg_node.errors import Refused
 from seg_node.inference.cuda_graph import drop_cuda_graphs, use_cuda_graphs
 from seg_node.inference.device_errors import watch_device
 from seg_node.inference.fused_convolution import fuse_activations
-from seg_node.inference.precision import apply_precision, choose_precision, full_float32
+from seg_node.inference.precision import apply_precision, choose_precision, full_float32, own_precision
 from seg_node.models.model import SegmentationModel
 from seg_node.types import Frame, LabelSet, Segmentation, SegmentOptions
 
@@ -69,7 +69,7 @@ class Engine:
         self._device = device
         self._turn = threading.Lock()
         self._most_frames = 1 << 30  # a call; halved whenever the memory does not suffice
-        self.precision = choose_precision(precision, device)
+        self.precision = choose_precision(own_precision(model.network, precision), device)
         model.network.to(device)
         apply_precision(model.network, self.precision)
         if self.precision != "exact":

@@ -44,6 +44,21 @@ def choose_precision(name: str, device: torch.device) -> Precision:
     return name  # type: ignore[return-value]  # one of its values, as checked
 
 
+def own_precision(network: nn.Module, name: str) -> str:
+    """Return the precision to run the network in: `exact` for an ONNX file, which computes as it was written.
+
+    Raises ValueError for a precision that such a file does not have.
+    """
+    own = getattr(network, "file_precision", None)
+    if own is None or name not in PRECISIONS:
+        return name
+    if name not in ("auto", "exact", own):
+        raise ValueError(
+            f"precision {name}: this ONNX file computes in {own}; choose auto, or export it again in {name}"
+        )
+    return "exact"
+
+
 def _fastest(device: torch.device) -> Precision:
     if device.type == "cuda":
         # GPUs before Ampere have no units for bfloat16

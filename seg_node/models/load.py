@@ -13,6 +13,7 @@ from seg_node.groups_file import read_groups
 from seg_node.labels import check_labels, read_labels
 from seg_node.models.files.checkpoint import Checkpoint, read_checkpoint
 from seg_node.models.files.config_file import read_config
+from seg_node.models.files.diagnose_file import is_onnx
 from seg_node.models.files.load_error import LoadError, loading
 from seg_node.models.files.prefixes import without_prefix
 from seg_node.models.files.published import cached_weights
@@ -24,6 +25,8 @@ from seg_node.models.solo.checkpoint import is_solo, load_solo
 from seg_node.models.transformers.folder import is_transformers_folder, load_transformers
 from seg_node.models.transformers.rf_detr_file import is_rf_detr, load_rf_detr
 from seg_node.models.yolact.checkpoint import is_yolact, load_yolact
+from seg_node.models.yolo.file import load_yolo
+from seg_node.models.yolo.metadata import EXPORT
 from seg_node.types import LabelSet, ModelFamily
 
 logger = logging.getLogger(__name__)
@@ -67,7 +70,7 @@ def load_model(
 ) -> Model:
     """Load the model of a checkpoint to the CPU.
 
-    family: one of `ModelFamily`, or "auto": recognised from the names of the tensors.
+    family: one of `ModelFamily`, or "auto": recognised from the names of the tensors; an ONNX file is a yolo.
     weights: a file, for transformers a folder, or the name of a published model that `seg_node fetch-weights
     NAME` has downloaded; None for the model that comes with seg_node.
     config: the reference's own configuration file, for settings that are not in the weights.
@@ -103,6 +106,11 @@ def _load(
     if config:
         with loading(config):
             content = read_config(Path(config).expanduser())
+    if family == "auto" and is_onnx(path):
+        family = _log_family("yolo", path)
+    if family == "yolo":
+        _check_is_onnx(path)
+        return load_yolo(path, content, str(config), _read_labels(labels, first_id=0))
     checkpoint = without_prefix(read_checkpoint(path), lambda part: _recognise(part) is not None)
     own = _recognise(checkpoint)
     if family == "auto":
@@ -137,6 +145,13 @@ def _find_weights(family: str, weights: str | Path | None) -> Path:
             f"hf download {weights} --local-dir FOLDER, then give FOLDER"
         )
     return cached_weights(str(weights))
+
+
+def _check_is_onnx(path: Path) -> None:
+    """Raise LoadError for a file of another format."""
+    if not is_onnx(path):
+        read_checkpoint(path)  # names what is wrong with most files
+        raise ValueError(f"{path}: not an ONNX file, of which the yolo family is; export the model: {EXPORT}")
 
 
 def _recognise(checkpoint: Checkpoint) -> str | None:

@@ -26,8 +26,8 @@ ORDER = (
     {"drawing"},
     {"models.files", "models.gpu"},
     {"models.model"},  # the interface that the families implement
-    {"models.layers", "models.assemble"},
-    {"models.rcnn", "models.yolact", "models.solo", "models.transformers"},
+    {"models.layers", "models.assemble", "models.onnx"},
+    {"models.rcnn", "models.yolact", "models.solo", "models.yolo", "models.transformers"},
     {"models"},
     {"inference"},
     {"export"},

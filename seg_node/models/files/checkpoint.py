@@ -88,6 +88,11 @@ def _read_content(path: Path, head: bytes) -> Any:
             raise ValueError(f"{path}: {damage}") from error
         kind = "PyTorch checkpoint" if is_torch else "pickle of weights"
         reason = (str(error) or type(error).__name__).splitlines()[0]
+        if isinstance(error, RefusedError) and "asks for ultralytics." in reason:
+            raise ValueError(
+                f"{path}: is a YOLO model of Ultralytics, pickled with its program, which is not run; "
+                "export it there: yolo export model=FILE.pt format=onnx"
+            ) from error
         cure = "save the tensors alone with torch.save(model.state_dict(), FILE)"
         if isinstance(error, zipfile.BadZipFile | zlib.error):  # a checksum does not match
             cure = "download it again"

@@ -45,6 +45,14 @@ def is_zip(path: Path) -> bool:
         return file.read(2) == b"PK" and zipfile.is_zipfile(path)
 
 
+def is_onnx(path: Path) -> bool:
+    """Whether the file begins as an ONNX model does."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return _ONNX.match(file.read(_HEAD_BYTES)) is not None
+
+
 def describe_other_format(path: Path) -> str | None:
     """Describe a file whose format is certainly not weights, and the cure; None for any other."""
     with path.open("rb") as file:

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from seg_node.masks.crop import tight_crop
+from seg_node.models.assemble.interpolation import interpolation_weights
 from seg_node.types import MaskCrop
 from seg_node.untrusted.size_cache import size_cache
 
@@ -104,15 +105,8 @@ def enlarge_masks(
 
 @size_cache(entries=16, longest=8192)  # 2 for each size of camera image, 5 MB at most
 def _enlarging(cells: int, pixels: int) -> tuple[Tensor, tuple[list[int], list[int]]]:
-    weights = _weights(cells, pixels)
+    weights = interpolation_weights(cells, pixels)
     return weights, _reach(weights)
-
-
-def _weights(cells: int, pixels: int) -> Tensor:
-    """Compute F.interpolate's exact weight of each cell of a row in each pixel: (pixels, cells)."""
-    unit = torch.eye(cells)[None, None]
-    weights = F.interpolate(unit, size=(cells, pixels), mode="bilinear", align_corners=False)
-    return weights[0, 0].t().contiguous()
 
 
 def _reach(weights: Tensor) -> tuple[list[int], list[int]]:

@@ -62,7 +62,9 @@ ARGUMENTS = (
     _parameter("target_frame", "TF frame for objects, such as base_link."),
     _parameter("device", "auto, cpu, cuda or cuda:N."),
     _parameter("precision", "auto, exact, fp32, bf16 or fp16."),
-    _parameter("model.family", "auto, embedded, torchvision, detectron2, yolact, solo or transformers."),
+    _parameter(
+        "model.family", "auto, embedded, torchvision, detectron2, yolact, solo, yolo or transformers."
+    ),
     _parameter("model.weights", "Checkpoint file or name of a fetched model."),
     _parameter("model.config", "Configuration file of the checkpoint."),
     _parameter("model.labels", "YAML file with names or groups of the checkpoint's classes."),

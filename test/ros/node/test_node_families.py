@@ -35,6 +35,13 @@ def write_thin_transformers(folder: Path) -> tuple[Path, Path | None]:
     return write_thin_checkpoint(folder)
 
 
+def write_thin_yolo(folder: Path) -> tuple[Path, Path | None]:
+    pytest.importorskip("onnxruntime", reason="the extra onnx is not in this environment")
+    from yolo_file import write_thin_checkpoint
+
+    return write_thin_checkpoint(folder)
+
+
 @pytest.mark.parametrize(
     ("family", "write"),
     [
@@ -42,6 +49,7 @@ def write_thin_transformers(folder: Path) -> tuple[Path, Path | None]:
         ("detectron2", thin_detectron2.write_thin_panoptic_checkpoint),
         ("yolact", thin_yolact.write_thin_checkpoint),
         ("solo", thin_solo.write_thin_checkpoint),
+        ("yolo", write_thin_yolo),
         ("transformers", write_thin_transformers),
     ],
 )

@@ -1,11 +1,12 @@
 # Copyright 2026 the seg_node authors
 # SPDX-License-Identifier: Apache-2.0
-"""An ONNX file as a function of tensors, through ONNX Runtime: on the CPU, CUDA or TensorRT."""
+"""Run an ONNX file as a function of tensors through ONNX Runtime: on the CPU, CUDA or TensorRT."""
 
 import hashlib
 import importlib
 import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seg_node.inference.precision import Precision
 from seg_node.models.files.published import cache_folder
 
 logger = logging.getLogger(__name__)
@@ -25,12 +25,13 @@ _TYPES = {"tensor(float)": (torch.float32, np.float32), "tensor(float16)": (torc
 
 
 class OnnxRunner:
-    """An ONNX file with one input of fixed shape; outputs are tensors on the input's device."""
+    """An ONNX file with one input; outputs are tensors on the input's device."""
 
-    def __init__(self, path: Path, data: bytes, device: torch.device, precision: Precision) -> None:
+    def __init__(self, path: Path, data: bytes, device: torch.device, precision: str) -> None:
         """Open the file.
 
-        data: its content, after `check_onnx`. path: for messages.
+        data: its content, after a check of `models.onnx.check`. path: for messages. precision: with fp16
+        TensorRT may compute in float16.
 
         Raises ValueError for a file that ONNX Runtime refuses, RuntimeError when ONNX Runtime is missing or
         cannot use the device.
@@ -44,15 +45,21 @@ class OnnxRunner:
                 "mend it, or choose device cpu"
             )
 
-    def __call__(self, pixels: Tensor) -> tuple[Tensor, ...]:
-        """Run the network on pixels, float32 (1, 3, H, W)."""
-        pixels = pixels.contiguous()
+    def __call__(self, pixels: Tensor, shapes: Sequence[Sequence[int]] | None = None) -> tuple[Tensor, ...]:
+        """Run the network on pixels, float32 (1, 3, H, W).
+
+        shapes: those of the outputs, for a file whose shapes depend on the input's; None: the file's own.
+        """
+        (image,) = self._session.get_inputs()
+        dtype, numpy_type = _TYPES[image.type]
+        pixels = pixels.to(dtype).contiguous()
         binding = self._session.io_binding()
-        binding.bind_input(self._session.get_inputs()[0].name, *self._place(pixels, np.float32))
+        binding.bind_input(image.name, *self._place(pixels, numpy_type))
         outputs = []
-        for output in self._session.get_outputs():
+        for place, output in enumerate(self._session.get_outputs()):
             dtype, numpy_type = _TYPES[output.type]
-            outputs.append(torch.empty(output.shape, dtype=dtype, device=self._device))
+            shape = output.shape if shapes is None else shapes[place]
+            outputs.append(torch.empty(shape, dtype=dtype, device=self._device))
             binding.bind_output(output.name, *self._place(outputs[-1], numpy_type))
         if self._device.type == "cuda":  # ONNX Runtime works in a stream of its own
             torch.cuda.current_stream(self._device).synchronize()
@@ -60,10 +67,10 @@ class OnnxRunner:
         binding.synchronize_outputs()
         return tuple(outputs)
 
-    def try_out(self, input_size: tuple[int, int]) -> None:
+    def try_out(self, input_size: tuple[int, int], shapes: Sequence[Sequence[int]] | None = None) -> None:
         """Run once on zeros of (height, width). Raises ValueError when its layers do not fit together."""
         try:
-            self(torch.zeros(1, 3, *input_size, device=self._device))
+            self(torch.zeros(1, 3, *input_size, device=self._device), shapes)
         except Exception as error:  # its exceptions have no common class
             raise ValueError(f"ONNX Runtime cannot run it ({str(error).splitlines()[0][:300]})") from error
 
@@ -100,7 +107,7 @@ def has_cuda() -> bool:
     return bool({_TENSORRT, _CUDA} & set(_onnxruntime().get_available_providers()))
 
 
-def _providers(data: bytes, device: torch.device, precision: Precision) -> list[Any]:
+def _providers(data: bytes, device: torch.device, precision: str) -> list[Any]:
     """Return the execution providers for the device, the preferred one first."""
     if device.type == "cpu":
         return [_CPU]

@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from seg_node.export import onnx as onnx_runner
-from seg_node.export.onnx import OnnxRunner
-from seg_node.inference.precision import Precision
+from seg_node.models.onnx import runner as onnx_runner
+from seg_node.models.onnx.runner import OnnxRunner
 
 CUDA, TENSORRT = "CUDAExecutionProvider", "TensorrtExecutionProvider"
 GPU = torch.device("cuda", 1)
@@ -46,7 +45,7 @@ def gpu_and_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def open_with(
-    runtime: Runtime, monkeypatch: pytest.MonkeyPatch, data: bytes = b"weights", precision: Precision = "fp32"
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch, data: bytes = b"weights", precision: str = "fp32"
 ) -> dict[str, dict[str, Any]]:
     """Return the options of each provider for a file of that content."""
     monkeypatch.setattr(onnx_runner, "_onnxruntime", lambda: runtime)
@@ -55,7 +54,7 @@ def open_with(
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
-def test_cuda_does_not_compute_in_tf32(precision: Precision, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cuda_does_not_compute_in_tf32(precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
     options = open_with(Runtime(CUDA), monkeypatch, precision=precision)
     assert options == {CUDA: {"device_id": 1, "use_tf32": "0"}}
 

@@ -1,16 +1,17 @@
 # Copyright 2026 the seg_node authors
 # SPDX-License-Identifier: Apache-2.0
-"""Check that an ONNX file is a network's dense part, and no more work than one, before it is opened.
+"""Check that an ONNX file is a convolutional network, and no more work than one, before it is opened.
 
 ONNX Runtime computes while it opens a file: a few hundred bytes can request all memory or run for ever. So
 only layers that networks use are accepted, each of a known size, within what an image of that size needs.
 """
 
-import importlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
+
+from seg_node.models.onnx.shapes import Shape, infer_shapes, load_onnx
 
 # those of seg_node export, and those that other versions of PyTorch may write in their place
 _OPERATORS = frozenset((
@@ -27,11 +28,27 @@ _MOST_NODES = 20_000
 _MOST_ALIVE, _MOST_MADE, _MOST_MULTIPLIED = 200, 10_000, 2_000_000
 _ROOM = 1_000_000  # numbers that are allowed beyond that, for small images
 _ROOM_FACTOR = 10_000  # multiplications for each of these
-_BIG_CONSTANT = 1024  # numbers; a smaller one may be a shape that sizes depend on
 
 _FLOAT, _FLOAT16 = 1, 10  # onnx.TensorProto.DataType
 
-Shape = tuple[int, ...]
+
+@dataclass(frozen=True)
+class Allowed:
+    """What a file of one writer may hold.
+
+    writer: its name in messages. operators: those of its layers. inputs: types of its input.
+    """
+
+    writer: str = "seg_node export"
+    operators: frozenset[str] = _OPERATORS
+    inputs: tuple[int, ...] = (_FLOAT,)
+
+    def more(self, writer: str, operators: str) -> "Allowed":
+        """Allow further operators, and images in float16, for another writer."""
+        return Allowed(writer, self.operators | set(operators.split()), (_FLOAT, _FLOAT16))
+
+
+EXPORTED = Allowed()
 
 
 @dataclass(frozen=True)
@@ -48,7 +65,7 @@ def parse_onnx(data: bytes) -> Any:
 
     Raises ValueError for another file, RuntimeError when the package onnx is missing.
     """
-    onnx = _onnx()
+    onnx = load_onnx()
     try:
         return onnx.load_model_from_string(data)
     except Exception as error:  # protobuf's own
@@ -61,39 +78,97 @@ def check_onnx(model: Any, input_size: tuple[int, int], outputs: Sequence[Shape]
     model: from `parse_onnx`; its large constants are emptied. input_size: (height, width).
     outputs: the shapes of the network's outputs for one image.
     """
-    _check_parts(model)
-    shapes = _infer_shapes(model)
-    constants = {constant.name for constant in model.graph.initializer}
-    inputs = [value for value in model.graph.input if value.name not in constants]
-    if [shapes.get(value.name) for value in inputs] != [(1, 3, *input_size)] or not _has_type(inputs, _FLOAT):
-        raise ValueError(f"its input is not one image of {input_size[1]}x{input_size[0]}")
-    given = [value.name for value in model.graph.output]
-    if [shapes.get(name) for name in given] != list(outputs):
+    given = check_network(model, input_size, EXPORTED)
+    if given != list(outputs):
         raise ValueError(f"its {len(given)} outputs are not of the shapes of the network's {len(outputs)}")
+
+
+def check_network(model: Any, input_size: tuple[int, int], allowed: Allowed) -> list[Shape]:
+    """Return the shapes of the outputs for one image; raise ValueError for other layers or too much work.
+
+    model: from `parse_onnx`; its large constants are emptied. input_size: (height, width); a file that leaves
+    it open gets it by `set_input_shape`.
+    """
+    _check_parts(model, allowed)
+    _sort_layers(model.graph)
+    shapes = infer_shapes(model)
+    inputs = _inputs(model)
+    if [shapes.get(value.name) for value in inputs] != [(1, 3, *input_size)] or not _has_type(
+        inputs, *allowed.inputs
+    ):
+        raise ValueError(f"its input is not one image of {input_size[1]}x{input_size[0]}")
+    outputs = [value.name for value in model.graph.output]
     if not _has_type(model.graph.output, _FLOAT, _FLOAT16):
         raise ValueError("its outputs are not float32 or float16")
     layers = [_Layer(node.op_type, tuple(node.input), tuple(node.output)) for node in model.graph.node]
-    _check_work(layers, shapes, given, prod(input_size))
+    _check_work(layers, shapes, outputs, prod(input_size))
+    return [shapes[name] for name in outputs]
+
+
+def input_shape(model: Any) -> tuple[int | None, ...]:
+    """Return the shape of the file's image, None for open sides. Raises ValueError for other inputs."""
+    inputs = _inputs(model)
+    if len(inputs) != 1:
+        raise ValueError(f"has {len(inputs)} inputs, expected one image")
+    dims = inputs[0].type.tensor_type.shape.dim
+    return tuple(dim.dim_value if dim.HasField("dim_value") else None for dim in dims)
+
+
+def _inputs(model: Any) -> list[Any]:
+    constants = {constant.name for constant in model.graph.initializer}
+    return [value for value in model.graph.input if value.name not in constants]
+
+
+def set_input_shape(model: Any, shape: Shape) -> None:
+    """Set the shape of the only input of a file that leaves its sides open."""
+    dims = _inputs(model)[0].type.tensor_type.shape.dim
+    for dim, side in zip(dims, shape, strict=True):
+        dim.Clear()
+        dim.dim_value = side
+
+
+def _sort_layers(graph: Any) -> None:
+    """Put each layer after those that it needs, which float16 conversions leave to ONNX Runtime."""
+    made_by = {name: place for place, node in enumerate(graph.node) for name in filter(None, node.output)}
+    needs = [{made_by[name] for name in node.input if name in made_by} for node in graph.node]
+    order: dict[int, None] = {}
+    for first in range(len(needs)):
+        stack, begun = [first], set[int]()
+        while stack:
+            waits = needs[stack[-1]] - order.keys() if stack[-1] not in order else ()
+            if not waits:
+                order[stack.pop()] = None
+            elif stack[-1] in begun:
+                raise ValueError(f"its layer {graph.node[stack[-1]].op_type} needs its own output")
+            else:
+                begun.add(stack[-1])
+                stack += waits
+    if list(order) != list(range(len(needs))):
+        layers = [graph.node[place] for place in order]
+        del graph.node[:]
+        graph.node.extend(layers)
 
 
 def _has_type(values: Iterable[Any], *types: int) -> bool:
     return all(value.type.tensor_type.elem_type in types for value in values)
 
 
-def _check_parts(model: Any) -> None:
-    """Raise ValueError for anything that a network's dense part does not need."""
+def _check_parts(model: Any, allowed: Allowed) -> None:
+    """Raise ValueError for anything that such a network does not need."""
     graph = model.graph
     if len(graph.node) > _MOST_NODES:
         raise ValueError(f"has {len(graph.node)} layers, of at most {_MOST_NODES}")
     if model.functions or model.training_info or graph.sparse_initializer:
-        raise ValueError("has functions, training or sparse constants, which seg_node export does not write")
+        raise ValueError(
+            f"has functions, training or sparse constants, which {allowed.writer} does not write"
+        )
     for node in graph.node:
-        if node.domain not in ("", "ai.onnx") or node.op_type not in _OPERATORS:
+        if node.domain not in ("", "ai.onnx") or node.op_type not in allowed.operators:
             name = f"{node.domain}.{node.op_type}".removeprefix(".")
-            raise ValueError(f"has a layer {name[:50]!r}, which seg_node export does not write")
+            raise ValueError(f"has a layer {name[:50]!r}, which {allowed.writer} does not write")
     for tensor in _constants(graph):
         if tensor.data_location == tensor.EXTERNAL or tensor.external_data:
-            raise ValueError("has constants in another file, which seg_node export does not write")
+            raise ValueError(f"has constants in another file, which {allowed.writer} does not write")
 
 
 def _constants(graph: Any) -> Iterator[Any]:
@@ -104,36 +179,6 @@ def _constants(graph: Any) -> Iterator[Any]:
                 raise ValueError(f"has a graph inside a layer ({node.op_type}), which no network has")
             yield attribute.t
             yield from attribute.tensors
-
-
-def _infer_shapes(model: Any) -> Mapping[str, Shape]:
-    """Return the shape of every value that has a fixed one. Raises ValueError for layers that do not fit."""
-    for constant in model.graph.initializer:
-        if prod(constant.dims) > _BIG_CONSTANT:  # only its shape matters
-            constant.ClearField("raw_data")
-            constant.ClearField("float_data")
-    del model.graph.value_info[:]  # claims of the file, which may be false
-    declared = {value.name: _shape(value) for value in model.graph.output}
-    for value in model.graph.output:
-        value.type.tensor_type.ClearField("shape")
-    try:
-        inferred = _onnx().shape_inference.infer_shapes(model, strict_mode=True).graph
-    except Exception as error:  # its own, and protobuf's
-        raise ValueError(f"its layers do not fit each other ({str(error).splitlines()[0]})") from error
-    values = (*inferred.input, *inferred.value_info, *inferred.output)
-    shapes = {value.name: shape for value in values if (shape := _shape(value)) is not None}
-    shapes |= {constant.name: tuple(constant.dims) for constant in inferred.initializer}
-    if any(shapes.get(name) != shape for name, shape in declared.items()):
-        raise ValueError("its outputs do not have the shapes that it says")
-    return shapes
-
-
-def _shape(value: Any) -> Shape | None:
-    dims = value.type.tensor_type.shape.dim
-    is_fixed = all(dim.HasField("dim_value") and dim.dim_value >= 0 for dim in dims)
-    if not value.type.tensor_type.HasField("shape") or not is_fixed:
-        return None
-    return tuple(dim.dim_value for dim in dims)
 
 
 def _check_work(
@@ -166,12 +211,6 @@ def _check_work(
 def _factors(layer: _Layer, shapes: Mapping[str, Shape]) -> int:
     """Return the multiplications per number of the output, rounded up."""
     weight = shapes.get(layer.inputs[1] if len(layer.inputs) > 1 else "", ())
+    if layer.operator == "ConvTranspose":
+        return prod(weight[:1]) * prod(weight[2:])
     return prod(weight[1:]) if layer.operator.endswith("Conv") else prod(weight[:-1])
-
-
-def _onnx() -> Any:
-    try:
-        importlib.import_module("onnx.shape_inference")
-        return importlib.import_module("onnx")
-    except ImportError as error:
-        raise RuntimeError("an .onnx file is checked by the package onnx: pip install onnx") from error
