@@ -3,7 +3,7 @@
 """The interface that the engine expects from every model family."""
 
 from collections.abc import Sequence
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import nn
@@ -45,4 +45,13 @@ class SegmentationModel(Protocol[Batch, Raw]):
 
     def assemble(self, raw: Raw, image_size: tuple[int, int], options: SegmentOptions) -> Segmentation:
         """Convert one output to objects at the resolution of the camera image."""
+        ...
+
+
+@runtime_checkable
+class PromptedModel(Protocol):
+    """A model that takes text: `default_options.prompts` is empty instead of None."""
+
+    def check_prompts(self, prompts: Sequence[str]) -> None:
+        """Raise ValueError for prompts that it cannot read."""
         ...

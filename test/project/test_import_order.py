@@ -17,6 +17,7 @@ ORDER = (
     {"types", "errors"},
     {"untrusted"},
     {"labels"},
+    {"prompts"},
     {"images"},
     {"masks"},
     {"spatial", "preprocess", "track", "sources"},

@@ -14,7 +14,10 @@ from safetensors import safe_open
 from seg_node.models.files.config_values import positive_side, three_divisors, three_numbers
 from seg_node.untrusted.plain_data import read_json
 
-_MODEL_TYPES = ("mask2former", "maskformer", "oneformer", "eomt", "eomt_dinov3", "detr")
+_MODEL_TYPES = (
+    *("mask2former", "maskformer", "oneformer", "eomt", "eomt_dinov3", "detr"),
+    *("sam3", "sam3_video", "sam3_lite_text"),
+)
 _MAX_LAYERS = 200  # of one kind
 _LAYER_KEYS = ("layers", "depth", "blocks", "levels", "stages", "convs")
 _SIZE_KEYS = (

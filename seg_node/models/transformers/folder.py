@@ -19,6 +19,8 @@ from seg_node.models.files.load_error import loading
 from seg_node.models.transformers.checks import check_folder, check_size, offline
 from seg_node.models.transformers.model import TransformersModel
 from seg_node.models.transformers.post_process import choose_post_process
+from seg_node.models.transformers.sam3 import Sam3
+from seg_node.models.transformers.sam3_folder import SAM3_KINDS, load_sam3
 from seg_node.types import Frame, LabelSet, SegmentOptions
 from seg_node.untrusted.plain_data import read_json
 
@@ -32,11 +34,11 @@ def is_transformers_folder(path: Path) -> bool:
     return (path / "config.json").is_file()
 
 
-def load_transformers(folder: Path, labels: LabelSet | None = None) -> TransformersModel:
+def load_transformers(folder: Path, labels: LabelSet | None = None) -> TransformersModel | Sam3:
     """Load the model of a folder with config.json, preprocessor_config.json and safetensors to the CPU.
 
     Supported are Mask2Former, MaskFormer, OneFormer, EoMT, and DETR with its mask head; a semantic-only
-    checkpoint of these needs labels with all its classes as stuff.
+    checkpoint of these needs labels with all its classes as stuff. SAM 3 finds what prompts name.
     labels: the user's, which separate stuff from things, by the checkpoint's names or by class ids; missing
     classes are things. None: OneFormer's own, COCO's if the checkpoint has its panoptic names, else all
     classes are things (with a warning).
@@ -47,7 +49,7 @@ def load_transformers(folder: Path, labels: LabelSet | None = None) -> Transform
         return _load(folder, labels)
 
 
-def _load(folder: Path, labels: LabelSet | None) -> TransformersModel:
+def _load(folder: Path, labels: LabelSet | None) -> TransformersModel | Sam3:
     kind = check_folder(folder)
     is_oneformer = kind == "oneformer"
     try:
@@ -55,6 +57,8 @@ def _load(folder: Path, labels: LabelSet | None) -> TransformersModel:
     except ImportError as error:
         raise RuntimeError(f"{folder}: {error}; run pip install 'transformers>=4.48'") from error
     transformers.utils.logging.disable_progress_bar()
+    if kind in SAM3_KINDS:
+        return load_sam3(transformers, folder, kind, labels)
     try:
         with offline():
             network = _load_network(transformers, folder)

@@ -67,7 +67,7 @@ class TransformersModel:
         There is one per frame, since post-processing would treat a batch's padding as image.
         """
         inputs = (
-            self.processor(images=_to_rgb(frame), return_tensors="pt", **self.prompt) for frame in frames
+            self.processor(images=to_rgb(frame), return_tensors="pt", **self.prompt) for frame in frames
         )
         return [_upload_tensors(each, device) for each in inputs]
 
@@ -78,7 +78,7 @@ class TransformersModel:
         threshold = options.score_threshold
         if options.panoptic:
             threshold = min(threshold, options.panoptic_score_threshold)
-        with _autocast(self.network):
+        with autocast_halves(self.network):
             return [_best_queries(self.network(**inputs), threshold) for inputs in batch]
 
     def assemble(
@@ -122,7 +122,7 @@ def _upload_tensors(inputs: Mapping[str, Any], device: torch.device) -> Mapping[
     }
 
 
-def _autocast(network: nn.Module) -> torch.autocast:
+def autocast_halves(network: nn.Module) -> torch.autocast:
     """Enable autocast for layers in half precision, which the library mixes with tensors of its own."""
     halves = (weight for weight in network.parameters() if weight.dtype != torch.float32)
     half = next(halves, None)
@@ -131,7 +131,7 @@ def _autocast(network: nn.Module) -> torch.autocast:
     return torch.autocast(half.device.type, half.dtype)
 
 
-def _to_rgb(frame: Frame) -> PIL.Image.Image:
+def to_rgb(frame: Frame) -> PIL.Image.Image:
     """Convert to an RGB picture: in an array of few rows the library would mistake rows for channels."""
     if 0 in frame.image_size:
         raise ValueError(

@@ -5,13 +5,14 @@
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.clock import Clock
 from rclpy.node import Node
 
 from seg_node.images.decode import ImageError, check_size, decode_message
+from seg_node.prompts import same_names
 from seg_node.ros.messages.camera_info import announced_size
 from seg_node.ros.node.diagnostics import REPLACED, FrameStatistics
 from seg_node.ros.node.faults import Faults
@@ -51,6 +52,7 @@ class Camera:
         self.outputs: Outputs | None = None
         self.statistics = FrameStatistics()
         self.tracker = Tracker()
+        self._tracked_labels: LabelSet | None = None
         self._node = node
         self._prefix = f"{name}/" if name else ""
         self._topic = self._topics = f"{self._prefix}image"  # the whole names once it is subscribed to
@@ -174,6 +176,7 @@ class Camera:
         start = time.perf_counter()
         if decoded.arrival not in self.in_hand:  # abandoned meanwhile
             return
+        self._renumber_tracks(segmentation.labels)
         if options.track_enabled:
             ids = self.tracker.update(
                 segmentation.instances, decoded.frame.stamp_ns, options.track_options()
@@ -190,6 +193,18 @@ class Camera:
         }
         timing = decoded.outputs.publish(Result(decoded.frame, segmentation, space, times), options)
         self.in_hand.processed(decoded.arrival, timing)
+
+    def announce_labels(self, labels: LabelSet) -> None:
+        """Publish the names of the classes, if they have changed."""
+        outputs = self.outputs
+        if outputs is not None:
+            outputs.announce_labels(labels)
+
+    def _renumber_tracks(self, labels: LabelSet | None) -> None:
+        """Keep the ids of objects whose prompt is still in the list, perhaps at another place."""
+        before, self._tracked_labels = self._tracked_labels, labels
+        if before is not None and labels is not None and before != labels:
+            self.tracker.renumber(same_names(before, labels))
 
     def _locate(self, decoded: DecodedFrame, segmentation: Segmentation, options: Options) -> Space | None:
         """Locate the objects; None without subscribers, while TF is awaited, and (counted) when it fails."""
@@ -212,6 +227,7 @@ class Camera:
                 max_pixels=options.max_pixels,
                 unit_m=options.depth_unit,
             )
+            space = replace(space, labels=segmentation.labels)
             return space if self._late is None else self._late.offer(space, time.monotonic())
         except NotLocated as error:
             text = f"{self._topics}: {error}"

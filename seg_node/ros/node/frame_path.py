@@ -9,6 +9,7 @@ from seg_node.errors import Refused
 from seg_node.inference.check_result import check_segmentation
 from seg_node.inference.device_errors import DeviceLost
 from seg_node.inference.engine import Engine
+from seg_node.prompts import result_labels
 from seg_node.ros.node.camera import Camera, DecodedFrame
 from seg_node.ros.node.faults import CallbackFaults
 from seg_node.ros.node.inputs import Arrival
@@ -27,7 +28,8 @@ WAIT_S = 0.1
 class FramePath:
     """Serves the newest frames of all cameras in turn, then at most one request.
 
-    Called by one thread, in this order: `wait`, `serve_frames`, `serve_request`, `publish_late`.
+    Called by one thread, in this order: `wait`, `announce_labels`, `serve_frames`, `serve_request`,
+    `publish_late`.
     """
 
     def __init__(
@@ -45,12 +47,30 @@ class FramePath:
         self._cameras, self._slots, self._requests = cameras, slots, requests
         self._warm_up, self._faults = warm_up, faults
         self._stream_owed_s = 0.0
+        self._announced: tuple[str, ...] | None = None
 
     def wait(self, options: Options) -> None:
         """Wait briefly for a frame or a request."""
         polls = [camera.next_poll_s for camera in self._cameras.values()]
         if not self._slots.wait(min([WAIT_S, *filter(None, polls)]), _interval_s(options)):
             self._stream_owed_s = 0.0
+
+    def announce_labels(self, options: Options) -> None:
+        """Publish changed prompts as the names of the classes, after the results of the ones before."""
+        if options.prompts == self._announced:
+            return
+        wanted = options.segment_options(self.engine.labels, self.engine.default_options)
+        labels = result_labels(wanted, self.engine.labels)
+
+        def announce() -> None:
+            for camera in self._cameras.values():
+                camera.announce_labels(labels)
+
+        if self.publisher is None:
+            announce()
+        elif not self.publisher.offer(announce):  # a frame is being published: once more next time
+            return
+        self._announced = options.prompts
 
     def serve_frames(self, options: Options, enabled: bool) -> None:
         """Process the frames that wait."""

@@ -29,6 +29,7 @@ from seg_node.export.dense_part import exported_size
 from seg_node.export.open_model import ModelSource, open_model
 from seg_node.inference.device_errors import DeviceLost
 from seg_node.inference.engine import Engine
+from seg_node.prompts import result_labels
 from seg_node.ros.common.memory import give_back_memory, limit_memory
 from seg_node.ros.messages import vision
 from seg_node.ros.node.bond import LifecycleBond
@@ -47,6 +48,7 @@ from seg_node.ros.node.report import (
     node_status,
     stall_timeout_s,
 )
+from seg_node.ros.node.segment import check_options
 from seg_node.ros.node.segment_service import SegmentService
 from seg_node.ros.node.slot import NewestSlots
 from seg_node.ros.node.target_frame import TargetFrame
@@ -188,7 +190,7 @@ class SegNode(LifecycleNode):
             TargetFrame(self, options.target_frame, self._cameras) if options.target_frame else None
         )
         for camera in self._cameras.values():
-            camera.open(engine.labels, wanted.score_threshold, self._target)
+            camera.open(result_labels(wanted, engine.labels), wanted.score_threshold, self._target)
         self._bond = LifecycleBond(self) if options.bond_enabled else None
         publisher = None
         if engine.on_gpu:  # a CPU has no time to spare beside the model
@@ -201,12 +203,13 @@ class SegNode(LifecycleNode):
         self.get_logger().info(loaded_line(self._options, engine))
 
     def _options_for(self, engine: Engine, before: Options) -> SegmentOptions:
-        """Return the newest options; classes set while the model was loading may not be the model's."""
+        """Return the newest options; classes and prompts set while the model was loading may not fit it."""
         try:
-            return self._options.segment_options(engine.labels, engine.default_options)
+            return check_options(engine, self._options)
         except ValueError as error:
             self.get_logger().warning(f"parameter set while the model was loading is taken back: {error}")
-        self.set_parameters([Parameter("classes", value=list(before.classes))])
+        names = {"classes": before.classes, "prompts": before.prompts}
+        self.set_parameters_atomically([Parameter(name, value=list(names[name])) for name in names])
         return self._options.segment_options(engine.labels, engine.default_options)
 
     def _subscribe(self) -> None:
@@ -280,6 +283,7 @@ class SegNode(LifecycleNode):
             return
         path.wait(self._options)
         with worker.working():
+            path.announce_labels(self._options)
             path.serve_frames(self._options, self._enabled)
             path.serve_request(self._options)
             path.publish_late()
@@ -304,10 +308,10 @@ class SegNode(LifecycleNode):
     # --- parameters and reports -------------------------------------------------------------------
 
     def _check(self, options: Options) -> None:
-        """Raise ValueError for class names that the loaded model does not know."""
+        """Raise ValueError for classes and prompts that the loaded model does not take."""
         path = self._path
         if path is not None:
-            options.segment_options(path.engine.labels, path.engine.default_options)
+            check_options(path.engine, options)
 
     def _take_options(self, changes: Sequence[Parameter]) -> None:
         self._options = options_of(self)
@@ -362,7 +366,7 @@ def _load(options: Options, sizes: Collection[tuple[int, int]]) -> Engine:
         engine=options.engine or None,
     )
     engine = open_model(source)
-    options.segment_options(engine.labels, engine.default_options)  # names classes that it does not know
+    check_options(engine, options)
     if options.memory_limit > 0 or not engine.on_gpu:  # CUDA's own reservations count, too
         limit_memory(options.memory_limit)
     warm_up_model(engine, exported_size(engine), sizes, options)

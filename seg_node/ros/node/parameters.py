@@ -16,6 +16,7 @@ from rclpy.parameter import Parameter
 
 from seg_node.inference.precision import PRECISIONS
 from seg_node.models.files.config_file import did_you_mean
+from seg_node.prompts import check_prompts, result_labels, with_prompts
 from seg_node.spatial.lift import LiftOptions
 from seg_node.track import TrackOptions
 from seg_node.types import LabelSet, MaskEncoding, ModelFamily, Roi, SegmentOptions
@@ -196,6 +197,11 @@ class Options:
     )
     min_area: int = _live("min_area", 1, "Instances with fewer mask pixels are dropped.", (0, 100_000_000))
     classes: tuple[str, ...] = _live("classes", ("",), 'Names of the classes to keep; [""] keeps all.')
+    prompts: tuple[str, ...] = _live(
+        "prompts",
+        ("",),
+        'What a model that takes text (SAM 3) is to find: ["mug", "screwdriver"] are its classes 0 and 1.',
+    )
     mask_encoding: MaskEncoding = _live(
         "mask_encoding",
         "mono8",
@@ -281,8 +287,10 @@ class Options:
     def segment_options(self, labels: LabelSet, own: SegmentOptions) -> SegmentOptions:
         """Return the model's share of the options; `own` are the checkpoint's, for those left at -1.
 
-        Raises ValueError when a class is unknown to the model.
+        Raises ValueError when a class is unknown to the model, or prompts do not fit it.
         """
+        own = with_prompts(own, self.given_prompts())
+        labels = result_labels(own, labels)
         names = [name for name in self.classes if name]
         numbers = {option.name: getattr(self, option.name) for option in fields(self) if rule(option).own}
         return replace(
@@ -291,6 +299,10 @@ class Options:
             classes=labels.ids(names) if names else None,
             **{name: number for name, number in numbers.items() if number >= 0},
         )
+
+    def given_prompts(self) -> tuple[str, ...]:
+        """Return the prompts; [""] is the parameter's way to have none."""
+        return () if self.prompts == ("",) else self.prompts
 
     def lift_options(self, keep_points: bool) -> LiftOptions:
         return LiftOptions(self.depth_erosion, self.depth_min_points, self.depth_max_points, keep_points)
@@ -323,6 +335,7 @@ def declare_parameters(node: Node, check: Callable[[Options], None]) -> Options:
         try:
             changed = with_changes(options_of(node), changes)
             _check_region(changed)
+            check_prompts(changed.given_prompts())
             check(changed)
         except ValueError as error:
             return SetParametersResult(successful=False, reason=str(error))
@@ -335,6 +348,7 @@ def declare_parameters(node: Node, check: Callable[[Options], None]) -> Options:
     options = options_of(node)
     _check_cameras(options)
     _check_region(options)
+    check_prompts(options.given_prompts())
     check(options)
     node.add_on_set_parameters_callback(validate)
     return options

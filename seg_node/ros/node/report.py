@@ -38,8 +38,14 @@ def loaded_line(options: Options, engine: Engine) -> str:
     return (
         f"{setup['model']} on {setup['device']}, precision {setup['precision']}"
         f"{f', engine {options.engine}' if options.engine else ''}, "
-        f"things: {_listed(engine.labels.things)}, stuff: {_listed(engine.labels.stuff)}"
+        f"{_classes(options, engine)}"
     )
+
+
+def _classes(options: Options, engine: Engine) -> str:
+    if engine.default_options.prompts is not None:
+        return f"prompts: {_listed(dict(enumerate(options.given_prompts())))}"
+    return f"things: {_listed(engine.labels.things)}, stuff: {_listed(engine.labels.stuff)}"
 
 
 def find_problem(
