@@ -12,8 +12,8 @@ from torch import nn
 
 SIDE = 112  # of the network's square input
 QUERIES = 12
-_HIDDEN = 32
-_HEADS = {"num_attention_heads": 2, "hidden_size": _HIDDEN}
+HIDDEN = 32
+_HEADS = {"num_attention_heads": 2, "hidden_size": HIDDEN}
 _LAYERS = {**_HEADS, "num_layers": 1, "intermediate_size": 32}
 
 
@@ -56,8 +56,8 @@ def make_lively(network: nn.Module) -> None:
                 tensor.fill_(4)
 
 
-def _network(kind: str) -> nn.Module:
-    vision = transformers.Sam3VisionConfig(
+def vision_config() -> transformers.Sam3VisionConfig:
+    return transformers.Sam3VisionConfig(
         backbone_config={
             "model_type": "sam3_vit_model",
             "hidden_size": 16,
@@ -69,9 +69,13 @@ def _network(kind: str) -> nn.Module:
             "global_attn_indexes": [1],
             "pretrain_image_size": 56,
         },
-        fpn_hidden_size=_HIDDEN,
+        fpn_hidden_size=HIDDEN,
         backbone_feature_sizes=[[32, 32], [16, 16], [8, 8]],
     )
+
+
+def _network(kind: str) -> nn.Module:
+    vision = vision_config()
     text: dict[str, Any] = {
         "vocab_size": 64,
         "hidden_size": 16,

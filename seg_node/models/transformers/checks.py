@@ -4,7 +4,7 @@
 
 import importlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,8 @@ _SIZE_KEYS = (
 _ROOM = 1 << 20  # numbers that a network may have beyond those of its file: computed buffers
 
 
-def check_folder(folder: Path) -> str:
-    """Validate the folder and return its model type.
+def check_folder(folder: Path, known: Collection[str] = _MODEL_TYPES) -> str:
+    """Validate the folder and return its model type, one of the known.
 
     Raises FileNotFoundError; ValueError if the folder is of another kind, needs a download or is too large.
     """
@@ -39,10 +39,8 @@ def check_folder(folder: Path) -> str:
         )
     config = read_json(folder / "config.json")
     model_type = config.get("model_type")
-    if model_type not in _MODEL_TYPES:
-        raise ValueError(
-            f"{folder}: config.json has model_type {model_type!r}; known: {', '.join(_MODEL_TYPES)}"
-        )
+    if model_type not in known:
+        raise ValueError(f"{folder}: config.json has model_type {model_type!r}; known: {', '.join(known)}")
     if (folder / "adapter_config.json").exists():
         raise ValueError(f"{folder}: has an adapter (LoRA); merge it into the model and save that")
     if config.get("quantization_config"):

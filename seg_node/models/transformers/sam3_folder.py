@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from seg_node.models.transformers.checks import check_size, offline
+from seg_node.models.transformers.checks import offline
 from seg_node.models.transformers.sam3 import Sam3
 from seg_node.models.transformers.sam3_text import MAX_TOKENS, TextEncoder
+from seg_node.models.transformers.weights import SAFE, load_network
 from seg_node.types import Frame, LabelSet, SegmentOptions
 
 # model_type of config.json → the library's class of the network, and of its configuration. The published
@@ -24,7 +25,6 @@ SAM3_KINDS: Mapping[str, tuple[str, str]] = {
 }
 DUPLICATE_IOU = 0.7  # ours: the library never compares the objects of two prompts
 _MOST_LEVELS = 8  # of the feature pyramid; SAM 3 has 4
-_SAFE = {"local_files_only": True, "trust_remote_code": False}
 
 
 def load_sam3(transformers: Any, folder: Path, kind: str, labels: LabelSet | None) -> Sam3:
@@ -48,7 +48,7 @@ def load_sam3(transformers: Any, folder: Path, kind: str, labels: LabelSet | Non
     try:
         with offline():
             network = _load_network(network_class, config_class, folder)
-            processor = transformers.Sam3Processor.from_pretrained(folder, **_SAFE)
+            processor = transformers.Sam3Processor.from_pretrained(folder, **SAFE)
             _check_text(network.config, processor)
     except Exception as error:  # malicious files can make the library raise anything
         reason = str(error) or type(error).__name__
@@ -64,29 +64,14 @@ def load_sam3(transformers: Any, folder: Path, kind: str, labels: LabelSet | Non
 
 
 def _load_network(network_class: Any, config_class: Any, folder: Path) -> Any:
-    config = config_class.from_pretrained(folder, **_SAFE)
+    config = config_class.from_pretrained(folder, **SAFE)
     config = getattr(config, "detector_config", None) or config
     if isinstance(config, Mapping):  # of a model for videos
         config = config_class(**config)
-    config._attn_implementation = None  # the checkpoint's may name code on the hub
     levels = config.vision_config.scale_factors
     if len(levels) > _MOST_LEVELS:
         raise ValueError(f"config.json: scale_factors has {len(levels)} levels, of at most {_MOST_LEVELS}")
-    with torch.device("meta"):
-        check_size(network_class(config), folder)
-    network, report = network_class.from_pretrained(
-        folder,
-        config=config,
-        use_safetensors=True,
-        ignore_mismatched_sizes=True,  # reported below
-        output_loading_info=True,
-        **_SAFE,
-    )
-    odd = {*report["missing_keys"], *(key[0] for key in report["mismatched_keys"])}
-    odd &= dict(network.named_parameters()).keys()
-    if odd:
-        raise ValueError(f"{len(odd)} of its tensors are missing or of another shape, such as {min(odd)}")
-    return network.float().eval()
+    return load_network(network_class, config, folder)
 
 
 def _check_text(config: Any, processor: Any) -> None:

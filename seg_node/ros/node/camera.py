@@ -17,7 +17,7 @@ from seg_node.ros.messages.camera_info import announced_size
 from seg_node.ros.node.diagnostics import REPLACED, FrameStatistics
 from seg_node.ros.node.faults import Faults
 from seg_node.ros.node.frames_in_hand import FramesInHand
-from seg_node.ros.node.inputs import Arrival, Inputs
+from seg_node.ros.node.inputs import AnyImage, Arrival, Inputs
 from seg_node.ros.node.late_transform import LateTransforms
 from seg_node.ros.node.locate import NotLocated, Space, locate
 from seg_node.ros.node.outputs import Outputs, Result
@@ -50,6 +50,7 @@ class Camera:
         self.name = name
         self.image_size: tuple[int, int] | None = None
         self.outputs: Outputs | None = None
+        self.newest: AnyImage | None = None  # while the node has a prompt model
         self.statistics = FrameStatistics()
         self.tracker = Tracker()
         self._tracked_labels: LabelSet | None = None
@@ -92,6 +93,8 @@ class Camera:
         saw = self._transforms.saw if self._transforms is not None else lambda _: None
 
         def take_in(arrival: Arrival) -> None:
+            if options.prompt_model_weights:
+                self.newest = arrival.image
             if deliver(self.name, arrival) is not None:
                 self.statistics.dropped(REPLACED)
 
@@ -105,7 +108,7 @@ class Camera:
         return self._topic
 
     def unsubscribe(self) -> None:
-        inputs, self._inputs = self._inputs, None
+        inputs, self._inputs, self.newest = self._inputs, None, None
         if inputs is not None:
             inputs.close("deactivated")
 
@@ -124,7 +127,8 @@ class Camera:
             self._warned_of_depth = True
             text = "objects in metres have a subscriber, but depth is off: set depth.enabled to true"
             self._faults.warn("depth_off", text)
-        inputs.rest_or_wake(options, outputs.wanted())
+        # ~/segment_prompt is answered with the newest image, whoever subscribes to results
+        inputs.rest_or_wake(options, outputs.wanted() or bool(options.prompt_model_weights))
 
     # --- one frame's way: decoded in the worker's thread, published there or in the publisher's ---
 

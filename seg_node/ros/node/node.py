@@ -15,7 +15,7 @@ Outputs.publish → on_deactivate unsubscribes → on_cleanup frees the model.
 
 import time
 from collections.abc import Callable, Collection, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
@@ -56,6 +56,9 @@ from seg_node.ros.node.transitions import Transitions
 from seg_node.ros.node.warm_up import WarmUp, warm_up_model
 from seg_node.ros.node.worker import Worker
 from seg_node.types import SegmentOptions
+
+if TYPE_CHECKING:
+    from seg_node.ros.node.prompt_service import PromptService
 
 WAIT_S = 0.1
 DIAGNOSTICS_PERIOD_S = 1.0
@@ -99,6 +102,13 @@ class SegNode(LifecycleNode):
         self._transitions = Transitions(self)
         guard_services(self, self.faults.caught)
         self._requests = SegmentService(self, self._no_model, self._slots.wake, self.faults.caught)
+        self._prompted = self._open_prompt_service() if self._options.prompt_model_weights else None
+
+    def _open_prompt_service(self) -> "PromptService":
+        """Import the service only here: who does not use it pays nothing for it."""
+        from seg_node.ros.node.prompt_service import PromptService
+
+        return PromptService(self, self._cameras, self._no_model, self._slots.wake, self.faults.caught)
 
     # --- life -------------------------------------------------------------------------------------
 
@@ -152,7 +162,8 @@ class SegNode(LifecycleNode):
                 self._release()
             if self._worker is not None:
                 self._worker.close(STOP_S)
-            self._requests.close()
+            for service in self._request_services():
+                service.close()
             super().destroy_node()
             # rclpy keeps its transition services, and these the DDS participant with its shared memory.
             del self._state_machine
@@ -182,7 +193,7 @@ class SegNode(LifecycleNode):
         worker = self._worker
         sizes = self._warm_up.begin()
         try:
-            engine = worker.run(lambda: _load(options, sizes), LOAD_S)
+            engine = worker.run(lambda: _load(options, sizes, self._prompted), LOAD_S)
         except TimeoutError:
             raise TimeoutError(f"the model was not loaded and warmed up within {LOAD_S:.0f} s") from None
         wanted = self._options_for(engine, options)
@@ -196,7 +207,14 @@ class SegNode(LifecycleNode):
         if engine.on_gpu:  # a CPU has no time to spare beside the model
             publisher = Publisher(lambda error: self.faults.caught("publisher", error))
         self._path = FramePath(
-            engine, publisher, self._cameras, self._slots, self._requests, self._warm_up, self.faults
+            engine,
+            publisher,
+            self._cameras,
+            self._slots,
+            self._requests,
+            self._warm_up,
+            self.faults,
+            self._prompted,
         )
         if not vision.installed():
             self.get_logger().info(vision.MISSING)
@@ -256,6 +274,8 @@ class SegNode(LifecycleNode):
     def _release(self) -> None:
         path, self._path = self._path, None
         self._requests.refuse_waiting("the model is being released")
+        if self._prompted is not None:
+            self._prompted.release()
         if path is not None and path.publisher is not None:  # first: the worker may be waiting for it
             path.publisher.close(PUBLISHER_S)
         worker = self._worker
@@ -302,6 +322,9 @@ class SegNode(LifecycleNode):
         response.success = True
         return response
 
+    def _request_services(self) -> list[SegmentService]:
+        return [self._requests, *([self._prompted.requests] if self._prompted is not None else [])]
+
     def _no_model(self) -> str | None:
         return "not configured: no model is loaded" if self._path is None else None
 
@@ -342,7 +365,7 @@ class SegNode(LifecycleNode):
         name = self.get_fully_qualified_name()
         has_time = now.nanoseconds != 0
         status = node_status(
-            name, setup["device"], problem, self.faults, self._requests, self._worker, has_time
+            name, setup["device"], problem, self.faults, self._request_services(), self._worker, has_time
         )
         message.status.append(status)
         self._diagnostics.publish(message)
@@ -351,11 +374,13 @@ class SegNode(LifecycleNode):
             self.get_logger().warning(NO_CLOCK)
 
 
-def _load(options: Options, sizes: Collection[tuple[int, int]]) -> Engine:
+def _load(options: Options, sizes: Collection[tuple[int, int]], prompted: "PromptService | None") -> Engine:
     """The model on its device, warmed up. Raises ValueError, OSError, RuntimeError.
 
-    sizes: height and width of the cameras' images, as far as they are known.
+    sizes: height and width of the cameras' images, as far as they are known. prompted: gets its model, too.
     """
+    if prompted is not None:  # before the memory limit, which is beyond the models
+        prompted.load(options)
     source = ModelSource(
         family=options.model_family,
         weights=options.model_weights or None,

@@ -90,6 +90,11 @@ class Options:
     model_labels: str = _start(
         "model.labels", "", "YAML file with the names of the checkpoint's classes: things and, if any, stuff."
     )
+    prompt_model_weights: str = _start(
+        "prompt_model.weights",
+        "",
+        "Folder of SAM, SAM 2 or SAM 3's tracker, for ~/segment_prompt; empty: there is no such service.",
+    )
     device: str = _start(
         "device", "auto", "auto (CUDA when there is one, otherwise the CPU), cpu, cuda or cuda:N."
     )

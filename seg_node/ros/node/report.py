@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The node's own part of /diagnostics: the model, what is wrong, and the status beside its frames."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from diagnostic_msgs.msg import DiagnosticStatus
 
@@ -81,20 +81,25 @@ def node_status(
     device: str,
     problem: str | None,
     faults: CallbackFaults,
-    requests: SegmentService,
+    services: Sequence[SegmentService],
     worker: Worker | None,
     has_time: bool,
 ) -> DiagnosticStatus:
-    """Report callbacks that failed, `~/segment` requests by outcome, and the time of the work in hand."""
+    """Report callbacks that failed, the services' requests by outcome, and the time of the work in hand."""
     counts = {
         "callback_failed": 0,
         "transition_failed": 0,
         **faults.counts,
-        **{f"segment.{outcome}": count for outcome, count in sorted(requests.counts().items())},
+        **{
+            f"{service.name.removeprefix('~/')}.{outcome}": count
+            for service in services
+            for outcome, count in sorted(service.counts().items())
+        },
     }
     level, text = DiagnosticStatus.OK, "running"
-    if problem or not requests.alive:
-        level, text = DiagnosticStatus.ERROR, problem or "the thread that receives ~/segment has died"
+    dead = next((service.name for service in services if not service.alive), None)
+    if problem or dead:
+        level, text = DiagnosticStatus.ERROR, problem or f"the thread that receives {dead} has died"
     elif counts["callback_failed"]:
         level, text = DiagnosticStatus.WARN, f"{counts['callback_failed']} callbacks failed; see the log"
     elif not has_time:

@@ -14,6 +14,7 @@ import torch
 pytest.importorskip("transformers.models.sam3", reason="this version of transformers has no SAM 3")
 
 import transformers
+from pretend_cuda import pretend_cuda
 from thin_sam3 import QUERIES, write_sam3_folder
 
 from seg_node.inference.engine import Engine
@@ -200,3 +201,17 @@ def test_other_precisions_find_about_the_same(folders: dict[str, Path], precisio
         engine.segment(frame, everything(engine, "mug", "fork")).instances.scores[:3] for engine in engines
     ]
     np.testing.assert_allclose(*best, atol=1e-4 if precision == "fp32" else 0.02)
+
+
+@pytest.mark.parametrize("precision", ["exact", "fp32"])
+def test_a_gpu_finds_what_the_cpu_finds(folders: dict[str, Path], engine: Engine, precision: str) -> None:
+    frames = [Frame(noise(48, 80, seed), "rgb") for seed in range(2)]
+    options = everything(engine, *SIX)
+    expected = engine.segment_batch(frames, options)
+    with pretend_cuda(log=False):
+        other = Engine(load_model(weights=folders["sam3"]), torch.device("cuda", 0), precision)
+        found = other.segment_batch(frames, options)
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_allclose(ours.instances.scores, theirs.instances.scores, atol=1e-3)
+        areas = [[mask.area for mask in each.instances.masks] for each in (ours, theirs)]
+        np.testing.assert_allclose(*areas, atol=3)
