@@ -109,6 +109,11 @@ def _add_segment(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     _add_model_options(segment)
     segment.add_argument("--classes", metavar="NAMES", help='keep only these, as in "person,dining table"')
+    segment.add_argument(
+        "--prompts",
+        metavar="TEXTS",
+        help='what SAM 3 is to find, as in "mug,screwdriver"; their places are ids',
+    )
     segment.add_argument("--topic", help="image topic of the bag (default: its only colour topic)")
     segment.set_defaults(run=_segment)
 
@@ -329,6 +334,7 @@ def _segment(options: argparse.Namespace) -> int:
         _model_source(options),
         score_threshold=options.score_threshold,
         classes=[name.strip() for name in options.classes.split(",")] if options.classes else None,
+        prompts=[text.strip() for text in options.prompts.split(",")] if options.prompts else (),
         topic=options.topic,
     )
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A model as a function of an image, for scripts and notebooks. No ROS."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from seg_node.drawing.draw import draw_segmentation
 from seg_node.export.open_model import ModelSource, open_model
+from seg_node.prompts import result_labels
 from seg_node.types import Frame, LabelSet, PanopticSegments, Segmentation
 
 
@@ -93,6 +94,7 @@ class Predictor:
         engine: str | Path | None = None,
         score_threshold: float | None = None,
         classes: Iterable[str] | None = None,
+        prompts: Sequence[str] = (),
     ) -> None:
         """Load the model. config, weights, family and labels are those of `load_model`, errors included.
 
@@ -100,13 +102,15 @@ class Predictor:
         precision: see `choose_precision`; None: exact, or that of `engine`.
         engine: a file from `seg_node export` for images of one size; see `load_exported`, also for errors.
         classes: names of the classes to keep.
+        prompts: what a model that takes text (SAM 3) is to find; their places are the class ids.
 
-        Raises ValueError for an unknown class and a score_threshold out of range.
+        Raises ValueError for an unknown class, a score_threshold out of range, and prompts that do not fit.
         """
         source = ModelSource(family, weights, config, labels, device, precision, engine)
         self._engine = open_model(source)
-        self.labels = self._engine.labels
-        options = self._engine.default_options.with_score_threshold(score_threshold)
+        options = self._engine.prompted(self._engine.default_options, prompts)
+        self.labels = result_labels(options, self._engine.labels)
+        options = options.with_score_threshold(score_threshold)
         if classes is not None:
             options = replace(options, classes=self.labels.ids(classes))
         self.options = replace(options, panoptic=True)

@@ -7,6 +7,7 @@ instead of boxes, a constant velocity instead of a Kalman filter, seconds instea
 matching for objects that reappear from behind others. Constants were chosen with benchmarks/tracking.py.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from heapq import nlargest
 
@@ -101,6 +102,13 @@ class Tracker:
     def reset(self) -> None:
         """Forget all objects: the next image gets new ids. May be called from another thread."""
         self._is_reset = True
+
+    def renumber(self, new_ids: Mapping[int, int]) -> None:
+        """Give objects of these classes their new class ids, and forget those of all others."""
+        kept = [track for track in self._tracks if track.last.class_id in new_ids]
+        for track in kept:
+            track.last = replace(track.last, class_id=new_ids[track.last.class_id])
+        self._tracks = kept
 
     def update(self, instances: Instances, stamp_ns: int, options: TrackOptions) -> Instances:
         """Return the instances, in order, with the ids of the objects they match, or new ids from 1.

@@ -162,12 +162,14 @@ class Segmentation:
 
     panoptic: None if it was not requested.
     stage_ms: wall time of each step in milliseconds (prepare, infer, assemble).
+    labels: the names of its classes where they belong to this frame, not to the model: its prompts.
     """
 
     image_size: tuple[int, int]
     instances: Instances
     panoptic: PanopticSegments | None = None
     stage_ms: Mapping[str, float] = field(default_factory=dict)
+    labels: "LabelSet | None" = None
 
 
 @dataclass(frozen=True)
@@ -211,6 +213,7 @@ class SegmentOptions:
     max_instances: the instances with the highest scores are kept.
     min_area: instances with fewer mask pixels are dropped (0 keeps empty masks too).
     classes: class ids to keep, None for all.
+    prompts: what a model that takes text is to find, see `with_prompts`; None: the model takes none.
     panoptic: whether to build the panoptic map. Things with a score of at least panoptic_score_threshold
     occupy the pixels that are still free; a thing is dropped if more than panoptic_overlap_threshold of it is
     occupied already, and stuff if it has fewer than panoptic_stuff_min_area pixels.
@@ -223,6 +226,7 @@ class SegmentOptions:
     max_instances: int = 100
     min_area: int = 0
     classes: frozenset[int] | None = None
+    prompts: tuple[str, ...] | None = None
     panoptic: bool = True
     panoptic_score_threshold: float = 0.5
     panoptic_overlap_threshold: float = 0.5

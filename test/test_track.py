@@ -313,3 +313,10 @@ def test_ids_stay_within_a_markers_int32() -> None:
     sequence = Sequence()
     sequence.tracker._last_id = 2**31 - 2
     assert sequence.ids(square(10), square(100)) == [2**31 - 1, 1]
+
+
+def test_renumbered_classes_keep_their_objects_and_others_are_forgotten() -> None:
+    sequence = Sequence(TrackOptions(class_penalty=1.0))  # a change of class would end a track
+    assert sequence.ids(square(10), square(100), square(200), classes=[0, 1, 2]) == [1, 2, 3]
+    sequence.tracker.renumber({0: 2, 2: 0})
+    assert sequence.ids(square(10), square(100), square(200), classes=[2, 1, 0]) == [1, 4, 3]

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from seg_node.commands.result_folder import ResultFolder, make_folder, remove_old_results
 from seg_node.export.open_model import ModelSource, open_model
 from seg_node.inference.engine import Engine
+from seg_node.prompts import result_labels
 from seg_node.sources.left_out import LeftOut
 from seg_node.sources.source import open_source
 from seg_node.types import SegmentOptions
@@ -29,6 +30,7 @@ def segment(
     *,
     score_threshold: float | None = None,
     classes: Iterable[str] | None = None,
+    prompts: Sequence[str] = (),
     topic: str | None = None,
 ) -> int:
     """Segment the inputs, write the folder `out` (see `seg_node segment --help`) and print a table.
@@ -44,11 +46,12 @@ def segment(
         print(f"passed over {source.passed_over}", file=sys.stderr)
     make_folder(out)
     engine = open_model(model)
-    options = _options(engine, score_threshold, classes)
+    options = _options(engine, score_threshold, classes, prompts)
+    labels = result_labels(options, engine.labels)
     draw_above = READABLE_SCORE if score_threshold is None else score_threshold
     unit = "image" if source.kind == "images" else "frame"
     remove_old_results(out, source.paths)
-    results = ResultFolder(out, source, engine.labels, draw_above)
+    results = ResultFolder(out, source, labels, draw_above)
     stopped = False
     try:
         for name, frame in tqdm(source.frames, total=source.count, unit=unit):
@@ -65,11 +68,14 @@ def segment(
     return 1 if left_out.count else 0
 
 
-def _options(engine: Engine, score_threshold: float | None, classes: Iterable[str] | None) -> SegmentOptions:
+def _options(
+    engine: Engine, score_threshold: float | None, classes: Iterable[str] | None, prompts: Sequence[str]
+) -> SegmentOptions:
     """Return the model's options with the user's; a panoptic map only if the model has stuff classes."""
-    options = engine.default_options.with_score_threshold(score_threshold)
+    options = engine.prompted(engine.default_options, prompts).with_score_threshold(score_threshold)
+    labels = result_labels(options, engine.labels)
     return dataclasses.replace(
         options,
-        classes=options.classes if classes is None else engine.labels.ids(classes),
-        panoptic=bool(engine.labels.stuff),
+        classes=options.classes if classes is None else labels.ids(classes),
+        panoptic=bool(labels.stuff),
     )

@@ -53,10 +53,11 @@ def draw_segmentation(
     """Draw a segmentation on a copy of the image, each object tinted and outlined in the colour of its id.
 
     pixels_bgr: uint8 (H, W, 3), the image that was segmented.
+    labels: of the model; those of the segmentation itself come first.
     opacity: of the tint, 0 to 1. boxes, captions: whether to draw them.
     Stuff of the panoptic map is tinted in muted colours. Higher scores are drawn on top.
     """
-    picture = pixels_bgr.copy()
+    picture, labels = pixels_bgr.copy(), segmentation.labels or labels
     line_width = max(1, round(min(picture.shape[:2]) / 400))
     instances = segmentation.instances
     colours = [object_colour(int(instance_id)) for instance_id in instances.ids]

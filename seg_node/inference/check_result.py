@@ -28,6 +28,7 @@ def check_segmentation(segmentation: Segmentation, labels: LabelSet) -> None:
     finite or whose edges are swapped, classes beyond the labels', masks beyond the image, columns
     of different lengths; of the panoptic map its size, and scores and classes of its segments.
     """
+    labels = segmentation.labels or labels
     last = max((*labels.things, *labels.stuff), default=None)
     _check_instances(segmentation.instances, segmentation.image_size, last)
     if segmentation.panoptic is not None:

@@ -19,7 +19,8 @@ from seg_node.inference.cuda_graph import drop_cuda_graphs, use_cuda_graphs
 from seg_node.inference.device_errors import watch_device
 from seg_node.inference.fused_convolution import fuse_activations
 from seg_node.inference.precision import apply_precision, choose_precision, full_float32, own_precision
-from seg_node.models.model import SegmentationModel
+from seg_node.models.model import PromptedModel, SegmentationModel
+from seg_node.prompts import with_prompts
 from seg_node.types import Frame, LabelSet, Segmentation, SegmentOptions
 
 logger = logging.getLogger(__name__)
@@ -84,6 +85,13 @@ class Engine:
     @property
     def default_options(self) -> SegmentOptions:
         return self._model.default_options
+
+    def prompted(self, options: SegmentOptions, prompts: Sequence[str]) -> SegmentOptions:
+        """Return the options with prompts. Raises ValueError for those that the model cannot use."""
+        wanted = with_prompts(options, prompts)
+        if isinstance(self._model, PromptedModel):
+            self._model.check_prompts(prompts)
+        return wanted
 
     @property
     def model(self) -> SegmentationModel[Any, Any]:

@@ -74,3 +74,12 @@ class DenseModel(SegmentationModel[Batch, Raw], Protocol[Batch, Raw]):
     def with_recorded(self: Own, record: Recorder) -> Own:
         """Return the model with the longest part whose shapes are known beforehand wrapped by `record`."""
         ...
+
+
+@runtime_checkable
+class PromptedModel(Protocol):
+    """A model that takes text: `default_options.prompts` is empty instead of None."""
+
+    def check_prompts(self, prompts: Sequence[str]) -> None:
+        """Raise ValueError for prompts that it cannot read."""
+        ...

@@ -5,6 +5,7 @@
 import errno
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from torchvision.ops import FrozenBatchNorm2d
 from seg_node.cli import main
 from seg_node.commands import segment as segment_module
 from seg_node.drawing.video import AnnotatedVideo
+from seg_node.prompts import with_prompts
 from seg_node.sources.source import Source
 from seg_node.types import (
     Frame,
@@ -76,6 +78,9 @@ class KnownEngine:
     def __init__(self, model: "KnownModel") -> None:
         self._model = model
         self.labels, self.default_options = model.labels, model.default_options
+
+    def prompted(self, options: SegmentOptions, prompts: Sequence[str]) -> SegmentOptions:
+        return with_prompts(options, prompts)
 
     def segment(self, frame: Frame, options: SegmentOptions) -> Segmentation:
         self._model.asked.append(options)

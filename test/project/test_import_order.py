@@ -19,6 +19,7 @@ ORDER = (
     {"labels"},
     {"groups_file"},
     {"class_groups"},
+    {"prompts"},
     {"images"},
     {"video"},
     {"masks"},

@@ -15,10 +15,12 @@ from seg_node.models.transformers.model import TransformersModel
 from seg_node.models.transformers.pretrained import import_library
 from seg_node.models.transformers.rf_detr import RfDetrModel
 from seg_node.models.transformers.rf_detr_folder import load_rf_detr_folder
+from seg_node.models.transformers.sam3 import Sam3
+from seg_node.models.transformers.sam3_folder import SAM3_KINDS, load_sam3
 from seg_node.models.transformers.universal import load_universal
 from seg_node.types import LabelSet
 
-Model = TransformersModel | RfDetrModel
+Model = TransformersModel | RfDetrModel | Sam3
 # loads from: the library, the folder, its model_type, the user's labels
 Reader = Callable[[Any, Path, str, LabelSet | None], Model]
 
@@ -32,6 +34,7 @@ _READERS: Mapping[str, Reader] = {
     "videomt": load_universal,
     "detr": load_universal,
     "rf_detr": load_rf_detr_folder,
+    **dict.fromkeys(SAM3_KINDS, load_sam3),
 }
 
 

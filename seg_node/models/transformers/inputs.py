@@ -32,7 +32,7 @@ def prepare_inputs(
     There is one per frame, since post-processing would treat a batch's padding as image.
     Raises ValueError for a frame without pixels.
     """
-    return [_upload_tensors(to_input(_to_rgb(frame)), device) for frame in frames]
+    return [_upload_tensors(to_input(to_rgb(frame)), device) for frame in frames]
 
 
 def autocast(network: nn.Module) -> torch.autocast:
@@ -51,7 +51,7 @@ def _upload_tensors(inputs: Mapping[str, Any], device: torch.device) -> Mapping[
     }
 
 
-def _to_rgb(frame: Frame) -> PIL.Image.Image:
+def to_rgb(frame: Frame) -> PIL.Image.Image:
     """Convert to an RGB picture: in an array of few rows the library would mistake rows for channels."""
     if 0 in frame.image_size:
         raise ValueError(

@@ -6,7 +6,7 @@ Everything is read from the folder: nothing is downloaded, and no code in it is 
 """
 
 import importlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -68,11 +68,23 @@ def read_network(transformers: Any, folder: Path, task: str) -> Any:
     for section in (config, getattr(config, "backbone_config", None)):
         if section is not None:
             section.use_pretrained_backbone = False  # it would be downloaded, then overwritten
-            config._attn_implementation = None  # the checkpoint's may name code on the hub
+    return load_network(auto_model, config, folder, auto_model.from_config)
+
+
+def load_network(
+    network_class: Any, config: Any, folder: Path, build: Callable[[Any], Any] | None = None
+) -> Any:
+    """Load the folder's safetensors in float32, for inference.
+
+    build: makes the network of a configuration; None: the class.
+    Raises ValueError if the configuration is of a larger network than the file, and for tensors that are
+    missing or of another shape; besides, whatever the library raises.
+    """
+    config._attn_implementation = None  # the checkpoint's may name code on the hub
     stored_as = config.architectures
     with torch.device("meta"), _RowsOnCpu():
-        check_size(auto_model.from_config(config), folder)
-    network, report = auto_model.from_pretrained(
+        check_size((build or network_class)(config), folder)
+    network, report = network_class.from_pretrained(
         folder,
         config=config,
         use_safetensors=True,

@@ -5,18 +5,19 @@
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.clock import Clock
 from rclpy.node import Node
 
 from seg_node.images.decode import ImageError, check_size, decode_message
+from seg_node.prompts import same_names
 from seg_node.ros.messages.camera_info import announced_size
 from seg_node.ros.node.diagnostics import REPLACED, FrameStatistics
 from seg_node.ros.node.faults import Faults
 from seg_node.ros.node.frames_in_hand import FramesInHand
-from seg_node.ros.node.inputs import Arrival, Inputs
+from seg_node.ros.node.inputs import AnyImage, Arrival, Inputs
 from seg_node.ros.node.late_transform import LateTransforms
 from seg_node.ros.node.locate import NotLocated, Space, locate
 from seg_node.ros.node.options import Options
@@ -49,8 +50,10 @@ class Camera:
         self.name = name
         self.image_size: tuple[int, int] | None = None
         self.outputs: Outputs | None = None
+        self.newest: AnyImage | None = None  # while the node has a prompt model
         self.statistics = FrameStatistics()
         self.tracker = Tracker()
+        self._tracked_labels: LabelSet | None = None
         self._node = node
         self._prefix = f"{name}/" if name else ""
         self._topic = self._topics = f"{self._prefix}image"  # the whole names once it is subscribed to
@@ -90,6 +93,8 @@ class Camera:
         saw = self._transforms.saw if self._transforms is not None else lambda _: None
 
         def take_in(arrival: Arrival) -> None:
+            if options.prompt_model_weights:
+                self.newest = arrival.image
             if deliver(self.name, arrival) is not None:
                 self.statistics.dropped(REPLACED)
 
@@ -103,7 +108,7 @@ class Camera:
         return self._topic
 
     def unsubscribe(self) -> None:
-        inputs, self._inputs = self._inputs, None
+        inputs, self._inputs, self.newest = self._inputs, None, None
         if inputs is not None:
             inputs.close("deactivated")
 
@@ -122,7 +127,8 @@ class Camera:
             self._warned_of_depth = True
             text = "objects in metres have a subscriber, but depth is off: set depth.enabled to true"
             self._faults.warn("depth_off", text)
-        inputs.rest_or_wake(options, outputs.wanted())
+        # ~/segment_prompt is answered with the newest image, whoever subscribes to results
+        inputs.rest_or_wake(options, outputs.wanted() or bool(options.prompt_model_weights))
 
     # --- one frame's way: decoded in the worker's thread, published there or in the publisher's ---
 
@@ -174,6 +180,7 @@ class Camera:
         start = time.perf_counter()
         if decoded.arrival not in self.in_hand:  # abandoned meanwhile
             return
+        self._renumber_tracks(segmentation.labels)
         if options.track_enabled:
             ids = self.tracker.update(
                 segmentation.instances, decoded.frame.stamp_ns, options.track_options()
@@ -190,6 +197,18 @@ class Camera:
         }
         timing = decoded.outputs.publish(Result(decoded.frame, segmentation, space, times), options)
         self.in_hand.processed(decoded.arrival, timing)
+
+    def announce_labels(self, labels: LabelSet) -> None:
+        """Publish the names of the classes, if they have changed."""
+        outputs = self.outputs
+        if outputs is not None:
+            outputs.announce_labels(labels)
+
+    def _renumber_tracks(self, labels: LabelSet | None) -> None:
+        """Keep the ids of objects whose prompt is still in the list, perhaps at another place."""
+        before, self._tracked_labels = self._tracked_labels, labels
+        if before is not None and labels is not None and before != labels:
+            self.tracker.renumber(same_names(before, labels))
 
     def _locate(self, decoded: DecodedFrame, segmentation: Segmentation, options: Options) -> Space | None:
         """Locate the objects; None without subscribers, while TF is awaited, and (counted) when it fails."""
@@ -208,6 +227,7 @@ class Camera:
                 max_pixels=options.max_pixels,
                 unit_m=options.depth_unit,
             )
+            space = replace(space, labels=segmentation.labels)
             return space if self._late is None else self._late.offer(space, time.monotonic())
         except NotLocated as error:
             text = f"{self._topics}: {error}"

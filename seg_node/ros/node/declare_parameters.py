@@ -12,6 +12,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from seg_node.models.files.config_file import did_you_mean
+from seg_node.prompts import check_prompts
 from seg_node.ros.node.options import DEFAULTS, Options
 from seg_node.ros.node.parameters import PARAMETERS, Declaration
 from seg_node.untrusted.printable import printable
@@ -37,6 +38,7 @@ def declare_parameters(node: Node, check: Callable[[Options], None]) -> Options:
             changed = with_changes(options_of(node), changes)
             _check_region(changed)
             _check_class_map_size(changed)
+            check_prompts(changed.given_prompts())
             check(changed)
         except ValueError as error:
             return SetParametersResult(successful=False, reason=str(error))
@@ -49,6 +51,7 @@ def declare_parameters(node: Node, check: Callable[[Options], None]) -> Options:
     _check_cameras(options)
     _check_region(options)
     _check_class_map_size(options)
+    check_prompts(options.given_prompts())
     check(options)
     node.add_on_set_parameters_callback(validate)
     return options

@@ -1,14 +1,17 @@
 # Copyright 2026 the seg_node authors
 # SPDX-License-Identifier: Apache-2.0
-"""The path of frames and `~/segment` requests while a model is loaded, in the worker's thread."""
+"""The path of frames and of requests while a model is loaded, in the worker's thread."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from seg_node.errors import Refused
 from seg_node.inference.check_result import check_segmentation
 from seg_node.inference.device_errors import DeviceLost
 from seg_node.inference.engine import Engine
+from seg_node.prompts import result_labels
 from seg_node.ros.node.camera import Camera, DecodedFrame
 from seg_node.ros.node.faults import CallbackFaults
 from seg_node.ros.node.inputs import Arrival
@@ -21,13 +24,19 @@ from seg_node.ros.node.warm_up import WarmUp
 from seg_node.srv import Segment
 from seg_node.types import Segmentation
 
+if TYPE_CHECKING:
+    from seg_node.ros.node.prompt_service import PromptService
+
+Answer = Callable[[Any, Options], Any]  # a service's request → its response
+
 WAIT_S = 0.1
 
 
 class FramePath:
     """Serves the newest frames of all cameras in turn, then at most one request.
 
-    Called by one thread, in this order: `wait`, `serve_frames`, `serve_request`, `publish_late`.
+    Called by one thread, in this order: `wait`, `announce_labels`, `serve_frames`, `serve_request`,
+    `publish_late`.
     """
 
     def __init__(
@@ -39,18 +48,43 @@ class FramePath:
         requests: SegmentService,
         warm_up: WarmUp,
         faults: CallbackFaults,
+        prompted: "PromptService | None" = None,
     ) -> None:
-        """publisher: publishes results beside the model's work; None: the calling thread does."""
+        """publisher: publishes results beside the model's work; None: the calling thread does.
+
+        prompted: answers `~/segment_prompt`, where the node has it.
+        """
         self.engine, self.publisher = engine, publisher
-        self._cameras, self._slots, self._requests = cameras, slots, requests
+        self._cameras, self._slots = cameras, slots
+        self._services: deque[tuple[SegmentService, Answer]] = deque([(requests, self._segment)])
+        if prompted is not None:
+            self._services.append((prompted.requests, prompted.answer))
         self._warm_up, self._faults = warm_up, faults
         self._stream_owed_s = 0.0
+        self._announced: tuple[str, ...] | None = None
 
     def wait(self, options: Options) -> None:
         """Wait briefly for a frame or a request."""
         polls = [camera.next_poll_s for camera in self._cameras.values()]
         if not self._slots.wait(min([WAIT_S, *filter(None, polls)]), _interval_s(options)):
             self._stream_owed_s = 0.0
+
+    def announce_labels(self, options: Options) -> None:
+        """Publish changed prompts as the names of the classes, after the results of the ones before."""
+        if options.prompts == self._announced:
+            return
+        wanted = options.segment_options(self.engine.labels, self.engine.default_options)
+        labels = result_labels(wanted, self.engine.labels)
+
+        def announce() -> None:
+            for camera in self._cameras.values():
+                camera.announce_labels(labels)
+
+        if self.publisher is None:
+            announce()
+        elif not self.publisher.offer(announce):  # a frame is being published: once more next time
+            return
+        self._announced = options.prompts
 
     def serve_frames(self, options: Options, enabled: bool) -> None:
         """Process the frames that wait."""
@@ -69,17 +103,21 @@ class FramePath:
         self._stream_owed_s = max(self._stream_owed_s - (time.perf_counter() - began), 0.0)
 
     def serve_request(self, options: Options) -> None:
-        """Answer the `~/segment` request that has waited longest.
+        """Answer the request that has waited longest, of each service in turn.
 
         However many clients there are, the stream gets as much time as they do.
         """
         if self._stream_owed_s > 0.0:
             return
-        arrived = self._requests.take()
-        if arrived is not None:
-            began = time.perf_counter()
-            self._requests.finish(arrived, self._answer(arrived, options))
-            self._stream_owed_s = time.perf_counter() - began
+        for _ in range(len(self._services)):
+            service, answer = self._services[0]
+            self._services.rotate(-1)
+            arrived = service.take()
+            if arrived is not None:
+                began = time.perf_counter()
+                service.finish(arrived, self._answer(service.name, arrived, answer, options))
+                self._stream_owed_s = time.perf_counter() - began
+                return
 
     def publish_late(self) -> None:
         """Publish objects whose transform has come after their masks."""
@@ -150,17 +188,20 @@ class FramePath:
         if isinstance(error, DeviceLost):
             self._faults.lose_device(error)
 
-    def _answer(self, arrived: SegmentRequest, options: Options) -> Segment.Response:
+    def _segment(self, request: Segment.Request, options: Options) -> Segment.Response:
+        return answer_request(self.engine, request, options)
+
+    def _answer(self, service: str, arrived: SegmentRequest, answer: Answer, options: Options) -> Any:
         """Build the response; whatever is wrong with the request becomes its message."""
         try:
-            return answer_request(self.engine, arrived.request, options)
+            return answer(arrived.request, options)
         except (Refused, ValueError) as error:  # ValueError: an image size that the engine is not for
             if isinstance(error, DeviceLost):
                 self._faults.lose_device(error)
-            return Segment.Response(message=str(error))
+            return arrived.response_type(message=str(error))
         except BaseException as error:  # costs one answer, not the worker
-            self._faults.caught("~/segment", error)
-            return Segment.Response(message=f"{type(error).__name__}: {error}")
+            self._faults.caught(service, error)
+            return arrived.response_type(message=f"{type(error).__name__}: {error}")
 
 
 def _interval_s(options: Options) -> float:

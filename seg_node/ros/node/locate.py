@@ -13,7 +13,7 @@ from seg_node.ros.messages.camera_info import Warn, to_pinhole
 from seg_node.ros.node.inputs import AnyImage
 from seg_node.spatial.lift import LiftOptions, Object3D, lift_instances
 from seg_node.spatial.transform import RigidTransform
-from seg_node.types import Frame, Instances
+from seg_node.types import Frame, Instances, LabelSet
 
 
 class NotLocated(Refused, ValueError):
@@ -37,16 +37,19 @@ class Space:
     """A frame's objects in metres.
 
     objects: one for each instance, in its order. frame: the image, with the frame_id of the objects; its
-    pixels are kept only where the objects have points, which are coloured from them.
+    pixels are kept only where the objects have points, which are coloured from them. labels: see
+    `Segmentation`.
     """
 
     objects: tuple[Object3D, ...]
     frame: Frame
     in_camera: bool
+    labels: LabelSet | None = None
 
     def moved(self, transform: RigidTransform, frame_id: str) -> "Space":
         """Return the objects in the frame of that name."""
-        return Space(transform.move(self.objects), replace(self.frame, frame_id=frame_id), in_camera=False)
+        frame = replace(self.frame, frame_id=frame_id)
+        return replace(self, objects=transform.move(self.objects), frame=frame, in_camera=False)
 
 
 def locate(

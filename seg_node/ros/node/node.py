@@ -15,7 +15,7 @@ Outputs.publish → on_deactivate unsubscribes → on_cleanup frees the model.
 
 import time
 from collections.abc import Callable, Collection, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
@@ -29,6 +29,7 @@ from seg_node.export.dense_part import exported_size
 from seg_node.export.open_model import ModelSource, open_model
 from seg_node.inference.device_errors import DeviceLost
 from seg_node.inference.engine import Engine
+from seg_node.prompts import result_labels
 from seg_node.ros.common.memory import give_back_memory, limit_memory
 from seg_node.ros.messages import video, vision
 from seg_node.ros.node.bond import LifecycleBond
@@ -48,6 +49,7 @@ from seg_node.ros.node.report import (
     node_status,
     stall_timeout_s,
 )
+from seg_node.ros.node.segment import check_options
 from seg_node.ros.node.segment_service import SegmentService
 from seg_node.ros.node.slot import NewestSlots
 from seg_node.ros.node.target_frame import TargetFrame
@@ -55,6 +57,9 @@ from seg_node.ros.node.transitions import Transitions
 from seg_node.ros.node.warm_up import WarmUp, warm_up_model
 from seg_node.ros.node.worker import Worker
 from seg_node.types import SegmentOptions
+
+if TYPE_CHECKING:
+    from seg_node.ros.node.prompt_service import PromptService
 
 WAIT_S = 0.1
 DIAGNOSTICS_PERIOD_S = 1.0
@@ -98,6 +103,13 @@ class SegNode(LifecycleNode):
         self._transitions = Transitions(self)
         guard_services(self, self.faults.caught)
         self._requests = SegmentService(self, self._no_model, self._slots.wake, self.faults.caught)
+        self._prompted = self._open_prompt_service() if self._options.prompt_model_weights else None
+
+    def _open_prompt_service(self) -> "PromptService":
+        """Import the service only here: who does not use it pays nothing for it."""
+        from seg_node.ros.node.prompt_service import PromptService
+
+        return PromptService(self, self._cameras, self._no_model, self._slots.wake, self.faults.caught)
 
     # --- life -------------------------------------------------------------------------------------
 
@@ -151,7 +163,8 @@ class SegNode(LifecycleNode):
                 self._release()
             if self._worker is not None:
                 self._worker.close(STOP_S)
-            self._requests.close()
+            for service in self._request_services():
+                service.close()
             super().destroy_node()
             # rclpy keeps its transition services, and these the DDS participant with its shared memory.
             del self._state_machine
@@ -182,7 +195,7 @@ class SegNode(LifecycleNode):
         worker = self._worker
         sizes = self._warm_up.begin()
         try:
-            engine = worker.run(lambda: _load(options, sizes), LOAD_S)
+            engine = worker.run(lambda: _load(options, sizes, self._prompted), LOAD_S)
         except TimeoutError:
             raise TimeoutError(f"the model was not loaded and warmed up within {LOAD_S:.0f} s") from None
         wanted = self._options_for(engine, options)
@@ -190,25 +203,33 @@ class SegNode(LifecycleNode):
             TargetFrame(self, options.target_frame, self._cameras) if options.target_frame else None
         )
         for camera in self._cameras.values():
-            camera.open(engine.labels, wanted.score_threshold, self._target)
+            camera.open(result_labels(wanted, engine.labels), wanted.score_threshold, self._target)
         self._bond = LifecycleBond(self) if options.bond_enabled else None
         publisher = None
         if engine.on_gpu:  # a CPU has no time to spare beside the model
             publisher = Publisher(lambda error: self.faults.caught("publisher", error))
         self._path = FramePath(
-            engine, publisher, self._cameras, self._slots, self._requests, self._warm_up, self.faults
+            engine,
+            publisher,
+            self._cameras,
+            self._slots,
+            self._requests,
+            self._warm_up,
+            self.faults,
+            self._prompted,
         )
         if not vision.installed():
             self.get_logger().info(vision.MISSING)
         self.get_logger().info(loaded_line(self._options, engine))
 
     def _options_for(self, engine: Engine, before: Options) -> SegmentOptions:
-        """Return the newest options; classes set while the model was loading may not be the model's."""
+        """Return the newest options; classes and prompts set while the model was loading may not fit it."""
         try:
-            return self._options.segment_options(engine.labels, engine.default_options)
+            return check_options(engine, self._options)
         except ValueError as error:
             self.get_logger().warning(f"parameter set while the model was loading is taken back: {error}")
-        self.set_parameters([Parameter("classes", value=list(before.classes))])
+        names = {"classes": before.classes, "prompts": before.prompts}
+        self.set_parameters_atomically([Parameter(name, value=list(names[name])) for name in names])
         return self._options.segment_options(engine.labels, engine.default_options)
 
     def _subscribe(self) -> None:
@@ -255,6 +276,8 @@ class SegNode(LifecycleNode):
     def _release(self) -> None:
         path, self._path = self._path, None
         self._requests.refuse_waiting("the model is being released")
+        if self._prompted is not None:
+            self._prompted.release()
         if path is not None and path.publisher is not None:  # first: the worker may be waiting for it
             path.publisher.close(PUBLISHER_S)
         worker = self._worker
@@ -282,6 +305,7 @@ class SegNode(LifecycleNode):
             return
         path.wait(self._options)
         with worker.working():
+            path.announce_labels(self._options)
             path.serve_frames(self._options, self._enabled)
             path.serve_request(self._options)
             path.publish_late()
@@ -300,16 +324,19 @@ class SegNode(LifecycleNode):
         response.success = True
         return response
 
+    def _request_services(self) -> list[SegmentService]:
+        return [self._requests, *([self._prompted.requests] if self._prompted is not None else [])]
+
     def _no_model(self) -> str | None:
         return "not configured: no model is loaded" if self._path is None else None
 
     # --- parameters and reports -------------------------------------------------------------------
 
     def _check(self, options: Options) -> None:
-        """Raise ValueError for class names that the loaded model does not know."""
+        """Raise ValueError for classes and prompts that the loaded model does not take."""
         path = self._path
         if path is not None:
-            options.segment_options(path.engine.labels, path.engine.default_options)
+            check_options(path.engine, options)
 
     def _take_options(self, changes: Sequence[Parameter]) -> None:
         self._options = options_of(self)
@@ -340,7 +367,7 @@ class SegNode(LifecycleNode):
         name = self.get_fully_qualified_name()
         has_time = now.nanoseconds != 0
         status = node_status(
-            name, setup["device"], problem, self.faults, self._requests, self._worker, has_time
+            name, setup["device"], problem, self.faults, self._request_services(), self._worker, has_time
         )
         message.status.append(status)
         self._diagnostics.publish(message)
@@ -349,11 +376,13 @@ class SegNode(LifecycleNode):
             self.get_logger().warning(NO_CLOCK)
 
 
-def _load(options: Options, sizes: Collection[tuple[int, int]]) -> Engine:
+def _load(options: Options, sizes: Collection[tuple[int, int]], prompted: "PromptService | None") -> Engine:
     """The model on its device, warmed up. Raises ValueError, OSError, RuntimeError.
 
-    sizes: height and width of the cameras' images, as far as they are known.
+    sizes: height and width of the cameras' images, as far as they are known. prompted: gets its model, too.
     """
+    if prompted is not None:  # before the memory limit, which is beyond the models
+        prompted.load(options)
     source = ModelSource(
         family=options.model_family,
         weights=options.model_weights or None,
@@ -364,7 +393,7 @@ def _load(options: Options, sizes: Collection[tuple[int, int]]) -> Engine:
         engine=options.engine or None,
     )
     engine = open_model(source)
-    options.segment_options(engine.labels, engine.default_options)  # names classes that it does not know
+    check_options(engine, options)
     if options.memory_limit > 0 or not engine.on_gpu:  # CUDA's own reservations count, too
         limit_memory(options.memory_limit)
     warm_up_model(engine, exported_size(engine), sizes, options)

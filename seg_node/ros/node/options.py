@@ -4,6 +4,7 @@
 
 from dataclasses import dataclass, replace
 
+from seg_node.prompts import result_labels, with_prompts
 from seg_node.ros.node.parameters import PARAMETERS
 from seg_node.spatial.lift import LiftOptions
 from seg_node.track import TrackOptions
@@ -18,6 +19,7 @@ class Options:
     model_weights: str
     model_config: str
     model_labels: str
+    prompt_model_weights: str
     device: str
     precision: str
     engine: str
@@ -42,6 +44,7 @@ class Options:
     max_instances: int
     min_area: int
     classes: tuple[str, ...]
+    prompts: tuple[str, ...]
     mask_encoding: MaskEncoding
     class_map_size: tuple[int, ...]
     max_pixels: int
@@ -65,8 +68,10 @@ class Options:
     def segment_options(self, labels: LabelSet, own: SegmentOptions) -> SegmentOptions:
         """Return the model's share of the options; `own` are the checkpoint's, for those left at -1.
 
-        Raises ValueError when a class is unknown to the model.
+        Raises ValueError when a class is unknown to the model, or prompts do not fit it.
         """
+        own = with_prompts(own, self.given_prompts())
+        labels = result_labels(own, labels)
         names = [name for name in self.classes if name]
         numbers = {row.field: getattr(self, row.field) for row in PARAMETERS if row.own}
         return replace(
@@ -75,6 +80,10 @@ class Options:
             classes=labels.ids(names) if names else None,
             **{name: number for name, number in numbers.items() if number >= 0},
         )
+
+    def given_prompts(self) -> tuple[str, ...]:
+        """Return the prompts; [""] is the parameter's way to have none."""
+        return () if self.prompts == ("",) else self.prompts
 
     def lift_options(self, keep_points: bool) -> LiftOptions:
         return LiftOptions(self.depth_erosion, self.depth_min_points, self.depth_max_points, keep_points)

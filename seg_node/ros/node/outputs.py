@@ -65,6 +65,8 @@ class Outputs:
         `on_fault(text, error)` is called when a message could not be made, drawn or sent.
         """
         self._node, self._prefix, self._labels, self._on_fault = node, prefix, labels, on_fault
+        self._announced = labels  # in LabelInfo; differs from the model's own once prompts change
+        self._threshold = score_threshold
         self._created: list[Publisher] = []
         self._without_time: float | None = None  # the threshold of a LabelInfo with stamp 0
         try:
@@ -107,11 +109,22 @@ class Outputs:
 
     def publish_label_info(self, score_threshold: float) -> None:
         """Publish the threshold in LabelInfo, beside the classes' names."""
+        self._threshold = score_threshold
         if self._label_info is None:
             return
         now = self._node.get_clock().now()
-        self._label_info.publish(vision.label_info(self._labels, score_threshold, now.to_msg()))
+        self._label_info.publish(vision.label_info(self._announced, score_threshold, now.to_msg()))
         self._without_time = score_threshold if now.nanoseconds == 0 else None
+
+    def announce_labels(self, labels: LabelSet) -> None:
+        """Publish LabelInfo again if these are not its names."""
+        if labels == self._announced:
+            return
+        self._announced = labels
+        try:
+            self.publish_label_info(self._threshold)
+        except Exception as error:  # spares the frame's messages
+            self._on_fault("label_info", error)
 
     def stamp_when_time_begins(self) -> None:
         """Publish again what was latched before the first /clock, under use_sim_time."""
@@ -143,6 +156,7 @@ class Outputs:
     def publish(self, result: Result, options: Options) -> dict[str, float]:
         """Publish what has subscribers, planners' topics first; returns the frame's timing in ms."""
         began = time.perf_counter()
+        self.announce_labels(self._names(result.segmentation))
         self._send(self._instances, result, options)
         if result.space is not None:
             self.publish_space(result.space)
@@ -212,12 +226,14 @@ class Outputs:
             self._on_fault(output.topic, error)
 
     def _make_instances(self, result: Result, options: Options) -> bytes:
-        return serialize_instances(result.frame, result.segmentation, self._labels, options.mask_encoding)
+        return serialize_instances(
+            result.frame, result.segmentation, self._names(result.segmentation), options.mask_encoding
+        )
 
     def _make_panoptic(self, result: Result, options: Options) -> bytes | None:
         if result.segmentation.panoptic is None:  # the subscriber came after the frame was begun
             return None
-        return serialize_panoptic(result.frame, result.segmentation, self._labels)
+        return serialize_panoptic(result.frame, result.segmentation, self._names(result.segmentation))
 
     def _make_instance_map(self, result: Result, options: Options) -> Image:
         return convert.to_image(_instances(result), "mono16", result.frame)
@@ -235,19 +251,23 @@ class Outputs:
         return convert.to_image(_of_classes(confidence_map, result, options), "mono8", result.frame)
 
     def _make_detections(self, result: Result, options: Options) -> Any:
-        return vision.detections_2d(result.frame, result.segmentation, self._labels)
+        return vision.detections_2d(result.frame, result.segmentation, self._names(result.segmentation))
 
     def _make_objects(self, space: Space) -> Object3DArray:
-        return to_objects(space.frame, space.objects, self._labels)
+        return to_objects(space.frame, space.objects, self._names(space))
 
     def _make_cloud(self, space: Space) -> PointCloud2:
         return to_cloud(space.frame, space.objects)
 
     def _make_markers(self, space: Space) -> MarkerArray:
-        return to_markers(space.frame, space.objects, self._labels, z_up=not space.in_camera)
+        return to_markers(space.frame, space.objects, self._names(space), z_up=not space.in_camera)
 
     def _make_detections_3d(self, space: Space) -> Any:
-        return vision.detections_3d(space.frame, space.objects, self._labels)
+        return vision.detections_3d(space.frame, space.objects, self._names(space))
+
+    def _names(self, found: Segmentation | Space) -> LabelSet:
+        """Return the names that belong to a frame, which may be processed when the prompts change."""
+        return found.labels or self._labels
 
     def _age_ms(self, frame: Frame) -> float:
         now_ns = self._node.get_clock().now().nanoseconds  # 0 until the first /clock with use_sim_time

@@ -59,6 +59,11 @@ PARAMETERS = (
         "YAML file with the names of the checkpoint's classes (things and, if any, stuff), with groups of "
         "them, or both.",
     ),
+    Declaration(
+        "prompt_model.weights",
+        "",
+        "Folder of SAM, SAM 2 or SAM 3's tracker, for ~/segment_prompt; empty: there is no such service.",
+    ),
     Declaration("device", "auto", "auto (CUDA when there is one, otherwise the CPU), cpu, cuda or cuda:N."),
     Declaration(
         "precision",
@@ -188,6 +193,12 @@ PARAMETERS = (
         "min_area", 1, "Instances with fewer mask pixels are dropped.", live=True, limits=(0, 100_000_000)
     ),
     Declaration("classes", ("",), 'Names of the classes to keep; [""] keeps all.', live=True),
+    Declaration(
+        "prompts",
+        ("",),
+        'What a model that takes text (SAM 3) is to find: ["mug", "screwdriver"] are its classes 0 and 1.',
+        live=True,
+    ),
     Declaration(
         "mask_encoding",
         "mono8",

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The node's own part of /diagnostics: the model, what is wrong, and the status beside its frames."""
 
+from collections.abc import Sequence
+
 from diagnostic_msgs.msg import DiagnosticStatus
 
 from seg_node.inference.engine import Engine
@@ -36,8 +38,14 @@ def loaded_line(options: Options, engine: Engine) -> str:
     return (
         f"{setup['model']} on {setup['device']}, precision {setup['precision']}"
         f"{f', engine {options.engine}' if options.engine else ''}, "
-        f"things: {listed(engine.labels.things.values())}, stuff: {listed(engine.labels.stuff.values())}"
+        f"{_classes(options, engine)}"
     )
+
+
+def _classes(options: Options, engine: Engine) -> str:
+    if engine.default_options.prompts is not None:
+        return f"prompts: {listed(options.given_prompts())}"
+    return f"things: {listed(engine.labels.things.values())}, stuff: {listed(engine.labels.stuff.values())}"
 
 
 def find_problem(
@@ -73,20 +81,25 @@ def node_status(
     device: str,
     problem: str | None,
     faults: CallbackFaults,
-    requests: SegmentService,
+    services: Sequence[SegmentService],
     worker: Worker | None,
     has_time: bool,
 ) -> DiagnosticStatus:
-    """Report callbacks that failed, `~/segment` requests by outcome, and the time of the work in hand."""
+    """Report callbacks that failed, the services' requests by outcome, and the time of the work in hand."""
     counts = {
         "callback_failed": 0,
         "transition_failed": 0,
         **faults.counts,
-        **{f"segment.{outcome}": count for outcome, count in sorted(requests.counts().items())},
+        **{
+            f"{service.name.removeprefix('~/')}.{outcome}": count
+            for service in services
+            for outcome, count in sorted(service.counts().items())
+        },
     }
     level, text = DiagnosticStatus.OK, "running"
-    if problem or not requests.alive:
-        level, text = DiagnosticStatus.ERROR, problem or "the thread that receives ~/segment has died"
+    dead = next((service.name for service in services if not service.alive), None)
+    if problem or dead:
+        level, text = DiagnosticStatus.ERROR, problem or f"the thread that receives {dead} has died"
     elif counts["callback_failed"]:
         level, text = DiagnosticStatus.WARN, f"{counts['callback_failed']} callbacks failed; see the log"
     elif not has_time:

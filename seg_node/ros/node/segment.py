@@ -15,7 +15,7 @@ from seg_node.msg import InstanceMaskArray, PanopticSegmentation
 from seg_node.ros.messages.cdr import serialize_instances, serialize_panoptic
 from seg_node.ros.node.options import Options
 from seg_node.srv import Segment
-from seg_node.types import Frame, Segmentation
+from seg_node.types import Frame, Segmentation, SegmentOptions
 
 
 def segment_frames(
@@ -33,15 +33,22 @@ def segment_frames(
     return [uncrop(segmentation, region, size) for segmentation in found]
 
 
+def check_options(engine: Engine, options: Options) -> SegmentOptions:
+    """Return the model's share. Raises ValueError for classes and prompts that the model does not take."""
+    wanted = options.segment_options(engine.labels, engine.default_options)
+    return engine.prompted(wanted, wanted.prompts or ())
+
+
 def answer_request(engine: Engine, request: Segment.Request, options: Options) -> Segment.Response:
     """Segment the request's image. Raises Refused for what is foreseen."""
     frame = decode_message(request.image, options.max_pixels)
     (found,) = segment_frames(engine, [frame], options, request.panoptic)
     check_segmentation(found, engine.labels)
+    labels = found.labels or engine.labels
     response = Segment.Response(success=True)
-    instances = serialize_instances(frame, found, engine.labels, options.mask_encoding)
+    instances = serialize_instances(frame, found, labels, options.mask_encoding)
     response.instances = deserialize_message(instances, InstanceMaskArray)
     if found.panoptic is not None and request.panoptic:
-        panoptic = serialize_panoptic(frame, found, engine.labels)
+        panoptic = serialize_panoptic(frame, found, labels)
         response.panoptic = deserialize_message(panoptic, PanopticSegmentation)
     return response

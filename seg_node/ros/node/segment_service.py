@@ -1,6 +1,6 @@
 # Copyright 2026 the seg_node authors
 # SPDX-License-Identifier: Apache-2.0
-"""The service `~/segment`: requests are taken at once, a few wait for the worker, the rest are refused."""
+"""A service of the worker, such as `~/segment`: a few requests wait for their turn, others are refused."""
 
 import threading
 import time
@@ -25,8 +25,8 @@ REFUSAL_PACE_S = 0.01
 class SegmentRequest:
     """A client's request; only the first answer is sent."""
 
-    def __init__(self, request: Segment.Request, send: Callable[[Segment.Response], None]) -> None:
-        self.request = request
+    def __init__(self, request: Any, send: Callable[[Any], None], response_type: type[Any]) -> None:
+        self.request, self.response_type = request, response_type
         self.came_at = time.monotonic()
         self._send, self._lock, self._answered = send, threading.Lock(), False
 
@@ -34,7 +34,7 @@ class SegmentRequest:
     def answered(self) -> bool:
         return self._answered
 
-    def answer(self, response: Segment.Response) -> bool:
+    def answer(self, response: Any) -> bool:
         """Send the response; False when another one was sent before."""
         with self._lock:
             if self._answered:
@@ -44,7 +44,7 @@ class SegmentRequest:
         return True
 
     def refuse(self, reason: str) -> bool:
-        return self.answer(Segment.Response(success=False, message=reason))
+        return self.answer(self.response_type(success=False, message=reason))
 
 
 class SegmentService:
@@ -56,16 +56,19 @@ class SegmentService:
         refusal: Callable[[], str | None],
         wake: Callable[[], None],
         on_fault: Callable[[str, BaseException], None],
+        name: str = "~/segment",
+        service_type: type[Any] = Segment,
     ) -> None:
         """`refusal()`: why there is no model to answer with, or None. `wake()`: a request waits."""
         self._node, self._refusal, self._wake, self._on_fault = node, refusal, wake, on_fault
+        self.name, self._type = name, service_type
         self._lock = threading.Lock()
         self._waiting: deque[SegmentRequest] = deque()
         self._in_hand: SegmentRequest | None = None
         self._counts: Counter[str] = Counter()
         self._service = node.create_service(
-            Segment,
-            "~/segment",
+            service_type,
+            name,
             self._on_request,
             qos_profile=QoSProfile(depth=QUEUE_DEPTH),
             callback_group=ExternallyPolledGroup(),
@@ -87,7 +90,7 @@ class SegmentService:
             self._in_hand = self._waiting.popleft() if self._waiting else None
             return self._in_hand
 
-    def finish(self, request: SegmentRequest, response: Segment.Response) -> None:
+    def finish(self, request: SegmentRequest, response: Any) -> None:
         with self._lock:
             self._in_hand = None
             more = bool(self._waiting)
@@ -109,11 +112,11 @@ class SegmentService:
         self._receiver.close()
         self.refuse_waiting("the node stops")
 
-    def _on_request(self, request: Segment.Request, header: Any) -> None:
-        def send(response: Segment.Response) -> None:
+    def _on_request(self, request: Any, header: Any) -> None:
+        def send(response: Any) -> None:
             self._service.send_response(response, header)
 
-        arrived = SegmentRequest(request, send)
+        arrived = SegmentRequest(request, send, self._type.Response)
         reason = self._refusal()
         if reason is not None:
             self._count("failed")
@@ -146,13 +149,13 @@ class SegmentService:
         try:
             return answer(content)
         except RuntimeError as error:  # RCLError, InvalidHandle
-            self._on_fault("~/segment", error)
+            self._on_fault(self.name, error)
             return False
 
     def _on_receiver_fault(self, _: object, error: BaseException | None) -> None:
         if error is not None:
             self._count("failed")
-            self._on_fault("~/segment", error)
+            self._on_fault(self.name, error)
 
     def _count(self, outcome: str) -> None:
         with self._lock:

@@ -76,7 +76,8 @@ def warm_up_model(
     exported: the only image size that the model takes, if so. known: the cameras' sizes, as far as they are.
     """
     if not engine.on_gpu:
-        engine.warm_up(exported or SIZE)
+        wanted = options.segment_options(engine.labels, engine.default_options)
+        engine.warm_up(exported or SIZE, replace(engine.default_options, prompts=wanted.prompts))
     elif exported is not None:
         engine.warm_up(exported, options.segment_options(engine.labels, engine.default_options))
     else:
