@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from known_model import KnownModel
     from node_harness import Probe
 
-# Test runs of one machine must not hear each other, nor the machine's own nodes.
-if "ROS_DOMAIN_ID" not in os.environ:
+# Test runs of one machine, and the processes of one run, must not hear each other, nor the machine's own nodes.
+if "ROS_DOMAIN_ID" not in os.environ or "PYTEST_XDIST_WORKER" in os.environ:
     _DOMAIN = free_domain()  # held until this process ends
     os.environ["ROS_DOMAIN_ID"] = str(_DOMAIN.number)
 os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")

@@ -68,9 +68,10 @@ def test_a_library_without_the_network_is_named(folder: Path, monkeypatch: pytes
     class Old:
         __version__ = "4.48.0"
         utils = transformers.utils
+        CONFIG_MAPPING = ()
 
     monkeypatch.setitem(__import__("sys").modules, "transformers", Old)
-    with pytest.raises(LoadError, match=r"transformers 4.48.0 has no Sam3Model: run pip install --upgrade"):
+    with pytest.raises(LoadError, match=r"sam3 is not in transformers 4.48.0; run pip install --upgrade"):
         load_model(weights=folder)
 
 
