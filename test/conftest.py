@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from known_model import KnownModel
     from node_harness import Probe
 
-# Test runs of one machine, and the processes of one run, must hear neither each other nor the machine's nodes.
+# Test runs of one machine, and the processes of one run, must hear neither each other nor other nodes.
 if "ROS_DOMAIN_ID" not in os.environ or "PYTEST_XDIST_WORKER" in os.environ:
     _DOMAIN = free_domain()  # held until this process ends
     os.environ["ROS_DOMAIN_ID"] = str(_DOMAIN.number)
