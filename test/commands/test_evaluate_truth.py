@@ -204,7 +204,8 @@ def test_maps_with_one_channel_are_read_where_its_values_are_the_ids(
         pixels = np.stack([colours, np.zeros_like(colours), np.zeros_like(colours)], axis=2)
         Image.fromarray(pixels.astype(np.uint8)).save(path)
     recolour(path, how)
-    assert len(Image.open(path).getbands()) == 1
+    with Image.open(path) as picture:
+        assert len(picture.getbands()) == 1
     assert main(["evaluate", *panoptic]) == 0
     assert report_in(tmp_path)["pq"] == {"all": 1, "things": 1, "stuff": 1}
     (note,) = report_in(tmp_path)["ground_truth_notes"]
@@ -226,7 +227,8 @@ def test_a_palette_whose_colours_are_the_ids_is_read_by_its_colours(tmp_path: Pa
     ids = np.arange(SIZE[0] * SIZE[1]).reshape(SIZE) % 3 * 300
     colours = np.stack([ids & 255, ids >> 8, ids * 0], axis=2).astype(np.uint8)
     Image.fromarray(colours).quantize(4, dither=Image.Dither.NONE).save(tmp_path / "map.png")
-    assert Image.open(tmp_path / "map.png").mode == "P"
+    with Image.open(tmp_path / "map.png") as picture:
+        assert picture.mode == "P"
     assert np.array_equal(read_segment_map(tmp_path / "map.png", SIZE, {300, 600}), ids)
 
 

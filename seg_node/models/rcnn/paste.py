@@ -146,4 +146,5 @@ def _paste_sampled(
 def _grid_places(start: int, end: int, low: np.float32, high: np.float32) -> Tensor:
     """Map the centres of the pixels start … end-1 to coordinates in which the box spans -1 to 1."""
     centres = np.arange(start, end, dtype=np.float32) + np.float32(0.5)
-    return torch.from_numpy((centres - low) / (high - low) * 2 - 1)
+    with np.errstate(over="ignore"):  # the pixels beside a box of almost no width lie infinitely far away
+        return torch.from_numpy((centres - low) / (high - low) * 2 - 1)

@@ -46,12 +46,11 @@ PIXELS = np.arange(10, 28, dtype=np.uint8).reshape(2, 3, 3)
 @contextmanager
 def playing(*arguments: str | Path) -> "Iterator[subprocess.Popen[str]]":
     command = [sys.executable, "-m", "seg_node.cli", "play", *map(str, arguments)]
-    player = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    try:
-        yield player
-    finally:
-        player.kill()
-        player.wait()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as player:
+        try:
+            yield player
+        finally:
+            player.kill()
 
 
 def subscribe(probe: "Probe", kind: type[Any] = Image, topic: str = TOPIC) -> list[Any]:
