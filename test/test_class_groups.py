@@ -257,11 +257,11 @@ def test_a_file_without_groups_has_no_rules(tmp_path: Path) -> None:
         read_groups(tmp_path / "absent.yaml")
 
 
-def test_the_readmes_example_fits_the_panoptic_classes_of_coco(
+def test_the_documents_example_fits_the_panoptic_classes_of_coco(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    readme = (Path(__file__).resolve().parents[1] / "README.md").read_text()
-    (example,) = [part.split("```")[0] for part in readme.split("```yaml\n") if part.startswith("groups:")]
+    page = (Path(__file__).resolve().parents[1] / "docs/models.md").read_text()
+    (example,) = [part.split("```")[0] for part in page.split("```yaml\n") if part.startswith("groups:")]
     groups = grouped(example, tmp_path, zero_based_labels(80, 53))
     assert [groups.labels.name(i) for i in (1, 2, 3)] == ["dish", "furniture", "floor"]
     assert groups.labels.groups["furniture"] == ("chair", "couch", "bed")

@@ -1,6 +1,6 @@
 # Copyright 2026 the seg_node authors
 # SPDX-License-Identifier: Apache-2.0
-"""The table of the node's parameters, from which declaration, validation, README and config check derive.
+"""The table of the node's parameters, from which declaration, validation, docs/parameters.md and config check derive.
 
 A new parameter is a row here and a field of `Options` (options.py).
 `python -m seg_node.ros.node.parameters` prints the table as Markdown.
@@ -313,7 +313,7 @@ PARAMETERS = (
 
 
 def markdown_table() -> str:
-    """Return the README's parameter table."""
+    """Return the table of docs/parameters.md."""
     lines = ["| parameter | default | range | when | what it does |", "|---|---|---|---|---|"]
     for row in PARAMETERS:
         default = list(row.default) if isinstance(row.default, tuple) else row.default

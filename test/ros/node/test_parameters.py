@@ -1,6 +1,6 @@
 # Copyright 2026 the seg_node authors
 # SPDX-License-Identifier: Apache-2.0
-"""One table of parameters: config/, README and launch files must say the same."""
+"""One table of parameters: config/, docs/parameters.md and launch files must say the same."""
 
 from dataclasses import fields
 from pathlib import Path
@@ -50,8 +50,8 @@ def test_the_checkpoints_own_numbers_are_options_of_the_model() -> None:
     assert all(row.limits and row.limits[0] == -1 for row in PARAMETERS if row.own)
 
 
-def test_the_readme_has_the_table() -> None:
-    assert markdown_table() in (ROOT / "README.md").read_text()
+def test_the_documents_have_the_table() -> None:
+    assert markdown_table() in (ROOT / "docs/parameters.md").read_text()
 
 
 def test_the_launch_file_takes_its_parameters_from_the_parameter_file_alone() -> None:
