@@ -1,6 +1,6 @@
 # Copyright 2026 the seg_node authors
 # SPDX-License-Identifier: Apache-2.0
-"""The table of the node's parameters, from which declaration, validation, docs/parameters.md and config check derive.
+"""The table of the node's parameters: declaration, validation and docs/parameters.md derive from it.
 
 A new parameter is a row here and a field of `Options` (options.py).
 `python -m seg_node.ros.node.parameters` prints the table as Markdown.
