@@ -34,6 +34,7 @@ from seg_node.ros.common import memory
 
 SIZES = ((480, 640), (720, 1280), (1080, 1920))
 COUNTS = (0, 20, 100)
+QUICK_HZ = 3.0  # for machines that do other things besides
 RATE_HZ = 10.0  # low enough for the slowest cell to keep up, so that no frame waits for another one
 
 
@@ -60,7 +61,7 @@ def summary(cell: Cell, costs: Costs) -> dict[str, Any]:
     return {**asdict(cell), "load": load, "frames": frames, "ms": percentiles, "bytes": costs.sizes}
 
 
-def conditions(specs: dict[str, InputSpec], frames: int, warm_up: int) -> dict[str, Any]:
+def conditions(specs: dict[str, InputSpec], frames: int, warm_up: int, rate_hz: float) -> dict[str, Any]:
     """What one needs to know to compare the figures with others."""
     packages = ("torch", "torchvision", "numpy", "opencv-python")
     return {
@@ -72,13 +73,13 @@ def conditions(specs: dict[str, InputSpec], frames: int, warm_up: int) -> dict[s
         "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
         "frames": frames,
         "warm_up": warm_up,
-        "rate_hz": RATE_HZ,
+        "rate_hz": rate_hz,
         "inputs": {name: asdict(spec) for name, spec in specs.items()},
     }
 
 
 def run(
-    cells: list[Cell], specs: dict[str, InputSpec], frames: int, warm_up: int, out: Path
+    cells: list[Cell], specs: dict[str, InputSpec], frames: int, warm_up: int, rate_hz: float, out: Path
 ) -> dict[str, Any]:
     """Measure the cells one after the other; every frame goes to overhead.csv."""
     results = []
@@ -86,13 +87,13 @@ def run(
         writer = csv.writer(file)
         for number, cell in enumerate(cells):
             print(f"{number + 1}/{len(cells)} {cell}", file=sys.stderr)
-            costs = measure(cell, specs[cell.input], frames, warm_up, RATE_HZ)
+            costs = measure(cell, specs[cell.input], frames, warm_up, rate_hz)
             if number == 0:
                 writer.writerow([*asdict(cell), *costs.milliseconds[0]])
             for row in costs.milliseconds:
                 writer.writerow([*asdict(cell).values(), *(round(ms, 4) for ms in row.values())])
             results.append(summary(cell, costs))
-    return {"conditions": conditions(specs, frames, warm_up), "cells": results}
+    return {"conditions": conditions(specs, frames, warm_up, rate_hz), "cells": results}
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -106,7 +107,9 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> None:
     arguments = parse_arguments()
-    frames, warm_up = (8, 2) if arguments.quick else (arguments.frames, arguments.warm_up)
+    frames, warm_up, rate_hz = arguments.frames, arguments.warm_up, RATE_HZ
+    if arguments.quick:
+        frames, warm_up, rate_hz = 8, 2, QUICK_HZ
     specs = {"torchvision": InputSpec()}
     if EMBEDDED_WEIGHTS.exists():
         specs["embedded"] = load_model("embedded").input_spec
@@ -114,7 +117,7 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("ROS_DOMAIN_ID", str(os.getpid() % 100 + 1))  # alone, whatever else runs here
     memory.keep_large_buffers()
-    report = run(cells, specs, frames, warm_up, arguments.out)
+    report = run(cells, specs, frames, warm_up, rate_hz, arguments.out)
     (arguments.out / "overhead.json").write_text(json.dumps(report, indent=1) + "\n")
     draw_chart(report, arguments.out / "overhead.png")
     print(markdown(report))

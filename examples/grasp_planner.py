@@ -152,6 +152,7 @@ def main() -> None:
         sys.exit(f"grasp_planner: {error}")
     with suppress(KeyboardInterrupt, ExternalShutdownException):
         rclpy.spin(planner)
+    planner.destroy_node()
     rclpy.try_shutdown()
 
 

@@ -30,10 +30,12 @@ class ClassGroups:
     """How a checkpoint's classes become the user's.
 
     labels: the user's. new_ids: class ids of `labels` by the checkpoint's; the other classes are dropped.
+    last: the checkpoint's highest class id.
     """
 
     labels: LabelSet
     new_ids: Mapping[int, int]
+    last: int
 
     def renumber(self, class_ids: NDArray[np.integer]) -> NDArray[np.int32]:
         """Replace class ids (N,): -1 for a dropped class, NO_CLASS for one beyond the checkpoint's."""
@@ -69,7 +71,7 @@ class ClassGroups:
     @cached_property
     def _table(self) -> NDArray[np.int32]:
         """New class id by the checkpoint's; classes without a name (COCO's unused ids) are dropped."""
-        table = np.full(max(self.new_ids) + 1, _DROPPED, np.int32)
+        table = np.full(self.last + 1, _DROPPED, np.int32)
         table[list(self.new_ids)] = list(self.new_ids.values())
         return table
 
@@ -110,7 +112,7 @@ def group_classes(rules: GroupRules, labels: LabelSet) -> ClassGroups:
         {group: tuple(names[i] for i in class_ids) for group, class_ids in members.items()},
     )
     check_labels(grouped)
-    return ClassGroups(grouped, new_ids)
+    return ClassGroups(grouped, new_ids, max(names))
 
 
 class _Finder:

@@ -54,7 +54,7 @@ camera image. The node's parameter engine and --engine of other commands then ru
   FILE.pt2   machine code (AOTInductor) for this kind of processor, device and version of PyTorch, in fp32,
              bf16 or fp16: the fastest on a CPU. Loading executes it: load only files you made.
   FILE.onnx  for ONNX Runtime on any machine, with TensorRT or CUDA where available; in fp32, or in fp16
-             for GPUs. Needs the packages of seg_node[onnx].
+             for GPUs. Needs onnx and onnxscript.
 
 Each file fits one model and one image size (or others that are resized to the same network input); anything
 else is refused. The comparison with PyTorch on the device is printed and noted in the file. More in

@@ -16,7 +16,7 @@ def with_prompts(options: SegmentOptions, prompts: Sequence[str]) -> SegmentOpti
     """Return the options with these prompts; their places are the class ids 0, 1, …
 
     Raises ValueError for prompts to a model that takes no text, none to one that needs them, more than
-    MAX_PROMPTS, a prompt that stands twice, and one that is not a printable line of at most 200 characters.
+    MAX_PROMPTS, one that is listed twice, and one that is not a printable line of at most 200 characters.
     """
     if options.prompts is None:
         if prompts:
@@ -41,7 +41,7 @@ def check_prompts(prompts: Sequence[str]) -> None:
         raise ValueError(f"prompts: {error}") from error
     twice = next((prompt for prompt in prompts if prompts.count(prompt) > 1), None)
     if twice is not None:
-        raise ValueError(f"prompts: {twice!r} stands twice: leave one out")
+        raise ValueError(f"prompts: {twice!r} is listed twice")
 
 
 def result_labels(options: SegmentOptions, own: LabelSet) -> LabelSet:

@@ -56,6 +56,14 @@ def test_the_star_drops_all_that_are_in_no_group(tmp_path: Path) -> None:
     assert groups.members(None) == groups.members([0]) == {1, 2}
 
 
+@pytest.mark.parametrize("text", ["drop: [sky]", "groups: {dish: [cup, bowl]}\ndrop: '*'"])
+def test_the_checkpoints_last_class_can_be_dropped(text: str, tmp_path: Path) -> None:
+    groups = grouped(text, tmp_path)
+    kept = groups.members(None)
+    assert kept is not None and 6 not in kept
+    assert groups.renumber(np.array([1, 6, 7])).tolist() == [1, -1, NO_CLASS]
+
+
 def test_classes_whose_ids_are_given_away_move_behind_the_last(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -34,7 +34,7 @@ def test_a_model_without_text_keeps_its_own_labels() -> None:
         (TEXT, ["\x1b[2J"], r"not one printable line"),
         (TEXT, ["\ud800"], r"not one printable line"),
         (TEXT, ["x" * 201], r"of at most 200 characters"),
-        (TEXT, ["mug", "cup", "mug"], r"'mug' stands twice"),
+        (TEXT, ["mug", "cup", "mug"], r"'mug' is listed twice"),
         (TEXT, [f"object {i}" for i in range(MAX_PROMPTS + 1)], r"65 prompts are given, of at most 64"),
     ],
 )

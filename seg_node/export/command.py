@@ -97,7 +97,7 @@ def _check_target(out: Path, device: str) -> torch.device:
     if out.suffix == ".pt2":
         return target
     if not importlib.util.find_spec("onnxscript"):
-        raise RuntimeError("an .onnx file is written by onnxscript: pip install seg_node[onnx]")
+        raise RuntimeError("an .onnx file is written by onnxscript: pip install onnx onnxscript")
     if target.type == "cpu" or has_cuda():
         return target
     if device == "auto":

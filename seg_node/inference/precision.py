@@ -54,7 +54,7 @@ def own_precision(network: nn.Module, name: str) -> str:
         return name
     if name not in ("auto", "exact", own):
         raise ValueError(
-            f"precision {name}: this ONNX file computes in {own}; choose auto, or export it again in {name}"
+            f"precision {name}: this ONNX file computes in {own}; choose auto, or export with half=True"
         )
     return "exact"
 

@@ -85,6 +85,8 @@ def load_model(
     if rules is None:
         return model
     with loading(labels):
+        if model.default_options.prompts is not None:
+            raise ValueError(f"{labels}: groups do not apply to text prompts; prompts are the classes")
         return GroupedModel(model, group_classes(rules, model.labels))
 
 

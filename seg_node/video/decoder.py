@@ -34,7 +34,7 @@ try:
 except ImportError:
     av = None
 
-MISSING = "decoding video needs PyAV: pip install 'seg_node[video]' (or: pip install av)"
+MISSING = "decoding video needs PyAV: pip install 'av>=17'"
 
 _DECODERS: dict[Codec, str] = {"h264": "h264", "hevc": "hevc", "vp9": "vp9", "av1": "libdav1d"}
 _BLOCK = 128  # pixels a side of AV1's largest blocks: a library may count the padding to whole ones

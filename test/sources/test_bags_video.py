@@ -108,5 +108,5 @@ def test_without_pyav_the_package_to_install_is_named(
 ) -> None:
     bag = write_bag(tmp_path / "bag", {"/video": video(encode("h264", 2))})
     monkeypatch.setattr(decoder, "av", None)
-    with pytest.raises(RuntimeError, match=r"/video is a video; .*pip install 'seg_node\[video\]'"):
+    with pytest.raises(RuntimeError, match=r"/video is a video; .*pip install 'av>=17'"):
         open_source([bag])

@@ -68,9 +68,8 @@ class PromptService:
             known = ", ".join(map(repr, self._cameras))
             raise ValueError(f"camera {request.camera!r} is not one of this node's: {known}")
         if camera.newest is None:
-            raise ValueError(
-                f"no image of camera {request.camera!r} has come: send one in the request, or check its topic"
-            )
+            which = f"camera {request.camera!r}" if request.camera else "the camera"
+            raise ValueError(f"no image of {which} has come: send one in the request, or check its topic")
         return camera.newest
 
 

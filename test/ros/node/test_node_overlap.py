@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """On a GPU a frame is published while the model works on the next; here a CPU is taken for one."""
 
+import itertools
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -220,7 +221,13 @@ def test_the_model_warms_up_with_the_nodes_options_for_the_size_of_an_unwanted_i
         node.wait_for_log("warmed up for images of 160x120")
         assert node.log.count("warm-up") == 2 and f"warm-up {SIZE} 0.05" in node.log
         heard = probe.listen(InstanceMaskArray, f"{NODE}/instances")
-        send_and_wait(probe, image_message(picture(), 3000), heard, camera)
+        stamps = itertools.count(3000, 100)
+
+        def answered() -> bool:  # the node may see its subscriber later than that sees the node
+            camera.publish(image_message(picture(), next(stamps)))
+            return bool(heard)
+
+        wait_until(answered, 30, "an output")
         for transition in (4, 2, 1, 3):  # deactivate, clean up, configure, activate
             assert change_state(probe, transition)
         assert node.log.count("warm-up") == 3 and node.log.count(f"warm-up {SIZE} 0.05") == 2

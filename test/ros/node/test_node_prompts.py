@@ -162,7 +162,7 @@ def test_segment_answers_with_the_newest_list(prompted: dict[str, Any], tmp_path
 UNUSABLE = [
     ("prompts", [""], "there are none: give some, such as mug, screwdriver"),
     ("prompts", ["mug", ""], "the name of class 1 is ''"),
-    ("prompts", ["mug", "mug"], "'mug' stands twice"),
+    ("prompts", ["mug", "mug"], "'mug' is listed twice"),
     ("prompts", ["a" * 40], "has 40 tokens, of at most 30: shorten it"),
     ("prompts", [f"object {i}" for i in range(65)], "65 prompts are given, of at most 64"),
     ("classes", ["screwdriver"], "unknown class screwdriver; this model knows: mug, fork"),

@@ -139,7 +139,7 @@ def test_of_decoded_pictures_the_newest_wins(weights: dict[str, Any], tmp_path: 
 @pytest.mark.parametrize(
     ("transport", "missing", "words"),
     [
-        ("ffmpeg", "av", ["image_transport is ffmpeg", "pip install 'seg_node[video]'"]),
+        ("ffmpeg", "av", ["image_transport is ffmpeg", "pip install 'av>=17'"]),
         (
             "ffmpeg",
             "ffmpeg_image_transport_msgs",
