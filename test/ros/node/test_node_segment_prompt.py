@@ -37,7 +37,8 @@ def ask(probe: Probe, **request: Any) -> Any:
 
 def answered(reports: list[DiagnosticArray]) -> tuple[str | None, str | None]:
     """The numbers of requests that were answered and that failed, in the newest report."""
-    values = {pair.key: pair.value for status in reports[-1].status for pair in status.values}
+    statuses = reports[-1].status if reports else []
+    values = {pair.key: pair.value for status in statuses for pair in status.values}
     return values.get("segment_prompt.answered"), values.get("segment_prompt.failed")
 
 
@@ -63,7 +64,7 @@ def test_boxes_and_points_are_answered_while_the_stream_runs(
             ask(probe, points=[200.0, 30.0]),
             ask(probe, points=[20.0, 30.0], camera="rear"),
         ]
-        wait_until(lambda: answered(reports) == ("3", "6"), 10, "the counts")
+        wait_until(lambda: answered(reports) == ("3", "6"), 30, "the counts")
     assert not refused.success and "no image of the camera has come" in refused.message
     assert newest.success and given.success, newest.message
     assert newest.instances.header == sent.header
