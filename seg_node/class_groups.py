@@ -202,5 +202,7 @@ def _number(
             moved.append(f"{name} ({own} to {number})")
         new_ids.update(dict.fromkeys(class_ids, number))
     if moved:
-        logger.warning("the labels file gives ids of other classes to its groups; these classes move: %s", listed(moved))
+        logger.warning(
+            "the labels file gives ids of other classes to its groups; these classes move: %s", listed(moved)
+        )
     return new_ids
