@@ -191,7 +191,7 @@ def read_arguments() -> argparse.Namespace:
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.families, arguments.sizes, arguments.precisions = ["thin"], ["160x120"], ["exact"]
-        arguments.seconds, arguments.probes = 1.0, 1
+        arguments.seconds, arguments.probes = 4.0, 1
     return arguments
 
 
