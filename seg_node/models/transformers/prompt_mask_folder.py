@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from seg_node.models.files.load_error import loading
-from seg_node.models.transformers.checks import check_folder, offline
-from seg_node.models.transformers.pretrained import SAFE, load_network
+from seg_node.models.transformers.checks import check_folder
+from seg_node.models.transformers.pretrained import SAFE, import_library, load_network, reading
 from seg_node.models.transformers.prompt_mask import PromptMaskModel, SpatialPrompts
 from seg_node.types import Frame
 
@@ -28,24 +28,11 @@ def load_prompt_mask(folder: Path) -> PromptMaskModel:
 
 
 def _load(folder: Path) -> PromptMaskModel:
-    name = KINDS[check_folder(folder, tuple(KINDS))]
-    try:
-        import transformers
-    except ImportError as error:
-        raise RuntimeError(f"{folder}: {error}; run pip install 'transformers>=4.48'") from error
-    if not hasattr(transformers, f"{name}Model"):
-        raise RuntimeError(
-            f"{folder}: transformers {transformers.__version__} has no {name}Model: "
-            "run pip install --upgrade transformers"
-        )
-    transformers.utils.logging.disable_progress_bar()
-    try:
-        with offline():
-            model = _read(transformers, name, folder)
-            _try_box(model)
-    except Exception as error:  # malicious files can make the library raise anything
-        reason = str(error) or type(error).__name__
-        raise ValueError(f"{folder}: the transformers library cannot load it: {reason}") from error
+    kind = check_folder(folder, tuple(KINDS))
+    transformers = import_library(folder, kind)
+    with reading(folder):
+        model = _read(transformers, KINDS[kind], folder)
+        _try_box(model)
     return model
 
 

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from seg_node.models.transformers.checks import offline
-from seg_node.models.transformers.pretrained import SAFE, load_network
+from seg_node.models.transformers.pretrained import SAFE, load_network, reading
 from seg_node.models.transformers.sam3 import Sam3
 from seg_node.models.transformers.sam3_text import MAX_TOKENS, TextEncoder
 from seg_node.types import Frame, LabelSet, SegmentOptions
@@ -37,22 +36,11 @@ def load_sam3(transformers: Any, folder: Path, kind: str, labels: LabelSet | Non
         raise ValueError(
             f"{folder}: its classes are the prompts, so it takes no file of labels: leave it out"
         )
-    names = SAM3_KINDS[kind]
-    missing = [name for name in (*names, "Sam3Processor") if not hasattr(transformers, name)]
-    if missing:
-        raise RuntimeError(
-            f"{folder}: transformers {transformers.__version__} has no {missing[0]}: "
-            "run pip install --upgrade transformers"
-        )
-    network_class, config_class = (getattr(transformers, name) for name in names)
-    try:
-        with offline():
-            network = _load_network(network_class, config_class, folder)
-            processor = transformers.Sam3Processor.from_pretrained(folder, **SAFE)
-            _check_text(network.config, processor)
-    except Exception as error:  # malicious files can make the library raise anything
-        reason = str(error) or type(error).__name__
-        raise ValueError(f"{folder}: the transformers library cannot load it: {reason}") from error
+    network_class, config_class = (getattr(transformers, name) for name in SAM3_KINDS[kind])
+    with reading(folder):
+        network = _load_network(network_class, config_class, folder)
+        processor = transformers.Sam3Processor.from_pretrained(folder, **SAFE)
+        _check_text(network.config, processor)
     model = Sam3(
         network=network,
         image_processor=processor.image_processor,

@@ -103,9 +103,12 @@ class SegNode(LifecycleNode):
         self._transitions = Transitions(self)
         guard_services(self, self.faults.caught)
         self._requests = SegmentService(self, self._no_model, self._slots.wake, self.faults.caught)
-        self._prompted = _prompt_service(
-            self._options, self, self._cameras, self._no_model, self._slots.wake, self.faults.caught
-        )
+        self._prompted = self._open_prompt_service() if self._options.prompt_model_weights else None
+
+    def _open_prompt_service(self) -> "PromptService":
+        from seg_node.ros.node.prompt_service import PromptService  # here: others pay nothing for it
+
+        return PromptService(self, self._cameras, self._no_model, self._slots.wake, self.faults.caught)
 
     # --- life -------------------------------------------------------------------------------------
 
@@ -370,15 +373,6 @@ class SegNode(LifecycleNode):
         self._reports_without_time = 0 if has_time else self._reports_without_time + 1
         if self._reports_without_time == REPORTS_FOR_CLOCK:
             self.get_logger().warning(NO_CLOCK)
-
-
-def _prompt_service(options: Options, *arguments: Any) -> "PromptService | None":
-    """Import the service only where it is wanted: others pay nothing for it. arguments: of PromptService."""
-    if not options.prompt_model_weights:
-        return None
-    from seg_node.ros.node.prompt_service import PromptService
-
-    return PromptService(*arguments)
 
 
 def _load(options: Options, sizes: Collection[tuple[int, int]], prompted: "PromptService | None") -> Engine:
