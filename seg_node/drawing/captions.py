@@ -1,6 +1,6 @@
 # Copyright 2026 the seg_node authors
 # SPDX-License-Identifier: Apache-2.0
-"""Captions on an image: black on a filled rectangle, inside the image, without overlaps if there is room."""
+"""Captions on an image: black on a filled rectangle, inside the image, none over another."""
 
 import math
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ class Caption:
 
     name, ending: the text; only the name is shortened to fit into the image.
     box_xyxy: pixels; the caption is placed above the box or near it.
-    centred: whether to place it in the middle of the box instead.
+    centred: whether to place it in the middle of the box, or a few lines above or below, instead.
     """
 
     name: str
@@ -42,13 +42,9 @@ class _Placed:
     width: int
     height: int
 
-    def overlaps(self, other: "_Placed") -> bool:
-        return (
-            self.x < other.x + other.width
-            and other.x < self.x + self.width
-            and self.y < other.y + other.height
-            and other.y < self.y + self.height
-        )
+    @property
+    def area(self) -> tuple[slice, slice]:
+        return slice(self.y, self.y + self.height), slice(self.x, self.x + self.width)
 
 
 @dataclass(frozen=True)
@@ -71,17 +67,19 @@ class _Style:
 
 
 def write_captions(picture: NDArray[np.uint8], captions: Sequence[Caption]) -> None:
-    """Write captions on the picture, (H, W, 3) uint8, in place. Earlier captions get the better places."""
+    """Write captions on the picture, (H, W, 3) uint8, in place.
+
+    Earlier captions get the better places; a caption without a free place is skipped.
+    """
     image_size = picture.shape[0], picture.shape[1]
     style = _Style.of(image_size)
-    placed: list[_Placed] = []
+    taken = np.zeros(image_size, np.bool_)
     for caption in captions:
-        spots = _spots(caption, image_size, style)
-        if spots:
-            free = (spot for spot in spots if not any(spot.overlaps(other) for other in placed))
-            placed.append(next(free, spots[0]))
-    for spot in reversed(placed):
-        _write(picture, spot, style)
+        free = (spot for spot in _spots(caption, image_size, style) if not taken[spot.area].any())
+        spot = next(free, None)
+        if spot is not None:
+            taken[spot.area] = True
+            _write(picture, spot, style)
 
 
 def _spots(caption: Caption, image_size: tuple[int, int], style: _Style) -> list[_Placed]:
@@ -93,12 +91,13 @@ def _spots(caption: Caption, image_size: tuple[int, int], style: _Style) -> list
         return []
     x_min, y_min, x_max, y_max = (round(edge) for edge in caption.box_xyxy)
     if caption.centred:
-        x, tops = (x_min + x_max - width) // 2, [(y_min + y_max - height) // 2]
+        middle = (y_min + y_max - height) // 2
+        lefts, tops = [(x_min + x_max - width) // 2], [middle + lines * height for lines in (0, -1, 1, -2, 2)]
     else:
-        x, tops = x_min, [y_min - height, y_min, y_max, y_max - height]
-    x = min(max(x, 0), last_x)
+        lefts, tops = [x_min, x_max - width], [y_min - height, y_min, y_max, y_max - height]
+    lefts = list(dict.fromkeys(min(max(x, 0), last_x) for x in lefts))
     tops = [y for y in tops if 0 <= y <= last_y] or [min(max(tops[0], 0), last_y)]
-    return [_Placed(text, caption.background, x, y, width, height) for y in tops]
+    return [_Placed(text, caption.background, x, y, width, height) for x in lefts for y in tops]
 
 
 def _fitting_text(caption: Caption, image_width: int, style: _Style) -> str:
@@ -117,7 +116,7 @@ def _printable(text: str) -> str:
 
 
 def _write(picture: NDArray[np.uint8], spot: _Placed, style: _Style) -> None:
-    area = picture[spot.y : spot.y + spot.height, spot.x : spot.x + spot.width]
+    area = picture[spot.area]
     area[:] = spot.background
     letters_at = (style.padding, style.measure(spot.text)[2])
     cv2.putText(area, spot.text, letters_at, _FONT, style.scale, (0, 0, 0), style.thickness, cv2.LINE_AA)

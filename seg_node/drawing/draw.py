@@ -13,6 +13,7 @@ from seg_node.types import Frame, Instances, LabelSet, MaskCrop, PanopticSegment
 _TO_BGR = {"rgb": cv2.COLOR_RGB2BGR, "bgra": cv2.COLOR_BGRA2BGR, "rgba": cv2.COLOR_RGBA2BGR}
 _STUFF_STEP = 8  # Captions of stuff go where it is widest, searched on every 8th pixel.
 _STUFF_ROWS = 512  # tinted at a time: all rows of a 64 MP image would take another 600 MB
+_STUFF_SHARE = 0.6  # of the objects' opacity, so that they stand out from it
 _JPEG_SIDE = 65_500  # libjpeg's JPEG_MAX_DIMENSION
 
 
@@ -49,21 +50,26 @@ def draw_segmentation(
     opacity: float = 0.45,
     boxes: bool = True,
     captions: bool = True,
+    ids: bool = False,
+    stuff: bool = True,
 ) -> NDArray[np.uint8]:
     """Draw a segmentation on a copy of the image, each object tinted and outlined in the colour of its id.
 
     pixels_bgr: uint8 (H, W, 3), the image that was segmented.
     labels: of the model; those of the segmentation itself come first.
-    opacity: of the tint, 0 to 1. boxes, captions: whether to draw them.
-    Stuff of the panoptic map is tinted in muted colours. Higher scores are drawn on top.
+    opacity: of the tint, 0 to 1; stuff's is lighter. boxes, captions: whether to draw them.
+    ids: whether captions name the object's id, "cup #3 0.91"; only useful where ids last, as with a tracker.
+    stuff: whether to tint and name the stuff of the panoptic map.
+    Higher scores are drawn on top. Captions do not cover each other: where there is no room, those of the
+    lowest scores are skipped.
     """
     picture, labels = pixels_bgr.copy(), segmentation.labels or labels
     line_width = max(1, round(min(picture.shape[:2]) / 400))
     instances = segmentation.instances
     colours = [object_colour(int(instance_id)) for instance_id in instances.ids]
-    texts = _object_captions(instances, colours, labels)
-    if segmentation.panoptic is not None:
-        _tint_stuff(picture, segmentation.panoptic, opacity)
+    texts = _object_captions(instances, colours, labels, ids)
+    if stuff and segmentation.panoptic is not None:
+        _tint_stuff(picture, segmentation.panoptic, labels, _STUFF_SHARE * opacity)
         texts += _stuff_captions(segmentation.panoptic, labels)
     for mask, colour in zip(reversed(instances.masks), reversed(colours), strict=True):
         _tint(picture, mask, colour, opacity, line_width)
@@ -107,10 +113,16 @@ def _draw_box(
     box[:, :line_width] = box[:, -line_width:] = colour
 
 
-def _object_captions(instances: Instances, colours: list[Bgr], labels: LabelSet) -> list[Caption]:
+def _object_captions(instances: Instances, colours: list[Bgr], labels: LabelSet, ids: bool) -> list[Caption]:
     return [
-        Caption(labels.name(class_id), f" {score:.2f}", colour, tuple(box_xyxy))
-        for class_id, score, colour, box_xyxy in zip(
+        Caption(
+            labels.name(class_id),
+            f" #{instance_id} {score:.2f}" if ids else f" {score:.2f}",
+            colour,
+            tuple(box_xyxy),
+        )
+        for instance_id, class_id, score, colour, box_xyxy in zip(
+            instances.ids.tolist(),
             instances.class_ids.tolist(),
             instances.scores.tolist(),
             colours,
@@ -120,16 +132,19 @@ def _object_captions(instances: Instances, colours: list[Bgr], labels: LabelSet)
     ]
 
 
-def _tint_stuff(picture: NDArray[np.uint8], panoptic: PanopticSegments, opacity: float) -> None:
+def _tint_stuff(
+    picture: NDArray[np.uint8], panoptic: PanopticSegments, labels: LabelSet, opacity: float
+) -> None:
     for segment in panoptic.segments:
         if not segment.is_thing:
+            colour = stuff_colour(labels.name(segment.class_id))
             x = segment.roi.x_offset
             columns = slice(x, x + segment.roi.width)
             end = segment.roi.y_offset + segment.roi.height
             for y in range(segment.roi.y_offset, end, _STUFF_ROWS):
                 rows = slice(y, min(y + _STUFF_ROWS, end))
                 crop = MaskCrop(x, y, panoptic.segment_map[rows, columns] == segment.id)
-                _tint(picture, crop, stuff_colour(segment.class_id), opacity)
+                _tint(picture, crop, colour, opacity)
 
 
 def _stuff_captions(panoptic: PanopticSegments, labels: LabelSet) -> list[Caption]:
@@ -142,6 +157,6 @@ def _stuff_captions(panoptic: PanopticSegments, labels: LabelSet) -> list[Captio
         mask = np.pad((coarse == segment.id).astype(np.uint8), 1)
         y, x = np.unravel_index(cv2.distanceTransform(mask, cv2.DIST_L2, 3).argmax(), mask.shape)
         spot = (float(x - 1) * _STUFF_STEP, float(y - 1) * _STUFF_STEP)
-        name, colour = labels.name(segment.class_id), stuff_colour(segment.class_id)
-        captions.append(Caption(name, "", colour, (*spot, *spot), centred=True))
+        name = labels.name(segment.class_id)
+        captions.append(Caption(name, "", stuff_colour(name), (*spot, *spot), centred=True))
     return captions

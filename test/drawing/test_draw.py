@@ -1,9 +1,12 @@
 # Copyright 2026 the seg_node authors
 # SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 
+from seg_node.drawing import palette
 from seg_node.drawing.draw import draw_segmentation, encode_jpeg, to_bgr
 from seg_node.drawing.palette import object_colour, stuff_colour
 from seg_node.masks.panoptic import fuse_panoptic
@@ -202,14 +205,14 @@ def test_text_and_lines_grow_with_the_image():
     assert (drawn[1100, 1000:1200].any(axis=1)).sum() == 2 * 5
 
 
-def test_stuff_is_tinted_in_its_muted_colour_named_and_void_stays():
+def test_stuff_is_tinted_lightly_in_its_colour_named_and_void_stays():
     picture = noise(400, 600)
     semantic = np.zeros((400, 600), np.uint8)
     semantic[:100], semantic[300:] = 187, 118
     segmentation = scene((400, 600), [square(40, 20, 30)], semantic=semantic)
     drawn = draw_segmentation(picture, segmentation, LABELS, opacity=0.5, captions=False)
-    for rows, class_id in ((slice(300, 400), 118), (slice(71, 100), 187)):
-        expected = 0.5 * picture[rows] + 0.5 * np.array(stuff_colour(class_id))
+    for rows, name in ((slice(300, 400), "floor"), (slice(71, 100), "wall")):
+        expected = 0.7 * picture[rows] + 0.3 * np.array(stuff_colour(name))
         assert np.abs(drawn[rows] - expected).max() <= 0.51
     assert np.array_equal(drawn[100:300], picture[100:300])
     assert (drawn[20, 40:70] == object_colour(1)).all()
@@ -223,19 +226,59 @@ def test_stuff_of_many_rows_is_tinted_to_its_end():
     semantic[:7] = 0
     segmentation = scene((1300, 20), [], semantic=semantic)
     drawn = draw_segmentation(picture, segmentation, LABELS, opacity=0.5, captions=False)
-    expected = 0.5 * picture[7:] + 0.5 * np.array(stuff_colour(118))
+    expected = 0.7 * picture[7:] + 0.3 * np.array(stuff_colour("floor"))
     assert np.abs(drawn[7:] - expected).max() <= 0.51
     assert np.array_equal(drawn[:7], picture[:7])
 
 
-def test_colours_are_stable_apart_and_muted_for_stuff():
+def test_stuff_can_be_left_out_of_the_picture():
+    picture = noise(400, 600)
+    segmentation = scene((400, 600), [square(40, 20, 30)], semantic=np.full((400, 600), 118, np.uint8))
+    drawn = draw_segmentation(picture, segmentation, LABELS, stuff=False)
+    without = draw_segmentation(picture, replace(segmentation, panoptic=None), LABELS)
+    assert np.array_equal(drawn, without)
+    assert not np.array_equal(drawn, draw_segmentation(picture, segmentation, LABELS))
+
+
+@pytest.mark.parametrize(("ids", "expected"), [(True, " #37 0.95"), (False, " 0.95")])
+def test_captions_name_the_id_only_where_ids_last(monkeypatch, ids, expected):
+    written = []
+    monkeypatch.setattr("seg_node.drawing.draw.write_captions", lambda _, captions: written.extend(captions))
+    draw_segmentation(noise(60, 90), scene((60, 90), [square(9, 20, 30)], ids=[37]), LABELS, ids=ids)
+    assert [(caption.name, caption.ending) for caption in written] == [("person", expected)]
+
+
+def test_stuff_has_the_colour_of_its_kind_whatever_the_dataset_calls_it():
+    names = ["sky", "water", "tree", "floor", "wall", "table", "road", "building", "other"]
+    for name, long in (
+        ("sky", "sky-other-merged"),
+        ("tree", "vegetation"),
+        ("floor", "Floor-Wood"),
+        ("wall", "wall-brick"),
+        ("water", "sea"),
+    ):
+        assert stuff_colour(long) == stuff_colour(name)
+    colours = np.array([stuff_colour(name) for name in names], int)
+    distances = np.abs(colours[:, None] - colours[None]).sum(axis=2) + 1000 * np.eye(len(names), dtype=int)
+    assert distances.min() > 60
+    (sky, water, tree), (floor, table) = colours[:3], colours[[3, 5]]  # BGR
+    assert sky.argmax() == water.argmax() == 0 and tree.argmax() == 1
+    assert floor.argmax() == table.argmax() == 2
+    assert np.ptp(stuff_colour("other")) <= 1
+
+
+def test_unknown_stuff_has_a_greyish_colour_of_its_own():
+    colours = {stuff_colour(name) for name in ("cloth", "cardboard", "118", "", "\udce9")}
+    assert len(colours) == 5 and all(np.ptp(colour) < 60 for colour in colours)
+
+
+def test_colours_of_objects_are_stable_apart_and_vivid():
     assert object_colour(7) == object_colour(7)
     colours = np.array([object_colour(number) for number in range(1, 21)], int)
     distances = np.abs(colours[:, None] - colours[None]).sum(axis=2) + 1000 * np.eye(20, dtype=int)
     assert distances.min() > 30
     assert np.abs(colours[1:] - colours[:-1]).sum(axis=1).min() > 120
-    spread = [max(stuff_colour(number)) - min(stuff_colour(number)) for number in range(1, 201)]
-    assert max(spread) < 70 < min(np.ptp(colours, axis=1))
+    assert min(np.ptp(colours, axis=1)) > 70
 
 
 def test_black_text_stands_out_from_all_colours():
@@ -244,8 +287,9 @@ def test_black_text_stands_out_from_all_colours():
         return 0.0722 * linear[0] + 0.7152 * linear[1] + 0.2126 * linear[2]
 
     for number in range(1, 256):
-        for background in (object_colour(number), stuff_colour(number)):
-            assert (luminance(background) + 0.05) / 0.05 > 4.5  # contrast ratio of WCAG 2.1, level AA
+        assert (luminance(object_colour(number)) + 0.05) / 0.05 > 4.5  # contrast ratio of WCAG 2.1, level AA
+    for name in (*palette._STUFF, *map(str, range(200))):
+        assert (luminance(stuff_colour(name)) + 0.05) / 0.05 > 4.5
 
 
 @pytest.mark.parametrize(

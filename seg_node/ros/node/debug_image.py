@@ -76,6 +76,8 @@ class DebugImage:
             opacity=options.debug_opacity,
             boxes=options.debug_boxes,
             captions=options.debug_captions,
+            ids=options.track_enabled,
+            stuff=options.debug_stuff,
         )
         if has_subscriber(self._raw):
             self._raw.publish(convert.to_image(picture, "bgr8", frame))

@@ -143,7 +143,7 @@ class FramePath:
     def _process(self, batch: Sequence[DecodedFrame], options: Options) -> None:
         """Frames of one size from pixels to messages; whatever is wrong with them ends here."""
         try:
-            panoptic = any(decoded.outputs.panoptic_wanted() for decoded in batch)
+            panoptic = any(decoded.outputs.panoptic_wanted(options) for decoded in batch)
             frames = [decoded.frame for decoded in batch]
             segmentations = segment_frames(self.engine, frames, options, panoptic)
         except Refused as error:

@@ -63,6 +63,7 @@ class Options:
     debug_opacity: float
     debug_boxes: bool
     debug_captions: bool
+    debug_stuff: bool
     debug_jpeg_quality: int
 
     def segment_options(self, labels: LabelSet, own: SegmentOptions) -> SegmentOptions:

@@ -140,12 +140,13 @@ class Outputs:
         topic = self._instances.topic
         return topic if self._node.count_publishers(topic) > 1 else None
 
-    def panoptic_wanted(self) -> bool:
+    def panoptic_wanted(self, options: Options) -> bool:
         if has_subscriber(self._panoptic.publisher):
             return True
         if not self._labels.stuff:
             return False
-        return self._debug.wanted() or any(has_subscriber(output.publisher) for output in self._of_classes)
+        drawn = options.debug_stuff and self._debug.wanted()
+        return drawn or any(has_subscriber(output.publisher) for output in self._of_classes)
 
     def space_wanted(self) -> bool:
         return any(has_subscriber(output.publisher) for output in self._in_space)

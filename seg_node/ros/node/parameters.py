@@ -305,7 +305,15 @@ PARAMETERS = (
         "debug.opacity", 0.45, "Opacity of the masks in the debug image.", live=True, limits=(0.0, 1.0)
     ),
     Declaration("debug.boxes", True, "Draw boxes in the debug image.", live=True),
-    Declaration("debug.captions", True, "Write names and scores in the debug image.", live=True),
+    Declaration(
+        "debug.captions",
+        True,
+        "Write names, ids (with track.enabled) and scores in the debug image.",
+        live=True,
+    ),
+    Declaration(
+        "debug.stuff", True, "Tint and name the stuff (floor, wall …) in the debug image.", live=True
+    ),
     Declaration(
         "debug.jpeg_quality", 80, "JPEG quality of the compressed debug image.", live=True, limits=(1, 100)
     ),

@@ -62,7 +62,7 @@ class WarmUp:
                 self._done.remove(name)
                 continue
             outputs = [camera.outputs for camera in self._cameras.values()]
-            panoptic = any(output is not None and output.panoptic_wanted() for output in outputs)
+            panoptic = any(output is not None and output.panoptic_wanted(options) for output in outputs)
             if _run(engine, size, options, panoptic):
                 return size
         return None
