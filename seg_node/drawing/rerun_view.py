@@ -5,8 +5,7 @@
 Entities, under the camera's name if it has one, on the timeline `stamp` (the source image's):
 
     scene                       the optical frame: x right, y down, z forward, metres
-    scene/image                 the image and, if known, the camera's pinhole
-    scene/image/masks, boxes    objects in the colours of their ids; names and scores
+    scene/image                 the image with its objects drawn on it and, if known, the camera's pinhole
     scene/objects, scene/cloud  oriented boxes and points
     timing/wait … timing/age    milliseconds of each stage
 
@@ -23,9 +22,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from seg_node.drawing.draw import encode_jpeg, to_bgr
+from seg_node.drawing.draw import draw_segmentation, encode_jpeg, to_bgr
 from seg_node.drawing.palette import object_colour
-from seg_node.masks.label_images import instance_map
 from seg_node.spatial.pinhole import Pinhole
 from seg_node.types import Frame, LabelSet, Segmentation
 
@@ -36,13 +34,24 @@ except ImportError as error:  # missing, or the other package of that name on Py
     raise RuntimeError(f"the viewer is not installed ({error}): pip install 'rerun-sdk>=0.24'") from error
 
 TIMELINE = "stamp"
-JPEG_QUALITY = 85
-MASK_OPACITY = 0.5
+JPEG_QUALITY = 90  # at 85 blocks show around thin outlines
 # of the viewer, or of the server for browsers, which then drop the oldest data
 MEMORY_LIMIT = "2GB"
 VIEWER_PORT = 9876  # Rerun's own default
 IMAGE_PLANE_M = 0.15
 POINT_RADIUS_M = 0.0015
+# Rerun's own choice repeats hues among nine curves.
+STAGE_RGB = {
+    "wait": (150, 150, 150),
+    "decode": (240, 110, 60),
+    "prepare": (242, 214, 75),
+    "infer": (66, 135, 245),
+    "assemble": (76, 187, 105),
+    "track": (255, 120, 180),
+    "lift": (64, 208, 208),
+    "publish": (168, 120, 255),
+    "age": (255, 255, 255),
+}
 
 
 class NoViewer(RuntimeError):
@@ -98,31 +107,18 @@ class View:
 
     # --- data -------------------------------------------------------------------------------------
 
-    def log_image(self, frame: Frame) -> None:
-        """Log the image as JPEG, which takes a tenth of the memory and disk of raw pixels.
+    def log_result(self, frame: Frame, segmentation: Segmentation, labels: LabelSet) -> None:
+        """Log the image with masks, boxes and captions drawn on it, as JPEG.
+
+        All of it is one entity, so that no viewer can show masks over another image: as entities of their own
+        they overtake the JPEG, which browsers decode later.
 
         Raises ValueError for an image that is too large for a JPEG.
         """
-        jpeg = encode_jpeg(to_bgr(frame), JPEG_QUALITY)
+        picture = draw_segmentation(to_bgr(frame), segmentation, labels, ids=True)
+        jpeg = encode_jpeg(picture, JPEG_QUALITY)
         image = rr.EncodedImage(contents=jpeg.tobytes(), media_type="image/jpeg")
         self._log("scene/image", image, frame.stamp_ns)
-
-    def log_segmentation(self, stamp_ns: int, segmentation: Segmentation, labels: LabelSet) -> None:
-        """Log masks (the higher score wins overlaps), and boxes with name, id and score."""
-        found = segmentation.instances
-        ids, scores = found.ids.tolist(), found.scores.tolist()
-        names = [labels.name(class_id) for class_id in found.class_ids.tolist()]
-        # instance_map numbers the objects of one frame; mask values must last as ids do.
-        value_of = np.array([0, *map(_mask_value, ids)], np.uint8)
-        pixels = value_of[instance_map(found, segmentation.image_size)]
-        self._log("scene/image/masks", rr.SegmentationImage(pixels, opacity=MASK_OPACITY), stamp_ns)
-        boxes = rr.Boxes2D(
-            array=found.boxes_xyxy,
-            array_format=rr.Box2DFormat.XYXY,
-            class_ids=[_mask_value(instance_id) for instance_id in ids],
-            labels=[f"{name} {i} {score:.2f}" for name, i, score in zip(names, ids, scores, strict=True)],
-        )
-        self._log("scene/image/boxes", boxes, stamp_ns)
 
     def log_pinhole(self, stamp_ns: int, pinhole: Pinhole) -> None:
         """Log the camera's calibration, which places the image in the scene."""
@@ -170,7 +166,8 @@ class View:
 
     def _begin(self) -> None:
         # static, because viewers drop old frames to save memory, but never static data
-        self._recording.log(f"{self._root}scene/image", _colours(), static=True)
+        for stage, rgb in STAGE_RGB.items():
+            self._recording.log(f"{self._root}timing/{stage}", rr.SeriesLines(colors=rgb), static=True)
         self._lay_out()
 
     def _log(self, path: str, entity: object, stamp_ns: int) -> None:
@@ -190,8 +187,7 @@ class View:
         scene, image = f"/{self._root}scene", f"/{self._root}scene/image"
         side = [rrb.TimeSeriesView(name="milliseconds", origin=f"/{self._root}timing")]
         if self._shows_scene:
-            contents = ["$origin/**", f"- {image}/boxes/**"]
-            side.insert(0, rrb.Spatial3DView(name="objects", origin=scene, contents=contents))
+            side.insert(0, rrb.Spatial3DView(name="objects", origin=scene))
         picture = rrb.Spatial2DView(name="image", origin=image)
         blueprint = rrb.Blueprint(
             rrb.Horizontal(picture, rrb.Vertical(*side), column_shares=[3, 2]),
@@ -216,17 +212,6 @@ def _check_free(port: int) -> None:
         raise RuntimeError(f"port {port}: {error.strerror}; choose another for --serve") from error
 
 
-def _mask_value(instance_id: int) -> int:
-    """The value of an object's pixels, 1 … 255, which also selects their colour."""
-    return (instance_id - 1) % 255 + 1
-
-
 def _rgb(instance_id: int) -> tuple[int, int, int]:
-    blue, green, red = object_colour(_mask_value(instance_id))
+    blue, green, red = object_colour(instance_id)
     return red, green, blue
-
-
-def _colours() -> rr.AnnotationContext:
-    """Names and colours of all mask values; 0, the background, is transparent."""
-    objects = [rr.AnnotationInfo(value, f"id {value}", _rgb(value)) for value in range(1, 256)]
-    return rr.AnnotationContext([rr.AnnotationInfo(0, "background", (0, 0, 0, 0)), *objects])

@@ -16,7 +16,7 @@ def plot_training(folder: Path) -> None:
     from matplotlib.figure import Figure
 
     losses, validation = read_rows(folder / LOSSES_FILE), read_rows(folder / VALIDATION_FILE)
-    figure = Figure(figsize=(11, 4), layout="constrained")
+    figure = Figure(figsize=(13, 4), layout="constrained")
     left, right = figure.subplots(1, 2)
     for name in [key for key in (losses or [{}])[0] if key not in ("step", "seconds", "rate")]:
         left.plot(*_line(losses, name), label=name, linewidth=2 if name == "loss" else 1)
@@ -27,7 +27,7 @@ def plot_training(folder: Path) -> None:
     for axes in (left, right):
         axes.grid(alpha=0.3)
         if axes.lines:
-            axes.legend()
+            axes.legend(loc="upper left", bbox_to_anchor=(1, 1))  # beside the curves, not over them
     unfinished = folder / "training.tmp"
     figure.savefig(unfinished, format="png", dpi=110)
     unfinished.replace(folder / "training.png")

@@ -66,13 +66,14 @@ def test_the_name_of_stuff_moves_away_from_an_objects_caption() -> None:
     picture = np.zeros((200, 300, 3), np.uint8)
     first, second = colours_of(2)
     write_captions(picture, [Caption("cup", "", first, (90, 110, 150, 180))])
+    both = np.zeros_like(picture)
     write_captions(
-        picture_of := np.zeros_like(picture),
+        both,
         [
             Caption("cup", "", first, (90, 110, 150, 180)),
             Caption("floor", "", second, (105, 100, 105, 100), centred=True),
         ],
     )
-    assert (picture_of == second).all(axis=2).any()
+    assert (both == second).all(axis=2).any()
     whole = (picture == first).all(axis=2)
-    assert ((picture_of == first).all(axis=2) == whole).all()
+    assert ((both == first).all(axis=2) == whole).all()

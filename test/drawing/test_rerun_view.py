@@ -3,7 +3,9 @@
 """Data logged to Rerun, read back from a recording."""
 
 import socket
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,8 +15,8 @@ pytest.importorskip("rerun", reason="rerun-sdk is not in this environment")
 
 from recording import STATIC, entities, read_recording
 
-from seg_node.drawing.palette import object_colour
-from seg_node.drawing.rerun_view import NoViewer, View
+from seg_node.drawing.draw import draw_segmentation, encode_jpeg
+from seg_node.drawing.rerun_view import JPEG_QUALITY, NoViewer, View
 from seg_node.spatial.pinhole import Pinhole
 from seg_node.types import Frame, Instances, LabelSet, MaskCrop, Segmentation
 
@@ -36,61 +38,57 @@ def two_objects() -> Segmentation:
     )
 
 
-def test_a_segmentation_is_a_mask_of_lasting_values_and_captioned_boxes(tmp_path: Path) -> None:
+def picture_at(logged: dict[str, dict[int, list[Any]]], stamp_ns: int) -> np.ndarray:
+    blob = logged["/scene/image EncodedImage:blob"][stamp_ns][0]
+    return np.asarray(cv2.imdecode(np.frombuffer(bytes(blob), np.uint8), cv2.IMREAD_COLOR))
+
+
+def test_image_and_objects_are_one_entity(tmp_path: Path) -> None:
+    """Entities of their own reach the screen at different times."""
     view = View()
     view.save(tmp_path / "a.rrd")
-    view.log_segmentation(STAMP_NS, two_objects(), LabelSet({3: "cup", 5: "bowl"}))
+    labels = LabelSet({3: "cup", 5: "bowl"})
+    frames = [Frame(np.full((*SIZE, 3), 60 * i, np.uint8), "bgr", STAMP_NS + i) for i in range(2)]
+    for frame in frames:
+        view.log_result(frame, two_objects(), labels)
     view.close()
     logged = read_recording(tmp_path / "a.rrd")
-    mask = np.array(logged["/scene/image/masks SegmentationImage:buffer"][STAMP_NS], np.uint8).reshape(SIZE)
-    expected = [
-        [0, 255, 255, 0, 0, 0],  # 510 is the last id of the second cycle of 255
-        [0, 255, 255, 7, 7, 7],
-        [0, 0, 7, 7, 7, 7],
-        [0, 0, 7, 7, 7, 7],
-    ]
-    np.testing.assert_array_equal(mask, expected)
-    assert logged["/scene/image/boxes Boxes2D:labels"][STAMP_NS] == ["cup 510 0.90", "bowl 7 0.75"]
-    assert logged["/scene/image/boxes Boxes2D:class_ids"][STAMP_NS] == [255, 7]
-    assert logged["/scene/image/boxes Boxes2D:centers"][STAMP_NS] == [[2.0, 1.0], [4.0, 2.5]]
-    assert logged["/scene/image/boxes Boxes2D:half_sizes"][STAMP_NS] == [[1.0, 1.0], [2.0, 1.5]]
-
-
-def test_masks_have_the_palettes_colours_and_the_background_none(tmp_path: Path) -> None:
-    view = View()
-    view.save(tmp_path / "a.rrd")
-    view.close()
-    (context,) = read_recording(tmp_path / "a.rrd")["/scene/image AnnotationContext:context"][STATIC]
-    colours = [entry["class_description"]["info"]["color"] for entry in context]
-    blue, green, red = object_colour(7)
-    assert colours[0] == 0
-    assert colours[7] == red << 24 | green << 16 | blue << 8 | 255
+    assert {entity for entity in entities(logged) if "scene" in entity} == {"/scene/image"}
+    for frame in frames:
+        drawn = draw_segmentation(frame.pixels, two_objects(), labels, ids=True)
+        expected = cv2.imdecode(encode_jpeg(drawn, JPEG_QUALITY), cv2.IMREAD_COLOR)
+        np.testing.assert_array_equal(picture_at(logged, frame.stamp_ns), expected)
 
 
 def test_an_empty_result_clears_what_was_shown(tmp_path: Path) -> None:
     view = View()
     view.save(tmp_path / "a.rrd")
-    view.log_segmentation(STAMP_NS, two_objects(), LabelSet({}))
-    view.log_segmentation(STAMP_NS + 1, Segmentation(SIZE, Instances.empty()), LabelSet({}))
+    red = Frame(np.full((*SIZE, 3), (200, 30, 10), np.uint8), "rgb", STAMP_NS + 1)
+    view.log_result(replace(red, stamp_ns=STAMP_NS), two_objects(), LabelSet({}))
+    view.log_result(red, Segmentation(SIZE, Instances.empty()), LabelSet({}))
     nothing = np.zeros((0, 3))
     view.log_objects(STAMP_NS + 1, [], [], nothing, np.zeros((0, 4)), nothing)
     view.close()
     logged = read_recording(tmp_path / "a.rrd")
-    assert not np.any(logged["/scene/image/masks SegmentationImage:buffer"][STAMP_NS + 1])
-    assert logged["/scene/image/boxes Boxes2D:half_sizes"][STAMP_NS + 1] == []
+    assert picture_at(logged, STAMP_NS + 1).shape == (*SIZE, 3)
+    np.testing.assert_allclose(picture_at(logged, STAMP_NS + 1).reshape(-1, 3) - [[10.0, 30, 200]], 0, atol=3)
+    assert np.abs(picture_at(logged, STAMP_NS) - np.array([10.0, 30, 200])).max() > 50
     assert logged["/scene/objects Boxes3D:half_sizes"][STAMP_NS + 1] == []
 
 
-def test_the_picture_keeps_its_colours(tmp_path: Path) -> None:
-    red = np.full((16, 24, 3), (200, 30, 10), np.uint8)
+def test_every_stage_has_a_colour_that_differs_from_all_others(tmp_path: Path) -> None:
     view = View()
     view.save(tmp_path / "a.rrd")
-    view.log_image(Frame(red, "rgb", STAMP_NS))
     view.close()
-    blob = read_recording(tmp_path / "a.rrd")["/scene/image EncodedImage:blob"][STAMP_NS][0]
-    pixels = cv2.imdecode(np.frombuffer(bytes(blob), np.uint8), cv2.IMREAD_COLOR)
-    assert pixels.shape == (16, 24, 3)
-    np.testing.assert_allclose(pixels.reshape(-1, 3).mean(axis=0), [10, 30, 200], atol=3)
+    logged = read_recording(tmp_path / "a.rrd")
+    lines = (Path(__file__).parents[2] / "msg/FrameTiming.msg").read_text().splitlines()
+    stages = [line.split()[1].removesuffix("_ms") for line in lines if line.startswith("float32")]
+    colours = []
+    for stage in stages:
+        (rgba,) = logged[f"/timing/{stage} SeriesLines:colors"][STATIC]
+        colours.append([rgba >> shift & 255 for shift in (24, 16, 8)])
+    apart = np.abs(np.array(colours)[:, None] - np.array(colours)[None]).sum(axis=2)
+    assert apart[~np.eye(len(stages), dtype=bool)].min() > 80
 
 
 def test_objects_stand_where_the_picture_shows_them(tmp_path: Path) -> None:

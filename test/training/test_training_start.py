@@ -137,3 +137,24 @@ def test_the_course_of_a_training_is_drawn(tmp_path):
     append_row(tmp_path / "validation.csv", {"step": 10, "mask_ap": 0.3, "pq": None})
     plot_training(tmp_path)
     assert (tmp_path / "training.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_legends_stand_beside_the_curves_and_inside_the_picture(tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    from matplotlib.figure import Figure
+
+    from seg_node.training.plot import plot_training
+
+    figures, save = [], Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda self, *a, **k: (figures.append(self), save(self, *a, **k)))
+    names = ("loss", "loss_classifier", "loss_box_reg", "loss_mask", "loss_objectness", "loss_rpn_box_reg")
+    for step in (10, 20):
+        append_row(tmp_path / "losses.csv", {"step": step, **dict.fromkeys(names, 1.0 / step)})
+        append_row(tmp_path / "validation.csv", {"step": step, "mask_ap": 0.3, "mask_ap50": 0.5})
+    plot_training(tmp_path)
+    (figure,) = figures
+    assert len(figure.axes) == 2
+    for axes in figure.axes:
+        legend = axes.get_legend().get_window_extent()
+        assert not any(legend.overlaps(other.get_window_extent()) for other in figure.axes)
+        assert figure.bbox.x0 <= legend.x0 and legend.x1 <= figure.bbox.x1

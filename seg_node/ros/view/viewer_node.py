@@ -198,8 +198,7 @@ class Viewer(Node):
                 f"its image is {message.width}x{message.height}, but {self._image_topic} is "
                 f"{frame.image_size[1]}x{frame.image_size[0]}; choose the topic with --image"
             )
-        self._view.log_image(frame)
-        self._view.log_segmentation(stamp_ns, *read_instances(message))
+        self._view.log_result(frame, *read_instances(message))
         self.shown += 1
 
     def _on_camera_info(self, message: CameraInfo) -> None:
@@ -213,7 +212,7 @@ class Viewer(Node):
         self._view.log_objects(
             stamp_ns,
             [item.id for item in found],
-            [f"{item.class_name} {item.id}" for item in found],
+            [f"{item.class_name} #{item.id}" for item in found],
             np.array([[p.position.x, p.position.y, p.position.z] for p in poses]).reshape(-1, 3),
             np.array([[getattr(p.orientation, axis) for axis in "xyzw"] for p in poses]).reshape(-1, 4),
             np.array([[item.size.x, item.size.y, item.size.z] for item in found]).reshape(-1, 3),

@@ -23,6 +23,7 @@ from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
 
 from seg_node.cli import main
+from seg_node.drawing.draw import draw_segmentation, encode_jpeg
 from seg_node.msg import FrameTiming, InstanceMask, InstanceMaskArray, Object3D, Object3DArray
 from seg_node.ros.messages.cdr import serialize_instances
 from seg_node.ros.messages.convert import stamp_to_ns
@@ -209,6 +210,8 @@ def test_a_live_nodes_images_results_and_times_are_recorded(
     pytest.importorskip("rerun", reason="rerun-sdk is not in this environment")
     from recording import read_recording
 
+    from seg_node.drawing.rerun_view import JPEG_QUALITY
+
     file = tmp_path / "live.rrd"
     with running_node(tmp_path, weights):
         viewer = view("--save", file, "--frames", "2")
@@ -225,13 +228,13 @@ def test_a_live_nodes_images_results_and_times_are_recorded(
         assert viewer.wait(30) == 0, viewer.stdout.read() if viewer.stdout else ""
     logged = read_recording(file)
     sent = {stamp_to_ns(message.header.stamp): message for message in instances}
-    shown = logged["/scene/image/boxes Boxes2D:labels"]
-    assert len(shown) == 2 and set(logged["/scene/image EncodedImage:blob"]) == set(shown)
-    for stamp_ns, labels in shown.items():
-        expected = [f"{i.class_name} {i.id} {i.score:.2f}" for i in sent[stamp_ns].instances]
-        assert labels == expected and labels
-        mask = np.array(logged["/scene/image/masks SegmentationImage:buffer"][stamp_ns], np.uint8)
-        assert mask.size == PIXELS.shape[0] * PIXELS.shape[1] and mask.any()
+    shown = logged["/scene/image EncodedImage:blob"]
+    assert len(shown) == 2
+    for stamp_ns, (blob,) in shown.items():
+        segmentation, labels = read_instances(sent[stamp_ns])
+        assert len(segmentation.instances)
+        drawn = draw_segmentation(PIXELS, segmentation, labels, ids=True)
+        assert bytes(blob) == encode_jpeg(drawn, JPEG_QUALITY).tobytes()
     took = {stamp_to_ns(message.header.stamp): message.infer_ms for message in timing}
     inferred = logged["/timing/infer Scalars:scalars"]
     assert inferred and all(value == [took[stamp_ns]] for stamp_ns, value in inferred.items())
@@ -278,7 +281,7 @@ def test_objects_and_their_points_are_shown_with_their_camera(tmp_path: Path, pr
     assert viewer.returncode == 0 and "shown: 2 results; without their image: 0" in output, output
     logged, stamp_ns = read_recording(file), 500_000_000
     boxes = "/front/scene/objects Boxes3D"
-    assert logged[f"{boxes}:labels"][stamp_ns] == ["cup 9"], "objects that are not located are omitted"
+    assert logged[f"{boxes}:labels"][stamp_ns] == ["cup #9"], "objects that are not located are omitted"
     assert logged[f"{boxes}:centers"][stamp_ns] == [[1.0, 2.0, 3.0]]
     assert logged[f"{boxes}:quaternions"][stamp_ns] == [[1.0, 0.0, 0.0, 0.0]]
     assert logged["/front/scene/cloud Points3D:positions"][stamp_ns] == [[0.5, -1.0, 2.0]]
