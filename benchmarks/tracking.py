@@ -11,6 +11,7 @@ writes DIR/tracking.json and prints the tables of benchmarks/README.md, which sa
 import argparse
 import json
 import time
+from collections import Counter
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
@@ -29,12 +30,13 @@ DEMO = Path(__file__).resolve().parents[1] / "demo/tabletop"
 SEED = 0
 # A sighting with a smaller mask IoU is not of that object: MOTChallenge's convention.
 LEAST_IOU = 0.5
+BRIEF = 3  # ids with fewer sightings are counted as brief: most are false detections
 METRICS = ("idf1", "num_switches", "mota", "recall", "precision", "num_unique_objects")
 COST_SIZES, COST_COUNT, COST_FRAMES = ((480, 640), (720, 1280), (1080, 1920)), 20, 400
 
 
 def score(scene: Scene, ids: list[list[int]]) -> dict[str, float]:
-    """motmetrics' numbers for the ids given to each frame's instances, and `detection_f1`.
+    """motmetrics' numbers for the ids given to each frame's instances, `detection_f1`, `ids` and `brief_ids`.
 
     detection_f1: harmonic mean of recall and precision; no ids whatever can bring IDF1 above it.
 
@@ -57,7 +59,9 @@ def score(scene: Scene, ids: list[list[int]]) -> dict[str, float]:
     scores = {name: round(float(numbers[name]), 4) for name in METRICS}
     recall, precision = scores["recall"], scores["precision"]
     scores["detection_f1"] = round(2 * recall * precision / max(recall + precision, 1e-9), 4)
-    scores["ids"] = len({number for given in ids for number in given})
+    sightings = Counter(number for given in ids for number in given)
+    scores["ids"] = len(sightings)
+    scores["brief_ids"] = sum(count < BRIEF for count in sightings.values())
     return scores
 
 

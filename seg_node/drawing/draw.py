@@ -117,7 +117,7 @@ def _object_captions(instances: Instances, colours: list[Bgr], labels: LabelSet,
     return [
         Caption(
             labels.name(class_id),
-            f" #{instance_id} {score:.2f}" if ids else f" {score:.2f}",
+            f" #{instance_id}  {score:.2f}" if ids else f" {score:.2f}",  # wide, else 4 1.00 reads 41.00
             colour,
             tuple(box_xyxy),
         )

@@ -40,17 +40,17 @@ MEMORY_LIMIT = "2GB"
 VIEWER_PORT = 9876  # Rerun's own default
 IMAGE_PLANE_M = 0.15
 POINT_RADIUS_M = 0.0015
-# Rerun's own choice repeats hues among nine curves.
+# visible on light and dark; Rerun's own choice repeats hues among nine curves
 STAGE_RGB = {
     "wait": (150, 150, 150),
-    "decode": (240, 110, 60),
-    "prepare": (242, 214, 75),
+    "decode": (165, 110, 60),
+    "prepare": (215, 170, 0),
     "infer": (66, 135, 245),
     "assemble": (76, 187, 105),
     "track": (255, 120, 180),
     "lift": (64, 208, 208),
     "publish": (168, 120, 255),
-    "age": (255, 255, 255),
+    "age": (230, 50, 50),
 }
 
 
@@ -185,7 +185,9 @@ class View:
 
     def _lay_out(self) -> None:
         scene, image = f"/{self._root}scene", f"/{self._root}scene/image"
-        side = [rrb.TimeSeriesView(name="milliseconds", origin=f"/{self._root}timing")]
+        corner = rrb.Corner2D.LeftTop  # at the bottom it covers the many short stages
+        timing = f"/{self._root}timing"
+        side = [rrb.TimeSeriesView(name="milliseconds", origin=timing, plot_legend=corner)]
         if self._shows_scene:
             side.insert(0, rrb.Spatial3DView(name="objects", origin=scene))
         picture = rrb.Spatial2DView(name="image", origin=image)

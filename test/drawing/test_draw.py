@@ -240,7 +240,7 @@ def test_stuff_can_be_left_out_of_the_picture():
     assert not np.array_equal(drawn, draw_segmentation(picture, segmentation, LABELS))
 
 
-@pytest.mark.parametrize(("ids", "expected"), [(True, " #37 0.95"), (False, " 0.95")])
+@pytest.mark.parametrize(("ids", "expected"), [(True, " #37  0.95"), (False, " 0.95")])
 def test_captions_name_the_id_only_where_ids_last(monkeypatch, ids, expected):
     written = []
     monkeypatch.setattr("seg_node.drawing.draw.write_captions", lambda _, captions: written.extend(captions))

@@ -89,6 +89,8 @@ def test_every_stage_has_a_colour_that_differs_from_all_others(tmp_path: Path) -
         colours.append([rgba >> shift & 255 for shift in (24, 16, 8)])
     apart = np.abs(np.array(colours)[:, None] - np.array(colours)[None]).sum(axis=2)
     assert apart[~np.eye(len(stages), dtype=bool)].min() > 80
+    brightness = np.array(colours).mean(axis=1)  # of curves that stand out from black and from white
+    assert brightness.min() > 80 and brightness.max() < 180
 
 
 def test_objects_stand_where_the_picture_shows_them(tmp_path: Path) -> None:
