@@ -15,7 +15,8 @@ from seg_node.types import LabelSet, PanopticSegments, Segmentation
 
 DONE, FAILED = "done", "failed"
 
-# id: as in Instances. box: x_min, y_min, x_max, y_max, pixels. counts: COCO's compressed run lengths of the whole image.
+# id: as in Instances. box: x_min, y_min, x_max, y_max, pixels. counts: COCO's compressed run lengths of the
+# whole image.
 _INSTANCE = pa.struct(
     [
         ("id", pa.uint32()),
@@ -40,8 +41,8 @@ _SEGMENT = pa.struct(
         ("instance_id", pa.uint32()),
     ]
 )
-# header_frame_id: of the image's header. reason: empty for status "done". segments, panoptic_png: null unless asked for;
-# the PNG holds COCO's colours (id = R + 256 G + 65536 B).
+# header_frame_id: of the image's header. reason: empty for status "done". segments, panoptic_png: null unless
+# asked for; the PNG holds COCO's colours (id = R + 256 G + 65536 B).
 SCHEMA = pa.schema(
     [
         ("frame_id", pa.string()),
