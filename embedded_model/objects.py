@@ -13,6 +13,7 @@ from clutter import CLUTTER
 from containers import bottle, box, can, glass_jug, milk_carton, squeeze_bottle, tin
 from crockery import bowl, cup, plate, tea_cup
 from food import FOOD
+from hard_kinds import HARD
 from scans import SCANS, scan
 from shapes import Part, Thing, cuboid, moved, plain, revolved, thing
 
@@ -102,6 +103,7 @@ for _name, _facts in SCANS.items():
 OWN = {"frying pan": ("chefmate_8_frypan",), "basket": ("basket", "red_basket")}
 # Never in a training render.
 HELD_OUT = ("white_bowl", "milk_carton", "squeeze_bottle", "wedge", "lemon", "burger")
+HARD_CHANCE = 0.15  # of an object in a training render
 
 
 def random_thing(rng: np.random.Generator, held_out: bool = False, without: Sequence[str] = ()) -> Thing:
@@ -116,6 +118,11 @@ def random_thing(rng: np.random.Generator, held_out: bool = False, without: Sequ
     }
     category = str(rng.choice([category for category, names in by_class.items() if names]))
     return KINDS[category][str(rng.choice(by_class[category]))](rng)
+
+
+def with_hard_kinds(rng: np.random.Generator, things: Sequence[Thing]) -> list[Thing]:
+    """Replace some objects by kinds that the model confused."""
+    return [HARD[int(rng.integers(len(HARD)))](rng) if rng.random() < HARD_CHANCE else one for one in things]
 
 
 def things_with_own(rng: np.random.Generator) -> list[Thing]:

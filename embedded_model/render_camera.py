@@ -15,13 +15,15 @@ from render_scene import FloatArray
 Picture = NDArray[np.uint8]
 
 
-def random_view(rng: np.random.Generator, places: FloatArray) -> tuple[mujoco.MjvCamera, float, float]:
-    """A camera 0.4 to 1.5 m from a thing, looking down by 20° to 80°; its vertical field of view and its
-    roll, in degrees."""
+def random_view(
+    rng: np.random.Generator, places: FloatArray, steepest: float = 80
+) -> tuple[mujoco.MjvCamera, float, float]:
+    """A camera 0.4 to 1.5 m from a thing, looking down by 20° to `steepest`; its vertical field of view and
+    its roll, in degrees."""
     camera = mujoco.MjvCamera()
     target = places[rng.integers(len(places))] if len(places) else np.zeros(3)
     camera.lookat = target * [0.7, 0.7, 0] + np.append(rng.normal(0, 0.05, 2), rng.uniform(0, 0.08))
-    camera.azimuth, camera.elevation = rng.uniform(0, 360), -rng.uniform(20, 80)
+    camera.azimuth, camera.elevation = rng.uniform(0, 360), -rng.uniform(20, steepest)
     camera.distance = float(rng.uniform(0.4, 1.5))
     roll = rng.normal(0, 4) if rng.random() < 0.8 else rng.uniform(-180, 180)
     return camera, float(rng.uniform(36, 68)), float(roll)

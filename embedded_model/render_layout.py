@@ -8,12 +8,14 @@ import food
 import mujoco
 import numpy as np
 import objects
+from hard_kinds import arm
 from render_room import add_room, add_tray
 from render_scene import FloatArray, Scene, any_turn, lie_down, yaw
 from shapes import Thing, moved, thing
 
 # What physics gets to bring a heap to rest.
 FALL_S = 0.9
+ARM_CHANCE = 0.2
 
 
 def make_scene(
@@ -34,6 +36,10 @@ def make_scene(
         wanted = objects.things_with_own(rng)
     else:
         wanted = [objects.random_thing(rng, held_out) for _ in range(int(rng.integers(4, 20)))]
+    if not (held_out or own):
+        wanted = objects.with_hard_kinds(rng, wanted)
+        if rng.random() < ARM_CHANCE:
+            _reach_in(scene, spread)
     if rng.random() < (0.5 if in_tray else 0.12):
         heap = [one for one in wanted if one.solid and one.radius < 0.16]
         _drop(scene, heap, spread)
@@ -50,6 +56,13 @@ def _drop(scene: Scene, things: list[Thing], spread: FloatArray) -> None:
     for number, one in enumerate(things):
         place = np.append(rng.uniform(-0.6, 0.6, 2) * spread, 0.03 + 0.05 * number)
         scene.add(one, place, any_turn(rng) if rng.random() < 0.7 else yaw(rng.uniform(0, 6.3)), falls=True)
+
+
+def _reach_in(scene: Scene, spread: FloatArray) -> None:
+    """An arm that reaches over the table from some side."""
+    rng = scene.rng
+    place = np.append(rng.uniform(-0.8, 0.8, 2) * spread, rng.uniform(0.01, 0.12))
+    scene.add(arm(rng), place, yaw(rng.uniform(0, 2 * np.pi)))
 
 
 def _spread_out(scene: Scene, things: list[Thing], spread: FloatArray, rise: float) -> None:

@@ -4,8 +4,8 @@
 
 Writes for each source train_SOURCE.json and val_SOURCE.json in COCO's format; the images stay where they are.
 Every tenth scene is for validation: pictures of one scene stay on one side. Pictures with licence class `nc`
-are left out. train_coco_panoptic.json has those of train_coco.json again that have panoptic maps, to be shown
-more often.
+are left out. train_coco_panoptic.json has those of train_coco.json again that have panoptic maps, and
+train_coco_negative.json those that show none of the model's things, to be shown more often.
 """
 
 from __future__ import annotations
@@ -47,6 +47,8 @@ KITCHEN = {
     "oven",
 }
 KITCHEN |= {"toaster", "sink", "refrigerator", *FOOD}
+# categories of COCO that are, or show, things of the model
+THINGS = {"person", "bottle", "cup", "wine glass", "bowl", "book", "dining table", *OWN, *FOOD}
 # what does not occur in a source beyond what is drawn: looked at, or plain from what it shows
 ABSENT = {
     "rmgc": (*FOOD, "food", "bowl", "plate"),
@@ -85,6 +87,9 @@ def main() -> None:
     mapped = {annotation["image_id"] for annotation in panoptic["annotations"]}
     pictures = [image for image in chosen["images"] if image["id"] in mapped]
     write_part(chosen, pictures, args.out / "train_coco_panoptic.json")
+    drawn = drawn_in_pictures(chosen)
+    pictures = [image for image in chosen["images"] if not drawn.get(image["id"], set()) & THINGS]
+    write_part(chosen, pictures, args.out / "train_coco_negative.json")
 
 
 def drawn_in_pictures(content: dict[str, Any]) -> dict[int, set[str]]:
