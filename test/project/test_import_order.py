@@ -36,7 +36,7 @@ ORDER = (
     {"commands", "training", "ros.common", "ros.messages"},
     {"ros.node", "ros.play", "ros.view"},
     {"ros.demo"},
-    {"cli_help"},
+    {"command_line"},
     {"cli"},
 )
 RANK = {package: rank for rank, packages in enumerate(ORDER) for package in packages}
