@@ -11,10 +11,12 @@ import sys
 from collections.abc import Callable, Sequence
 
 from seg_node import __version__
+from seg_node.arguments import LONGEST_LINE, Parser
 from seg_node.command_line import evaluate, export, fetch_weights, segment, train
+from seg_node.ros.common.arguments import split_arguments
 from seg_node.untrusted.printable import one_line
 
-# Subcommands that need ROS 2 and read their own arguments: the module whose main(arguments) runs them, help.
+# Subcommands that need ROS 2: the module whose main(arguments) runs them, and help.
 ROS_COMMANDS = {
     "node": (
         "seg_node.ros.node.__main__",
@@ -27,8 +29,6 @@ ROS_COMMANDS = {
     ),
     "demo": ("seg_node.ros.demo.main", "run node, camera stream and recorder; writes pictures and numbers"),
 }
-
-LONGEST_LINE = 2000
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,6 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         logging.getLogger("seg_node").setLevel(logging.INFO)
         run: Callable[[argparse.Namespace], int] = options.run
         return run(options)
+    except argparse.ArgumentError as error:  # options that do not go together
+        print(f"seg_node: {_shown(error)}", file=sys.stderr)
+        return 2
     except (ValueError, OSError, RuntimeError) as error:
         print(f"seg_node: {_shown(error)}", file=sys.stderr)
         return 1
@@ -64,9 +67,7 @@ def _shown(error: Exception) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="seg_node", description="Instance and panoptic segmentation of camera images."
-    )
+    parser = Parser(prog="seg_node", description="Instance and panoptic segmentation of camera images.")
     parser.add_argument("--version", action="version", version=f"seg_node {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in (segment, evaluate, train, export, fetch_weights):
@@ -76,13 +77,24 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def check_usage(command: str, arguments: Sequence[str]) -> None:
+    """Raise SystemExit for --help and for arguments that the command of ROS 2 does not take."""
+    module = importlib.import_module(f"seg_node.ros.{command}.arguments")
+    if command == "node":
+        module.check_arguments(arguments)
+    else:
+        module.create_parser().parse_args(split_arguments(arguments)[0])
+
+
 def _run_ros(command: str, arguments: list[str]) -> int:
+    """Run a command of ROS 2. Wrong usage is refused before ROS and torch are loaded, which takes seconds."""
+    check_usage(command, arguments)
     try:
         module = importlib.import_module(ROS_COMMANDS[command][0])
     except ModuleNotFoundError as error:
         raise RuntimeError(
-            f"ROS 2 is not in this environment ({error}): source it and the built workspace, or use "
-            f"scripts/run seg_node {command} …"
+            f"ROS 2 is not in this environment ({error}): source it and the built workspace, or run "
+            "source scripts/activate in the repository"
         ) from error
     status: int = module.main(arguments) or 0
     return status

@@ -5,6 +5,7 @@
 import argparse
 from pathlib import Path
 
+from seg_node.arguments import count, existing_file, existing_folder
 from seg_node.command_line.model_options import add_model_options, model_source
 
 _HELP = """\
@@ -40,12 +41,22 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = evaluate.add_argument
-    add("--images", required=True, type=Path, metavar="DIR", help="folder of the images")
-    add("--coco", type=Path, metavar="FILE", help="ground truth of instances (instances_val2017.json)")
-    add("--panoptic", type=Path, metavar="FILE", help="ground truth of panoptic maps (panoptic_val2017.json)")
+    add("--images", required=True, type=existing_folder, metavar="DIR", help="folder of the images")
+    add(
+        "--coco",
+        type=existing_file,
+        metavar="FILE",
+        help="ground truth of instances, COCO's JSON",
+    )
+    add(
+        "--panoptic",
+        type=existing_file,
+        metavar="FILE",
+        help="ground truth of panoptic maps, COCO's JSON",
+    )
     add(
         "--panoptic-dir",
-        type=Path,
+        type=existing_folder,
         metavar="DIR",
         help="the PNG maps of --panoptic (default: the folder beside it of the same name)",
     )
@@ -55,19 +66,29 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         action="store_true",
         help="join the ground truth's categories by the groups of the --labels file",
     )
-    add("--limit", type=int, metavar="N", help="evaluate only the first N images of the ground truth")
+    add("--limit", type=count, metavar="N", help="evaluate only the first N images of the ground truth")
     evaluate.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.coco is None and options.panoptic is None:
+        raise argparse.ArgumentError(
+            None, "no ground truth is given; name a file with --coco, --panoptic or both"
+        )
+    if options.panoptic is None and options.panoptic_dir is not None:
+        raise argparse.ArgumentError(
+            None, "--panoptic-dir needs --panoptic, the JSON file that belongs to its maps"
+        )
+    if options.by_group and options.labels is None:
+        raise argparse.ArgumentError(None, "--by-group needs --labels FILE with the key groups")
     from seg_node.commands.evaluate import evaluate
 
     return evaluate(
         options.images,
         options.out,
         model_source(options),
-        coco=options.coco,
-        panoptic=options.panoptic,
+        coco=options.coco and Path(options.coco),
+        panoptic=options.panoptic and Path(options.panoptic),
         panoptic_dir=options.panoptic_dir,
         score_threshold=options.score_threshold,
         limit=options.limit,

@@ -6,6 +6,8 @@ import argparse
 import re
 from pathlib import Path
 
+from seg_node.arguments import one_of
+from seg_node.choices import PRECISIONS
 from seg_node.command_line.model_options import add_model, model_source
 
 _HELP = """\
@@ -30,7 +32,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = export.add_argument
-    add("--out", required=True, type=Path, metavar="FILE", help="file to write, .pt2 or .onnx")
+    add("--out", required=True, type=_export_file, metavar="FILE", help="file to write, .pt2 or .onnx")
     add(
         "--size",
         required=True,
@@ -41,11 +43,23 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     add_model(export)
     add(
         "--precision",
+        type=one_of(tuple(name for name in PRECISIONS if name != "exact"), "precision"),
         default="auto",
         metavar="P",
         help="fp32, bf16, fp16 or auto: the fastest for a .pt2, fp32 for an .onnx (default: auto)",
     )
     export.set_defaults(run=_run)
+
+
+def _export_file(text: str) -> Path:
+    path = Path(text)
+    if path.suffix not in (".pt2", ".onnx"):
+        raise argparse.ArgumentTypeError(
+            f"{text}: the name must end in .pt2 (AOTInductor) or .onnx (ONNX Runtime, TensorRT)"
+        )
+    if not path.absolute().parent.is_dir():
+        raise argparse.ArgumentTypeError(f"{text}: there is no folder {path.parent}")
+    return path
 
 
 def _read_size(text: str) -> tuple[int, int]:

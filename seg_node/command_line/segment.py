@@ -4,6 +4,7 @@
 
 import argparse
 
+from seg_node.arguments import picture_input
 from seg_node.command_line.model_options import add_model_options, model_source
 
 _HELP = """\
@@ -38,6 +39,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     segment.add_argument(
         "inputs",
         nargs="+",
+        type=picture_input,
         metavar="INPUT",
         help="images, folders or globs; or one video; or one bag (sqlite3, mcap, ROS 1)",
     )

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from seg_node.arguments import device
+
 _HELP = """\
 Trains a Mask R-CNN on your own objects, or a Panoptic FPN if panoptic maps are given, from data in COCO's
 formats. --data starts a data set; --images, --panoptic, --panoptic-dir and --weight after it belong to it.
@@ -79,7 +81,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         help="limit of its longer side (default: that of --init)",
     )
     add("--validations", type=int, default=10, metavar="N", help="number of validations (default: 10)")
-    add("--device", default="auto", help="cpu, cuda, cuda:N or auto (default: auto)")
+    add("--device", type=device, default="auto", help="cpu, cuda, cuda:N or auto (default: auto)")
     add("--seed", type=int, default=1, metavar="N", help="seed of all random numbers (default: 1)")
     add("--workers", type=int, default=2, metavar="N", help="processes that read pictures (default: 2)")
     train.set_defaults(run=_run)

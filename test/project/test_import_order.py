@@ -14,8 +14,9 @@ GENERATED = ("__version__", "msg", "srv")
 
 # Each package may import those before it. Packages within braces are neighbours that do not know each other.
 ORDER = (
-    {"types", "errors"},
+    {"types", "errors", "choices"},
     {"untrusted"},
+    {"arguments"},
     {"labels"},
     {"groups_file"},
     {"class_groups"},
