@@ -34,7 +34,7 @@ ORDER = (
     {"inference"},
     {"export"},
     {"predictor", "evaluation"},
-    {"commands", "training", "ros.common", "ros.messages"},
+    {"commands", "training", "fleet", "ros.common", "ros.messages"},
     {"ros.node", "ros.play", "ros.view"},
     {"ros.demo"},
     {"command_line"},
