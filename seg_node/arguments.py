@@ -44,8 +44,10 @@ def existing_folder(text: str) -> Path:
 
 
 def picture_input(text: str) -> str:
-    """Return the text unchanged if it is a camera's number, or a path or glob that matches something."""
-    if text.isdecimal() or _is_there(Path(text)) or any(glob.iglob(text, recursive=True)):
+    """Return the text unchanged if it names a camera, or is a path or glob that matches something."""
+    if text.isdecimal() or text.startswith("/dev/video") or _is_there(Path(text)):
+        return text
+    if any(glob.iglob(text, recursive=True)):
         return text
     raise argparse.ArgumentTypeError(f"{text}: no such image, video, bag or folder")
 
