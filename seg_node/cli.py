@@ -93,8 +93,8 @@ def _run_ros(command: str, arguments: list[str]) -> int:
         module = importlib.import_module(ROS_COMMANDS[command][0])
     except ModuleNotFoundError as error:
         raise RuntimeError(
-            f"ROS 2 is not in this environment ({error}): source it and the built workspace, or start "
-            "scripts/run seg_node in the repository"
+            f"ROS 2 is not in this environment ({error}): source it and the built workspace, or run "
+            "source scripts/activate in the repository"
         ) from error
     status: int = module.main(arguments) or 0
     return status

@@ -99,7 +99,7 @@ def test_node_without_ros_says_how_to_get_it(
     monkeypatch.setitem(sys.modules, "rclpy", None)
     assert main(["node", "--ros-args", "-p", "device:=cpu"]) == 1
     error = capsys.readouterr().err
-    assert "ROS 2 is not in this environment" in error and "scripts/run" in error
+    assert "ROS 2 is not in this environment" in error and "source scripts/activate" in error
     assert "Traceback" not in error
 
 
