@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if arguments and arguments[0] in ROS_COMMANDS:
             return _run_ros(arguments[0], arguments[1:])
-        options = _parser().parse_args(arguments)
+        options = _parser().parse_args(arguments or ["--help"])
         logging.basicConfig(format="%(message)s")
         logging.getLogger("seg_node").setLevel(logging.INFO)
         run: Callable[[argparse.Namespace], int] = options.run

@@ -40,13 +40,19 @@ def test_help_imports_nothing_heavy() -> None:
     assert listed.splitlines()[-1] == "[]"
 
 
+def test_without_arguments_it_prints_help(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main([])
+    assert capsys.readouterr().out.startswith("usage: seg_node")
+
+
 def test_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
         main(["--version"])
     assert capsys.readouterr().out == f"seg_node {__version__}\n"
 
 
-@pytest.mark.parametrize("arguments", [[], ["paint"], ["segment"], ["segment", "a.jpg"], ["fetch-weights"]])
+@pytest.mark.parametrize("arguments", [["paint"], ["segment"], ["segment", "a.jpg"], ["fetch-weights"]])
 def test_wrong_usage_is_status_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(arguments)
