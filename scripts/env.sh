@@ -1,7 +1,8 @@
 # Copyright 2026 the seg_node authors
 # SPDX-License-Identifier: Apache-2.0
-# Sourced by the other scripts: exports the environment that scripts/setup made (sourcing colcon's own set-up files
-# takes longer than starting Python). Needs $root; SEG_NODE_DISTRO selects jazzy (default) or kilted.
+# Sourced by the other scripts, and by scripts/activate in zsh too: exports the environment that scripts/setup made
+# (sourcing colcon's own set-up files takes longer than starting Python). Needs $root; SEG_NODE_DISTRO selects jazzy
+# (default) or kilted.
 distro=${SEG_NODE_DISTRO:-jazzy}
 env=$root/.env/$distro
 venv=$env/venv
@@ -27,7 +28,7 @@ export LDFLAGS="-Wl,--as-needed"
 # Whole images in shared memory, unless the user selects transports. Fast DDS 2 knows only the first name, and Fast
 # DDS 3 warns when it is set.
 case $distro in jazzy) profiles=FASTRTPS_DEFAULT_PROFILES_FILE ;; *) profiles=FASTDDS_DEFAULT_PROFILES_FILE ;; esac
-[ -n "${FASTDDS_BUILTIN_TRANSPORTS:-}" ] || export "$profiles=${!profiles:-$root/config/fastdds_images.xml}"
+[ -n "${FASTDDS_BUILTIN_TRANSPORTS:-}" ] || eval "export $profiles=\${$profiles:-\$root/config/fastdds_images.xml}"
 # glibc would return each image's buffer to the kernel and fault it in again (seg_node/ros/common/memory.py).
 export MALLOC_MMAP_THRESHOLD_=67108864 MALLOC_TRIM_THRESHOLD_=268435456 MALLOC_TOP_PAD_=67108864
 # OpenMP threads that spin make torch ten times slower on cores that others use too (docs/troubleshooting.md).

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 Channels = Literal["bgr", "rgb", "bgra", "rgba", "mono"]
 MaskEncoding = Literal["mono8", "bits", "rle"]
-ModelFamily = Literal["embedded", "torchvision", "detectron2", "yolact", "solo", "yolo", "transformers"]
 
 
 @dataclass(frozen=True)

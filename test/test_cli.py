@@ -40,13 +40,19 @@ def test_help_imports_nothing_heavy() -> None:
     assert listed.splitlines()[-1] == "[]"
 
 
+def test_without_arguments_it_prints_help(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main([])
+    assert capsys.readouterr().out.startswith("usage: seg_node")
+
+
 def test_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
         main(["--version"])
     assert capsys.readouterr().out == f"seg_node {__version__}\n"
 
 
-@pytest.mark.parametrize("arguments", [[], ["paint"], ["segment"], ["segment", "a.jpg"], ["fetch-weights"]])
+@pytest.mark.parametrize("arguments", [["paint"], ["segment"], ["segment", "a.jpg"], ["fetch-weights"]])
 def test_wrong_usage_is_status_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(arguments)
@@ -60,7 +66,7 @@ def test_too_little_memory_is_said_on_one_line(
         raise MemoryError
 
     monkeypatch.setattr("seg_node.commands.segment.segment", fail)
-    assert main(["segment", "a.jpg", "--out", "out"]) == 1
+    assert main(["segment", __file__, "--out", "out"]) == 1
     assert re.fullmatch(r"seg_node: not enough memory .*\n", capsys.readouterr().err)
 
 
@@ -72,13 +78,17 @@ def test_too_little_memory_is_said_on_one_line(
             "--device cpu --precision bf16 --engine e.pt2",
             ModelSource("solo", "w.pth", "c.py", "l.yaml", "cpu", "bf16", "e.pt2"),
         ),
-        ("evaluate --images i --out out --weights w.pth", ModelSource(weights="w.pth")),
+        ("evaluate --images i --coco truth.json --out out --weights w.pth", ModelSource(weights="w.pth")),
         ("export --size 640x480 --out o.onnx --device cpu", ModelSource(device="cpu", precision="auto")),
     ],
 )
 def test_the_options_of_the_model_reach_the_command(
-    command: str, source: ModelSource, monkeypatch: pytest.MonkeyPatch
+    command: str, source: ModelSource, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "i").mkdir()
+    for file in ("a.jpg", "w.pth", "c.py", "l.yaml", "e.pt2", "truth.json"):
+        (tmp_path / file).touch()
     given: list[tuple[Any, ...]] = []
     name = command.split()[0]
     module = f"seg_node.{'export.command' if name == 'export' else f'commands.{name}'}"
@@ -95,7 +105,7 @@ def test_node_without_ros_says_how_to_get_it(
     monkeypatch.setitem(sys.modules, "rclpy", None)
     assert main(["node", "--ros-args", "-p", "device:=cpu"]) == 1
     error = capsys.readouterr().err
-    assert "ROS 2 is not in this environment" in error and "scripts/run" in error
+    assert "ROS 2 is not in this environment" in error and "source scripts/activate" in error
     assert "Traceback" not in error
 
 
@@ -112,8 +122,10 @@ def test_an_error_brings_no_control_characters_or_endless_lines_to_the_terminal(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     odd = tmp_path / f"\x1b[31m\udce9{'x' * 200}.png"
-    assert main(["segment", str(odd), "--out", str(tmp_path)]) == 1
+    with pytest.raises(SystemExit, match="2"):
+        main(["segment", str(odd), "--out", str(tmp_path)])
     text = capsys.readouterr().err
     assert r"\x1b[31m\udce9xxx" in text and "\x1b" not in text
-    assert main(["segment", f"{tmp_path}/{'deep/' * 5000}a.png", "--out", str(tmp_path)]) == 1
+    with pytest.raises(SystemExit, match="2"):
+        main(["segment", f"{tmp_path}/{'deep/' * 5000}a.png", "--out", str(tmp_path)])
     assert len(capsys.readouterr().err) < 2500

@@ -2,5 +2,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """The subcommands of `seg_node` that need no ROS: segment and evaluate.
 
-Arguments are parsed in cli.py.
+Arguments are parsed in `command_line`.
 """

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from seg_node.choices import PRECISIONS, Precision
 from seg_node.export.dense_part import Run, open_package
 from seg_node.export.info import (
     METADATA_KEY,
@@ -33,8 +34,6 @@ from seg_node.inference.cuda_graph import CudaGraphs
 from seg_node.inference.engine import choose_device
 from seg_node.inference.fused_convolution import fuse_activations
 from seg_node.inference.precision import (
-    PRECISIONS,
-    Precision,
     apply_precision,
     choose_precision,
     full_float32,

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from seg_node import __version__
-from seg_node.inference.precision import Precision
+from seg_node.choices import Precision
 from seg_node.inference.processor import cpu_flags, cpu_name
 from seg_node.models.model import DenseModel, SegmentationModel
 

@@ -13,17 +13,15 @@ import contextlib
 import threading
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torchvision.ops import FrozenBatchNorm2d
 
+from seg_node.choices import PRECISIONS, Precision
 from seg_node.inference.processor import cpu_flags
-
-Precision = Literal["exact", "fp32", "bf16", "fp16"]
-PRECISIONS = ("auto", *get_args(Precision))
 
 _HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 # the layers that take most of a network's time; all others compute in their input's type

@@ -6,8 +6,9 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn, get_args
+from typing import Any, NoReturn
 
+from seg_node.choices import MODEL_FAMILIES
 from seg_node.class_groups import group_classes
 from seg_node.groups_file import read_groups
 from seg_node.labels import check_labels, read_labels
@@ -27,7 +28,7 @@ from seg_node.models.transformers.rf_detr_file import is_rf_detr, load_rf_detr
 from seg_node.models.yolact.checkpoint import is_yolact, load_yolact
 from seg_node.models.yolo.file import load_yolo
 from seg_node.models.yolo.metadata import EXPORT
-from seg_node.types import LabelSet, ModelFamily
+from seg_node.types import LabelSet
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +71,7 @@ def load_model(
 ) -> Model:
     """Load the model of a checkpoint to the CPU.
 
-    family: one of `ModelFamily`, or "auto": recognised from the names of the tensors; an ONNX file is a yolo.
+    family: one of `MODEL_FAMILIES`; "auto": recognised from the names of the tensors; an ONNX file is a yolo.
     weights: a file, for transformers a folder, or the name of a published model that `seg_node fetch-weights
     NAME` has downloaded; None for the model that comes with seg_node.
     config: the reference's own configuration file, for settings that are not in the weights.
@@ -93,10 +94,8 @@ def load_model(
 def _load(
     family: str, weights: str | Path | None, config: str | Path | None, labels: str | Path | None
 ) -> Model:
-    if family not in (*get_args(ModelFamily), "auto"):
-        raise LoadError(
-            f"model family {family!r} is not known; known: auto, {', '.join(get_args(ModelFamily))}"
-        )
+    if family not in MODEL_FAMILIES:
+        raise LoadError(f"model family {family!r} is not known; known: {', '.join(MODEL_FAMILIES)}")
     if weights is None and config is not None and family == "auto":
         raise LoadError(f"{config} is given without its weights")
     path = _find_weights(family, weights)

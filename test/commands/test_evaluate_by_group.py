@@ -137,5 +137,5 @@ def test_by_group_needs_groups(
     (tmp_path / "labels.yaml").write_text(given)
     if given:
         arguments += ["--labels", str(tmp_path / "labels.yaml")]
-    assert main(["evaluate", *arguments, "--by-group"]) == 1
+    assert main(["evaluate", *arguments, "--by-group"]) == (1 if given else 2)
     assert "--by-group needs --labels FILE with the key groups" in capsys.readouterr().err

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from exit_status import exit_status
 from PIL import Image
 from pycocotools import mask as coco_mask
 from torchvision.models.detection import MaskRCNN
@@ -212,9 +213,11 @@ def test_thresholds_and_classes_reach_the_model(known_model: KnownModel, tmp_pat
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--classes", "unicorn"], "unknown class unicorn; this model knows: grass, person, cup"),
-        (["--score-threshold", "1.5"], "score_threshold 1.5 is out of range"),
-        (["--device", "tpu"], "'tpu'"),
+        (["--score-threshold", "1.5"], "'1.5' is out of range; give a number from 0 to 1"),
+        (["--device", "tpu"], "device 'tpu' is not known; use auto, cpu, cuda or cuda:N"),
+        (["--precision", "int8"], "precision 'int8' is not known; choose from auto, exact"),
+        (["--model", "yolo99"], "model family 'yolo99' is not known; choose from auto, embedded"),
+        (["--weights", "none.pth"], "none.pth: no such weights file"),
     ],
 )
 def test_wrong_options_end_before_any_frame(
@@ -225,8 +228,19 @@ def test_wrong_options_end_before_any_frame(
     message: str,
 ) -> None:
     picture().save(tmp_path / "a.png")
-    assert main(["segment", str(tmp_path), "--out", str(tmp_path / "out"), *arguments]) == 1
+    command = ["segment", str(tmp_path), "--out", str(tmp_path / "out"), *arguments]
+    assert exit_status(command) == 2
     assert message in capsys.readouterr().err
+    assert not known_model.asked
+
+
+def test_an_unknown_class_is_refused_before_any_frame(
+    known_model: KnownModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture().save(tmp_path / "a.png")
+    command = ["segment", str(tmp_path), "--out", str(tmp_path / "out"), "--classes", "unicorn"]
+    assert main(command) == 1
+    assert "unknown class unicorn; this model knows: grass, person, cup" in capsys.readouterr().err
     assert not known_model.asked
 
 
@@ -326,8 +340,8 @@ def test_a_file_in_place_of_the_folder_is_refused(
 ) -> None:
     picture().save(tmp_path / "a.png")
     (tmp_path / "file").write_text("")
-    assert main(["segment", str(tmp_path), "--out", str(tmp_path / out)]) == 1
-    assert f"--out {tmp_path / out}: a file is in its place" in capsys.readouterr().err
+    assert exit_status(["segment", str(tmp_path), "--out", str(tmp_path / out)]) == 2
+    assert f"--out: {tmp_path / out}: a file is in its place" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt, 130), (RuntimeError("no memory"), 1)])

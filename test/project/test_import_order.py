@@ -14,8 +14,9 @@ GENERATED = ("__version__", "msg", "srv")
 
 # Each package may import those before it. Packages within braces are neighbours that do not know each other.
 ORDER = (
-    {"types", "errors"},
+    {"types", "errors", "choices"},
     {"untrusted"},
+    {"arguments"},
     {"labels"},
     {"groups_file"},
     {"class_groups"},
@@ -36,7 +37,7 @@ ORDER = (
     {"commands", "training", "fleet", "ros.common", "ros.messages"},
     {"ros.node", "ros.play", "ros.view"},
     {"ros.demo"},
-    {"cli_help"},
+    {"command_line"},
     {"cli"},
 )
 RANK = {package: rank for rank, packages in enumerate(ORDER) for package in packages}

@@ -4,10 +4,6 @@
 
 from collections.abc import Sequence
 
-from rclpy.exceptions import NameValidationException
-from rclpy.expand_topic_name import expand_topic_name
-from rclpy.validate_full_topic_name import validate_full_topic_name
-
 from seg_node.untrusted.printable import printable
 
 
@@ -33,6 +29,11 @@ def check_name(option: str, name: str, kind: str = "topic") -> None:
 
     kind: the named thing, for the message.
     """
+    # here, so that a command line is parsed without loading ROS
+    from rclpy.exceptions import NameValidationException
+    from rclpy.expand_topic_name import expand_topic_name
+    from rclpy.validate_full_topic_name import validate_full_topic_name
+
     try:
         validate_full_topic_name(expand_topic_name(name, "seg_node", "/"))
     except (TypeError, ValueError, NameValidationException) as error:  # TypeError: for text that is not UTF-8

@@ -19,6 +19,7 @@ from tqdm import tqdm
 import seg_node
 from seg_node.ros.common.signals import Interrupt
 from seg_node.ros.demo.accuracy import read_truth_of
+from seg_node.ros.demo.arguments import create_parser
 from seg_node.ros.demo.output import write_output
 from seg_node.ros.demo.processes import Program
 from seg_node.ros.demo.recorder import Recorder
@@ -39,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises ValueError, FileNotFoundError or RuntimeError for what the user can fix.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    options = _parser().parse_args(arguments)
+    options = create_parser().parse_args(arguments)
     place = _source_place(options)
     source = open_source([place], options.topic)  # fails before anything starts
     truth = read_truth_of(Path(place)) if source.kind in ("video", "bag") else None
@@ -164,6 +165,9 @@ def _node_arguments(options: argparse.Namespace) -> list[str]:
         "model.family": options.model,
         "model.weights": options.weights,
         "model.config": options.config,
+        "model.labels": options.labels,
+        "device": options.device,
+        "precision": options.precision,
         "score_threshold": options.score_threshold,
         # For the contact sheet: the default 80 shows blocks around thin outlines.
         "debug.jpeg_quality": 92,
@@ -210,35 +214,6 @@ def _share_file(name: str) -> Path:
     if (checkout / "package.xml").is_file():
         return checkout / name
     return Path(get_package_share_directory("seg_node")) / name
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="scripts/demo",
-        description="Plays a camera stream to the real node and records its results: annotated.mp4, "
-        "contact_sheet.png, results.json, node.log and a table.",
-    )
-    source = parser.add_mutually_exclusive_group()
-    source.add_argument("--video", metavar="FILE", help="a video file")
-    source.add_argument("--images", metavar="DIR", help="each image once, 2 a second unless --rate is given")
-    source.add_argument(
-        "--bag", metavar="PATH", help="ROS bag, sqlite3 or mcap (default: the project's own, demo/tabletop)"
-    )
-    source.add_argument("--camera", metavar="DEVICE", help="such as /dev/video0; until Ctrl-C or --frames")
-    parser.add_argument("--topic", help="image topic of the bag (default: its only colour one)")
-    parser.add_argument("--weights", metavar="FILE", help="checkpoint (default: the embedded model)")
-    parser.add_argument(
-        "--model", metavar="FAMILY", help="family of the checkpoint (default: read from the file)"
-    )
-    parser.add_argument("--config", metavar="FILE", help="the checkpoint's config, where its family has one")
-    parser.add_argument(
-        "--score-threshold", type=float, metavar="X", help="drop instances that score X or less"
-    )
-    parser.add_argument("--rate", type=float, metavar="HZ", help="images a second (default: as recorded)")
-    parser.add_argument("--frames", type=int, metavar="N", help="stop after N images")
-    parser.add_argument("--out", type=Path, default=Path("demo_output"), metavar="DIR", help="%(default)s")
-    parser.add_argument("--distro", metavar="NAME", help="ROS 2 of scripts/setup: jazzy (default) or kilted")
-    return parser
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The node's process: signals, executor, start and end."""
 
-import argparse
 import gc
 import os
 import sys
@@ -15,9 +14,9 @@ from typing import TYPE_CHECKING, NoReturn
 import rclpy
 from rclpy.exceptions import ParameterException
 from rclpy.signals import SignalHandlerOptions
-from rclpy.utilities import remove_ros_args
 
 from seg_node.ros.common import memory
+from seg_node.ros.node.arguments import check_arguments
 from seg_node.ros.node.executor import GuardedExecutor
 from seg_node.ros.node.stop_signal import STOP_S, StopSignal, exit_later
 from seg_node.untrusted.printable import one_line
@@ -54,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _run(arguments: Sequence[str], stop: StopSignal) -> int:
-    _parser().parse_args(remove_ros_args(["node", *arguments])[1:])
+    check_arguments(arguments)
     node = _create_node(arguments)
     if node is None:
         return 1
@@ -139,15 +138,6 @@ def _open_standard_streams() -> None:
 def _print(line: str) -> None:
     with suppress(AttributeError, OSError, ValueError):
         print(line, file=sys.stderr)
-
-
-def _parser() -> argparse.ArgumentParser:
-    """Only ROS arguments are taken: whatever else is given is answered with this help."""
-    return argparse.ArgumentParser(
-        prog="seg_node node",
-        usage="%(prog)s --ros-args [-r image:=/camera/image_raw] [-p NAME:=VALUE] [--params-file FILE]",
-        description="The ROS 2 node; parameters and topics are in README.md and config/seg_node.yaml.",
-    )
 
 
 if __name__ == "__main__":

@@ -7,10 +7,8 @@ A new parameter is a row here and a field of `Options` (options.py).
 """
 
 from dataclasses import dataclass
-from typing import get_args
 
-from seg_node.inference.precision import PRECISIONS
-from seg_node.types import ModelFamily
+from seg_node.choices import MODEL_FAMILIES, PRECISIONS
 
 Value = bool | int | float | str | tuple[int, ...] | tuple[str, ...]
 
@@ -43,7 +41,7 @@ PARAMETERS = (
         "model.family",
         "auto",
         "Kind of model: auto (the embedded model when model.weights is empty, otherwise read from the file).",
-        choices=("auto", *get_args(ModelFamily)),
+        choices=MODEL_FAMILIES,
     ),
     Declaration(
         "model.weights",
@@ -324,12 +322,16 @@ def markdown_table() -> str:
     """Return the table of docs/parameters.md."""
     lines = ["| parameter | default | range | when | what it does |", "|---|---|---|---|---|"]
     for row in PARAMETERS:
-        default = list(row.default) if isinstance(row.default, tuple) else row.default
-        shown = str(default).lower() if isinstance(default, bool) else repr(default).replace("'", '"')
         limits = " … ".join(map(_plain, row.limits)) if row.limits else ", ".join(row.choices)
         when = "live" if row.live else "start"
-        lines.append(f"| `{row.name}` | `{shown}` | {limits} | {when} | {row.description} |")
+        lines.append(f"| `{row.name}` | `{shown_default(row)}` | {limits} | {when} | {row.description} |")
     return "\n".join(lines) + "\n"
+
+
+def shown_default(row: Declaration) -> str:
+    """Return the default as YAML writes it."""
+    default = list(row.default) if isinstance(row.default, tuple) else row.default
+    return str(default).lower() if isinstance(default, bool) else repr(default).replace("'", '"')
 
 
 def _plain(number: float) -> str:

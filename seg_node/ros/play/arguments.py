@@ -7,10 +7,14 @@ import glob
 import math
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from seg_node.arguments import Parser, picture_input
 from seg_node.ros.common.arguments import check_name
-from seg_node.sources.source import Source
 from seg_node.untrusted.printable import printable
+
+if TYPE_CHECKING:
+    from seg_node.sources.source import Source
 
 DESCRIPTION = """Publishes images, a video, a ROS bag or a camera on an image topic in real time: best effort,
 as cameras do, and stamped when sent. Waits for a subscriber first (--wait). From a ROS 2 bag also publishes
@@ -22,10 +26,11 @@ ENCODINGS = ("bgr8", "rgb8", "bgra8", "rgba8", "mono8")
 
 def create_parser() -> argparse.ArgumentParser:
     """Create the parser; --depth-topic is None unless given, since its default depends on --topic."""
-    parser = argparse.ArgumentParser(prog="seg_node play", description=DESCRIPTION)
+    parser = Parser(prog="seg_node play", description=DESCRIPTION)
     parser.add_argument(
         "source",
         nargs="+",
+        type=picture_input,
         metavar="SOURCE",
         help="images, folders or globs; or one video, bag (sqlite3, mcap) or camera (/dev/video0)",
     )
@@ -87,7 +92,7 @@ def check(options: argparse.Namespace) -> None:
         raise ValueError(f"--wait is {options.wait:g}: must be 0 or more seconds")
 
 
-def check_with_source(options: argparse.Namespace, source: Source) -> None:
+def check_with_source(options: argparse.Namespace, source: "Source") -> None:
     """Raise ValueError for options that the source cannot use, FileNotFoundError for a missing camera."""
     if options.rate is not None and source.kind == "camera":
         raise ValueError(f"--rate: {source.name} is a camera and has its own rate")

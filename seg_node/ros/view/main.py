@@ -6,7 +6,6 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import rclpy
@@ -14,16 +13,14 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
 from seg_node.ros.common import memory
-from seg_node.ros.common.arguments import check_name, split_arguments
+from seg_node.ros.common.arguments import split_arguments
 from seg_node.ros.common.signals import Interrupt
+from seg_node.ros.view.arguments import check, create_parser
 from seg_node.ros.view.viewer_node import PATIENCE_S, Viewer
 
 if TYPE_CHECKING:
     from seg_node.drawing.rerun_view import View
 
-DESCRIPTION = """Shows a running node's images with masks and boxes, its objects in space and the time of each
-stage in a Rerun viewer: in a window, in a browser (--serve) or later, from a recording (--save). To the
-node it is a subscriber like any other. Ctrl-C ends it."""
 HEADLESS = "without a window: --serve (open its address in a browser) or --save FILE.rrd"
 
 
@@ -35,8 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises ValueError, FileNotFoundError or RuntimeError for what the user can fix.
     """
     arguments, ros_arguments = split_arguments(sys.argv[1:] if argv is None else argv)
-    options = _parser().parse_args(arguments)
-    _check(options)
+    options = create_parser().parse_args(arguments)
+    check(options)
     from seg_node.drawing.rerun_view import (  # here, so that --help needs no Rerun
         NoViewer,
         View,
@@ -76,17 +73,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _check(options: argparse.Namespace) -> None:
-    """Raise ValueError for invalid values: the viewer would wait forever for an impossible name."""
-    check_name("--node", "/" + options.node.strip("/"), "node")
-    if options.camera:
-        check_name("--camera", options.camera, "camera")
-    if options.image is not None:
-        check_name("--image", options.image)
-    if options.frames is not None and options.frames < 1:
-        raise ValueError(f"--frames is {options.frames}: must be 1 or more results")
-
-
 def _open(view: "View", options: argparse.Namespace) -> None:
     if options.serve:
         address = view.serve(options.web_port, options.grpc_port)
@@ -115,23 +101,6 @@ def _show(viewer: Viewer, options: argparse.Namespace, interrupt: Interrupt) -> 
     while options.frames is None or viewer.shown < options.frames:
         interrupt.check()
         executor.spin_once(timeout_sec=0.1)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="seg_node view", description=DESCRIPTION)
-    add = parser.add_argument
-    add("--node", default="/seg_node", metavar="NAME", help="the running node (default: %(default)s)")
-    add("--camera", default="", metavar="NAME", help="one of the node's cameras, if it has several")
-    add("--image", metavar="TOPIC", help="its image topic (default: the one that the node subscribes to)")
-    where = parser.add_mutually_exclusive_group()
-    where.add_argument("--save", type=Path, metavar="FILE", help="no window: write a recording (.rrd)")
-    where.add_argument("--serve", action="store_true", help="no window: serve the viewer to browsers")
-    add("--web-port", type=int, default=9090, metavar="N", help="port of --serve (default: %(default)s)")
-    add(
-        "--grpc-port", type=int, default=9876, metavar="N", help="data port of --serve (default: %(default)s)"
-    )
-    add("--frames", type=int, metavar="N", help="stop after N results")
-    return parser
 
 
 if __name__ == "__main__":

@@ -344,9 +344,10 @@ def test_valid_topic_names_are_accepted(name: str) -> None:
     check_name("--topic", name)
 
 
-def test_a_missing_source_is_named() -> None:
-    with pytest.raises(FileNotFoundError, match="nowhere"):
+def test_a_missing_source_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
         main(["/nowhere/at_all"])
+    assert "/nowhere/at_all: no such image, video, bag or folder" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="cameras have other names there")
