@@ -29,7 +29,7 @@ ROSDEP_KEYS = {
     "yaml": "python3-yaml",
 }
 WITHOUT_ROSDEP_KEY = {"backports", "lz4", "safetensors"}
-OPTIONAL = {"av", "matplotlib", "pycocotools", "rerun", "transformers"}  # extras in setup.py
+OPTIONAL = {"av", "matplotlib", "pyarrow", "pycocotools", "rerun", "transformers"}  # extras in setup.py
 # triton comes with PyTorch for CUDA, huggingface_hub with transformers; each is imported only where that runs
 WITH_OTHERS = {"huggingface_hub", "triton"}
 PYPI_NAMES = {"PIL": "pillow", "cv2": "opencv-python", "rerun": "rerun-sdk", "yaml": "pyyaml"}
