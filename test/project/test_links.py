@@ -8,11 +8,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = sorted(
-    page
-    for pattern in ("*.md", "docs/**/*.md", "benchmarks/*.md", "demo/*.md")
-    for page in ROOT.glob(pattern)
-)
+PATTERNS = ("*.md", "docs/**/*.md", "benchmarks/*.md", "demo/*.md")
+PAGES = sorted(page for pattern in PATTERNS for page in ROOT.glob(pattern))
 README_LINES = 160
 
 
