@@ -26,8 +26,8 @@ POLICIES = {
 
 
 def published() -> dict[str, str]:
-    """Topic → type, from the README's table; `~` is the node's name."""
-    rows = re.findall(r"^\| (`~/.*?) \| (`.*?) \|", (ROOT / "README.md").read_text(), re.MULTILINE)
+    """Topic → type, from the table in docs/topics.md; `~` is the node's name."""
+    rows = re.findall(r"^\| (`~/.*?) \| (`.*?) \|", (ROOT / "docs/topics.md").read_text(), re.MULTILINE)
     return {
         topic.replace("~", "/seg_node", 1): types.split("`")[1]
         for topics, types in rows
