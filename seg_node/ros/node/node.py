@@ -74,7 +74,7 @@ EXPECTED = (ValueError, OSError, RuntimeError, ImportError, NameValidationExcept
 
 
 class SegNode(LifecycleNode):
-    """Subscribes `image`, publishes `~/instances`, `~/panoptic`, `~/debug_image` and more (docs/topics.md)."""
+    """Subscribes `image`, publishes `~/instances`, `~/panoptic` and more (docs/topics.md)."""
 
     def __init__(self, node_name: str = "seg_node", **kwargs: Any) -> None:
         """kwargs go to rclpy's node (namespace, parameter_overrides, context …)."""
