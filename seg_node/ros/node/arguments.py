@@ -39,7 +39,7 @@ def create_parser() -> argparse.ArgumentParser:
     return Parser(
         prog="seg_node node",
         usage="%(prog)s --ros-args [-r image:=/camera/image_raw] [-p NAME:=VALUE] [--params-file FILE]",
-        description="Runs the ROS 2 node. Details: README.md, docs/parameters.md, config/seg_node.yaml.",
+        description="Runs the ROS 2 node. Details: docs/topics.md, docs/parameters.md, config/seg_node.yaml.",
         epilog=_epilog(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
