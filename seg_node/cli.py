@@ -3,12 +3,15 @@
 """The `seg_node` command. Each subcommand imports what it needs when it runs, so that help is instant."""
 
 import argparse
+import contextlib
 import importlib
 import io
 import logging
 import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 
 from seg_node import __version__
 from seg_node.arguments import LONGEST_LINE, Parser
@@ -47,7 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         logging.basicConfig(format="%(message)s")
         logging.getLogger("seg_node").setLevel(logging.INFO)
         run: Callable[[argparse.Namespace], int] = options.run
-        return run(options)
+        with _sigterm_like_ctrl_c():
+            return run(options)
     except argparse.ArgumentError as error:  # options that do not go together
         print(f"seg_node: {_shown(error)}", file=sys.stderr)
         return 2
@@ -59,6 +63,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+@contextlib.contextmanager
+def _sigterm_like_ctrl_c() -> Iterator[None]:
+    """Raise KeyboardInterrupt on SIGTERM: whoever ends a container or service keeps the results so far."""
+    is_free = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if not is_free or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _shown(error: Exception) -> str:

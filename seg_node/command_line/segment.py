@@ -4,7 +4,7 @@
 
 import argparse
 
-from seg_node.arguments import picture_input
+from seg_node.arguments import count, picture_input
 from seg_node.command_line.model_options import add_model_options, model_source
 
 _HELP = """\
@@ -22,7 +22,7 @@ writes into DIR:
 image_id is the number in a file name made of digits (000000000139.jpg: 139), else 1, 2, 3 …
 category_id is the class id of the model's checkpoint or of the --labels file, as in the ROS messages; it may
 differ from COCO's.
-Results of an earlier run in DIR are replaced. Ctrl-C writes the results so far.
+Results of an earlier run in DIR are replaced. Ctrl-C and SIGTERM write the results so far.
 Images are turned upright by their EXIF orientation, as in cv2.imread and Detectron2; sizes and coordinates
 are those of the upright image.
 An image, frame or message that cannot be read is reported and skipped; the exit status is then 1. Files of a
@@ -51,6 +51,10 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         help='what SAM 3 is to find, as in "mug,screwdriver"; their places are ids',
     )
     segment.add_argument("--topic", help="image topic of the bag (default: its only colour topic)")
+    segment.add_argument(
+        "--every", type=count, default=1, metavar="N", help="segment every Nth image or frame (default: 1)"
+    )
+    segment.add_argument("--frames", type=count, metavar="N", help="stop after N images or frames")
     segment.set_defaults(run=_run)
 
 
@@ -65,4 +69,6 @@ def _run(options: argparse.Namespace) -> int:
         classes=[name.strip() for name in options.classes.split(",")] if options.classes else None,
         prompts=[text.strip() for text in options.prompts.split(",")] if options.prompts else (),
         topic=options.topic,
+        every=options.every,
+        frames=options.frames,
     )

@@ -14,12 +14,13 @@ from seg_node.export.open_model import ModelSource, open_model
 from seg_node.inference.engine import Engine
 from seg_node.prompts import result_labels
 from seg_node.sources.left_out import LeftOut
+from seg_node.sources.select_frames import select_frames
 from seg_node.sources.source import open_source
 from seg_node.types import SegmentOptions
 
 # below it reference models report many overlapping objects, which hide each other in a picture
 READABLE_SCORE = 0.5
-# the exit status that shells expect after Ctrl-C: 128 + SIGINT
+# the exit status that shells expect after Ctrl-C: 128 + SIGINT; SIGTERM ends a run in the same way
 INTERRUPTED = 130
 
 
@@ -32,10 +33,13 @@ def segment(
     classes: Iterable[str] | None = None,
     prompts: Sequence[str] = (),
     topic: str | None = None,
+    every: int = 1,
+    frames: int | None = None,
 ) -> int:
     """Segment the inputs, write the folder `out` (see `seg_node segment --help`) and print a table.
 
-    Returns the exit status: 130 after Ctrl-C, 1 when some input could not be read, else 0.
+    every, frames: segment every Nth frame, and at most so many.
+    Returns the exit status: 130 after Ctrl-C or SIGTERM, 1 when some input could not be read, else 0.
     Raises ValueError, FileNotFoundError or RuntimeError for errors that the user can fix.
     """
     left_out = LeftOut(lambda line: tqdm.write(line, file=sys.stderr))
@@ -51,6 +55,7 @@ def segment(
     draw_above = READABLE_SCORE if score_threshold is None else score_threshold
     unit = "image" if source.kind == "images" else "frame"
     remove_old_results(out, source.paths)
+    source = select_frames(source, every, frames, left_out)
     results = ResultFolder(out, source, labels, draw_above)
     stopped = False
     try:
@@ -62,7 +67,7 @@ def segment(
         results.finish()
     of_how_many = f" of {source.count}" if source.count else ""
     device_name = f"{engine.device_name}, {engine.precision}"
-    print(results.table(left_out, device_name, f"{of_how_many}, stopped by Ctrl-C" if stopped else ""))
+    print(results.table(left_out, device_name, f"{of_how_many}, stopped" if stopped else ""))
     if stopped:
         return INTERRUPTED
     return 1 if left_out.count else 0

@@ -5,6 +5,7 @@
 import errno
 import json
 import os
+import signal
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -344,9 +345,11 @@ def test_a_file_in_place_of_the_folder_is_refused(
     assert f"--out: {tmp_path / out}: a file is in its place" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt, 130), (RuntimeError("no memory"), 1)])
+@pytest.mark.parametrize(
+    ("error", "status"), [(KeyboardInterrupt, 130), ("SIGTERM", 130), (RuntimeError("no memory"), 1)]
+)
 def test_an_interrupted_run_writes_what_it_has(
-    error: BaseException,
+    error: BaseException | str,
     status: int,
     known_model: KnownModel,
     tmp_path: Path,
@@ -355,7 +358,9 @@ def test_an_interrupted_run_writes_what_it_has(
 ) -> None:
     class Stops(KnownEngine):
         def segment(self, frame: Frame, options: SegmentOptions) -> Segmentation:
-            if len(known_model.asked) == 2:
+            if len(known_model.asked) == 2 and isinstance(error, str):
+                signal.raise_signal(signal.SIGTERM)
+            elif len(known_model.asked) == 2:
                 raise error
             return super().segment(frame, options)
 
@@ -367,7 +372,7 @@ def test_an_interrupted_run_writes_what_it_has(
     assert names == {"a.png", "b.png"}
     assert len(read_json(tmp_path / "out/panoptic.json")["images"]) == 2
     output = capsys.readouterr()
-    assert "2 of 3, stopped by Ctrl-C" in output.out if status == 130 else "no memory" in output.err
+    assert "2 of 3, stopped" in output.out if status == 130 else "no memory" in output.err
 
 
 def test_images_of_one_stem_keep_separate_panoptic_maps(known_model: KnownModel, tmp_path: Path) -> None:
@@ -405,6 +410,30 @@ def test_a_video_becomes_an_annotated_video(known_model: KnownModel, tmp_path: P
     assert frames[0].shape == (*SIZE, 3)
     assert np.abs(frames[0][6:14, 18:26].astype(int) - 100).max() > 20, "the person is drawn"
     assert np.abs(frames[0][:3].astype(int) - 100).mean() < 10
+
+
+def test_every_second_frame_of_a_video_and_the_first_images_are_chosen(
+    known_model: KnownModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    writer = cv2.VideoWriter(str(tmp_path / "clip.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 10, SIZE[::-1])
+    for _ in range(6):
+        writer.write(np.full((*SIZE, 3), 100, np.uint8))
+    writer.release()
+    out = tmp_path / "out"
+    assert main(["segment", str(tmp_path / "clip.avi"), "--out", str(out), "--every", "2"]) == 0
+    names = {result["file_name"] for result in read_json(out / "instances.json")}
+    assert names == {"clip_000000", "clip_000002", "clip_000004"}
+    assert cv2.VideoCapture(str(out / "annotated/clip.mp4")).get(cv2.CAP_PROP_FPS) == pytest.approx(5)
+    (tmp_path / "images").mkdir()
+    for name in "abcdef":
+        picture().save(tmp_path / f"images/{name}.png")
+    (tmp_path / "images/b.png").write_text("not among those that are read")
+    command = ["segment", str(tmp_path / "images"), "--out", str(out), "--every", "2", "--frames", "2"]
+    assert main(command) == 0
+    assert {result["file_name"] for result in read_json(out / "instances.json")} == {"a.png", "c.png"}
+    capsys.readouterr()
+    assert exit_status([*command[:-1], "0"]) == 2
+    assert "argument --frames: '0' is out of range; give 1 or more" in capsys.readouterr().err
 
 
 def test_pictures_of_another_size_fit_into_the_video(tmp_path: Path) -> None:

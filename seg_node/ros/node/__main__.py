@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 import rclpy
 from rclpy.exceptions import ParameterException
 from rclpy.signals import SignalHandlerOptions
+from rclpy.utilities import remove_ros_args
 
 from seg_node.ros.common import memory
 from seg_node.ros.node.arguments import check_arguments
@@ -54,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def _run(arguments: Sequence[str], stop: StopSignal) -> int:
     check_arguments(arguments)
+    remove_ros_args(["node", *arguments])  # raises in one line for those that rcl would log first
     node = _create_node(arguments)
     if node is None:
         return 1
