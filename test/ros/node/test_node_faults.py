@@ -358,7 +358,9 @@ def test_many_requests_are_all_answered_and_the_surplus_with_busy(
         good = sum(answer.success for answer in answers)
         busy = sum("busy" in answer.message for answer in answers)
         assert good >= 4 and good + busy == 30
-        wait_until(lambda: int(node_counts(reports).get("segment.answered", 0)) == good, 20, "the count")
+        wait_until(
+            lambda: reports and int(node_counts(reports).get("segment.answered", 0)) == good, 20, "the count"
+        )
         assert int(node_counts(reports).get("segment.busy", 0)) == busy
         probe.node.destroy_client(client)
 
