@@ -43,7 +43,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     add_model(export)
     add(
         "--precision",
-        type=one_of(tuple(name for name in PRECISIONS if name != "exact"), "precision"),
+        type=_precision,
         default="auto",
         metavar="P",
         help="fp32, bf16, fp16 or auto: the fastest for a .pt2, fp32 for an .onnx (default: auto)",
@@ -60,6 +60,12 @@ def _export_file(text: str) -> Path:
     if not path.absolute().parent.is_dir():
         raise argparse.ArgumentTypeError(f"{text}: there is no folder {path.parent}")
     return path
+
+
+def _precision(text: str) -> str:
+    if text == "exact":
+        raise argparse.ArgumentTypeError("exact is for the model's own code: choose fp32 instead of exact")
+    return one_of(PRECISIONS, "precision")(text)
 
 
 def _read_size(text: str) -> tuple[int, int]:
