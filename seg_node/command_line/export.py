@@ -64,7 +64,9 @@ def _export_file(text: str) -> Path:
 
 def _precision(text: str) -> str:
     if text == "exact":
-        raise argparse.ArgumentTypeError("exact is for the model's own code: choose fp32 instead of exact")
+        raise argparse.ArgumentTypeError(
+            "compiled code computes in an order of its own; choose fp32 instead of exact"
+        )
     return one_of(PRECISIONS, "precision")(text)
 
 
