@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import textures
 from crockery import bowl, cup, plate
-from shapes import Part, Thing, lump, moved, plain, revolved, tapered
+from shapes import Part, Thing, lump, plain, revolved, tapered
 
 DRINKS = ((60, 30, 15), (30, 18, 12), (190, 110, 40), (245, 240, 230), (200, 60, 40), (210, 220, 225))
 SKIN = ((244, 208, 177), (224, 172, 134), (198, 134, 92), (150, 98, 66), (104, 66, 44), (66, 42, 30))
@@ -55,8 +55,8 @@ def arm(rng: np.random.Generator) -> Thing:
     tone = np.array(SKIN[int(rng.integers(len(SKIN)))], float) * rng.uniform(0.85, 1.1)
     skin = textures.mixed_picture(rng, [tuple(int(v) for v in tone), tuple(int(0.88 * v) for v in tone)], 3)
     size, shine = rng.uniform(0.85, 1.15), float(rng.uniform(0, 0.25))
-    palm = moved([lump(rng, (0.048, 0.042, 0.017), skin, 0.03, shine)], (0.0, 0.0, 0.0))
-    parts = [*palm, *_fingers(rng, skin, shine), *_forearm(rng, skin, shine)]
+    palm = lump(rng, (0.048, 0.042, 0.017), skin, 0.03, shine)
+    parts = [palm, *_fingers(rng, skin, shine), *_forearm(rng, skin, shine)]
     parts = [replace(part, vertices=part.vertices * size) for part in parts]
     return Thing("person", parts, 0.08 * size, 0.06 * size, solid=False)
 

@@ -68,10 +68,10 @@ def measure_stream(engine: Engine) -> dict[str, Stream]:
         found = engine.segment(frame, engine.default_options).instances
         own = by_frame[number]
         matches = match_masks(found, decode_masks([a["segmentation"] for a in own], frame.image_size))
+        names = {i: engine.labels.things[int(c)] for i, c in zip(matches, found.class_ids, strict=True)}
         for i, annotation in enumerate(own):
             thing = kinds[annotation["id"] % 10000]
-            ids = found.class_ids.tolist()
-            name = engine.labels.things[ids[matches.index(i)]] if i in matches else MISSED
+            name = names.get(i, MISSED)
             objects.setdefault(thing["kind"], Stream(thing["category"])).names[name] += 1
     return objects
 

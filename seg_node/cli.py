@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 @contextlib.contextmanager
 def _sigterm_like_ctrl_c() -> Iterator[None]:
-    """Raise KeyboardInterrupt on SIGTERM: whoever ends a container or service keeps the results so far."""
+    """Raise KeyboardInterrupt on SIGTERM: a container or service that is stopped keeps its results so far."""
     is_free = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     if not is_free or threading.current_thread() is not threading.main_thread():
         yield
@@ -95,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def check_usage(command: str, arguments: Sequence[str]) -> None:
+def _check_usage(command: str, arguments: Sequence[str]) -> None:
     """Raise SystemExit for --help and for arguments that the command of ROS 2 does not take."""
     module = importlib.import_module(f"seg_node.ros.{command}.arguments")
     if command == "node":
@@ -106,7 +106,7 @@ def check_usage(command: str, arguments: Sequence[str]) -> None:
 
 def _run_ros(command: str, arguments: list[str]) -> int:
     """Run a command of ROS 2. Wrong usage is refused before ROS and torch are loaded, which takes seconds."""
-    check_usage(command, arguments)
+    _check_usage(command, arguments)
     try:
         module = importlib.import_module(ROS_COMMANDS[command][0])
     except ModuleNotFoundError as error:

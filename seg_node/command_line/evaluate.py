@@ -7,6 +7,7 @@ from pathlib import Path
 
 from seg_node.arguments import count, existing_file, existing_folder
 from seg_node.command_line.model_options import add_model_options, model_source
+from seg_node.evaluation.given_truth import check_given_truth
 
 _HELP = """\
 Compares a model's results with ground truth in COCO's formats and prints a table. Classes are matched by
@@ -71,14 +72,10 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 
 def _run(options: argparse.Namespace) -> int:
-    if options.coco is None and options.panoptic is None:
-        raise argparse.ArgumentError(
-            None, "no ground truth is given; name a file with --coco, --panoptic or both"
-        )
-    if options.panoptic is None and options.panoptic_dir is not None:
-        raise argparse.ArgumentError(
-            None, "--panoptic-dir needs --panoptic, the JSON file that belongs to its maps"
-        )
+    try:
+        check_given_truth(options.coco, options.panoptic, options.panoptic_dir)
+    except ValueError as error:
+        raise argparse.ArgumentError(None, str(error)) from None
     if options.by_group and options.labels is None:
         raise argparse.ArgumentError(None, "--by-group needs --labels FILE with the key groups")
     from seg_node.commands.evaluate import evaluate

@@ -9,6 +9,7 @@ from pathlib import Path
 from seg_node.arguments import one_of
 from seg_node.choices import PRECISIONS
 from seg_node.command_line.model_options import add_model, model_source
+from seg_node.export.checks import check_file, check_precision
 
 _HELP = """\
 Compiles the part of a model that takes most of the time (backbone, pyramid, dense heads) for one size of
@@ -52,21 +53,18 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 
 def _export_file(text: str) -> Path:
-    path = Path(text)
-    if path.suffix not in (".pt2", ".onnx"):
-        raise argparse.ArgumentTypeError(
-            f"{text}: the name must end in .pt2 (AOTInductor) or .onnx (ONNX Runtime, TensorRT)"
-        )
-    if not path.absolute().parent.is_dir():
-        raise argparse.ArgumentTypeError(f"{text}: there is no folder {path.parent}")
-    return path
+    try:
+        check_file(Path(text))
+    except (ValueError, FileNotFoundError) as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return Path(text)
 
 
 def _precision(text: str) -> str:
-    if text == "exact":
-        raise argparse.ArgumentTypeError(
-            "compiled code computes in an order of its own; choose fp32 instead of exact"
-        )
+    try:
+        check_precision(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
     return one_of(PRECISIONS, "precision")(text)
 
 

@@ -23,6 +23,7 @@ from seg_node.commands.result_folder import make_folder
 from seg_node.evaluation.average_precision import check_pycocotools
 from seg_node.evaluation.by_group import join_instances, join_panoptic
 from seg_node.evaluation.coco_fields import Id, one_line, shown
+from seg_node.evaluation.given_truth import check_given_truth
 from seg_node.evaluation.ground_truth import (
     InstanceTruth,
     PanopticTruth,
@@ -106,10 +107,7 @@ def evaluate(
 def _read_truths(
     coco: Path | None, panoptic: Path | None, panoptic_dir: Path | None
 ) -> tuple[InstanceTruth | None, PanopticTruth | None]:
-    if coco is None and panoptic is None:
-        raise ValueError("no ground truth is given; name a file with --coco, --panoptic or both")
-    if panoptic is None and panoptic_dir is not None:
-        raise ValueError("--panoptic-dir needs --panoptic, the JSON file that belongs to its maps")
+    check_given_truth(coco, panoptic, panoptic_dir)
     if coco:
         check_pycocotools()
     return (

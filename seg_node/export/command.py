@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from seg_node.choices import PRECISIONS, Precision
+from seg_node.export.checks import check_file, check_precision
 from seg_node.export.dense_part import Run, open_package
 from seg_node.export.info import (
     METADATA_KEY,
@@ -43,7 +44,6 @@ from seg_node.models.model import DenseModel
 from seg_node.models.onnx.runner import OnnxRunner, has_cuda
 from seg_node.types import Frame
 
-_SUFFIXES = (".pt2", ".onnx")
 _MIN_TORCH = (2, 6)
 # the first opset with deformable convolutions (YOLACT++)
 _ONNX_OPSET = 19
@@ -85,10 +85,7 @@ def export(
 
 def _check_target(out: Path, device: str) -> torch.device:
     """Return the device to compile for or to compare on, after checking what the export needs."""
-    if out.suffix not in _SUFFIXES:
-        raise ValueError(f"{out}: the name must end in .pt2 (AOTInductor) or .onnx (ONNX Runtime, TensorRT)")
-    if not out.absolute().parent.is_dir():
-        raise FileNotFoundError(f"{out}: there is no folder {out.parent}")
+    check_file(out)
     version = tuple(int(part) for part in torch.__version__.split(".")[:2])
     if version < _MIN_TORCH:
         raise RuntimeError(f"export needs PyTorch 2.6 or newer; this is {torch.__version__}")
@@ -109,8 +106,7 @@ def _check_target(out: Path, device: str) -> torch.device:
 
 def _choose(precision: str, out: Path, device: torch.device) -> Precision:
     """Return the file's precision. Raises ValueError or RuntimeError for one that it cannot have."""
-    if precision == "exact":
-        raise ValueError("compiled code computes in an order of its own; choose fp32 instead of exact")
+    check_precision(precision)
     if out.suffix == ".pt2" or precision not in PRECISIONS:
         return choose_precision(precision, device)
     if precision == "bf16":

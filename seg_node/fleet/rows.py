@@ -4,13 +4,13 @@
 
 from typing import Any
 
-import cv2
 import numpy as np
 import pyarrow as pa
 
 from seg_node.evaluation.coco import panoptic_png
 from seg_node.fleet.slices import SliceFrame
 from seg_node.masks.encoding import rle_counts
+from seg_node.masks.label_images import encode_png
 from seg_node.types import LabelSet, PanopticSegments, Segmentation
 
 DONE, FAILED = "done", "failed"
@@ -134,5 +134,4 @@ def _segments(panoptic: PanopticSegments, labels: LabelSet) -> list[dict[str, An
 
 def _png(panoptic: PanopticSegments) -> bytes:
     colours = panoptic_png(panoptic.segment_map)
-    encoded = cv2.imencode(".png", np.ascontiguousarray(colours[..., ::-1]))[1]
-    return bytes(encoded)
+    return encode_png(np.ascontiguousarray(colours[..., ::-1])).tobytes()

@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def _run(arguments: Sequence[str], stop: StopSignal) -> int:
     check_arguments(arguments)
-    remove_ros_args(["node", *arguments])  # raises in one line for those that rcl would log first
+    remove_ros_args(["node", *arguments])  # raises for what rcl cannot parse; rclpy.init would log it first
     node = _create_node(arguments)
     if node is None:
         return 1

@@ -46,7 +46,7 @@ def create_parser() -> argparse.ArgumentParser:
 
 
 def check_arguments(arguments: Sequence[str]) -> None:
-    """Print help or a line that says what is wrong, and raise SystemExit, if the node would not start so."""
+    """Print help, or what is wrong with arguments that the node cannot start with, and raise SystemExit."""
     parser = create_parser()
     own, ros = split_arguments(arguments)
     if any(text in ("-r", "-p", "--params-file", "--remap", "--param") for text in own):
